@@ -1,0 +1,36 @@
+# `make run` and `make test` do all the set-up in a virtual environment of their own.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: run test test-all lint types check clean
+
+run: $(READY)
+	$(BIN)/recipe run quickstart.yaml
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint types
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy wants to see the folders under the name they are imported by.
+types: $(READY)
+	mkdir -p .build/khichdi
+	for part in schema plugins compiler runtime cli; do ln -sfn ../../$$part .build/khichdi/$$part; done
+	cd .build && ../$(BIN)/mypy --config-file ../pyproject.toml -p khichdi
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .build .khichdi build *.egg-info

@@ -1,0 +1,6 @@
+"""Pure verbs: text -> bound recipe -> plan. No clock, network, randomness or torch in here."""
+
+if __name__ != "khichdi.compiler":
+    raise ImportError(
+        "this folder is the package khichdi.compiler: install it and import that name"
+    )

@@ -1,0 +1,61 @@
+"""What every plugin is: a closed model of parameters, a name, a version, and one method."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from ..schema.document import Document, operational, operational_fields
+
+__all__ = ["Params", "Plugin", "operational"]
+
+
+class Params(Document):
+    """The parameters of a plugin; they stand beside `use:` in the recipe.
+
+    Every field has a description. Fields are part of the step's key unless declared by
+    `operational(...)`. `use` and `template` are words of the language and cannot be fields.
+    """
+
+
+P = TypeVar("P", bound=Params)
+
+
+class Plugin(Generic[P]):
+    """Base of all kinds. `class MaxWords(Filter[MaxWordsParams])` is the whole ceremony.
+
+    Attributes:
+        name: the word after `use:`; lower case, digits and dashes.
+        version: raised whenever the same parameters and input would give another result. It is
+            part of every key, so a raised version reruns what depends on it.
+        requires: distributions that the plugin imports when it runs, for the message when one
+            is missing. Heavy imports belong inside methods, so that commands start fast.
+        seeded: whether the plugin draws random numbers; only then is a seed part of its key.
+    """
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ()
+    seeded: ClassVar[bool] = False
+    params_model: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: P) -> None:
+        self.params = params
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base) if get_origin(base) else ():
+                if inspect.isclass(argument) and issubclass(argument, Params):
+                    cls.params_model = argument
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the first line of the docstring: what `recipe plugins` and editors show."""
+        return (inspect.getdoc(cls) or "").split("\n", 1)[0].strip()
+
+    @classmethod
+    def operational(cls) -> frozenset[str]:
+        """Return the names of the parameters that cannot change results."""
+        return operational_fields(cls.params_model)

@@ -1,0 +1,71 @@
+"""The plugins that ship. They come in by the entry point `khichdi`, as everybody's do.
+
+One line per plugin: the hooks list them, the files hold them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..hookspecs import hookimpl
+from .filter.max_words import MaxWords
+
+
+@hookimpl
+def khichdi_sources() -> list[type[Any]]:
+    """Return the sources that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_readers() -> list[type[Any]]:
+    """Return the readers that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_filters() -> list[type[Any]]:
+    """Return the filters that ship."""
+    return [MaxWords]
+
+
+@hookimpl
+def khichdi_samplers() -> list[type[Any]]:
+    """Return the samplers that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_templates() -> list[type[Any]]:
+    """Return the templates that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_quantizers() -> list[type[Any]]:
+    """Return the quantizers that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_adapters() -> list[type[Any]]:
+    """Return the adapters that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_runtimes() -> list[type[Any]]:
+    """Return the runtimes that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_evaluators() -> list[type[Any]]:
+    """Return the evaluators that ship."""
+    return []
+
+
+@hookimpl
+def khichdi_rules() -> list[type[Any]]:
+    """Return the rules that ship."""
+    return []

@@ -1,0 +1,74 @@
+"""The lock: the exact bytes of every source and weight, kept beside the recipe."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from .digest import digest, manifest_digest
+from .document import Digest, Document
+
+
+class PinnedFile(Document):
+    """One file of a source.
+
+    `path` is relative to the source, with forward slashes, and never leaves it. `url` is where
+    the bytes were, for sources that need it to fetch them again.
+    """
+
+    path: str
+    size: int = Field(ge=0)
+    sha256: Digest
+    url: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        if not path or path.startswith("/") or "\\" in path or ".." in path.split("/"):
+            raise ValueError(f"a path inside the source was expected, got {path!r}")
+        return path
+
+
+class Material(Document):
+    """One source, pinned.
+
+    `request` is the digest of what the recipe asked for: when the recipe asks for something
+    else, the material is stale. `revision` is the immutable one (a commit), where there is one.
+    """
+
+    use: str
+    request: Digest
+    revision: str | None = None
+    files: tuple[PinnedFile, ...]
+
+    def manifest(self) -> str:
+        """Return the digest that binds each path to its bytes."""
+        return manifest_digest({f.path: (f.size, f.sha256) for f in self.files})
+
+
+class Distribution(Document):
+    """An installed distribution that plugins came from."""
+
+    name: str
+    version: str
+
+
+class Lock(Document):
+    """All materials by the name of the step that brings them, and the plugins' distributions."""
+
+    lock: Literal[1] = 1
+    recipe: str
+    language: int
+    materials: dict[str, Material]
+    plugins: tuple[Distribution, ...] = ()
+
+    def to_text(self) -> str:
+        """Return the file's text: sorted and indented, so that it reads well in a review."""
+        return json.dumps(self.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def request_digest(use: str, version: int, params: dict[str, Any]) -> str:
+    """Return the digest of what a recipe asks of a source."""
+    return digest("request", {"use": use, "version": version, "params": params})
