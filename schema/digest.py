@@ -1,7 +1,7 @@
 """Digests of what is meant and of what came out: canonical JSON, files, tables and tensors.
 
-Every digest is sha256 over a preimage that starts with its kind, `khichdi/<kind>/1` and a zero byte, so that
-no two kinds of thing can share a digest. JSON is in the canonical form of RFC 8785.
+Every digest is sha256 over a preimage that starts with its kind, `khichdi/<kind>/1` and a zero
+byte, so that no two kinds of thing can share a digest. JSON is in the canonical form of RFC 8785.
 
 Laws (tested): key order does not change a digest; the digest of a table does not depend on how
 its rows are cut into batches; the digest of tensors does not depend on their order in a file.
