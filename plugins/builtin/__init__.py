@@ -9,6 +9,10 @@ from typing import Any
 
 from ..hookspecs import hookimpl
 from .filter.max_words import MaxWords
+from .reader.alpaca import Alpaca
+from .reader.conversations import Conversations
+from .reader.natural_instructions import NaturalInstructions
+from .reader.tables import Csv, Json, Jsonl, Parquet
 
 
 @hookimpl
@@ -20,7 +24,7 @@ def khichdi_sources() -> list[type[Any]]:
 @hookimpl
 def khichdi_readers() -> list[type[Any]]:
     """Return the readers that ship."""
-    return []
+    return [Alpaca, Conversations, Csv, Json, Jsonl, NaturalInstructions, Parquet]
 
 
 @hookimpl
