@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from khichdi.plugins import SourceFile
 from khichdi.plugins.registry import load_registry
 
