@@ -17,6 +17,8 @@ from ..schema.recipe import DataSet, Mixture, Model, Name, Recipe, Step, Train
 from .explain import diagnostics
 from .load import Loaded
 
+_create: Any = create_model  # its fields are only known when plugins are, so it has no types
+
 
 def bound_model(registry: Registry) -> type[Recipe]:
     """Return the recipe model over the installed plugins; its JSON Schema is the language's."""
@@ -44,7 +46,7 @@ def bound_model(registry: Registry) -> type[Recipe]:
     )
     mixture = _extend(Mixture, filters=(filters, ()))
     train_base = _extend(Train, template=(kinds["template"], ...))
-    return _extend(
+    bound: type[Recipe] = _extend(
         Recipe,
         model=(model, ...),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
@@ -53,6 +55,7 @@ def bound_model(registry: Registry) -> type[Recipe]:
         evaluate=(_tuple(kinds["evaluator"]), ()),
         rules=(_tuple(kinds["rule"]), ()),
     )
+    return bound
 
 
 def bind(loaded: Loaded, registry: Registry) -> Recipe:
@@ -70,19 +73,20 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
 
 def step_model(plugin: Any, base: type[Step]) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
-    return create_model(
+    model: type[Step] = _create(
         f"{plugin.__name__}Step",
         __base__=(base, plugin.params_model),
         __doc__=plugin.summary(),
         use=(Literal[plugin.name], Field(description=plugin.summary())),
     )
+    return model
 
 
 def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
     models = [step_model(plugin, base) for plugin in registry.classes(kind)]
     if not models:
         # No plugin of the kind: whatever is named is unknown, and the message says so.
-        return create_model(f"No{kind.title()}", __base__=base, use=(Literal[""], ...))
+        return _create(f"No{kind.title()}", __base__=base, use=(Literal[""], ...))
     if len(models) == 1:
         return models[0]
     return Annotated[Union[tuple(models)], Field(discriminator="use")]  # noqa: UP007
@@ -115,4 +119,4 @@ def _extend(base: type[Any], /, **fields: tuple[Any, Any]) -> Any:
                 ),
             ),
         )
-    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **described)
+    return _create(base.__name__, __base__=base, __doc__=base.__doc__, **described)

@@ -134,12 +134,19 @@ def _guarded(context: Context, function: Callable[[Context], Outcome]) -> Outcom
         raise store_error(error, context.step.name) from error
     except Exception as error:
         log.exception("step %s failed", context.step.name)
-        found = context.registry.get(context.step.plugin.kind, context.step.plugin.name)
-        origin = f"{found.distribution.name} {found.distribution.version}"
         raise context.fail(
             f"{type(error).__name__}: {error}",
-            f"this is a fault of the plugin, from {origin}; the log has the details",
+            f"this is a fault in {_origin(context)}; the log has the details",
         ) from error
+
+
+def _origin(context: Context) -> str:
+    """Return the distribution that a step's plugin came from."""
+    plugin = context.step.plugin
+    if plugin.name not in context.registry.names(plugin.kind):
+        return "khichdi itself"
+    found = context.registry.get(plugin.kind, plugin.name)
+    return f"the plugin, from {found.distribution.name} {found.distribution.version}"
 
 
 def _recorded(step: PlanStep, result: StepResult, status: str, seconds: float) -> RecordedStep:

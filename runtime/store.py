@@ -159,7 +159,8 @@ class Store:
         """
         folder = self.root / "work" / key.removeprefix("sha256:")
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
+        # The lock lies beside the folder, so that it is never removed under a waiting process.
+        with folder.with_suffix(".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -220,6 +221,7 @@ def _sync(path: Path) -> None:
 
 
 def store_error(error: OSError, what: str) -> StoreError:
+    """Return the error for a failed system call, with what to do about the usual ones."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = None
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
