@@ -8,7 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..hookspecs import hookimpl
-from .filter.max_words import MaxWords
+from .filter.exact_duplicates import ExactDuplicates
+from .filter.labels import Categories, Languages
+from .filter.where import Where
+from .filter.word_counts import MaxWords, MinWords
+from .reader.alpaca import Alpaca
+from .reader.conversations import Conversations
+from .reader.natural_instructions import NaturalInstructions
+from .reader.tables import Csv, Json, Jsonl, Parquet
+from .rule.licenses import Licenses
+from .sampler.draws import All, Random
+from .template.chat import Chat
+from .template.sections import AlpacaTemplate, QuestionAnswer
 
 
 @hookimpl
@@ -20,25 +31,25 @@ def khichdi_sources() -> list[type[Any]]:
 @hookimpl
 def khichdi_readers() -> list[type[Any]]:
     """Return the readers that ship."""
-    return []
+    return [Alpaca, Conversations, Csv, Json, Jsonl, NaturalInstructions, Parquet]
 
 
 @hookimpl
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
-    return [MaxWords]
+    return [Categories, ExactDuplicates, Languages, MaxWords, MinWords, Where]
 
 
 @hookimpl
 def khichdi_samplers() -> list[type[Any]]:
     """Return the samplers that ship."""
-    return []
+    return [All, Random]
 
 
 @hookimpl
 def khichdi_templates() -> list[type[Any]]:
     """Return the templates that ship."""
-    return []
+    return [AlpacaTemplate, Chat, QuestionAnswer]
 
 
 @hookimpl
@@ -68,4 +79,4 @@ def khichdi_evaluators() -> list[type[Any]]:
 @hookimpl
 def khichdi_rules() -> list[type[Any]]:
     """Return the rules that ship."""
-    return []
+    return [Licenses]

@@ -1,0 +1,77 @@
+"""Read instruction, input and output, as Alpaca and its many descendants write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ... import Params, Reader, SourceFile
+from .columns import AS_TEXT_HELP, COLUMNS_HELP, Columns, FieldPath, TextColumn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .records import Record
+
+
+class AlpacaParams(Params):
+    """What is read beside instruction, input and output."""
+
+    columns: Columns = Field(
+        default_factory=dict,
+        description=COLUMNS_HELP
+        + "`instruction`, `input` and `output` need not be named: they are read all the same.",
+    )
+    history: FieldPath | None = Field(
+        None,
+        description="A field with the turns before this one, as a list of [question, answer]. "
+        "The first question then is the instruction, and the whole talk is in `turns`.",
+    )
+    as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
+
+
+class Alpaca(Reader[AlpacaParams]):
+    """Read records of instruction, input (may be missing) and output; JSON, CSV or Parquet."""
+
+    name = "alpaca"
+    requires = ("datasets", "pyarrow")
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows; the format of each file is the one its name ends with."""
+        from .records import records
+        from .rows import Mapper, read_mapped
+
+        own = {name: name for name in ("instruction", "input", "output")}
+        mapper = Mapper(
+            own | self.params.columns,
+            required=("instruction", "output"),
+            optional=() if "input" in self.params.columns else ("input",),
+            as_text=self.params.as_text,
+        )
+        finish = None if self.params.history is None else self._with_history
+        return read_mapped(files, records, mapper, finish)
+
+    def _with_history(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+        """Put the turns of the history before the row's own."""
+        from .records import MISSING, lookup
+        from .rows import text_of
+
+        history = lookup(record.value, str(self.params.history))
+        row["turns"] = []
+        if history is MISSING or not history:
+            return row
+        place = f"`{self.params.history}`"
+        for pair in history if isinstance(history, list) else [history]:
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise record.error(f"{place} must be a list of [question, answer]")
+            for role, text in zip(("user", "assistant"), pair, strict=True):
+                row["turns"].append({"role": role, "text": text_of(record, place, text)})
+        question = "\n\n".join(text for text in (row["instruction"], row["input"]) if text)
+        row["turns"] += [
+            {"role": "user", "text": question},
+            {"role": "assistant", "text": row["output"]},
+        ]
+        first = {"instruction": history[0][0], "input": "", "output": history[0][1]}
+        return row | first | {"references": []}

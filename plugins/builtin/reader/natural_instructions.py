@@ -1,0 +1,69 @@
+"""Read the task files of Natural Instructions, in every shape they were published in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ....schema.errors import StepError
+from ... import Params, Reader, SourceFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class NaturalInstructionsParams(Params):
+    """Which tasks are read, and what of them."""
+
+    tasks: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Tasks to read, by file name without its ending or by number (`task1572`); "
+        "left out, every file is read.",
+    )
+    references: Literal["all", "first"] = Field(
+        "all",
+        description="Which acceptable answers are kept beside the first, which is the output.",
+    )
+
+
+class NaturalInstructions(Reader[NaturalInstructionsParams]):
+    """Read task files of Natural Instructions; the definition is the instruction."""
+
+    name = "natural-instructions"
+    requires = ("datasets", "jsonschema", "pyarrow")
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows in file order; the task is the file's name without its ending."""
+        from .rows import batches
+        from .tasks import task_rows
+
+        every = self.params.references == "all"
+        chosen = self._chosen(files)
+        return batches(row for file in chosen for row in task_rows(file, every))
+
+    def _chosen(self, files: Sequence[SourceFile]) -> Sequence[SourceFile]:
+        """Return the files of the tasks that are asked for."""
+        if self.params.tasks is None:
+            return files
+        wanted, found, chosen = set(self.params.tasks), set(), []
+        stems = [PurePosixPath(file.path).stem for file in files]
+        for file, stem in zip(files, stems, strict=True):
+            names = {stem, stem.split("_", 1)[0]} & wanted
+            found |= names
+            if names:
+                chosen.append(file)
+        missing = sorted(wanted - found)
+        if missing:
+            near = get_close_matches(missing[0], stems, n=1)
+            guess = f"did you mean `{near[0]}`? " if near else ""
+            raise StepError(
+                f"{len(missing)} of {len(wanted)} tasks have no file: {', '.join(missing[:5])}"
+                + (", ..." if len(missing) > 5 else ""),
+                hint=f"{guess}the source has {len(files)} files; look at its `include`",
+            )
+        return chosen

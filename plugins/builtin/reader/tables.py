@@ -1,0 +1,135 @@
+"""Read rows out of the formats everybody has: JSON lines, JSON, CSV, Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from ... import Params, Reader, SourceFile
+from .columns import AS_TEXT_HELP, COLUMNS_HELP, Columns, FieldPath, TextColumn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .rows import Mapper
+
+REQUIRES = ("datasets", "pyarrow")
+
+
+class TableParams(Params):
+    """Which fields of a record fill which columns."""
+
+    columns: Columns | None = Field(
+        None,
+        description=COLUMNS_HELP
+        + "Then only these are read. Left out, the fields that are named as our columns are.",
+    )
+
+    @model_validator(mode="after")
+    def _has_output(self) -> Self:
+        if self.columns is not None and "output" not in self.columns:
+            raise ValueError("`columns` must say which field is the `output`: the text to learn")
+        return self
+
+    def mapper(self, as_text: Sequence[TextColumn] = ()) -> Mapper:
+        """Return what makes rows of records."""
+        from .rows import SAME_NAMES, Mapper
+
+        if self.columns is None:
+            return Mapper(SAME_NAMES, optional=SAME_NAMES, as_text=as_text)
+        return Mapper(self.columns, as_text=as_text)
+
+
+class TypedParams(TableParams):
+    """Which fields fill which columns, for formats that have numbers beside texts."""
+
+    as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
+
+
+class JsonParams(TypedParams):
+    """Where the records are, and which fields fill which columns."""
+
+    field: FieldPath | None = Field(
+        None,
+        description="Where the list of records is when the file holds an object: `data`. "
+        "Left out, the file holds the list itself.",
+    )
+
+
+class CsvParams(TableParams):
+    """How the file is written, and which fields fill which columns."""
+
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Between two fields.")
+    quote: str | None = Field(
+        '"', min_length=1, max_length=1, description="Around a field; null where none is used."
+    )
+    names: tuple[FieldPath, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the fields when the file has no header line; left out, the first "
+        "line is the header.",
+    )
+
+
+class Jsonl(Reader[TypedParams]):
+    """Read JSON lines: one object on each line."""
+
+    name = "jsonl"
+    requires = REQUIRES
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
+        from .records import jsonl_records
+        from .rows import read_mapped
+
+        return read_mapped(files, jsonl_records, self.params.mapper(self.params.as_text))
+
+
+class Json(Reader[JsonParams]):
+    """Read JSON files that hold one list of objects."""
+
+    name = "json"
+    requires = REQUIRES
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
+        from .records import json_records
+        from .rows import read_mapped
+
+        parse = partial(json_records, field=self.params.field)
+        return read_mapped(files, parse, self.params.mapper(self.params.as_text))
+
+
+class Csv(Reader[CsvParams]):
+    """Read CSV and its like; every field is a text, nothing is guessed."""
+
+    name = "csv"
+    requires = REQUIRES
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows; `007` and `NA` stay the texts they are."""
+        from .records import csv_records
+        from .rows import read_mapped
+
+        params = self.params
+        parse = partial(
+            csv_records, delimiter=params.delimiter, quote=params.quote, names=params.names
+        )
+        return read_mapped(files, parse, params.mapper())
+
+
+class Parquet(Reader[TypedParams]):
+    """Read Parquet files."""
+
+    name = "parquet"
+    requires = REQUIRES
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
+        from .records import parquet_records
+        from .rows import read_mapped
+
+        return read_mapped(files, parquet_records, self.params.mapper(self.params.as_text))

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from khichdi.plugins.registry import load_registry
+from khichdi.schema.errors import StepError
+from pydantic import ValidationError
+
+
+def lima(real):
+    """Return LIMA's conversations as lists of texts, as its authors publish them."""
+    for record in json.loads((real / "lima/lima.json").read_text()):
+        pairs = [*record["history"], [record["instruction"], record["output"]]]
+        yield [text for pair in pairs for text in pair]
+
+
+SHAPES = {
+    "texts": lambda talk: talk,
+    "from and value": lambda talk: [
+        {"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(talk)
+    ],
+    "role and content": lambda talk: [
+        {"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(talk)
+    ],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_lima_is_read_in_every_shape(read, real, tmp_path, shape, ending):
+    talks = list(lima(real))
+    file = tmp_path / f"train.{ending}"
+    records = [{"conversations": SHAPES[shape](talk), "source": "stackexchange"} for talk in talks]
+    lines = [json.dumps(record) for record in records]
+    file.write_text("\n".join(lines) if ending == "jsonl" else f"[{','.join(lines)}]")
+
+    rows = read("conversations", {"columns": {"provenance": "source"}}, file)
+
+    assert len(rows) == 686
+    assert [row["instruction"] for row in rows] == [talk[0] for talk in talks]
+    assert [row["output"] for row in rows] == [talk[1] for talk in talks]
+    assert [[turn["text"] for turn in row["turns"]] for row in rows] == talks
+    assert {turn["role"] for row in rows for turn in row["turns"][::2]} == {"user"}
+    assert {turn["role"] for row in rows for turn in row["turns"][1::2]} == {"assistant"}
+    assert {row["provenance"] for row in rows} == {"stackexchange"}
+    assert rows[0]["references"] == [talks[0][1]]
+
+
+def test_a_system_turn_stays_in_the_turns_and_out_of_the_instruction(read, tmp_path):
+    talk = [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "why?"},
+        {"role": "assistant", "content": "because"},
+    ]
+    file = tmp_path / "s.jsonl"
+    file.write_text(json.dumps({"messages": talk}))
+
+    [row] = read("conversations", {"field": "messages"}, file)
+
+    assert (row["instruction"], row["output"]) == ("why?", "because")
+    assert row["turns"][0] == {"role": "system", "text": "be brief"}
+
+
+def test_turns_without_an_answer_are_left_out_only_when_asked(read, tmp_path):
+    file = tmp_path / "u.jsonl"
+    file.write_text(json.dumps({"conversations": ["a", "b", "c"]}))
+
+    [row] = read("conversations", {"unanswered": "trim"}, file)
+
+    assert [turn["text"] for turn in row["turns"]] == ["a", "b"]
+    with pytest.raises(StepError, match="goes on after the assistant's last turn"):
+        read("conversations", {}, file)
+
+
+BROKEN = {
+    "no field": ({"talk": []}, "found no such field"),
+    "a text": ({"conversations": "hi"}, "must be a list of turns, found a text"),
+    "no turns": ({"conversations": []}, "no turn by the assistant"),
+    "one turn": ({"conversations": ["hi"]}, "no turn by the assistant"),
+    "a number": ({"conversations": ["hi", 3]}, "turn 1 must be a text, found a number"),
+    "assistant first": (
+        {"conversations": [{"from": "gpt", "value": "hi"}]},
+        "starts with the assistant",
+    ),
+    "unknown role": ({"conversations": [{"from": "cat", "value": "miau"}]}, "unknown role 'cat'"),
+    "unknown keys": ({"conversations": [{"who": "user", "says": "hi"}]}, "turn 0 has who, says"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_bad_conversation_is_named(read, tmp_path, fault):
+    record, message = BROKEN[fault]
+    file = tmp_path / "bad.jsonl"
+    file.write_text(json.dumps({"conversations": ["a", "b"]}) + "\n" + json.dumps(record))
+
+    with pytest.raises(StepError) as caught:
+        read("conversations", {}, file)
+
+    assert message in caught.value.message
+    assert caught.value.line == 2
+
+
+def test_an_unknown_format_is_refused(read, tmp_path):
+    file = tmp_path / "data.xlsx"
+    file.write_bytes(b"PK")
+    with pytest.raises(StepError, match=r"cannot tell the format from the ending '.xlsx'"):
+        read("conversations", {}, file)
+
+
+def test_columns_that_come_from_the_turns_cannot_be_mapped():
+    with pytest.raises(ValidationError, match="these come from the turns"):
+        load_registry().create("reader", "conversations", {"columns": {"output": "x"}})

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+from khichdi.plugins.registry import load_registry
+from khichdi.schema.errors import StepError
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+# As Llama 2 writes it: a beginning of its own, no generation prompt, no system turn.
+INST = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + "
+    "' [/INST]' }}{% elif m.role == 'assistant' %}{{ ' ' + m.content + eos_token }}"
+    "{% else %}{{ raise_exception('no ' + m.role + ' here') }}{% endif %}{% endfor %}"
+)
+# As reasoning models do: what was thought is written only in the last answer.
+FORGETS = (
+    "{% for m in messages %}{{ m.role + ': ' }}{% if m.role == 'assistant' and loop.last %}"
+    "{{ '<think></think>' }}{% endif %}{{ m.content + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+
+
+def row(instruction="", input="", output="", turns=()):
+    names = ("role", "text")
+    return {
+        "id": "data/a#0",
+        "instruction": instruction,
+        "input": input,
+        "output": output,
+        "turns": [dict(zip(names, turn, strict=True)) for turn in turns],
+    }
+
+
+ONE = row("Add.", "2 and 3", "5")
+BARE = row("Why?", "", "Because.")
+TALK = row(
+    "a",
+    "",
+    "b",
+    [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")],
+)
+
+
+def segments(name, row, tokenizer=None, **params):
+    template = load_registry().create("template", name, params)
+    return [(piece.text, piece.learn) for piece in template.segments(row, tokenizer)]
+
+
+@pytest.fixture(scope="module")
+def make_tokenizer():
+    """Return a maker of real tokenizers with a chat template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    def make(chat_template, eos="<|im_end|>"):
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        vocabulary = {character: n for n, character in enumerate(alphabet)}
+        backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=backend, bos_token="<s>", eos_token=eos
+        )
+        tokenizer.chat_template = chat_template
+        return tokenizer
+
+    return make
+
+
+# ---- plain text -----------------------------------------------------------------------------
+
+
+def test_alpaca_writes_the_input_only_where_there_is_one():
+    assert segments("alpaca", ONE) == [
+        ("### Instruction:\nAdd.\n\n### Input:\n2 and 3\n\n### Response:\n", False),
+        ("5", True),
+    ]
+    assert segments("alpaca", BARE) == [
+        ("### Instruction:\nWhy?\n\n### Response:\n", False),
+        ("Because.", True),
+    ]
+
+
+def test_alpaca_starts_with_its_sentence_when_asked():
+    [(with_input, _), _] = segments("alpaca", ONE, preamble=True)
+    [(without_input, _), _] = segments("alpaca", BARE, preamble=True)
+    assert with_input.startswith("Below is an instruction that describes a task, paired with an")
+    assert without_input == (
+        "Below is an instruction that describes a task. Write a response that appropriately "
+        "completes the request.\n\n### Instruction:\nWhy?\n\n### Response:\n"
+    )
+
+
+def test_alpaca_repeats_its_sections_for_every_turn():
+    assert segments("alpaca", TALK) == [
+        ("s\n\n### Instruction:\na\n\n### Response:\n", False),
+        ("b", True),
+        ("\n\n### Instruction:\nc\n\n### Response:\n", False),
+        ("d", True),
+    ]
+
+
+def test_question_answer_writes_two_lines():
+    assert segments("question-answer", BARE) == [
+        ("Question: Why?\nAnswer: ", False),
+        ("Because.", True),
+    ]
+    assert segments("question-answer", ONE)[0] == ("Question: Add.\n\n2 and 3\nAnswer: ", False)
+
+
+def test_turns_after_the_last_answer_are_not_written():
+    unanswered = row(turns=[("user", "a"), ("assistant", "b"), ("user", "c")])
+    assert segments("question-answer", unanswered)[-1] == ("b", True)
+    with pytest.raises(StepError, match="no answer to learn"):
+        segments("alpaca", row(turns=[("user", "a")]))
+
+
+# ---- the tokenizer's own --------------------------------------------------------------------
+
+
+def test_chat_learns_the_answers_with_their_end_marker(make_tokenizer):
+    tokenizer = make_tokenizer(CHATML)
+
+    pieces = segments("chat", TALK, tokenizer)
+
+    assert pieces == [
+        ("<|im_start|>system\ns<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n",
+         False),
+        ("b<|im_end|>", True),
+        ("\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n", False),
+        ("d<|im_end|>", True),
+    ]  # fmt: skip
+    messages = [{"role": t["role"], "content": t["text"]} for t in TALK["turns"]]
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert "".join(text for text, _ in pieces) == whole.rstrip()
+
+
+def test_the_prompt_is_what_the_tokenizer_generates_from(make_tokenizer):
+    tokenizer = make_tokenizer(CHATML)
+    message = [{"role": "user", "content": "Add.\n\n2 and 3"}]
+
+    prompt = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+
+    assert segments("chat", ONE, tokenizer)[0] == (prompt, False)
+
+
+def test_a_template_without_a_generation_prompt_gives_the_same_talk(make_tokenizer):
+    talk = row(turns=[(t["role"], t["text"]) for t in TALK["turns"][1:]])
+    assert segments("chat", talk, make_tokenizer(INST, eos="</s>")) == [
+        ("<s>[INST] a [/INST]", False),
+        (" b</s>", True),
+        ("[INST] c [/INST]", False),
+        (" d</s>", True),
+    ]
+
+
+def test_a_system_message_is_added_where_there_is_none(make_tokenizer):
+    tokenizer = make_tokenizer(CHATML)
+    own, added = (segments("chat", r, tokenizer, system="x")[0][0] for r in (TALK, BARE))
+    assert own.startswith("<|im_start|>system\ns<")
+    assert added.startswith("<|im_start|>system\nx<")
+
+
+@pytest.mark.parametrize(
+    ("template", "which", "message"),
+    [
+        (None, BARE, "has no chat template"),
+        (INST, TALK, "the chat template refuses the talk: no system here"),
+        (FORGETS, TALK, "rewrites what it wrote"),
+    ],
+)
+def test_a_chat_template_that_cannot_be_used_is_an_error(make_tokenizer, template, which, message):
+    with pytest.raises(StepError, match=message):
+        segments("chat", which, make_tokenizer(template))
