@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..hookspecs import hookimpl
+from .adapter.lora import Lora
 from .filter.max_words import MaxWords
+from .quantizer.bitsandbytes import BitsAndBytes
+from .quantizer.none import NoQuantizer
+from .runtime.qlora.plugin import Qlora
 
 
 @hookimpl
@@ -44,19 +48,19 @@ def khichdi_templates() -> list[type[Any]]:
 @hookimpl
 def khichdi_quantizers() -> list[type[Any]]:
     """Return the quantizers that ship."""
-    return []
+    return [BitsAndBytes, NoQuantizer]
 
 
 @hookimpl
 def khichdi_adapters() -> list[type[Any]]:
     """Return the adapters that ship."""
-    return []
+    return [Lora]
 
 
 @hookimpl
 def khichdi_runtimes() -> list[type[Any]]:
     """Return the runtimes that ship."""
-    return []
+    return [Qlora]
 
 
 @hookimpl
