@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..schema.lock import PinnedFile
 from .base import P, Plugin
@@ -34,9 +34,14 @@ class Pin:
 
 
 class Source(Plugin[P], ABC):
-    """Brings bytes. `pin` says exactly which, `fetch` brings those and no others."""
+    """Brings bytes. `pin` says exactly which, `fetch` brings those and no others.
+
+    `local` says that the bytes lie on this machine and may be edited: they are then compared
+    with the lock before every run, also when no step has to read them again.
+    """
 
     kind = "source"
+    local: ClassVar[bool] = False
 
     @abstractmethod
     def pin(self, folder: Path) -> Pin:

@@ -8,15 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from ..hookspecs import hookimpl
+from .adapter.lora import Lora
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.labels import Categories, Languages
 from .filter.where import Where
 from .filter.word_counts import MaxWords, MinWords
+from .quantizer.bitsandbytes import BitsAndBytes
+from .quantizer.none import NoQuantizer
 from .reader.alpaca import Alpaca
 from .reader.conversations import Conversations
 from .reader.natural_instructions import NaturalInstructions
 from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
+from .runtime.qlora.plugin import Qlora
 from .sampler.draws import All, Random
 from .template.chat import Chat
 from .template.sections import AlpacaTemplate, QuestionAnswer
@@ -55,19 +59,19 @@ def khichdi_templates() -> list[type[Any]]:
 @hookimpl
 def khichdi_quantizers() -> list[type[Any]]:
     """Return the quantizers that ship."""
-    return []
+    return [BitsAndBytes, NoQuantizer]
 
 
 @hookimpl
 def khichdi_adapters() -> list[type[Any]]:
     """Return the adapters that ship."""
-    return []
+    return [Lora]
 
 
 @hookimpl
 def khichdi_runtimes() -> list[type[Any]]:
     """Return the runtimes that ship."""
-    return []
+    return [Qlora]
 
 
 @hookimpl

@@ -1,0 +1,7 @@
+"""Makes `python -m khichdi.cli` the same as `recipe`."""
+
+import sys
+
+from .main import main
+
+sys.exit(main())

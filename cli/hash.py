@@ -1,0 +1,30 @@
+"""The recipe hash, and the key of each step that it is made of."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ..runtime.pin import check_local
+from .output import columns, emit
+from .session import open_session
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+
+
+def run(options: Namespace) -> int:
+    """Print the hash; without a whole lock it is provisional, and says so."""
+    session = open_session(options, options.file)
+    plan = session.compiled.plan
+    check_local(plan, session.compiled.folders, session.registry)
+    parts = {step.name: step.key for step in plan.steps}
+    document = {"recipe_hash": plan.recipe_hash, "locked": plan.locked, "parts": parts}
+    text = plan.recipe_hash
+    if not plan.locked:
+        text += "\nprovisional: not every source is pinned; pin them with `recipe lock FILE`"
+    if options.verbose:
+        text += "\n" + columns(list(parts.items()))
+    emit(options, document, text)
+    return 0

@@ -1,0 +1,71 @@
+"""Pin the exact bytes of every source and weight, in a lock beside the recipe."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from ..compiler.compile import with_lock
+from ..runtime.pin import pin, stale
+from ..runtime.store import write_atomically
+from ..schema.errors import InputError
+from ..schema.lock import Lock, Material
+from .output import columns, emit, short, size
+from .session import Session, open_session
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    parser.add_argument(
+        "--update", metavar="NAME", action="append", default=[],
+        help="pin this source anew (`base`, `data/lima/source`; `all` for every one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if the lock would change"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Write the lock, or say whether it would change."""
+    session = open_session(options, options.file)
+    if options.check:
+        missing = stale(session.compiled.plan, session.lock)
+        text = f"the lock lacks {', '.join(missing)}" if missing else "the lock is complete"
+        emit(options, {"complete": not missing, "missing": missing}, text)
+        return 1 if missing else 0
+    known = [step.name for step in session.compiled.plan.steps if step.kind == "source"]
+    for name in options.update:
+        if name not in (*known, "all"):
+            raise InputError(f"there is no source `{name}`", hint=f"sources: {', '.join(known)}")
+    again = ["*"] if "all" in options.update else options.update
+    lock = write_lock(session, again=again, quiet=options.quiet or options.json)
+    plan = with_lock(session.compiled, session.registry, lock).plan
+    rows = [
+        (
+            name,
+            material.use,
+            f"{len(material.files)} files",
+            size(sum(f.size for f in material.files)),
+        )
+        for name, material in lock.materials.items()
+    ]
+    text = f"{columns(rows)}\nwrote {session.lock_file}\nrecipe hash  {short(plan.recipe_hash)}"
+    emit(options, {"lock": str(session.lock_file), "recipe_hash": plan.recipe_hash}, text)
+    return 0
+
+
+def write_lock(session: Session, *, again: list[str], quiet: bool) -> Lock:
+    """Pin what the lock lacks and what is asked for again; write the lock and return it."""
+
+    def report(name: str, material: Material | None) -> None:
+        if material is None and not quiet:
+            print(f"  pinning {name} …", file=sys.stderr)
+
+    compiled = session.compiled
+    lock = pin(
+        compiled.plan, compiled.folders, session.registry, session.lock, again=again, report=report
+    )
+    if lock != session.lock:
+        write_atomically(session.lock_file, lock.to_text())
+    return lock

@@ -1,0 +1,119 @@
+"""The `recipe` command: finds the sub-command, and turns every error into a sentence.
+
+A sub-command is a module of this folder with `arguments(parser)` and `run(options)`; it is imported
+only when it is the one that was asked for, so that `--help` and checks start fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from typing import NoReturn
+
+from ..schema.errors import InputError, KhichdiError
+
+COMMANDS = {
+    "list": "the recipes that ship, a line each",
+    "new": "start a recipe of your own from one that ships",
+    "validate": "check recipes; every error with its place",
+    "schema": "the JSON Schema of the language with the installed plugins",
+    "show": "the recipe with every default written out",
+    "lock": "pin the bytes of every source and weight",
+    "hash": "the recipe hash and its parts",
+    "plan": "the steps: what is cached, what has to run",
+    "run": "run a recipe",
+    "runs": "the runs in the store, or one of them",
+    "store": "what the store holds; check it, clean it up",
+    "plugins": "the installed plugins",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours, so that `--json` holds for them too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving with a usage text."""
+        raise InputError(message, hint=f"see `{self.prog} --help`")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in words
+    try:
+        return _dispatch(words)
+    except KhichdiError as error:
+        _print_error(error, as_json)
+        return error.status
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if os.environ.get("KHICHDI_DEBUG"):
+            raise
+        fault = KhichdiError(
+            f"a fault in khichdi: {type(error).__name__}: {error}",
+            hint="please report it, with the traceback that KHICHDI_DEBUG=1 shows",
+        )
+        _print_error(fault, as_json)
+        return fault.status
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"recipe (khichdi {version('khichdi')})")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean `recipe {near[0]}`?" if near else "see `recipe --help`"
+        raise InputError(f"there is no command `{name}`", hint=hint)
+    module = import_module(f".{name}", __package__)
+    parser = Parser(prog=f"recipe {name}", description=module.__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--store", metavar="DIR", help="the store (default: .khichdi)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say less")
+    module.arguments(parser)
+    status: int = module.run(parser.parse_args(words[1:]))
+    return status
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: recipe COMMAND ...",
+            "",
+            "Fine-tuning recipes that can be written, diffed, run and proved.",
+            "",
+            *lines,
+            "",
+            "`recipe COMMAND --help` tells the rest. Every command takes --json.",
+            "start with: recipe run quickstart.yaml",
+        ]
+    )
+
+
+def _print_error(error: KhichdiError, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(error.as_json(), indent=1))
+    else:
+        print(f"error: {error}" if not error.file else str(error), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""How commands print: text for people, or one JSON document."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+
+def emit(options: Namespace, document: Any, text: str) -> None:
+    """Print the document with `--json`, else the text."""
+    print(json.dumps(document, indent=1, ensure_ascii=False) if options.json else text)
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
+    """Align rows of cells; the last column is not padded."""
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        lines.append((indent + "  ".join([*cells, row[-1]])).rstrip())
+    return "\n".join(lines)
+
+
+def short(digest: str) -> str:
+    """Return a digest that fits a line: `sha256:5f0c1a…91`."""
+    return f"{digest[:15]}…{digest[-4:]}"
+
+
+def size(count: float) -> str:
+    """Return bytes as a person reads them."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person reads it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

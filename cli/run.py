@@ -1,0 +1,117 @@
+"""Run a recipe: pin what is not pinned, run what is not cached, and write the record."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..compiler.compile import with_lock
+from ..runtime.execute import Executor
+from ..runtime.pin import check_local, stale
+from ..runtime.runs import finished_run, make_record, new_run, write_run
+from ..schema.errors import LockError
+from ..schema.record import Record
+from .display import Display
+from .lock import write_lock
+from .output import emit, short
+from .quiet import quiet
+from .session import Session, open_session
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    parser.add_argument(
+        "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Run, and print the record's main lines."""
+    started, clock = datetime.now().astimezone(), time.monotonic()
+    session = _locked(open_session(options, options.file), options)
+    plan, folders = session.compiled.plan, session.compiled.folders
+    check_local(plan, folders, session.registry)
+    pending = [step for step in plan.steps if session.store.result(step.key) is None]
+    folder = new_run(session.store, plan.recipe, started) if pending else None
+    log = folder / "log.txt" if folder else None
+    with quiet(log) as screen, Display(plan, screen, options, len(pending)) as display:
+        if session.shipped:
+            display.say(f"{options.file} is no file here: running the recipe that ships")
+        executor = Executor(plan, session.store, session.registry, folders, display)
+        steps = executor.run()
+        seconds = time.monotonic() - clock
+        record = make_record(plan, steps, session.registry, started, seconds)
+        folder = folder or finished_run(session.store, plan.recipe_hash, record.result_hash)
+        if log is None and folder is None:
+            folder = new_run(session.store, plan.recipe, started)
+        assert folder is not None
+        if log is not None or not (folder / "record.json").is_file():
+            assert session.lock is not None
+            recipes = session.compiled.loaded.files
+            write_run(folder, record, plan, session.lock, recipes, session.store)
+    emit(options, _document(record, folder), _text(record, folder, len(pending)))
+    return 0
+
+
+def _locked(session: Session, options: Namespace) -> Session:
+    """Return the session with a complete lock, pinning what it lacks."""
+    missing = stale(session.compiled.plan, session.lock)
+    if not missing:
+        return session
+    if options.locked:
+        raise LockError(
+            f"the lock lacks {', '.join(missing)}", hint=f"pin with `recipe lock {options.file}`"
+        )
+    lock = write_lock(session, again=[], quiet=options.quiet or options.json)
+    if not (options.quiet or options.json):
+        print(f"  wrote {session.lock_file}", file=sys.stderr)
+    compiled = with_lock(session.compiled, session.registry, lock)
+    return replace(session, lock=lock, compiled=compiled)
+
+
+def _document(record: Record, folder: Path) -> dict[str, Any]:
+    steps = [
+        {
+            "name": step.name,
+            "kind": step.kind,
+            "plugin": step.plugin,
+            "key": step.result.key,
+            "digest": step.digests(),
+            "status": step.status,
+            "seconds": step.seconds,
+        }
+        for step in record.steps
+    ]
+    return {
+        "run": str(folder),
+        "recipe_hash": record.recipe_hash,
+        "result_hash": record.result_hash,
+        "adapter": str(folder / "adapter"),
+        "steps": steps,
+        "metrics": record.metrics,
+    }
+
+
+def _text(record: Record, folder: Path, ran: int) -> str:
+    lines = []
+    if not ran:
+        count = len(record.steps)
+        lines.append(
+            f"{record.recipe}   recipe hash {short(record.recipe_hash)}   "
+            f"{count} steps cached, nothing to run ({record.seconds:.1f} s)"
+        )
+    else:
+        lines.append(f"recipe hash  {record.recipe_hash}")
+    lines.append(f"result hash  {record.result_hash}")
+    place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    lines.append(f"run          {place}")
+    lines.append(f"adapter      {place / 'adapter'}")
+    if (folder / "loss.png").is_file():
+        lines.append(f"loss curve   {place / 'loss.png'}")
+    return "\n".join(lines)

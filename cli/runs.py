@@ -1,0 +1,63 @@
+"""The runs in the store; with a name, one of them in full."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..runtime.runs import RECORD, all_runs
+from ..runtime.store import Store
+from ..schema.errors import InputError
+from ..schema.record import Record
+from .facts import described
+from .output import columns, duration, emit, short
+from .session import store_folder
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
+
+
+def run(options: Namespace) -> int:
+    """Print a line per run, or one run's steps and hashes."""
+    store = Store(store_folder(options))
+    if options.run:
+        record = find_run(store, options.run)
+        emit(options, record.to_json(), _one(record))
+        return 0
+    rows, documents = [], []
+    for folder, found in all_runs(store):
+        state = "finished" if found else "unfinished"
+        result = short(found.result_hash) if found else ""
+        took = duration(found.seconds) if found else ""
+        rows.append((folder.name, state, took, result))
+        documents.append({"run": str(folder), "status": state, "result_hash": result or None})
+    emit(options, documents, columns(rows) or f"no runs in {store.root}")
+    return 0
+
+
+def find_run(store: Store, name: str) -> Record:
+    """Return the record of a run, by its name in the store or by its folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (store.runs / name, Path(name)):
+        path = folder / RECORD
+        if path.is_file():
+            return Record.from_json(path.read_bytes(), str(path))
+    names = [folder.name for folder, _ in all_runs(store)]
+    hint = f"the newest: {', '.join(names[-3:])}" if names else f"no runs in {store.root}"
+    raise InputError(f"there is no finished run {name}", hint=hint)
+
+
+def _one(record: Record) -> str:
+    rows = [
+        (step.name, step.plugin, step.status, described(step.kind, step.result))
+        for step in record.steps
+    ]
+    metrics = [(name, f"{value:.4g}") for name, value in record.metrics.items()]
+    head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
+    hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
+    return "\n".join([head, columns(rows), columns(metrics), hashes])

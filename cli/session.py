@@ -1,0 +1,73 @@
+"""What most commands start from: the registry, the compiled recipe, its lock and its store."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..compiler.compile import Compiled, compile_recipe
+from ..plugins.registry import Registry, load_registry
+from ..runtime.store import Store
+from ..schema.lock import Lock
+from .shipped import is_shipped, open_recipe
+
+STORE = ".khichdi"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A recipe, ready to be planned, locked or run.
+
+    `lock_file` is where the lock is, or would be written.
+    """
+
+    registry: Registry
+    compiled: Compiled
+    lock: Lock | None
+    lock_file: Path
+    store: Store
+    shipped: bool
+
+
+def open_session(options: Namespace, recipe: str) -> Session:
+    """Compile a recipe with its lock.
+
+    Raises:
+        InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
+    """
+    folder = Path.cwd()
+    path, _ = open_recipe(recipe, folder)
+    registry = load_registry()
+    lock_file = lock_path(path)
+    lock = None
+    if lock_file.is_file():
+        lock = Lock.from_json(lock_file.read_bytes(), str(lock_file))
+    compiled = compile_recipe(recipe, folder, open_recipe, registry, lock)
+    store = Store(store_folder(options, path))
+    return Session(registry, compiled, lock, lock_file, store, is_shipped(path))
+
+
+def lock_path(recipe: Path) -> Path:
+    """Return the lock's path: beside the recipe; for a shipped one without, in this folder."""
+    beside = recipe.with_suffix(".lock")
+    if is_shipped(recipe) and not beside.is_file():
+        return Path.cwd() / beside.name
+    return beside
+
+
+def store_folder(options: Namespace, recipe: Path | None = None) -> Path:
+    """Return the store: `--store`, else KHICHDI_STORE, else `.khichdi` in the recipe's project.
+
+    The project is the nearest folder above the recipe (for a shipped one: above the working
+    folder) that has a store already or is the root of a git repository; else that folder itself.
+    """
+    chosen = options.store or os.environ.get("KHICHDI_STORE")
+    if chosen:
+        return Path(chosen).absolute()
+    start = Path.cwd() if recipe is None or is_shipped(recipe) else recipe.parent
+    for folder in (start, *start.parents):
+        if (folder / STORE).is_dir() or (folder / ".git").exists():
+            return folder / STORE
+    return start / STORE

@@ -1,0 +1,42 @@
+"""Check recipes: all errors at once, each with its place. Exit status 2 when there are any."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..compiler.compile import compile_recipe
+from ..plugins.registry import load_registry
+from ..schema.errors import Diagnostic, InputError, RecipeError
+from .output import emit
+from .shipped import open_recipe
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a recipe, or a shipped one's name"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Print every error of every file."""
+    registry = load_registry()
+    found: list[Diagnostic] = []
+    for name in options.files:
+        try:
+            compile_recipe(name, Path.cwd(), open_recipe, registry)
+        except RecipeError as error:
+            found.extend(error.diagnostics)
+        except InputError as error:
+            found.append(Diagnostic(name, 1, 1, error.code, error.message, error.hint))
+    document = {"valid": not found, "diagnostics": [d.as_json() for d in found]}
+    count = len(options.files)
+    text = f"{count} recipe{'s' * (count != 1)} valid"
+    if found:
+        files = len({d.file for d in found})
+        lines = [str(d) for d in found]
+        total = f"{len(found)} error{'s' * (len(found) != 1)} in {files} recipe{'s' * (files != 1)}"
+        text = "\n".join([*lines, total])
+    emit(options, document, text)
+    return 2 if found else 0

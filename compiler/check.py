@@ -1,0 +1,72 @@
+"""Checks that need more than one field of a recipe, and the rules it asks to be held to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..plugins.kinds import Facts
+from ..plugins.registry import Registry
+from ..schema.errors import Diagnostic, RecipeError
+from ..schema.recipe import Recipe
+from .load import Loaded
+
+
+def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
+    """Refuse settings that contradict one another, and breaches of the recipe's rules.
+
+    Raises:
+        RecipeError: with a diagnostic for each.
+    """
+    found = [*_needs_validation(recipe, loaded), *_breaches(recipe, loaded, registry)]
+    found += _twice(recipe, loaded)
+    if found:
+        raise RecipeError(found)
+
+
+def _needs_validation(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
+    if recipe.mixture.validation is not None:
+        return []
+    needy: list[tuple[tuple[str | int, ...], str]] = []
+    if recipe.evaluate:
+        needy.append((("evaluate",), "evaluation is on held-out rows"))
+    for word in ("metric_for_best_model", "eval_steps"):
+        if word in loaded.data["train"] and getattr(recipe.train, word, None) is not None:
+            needy.append((("train", word), f"`{word}` is about held-out rows"))
+    return [
+        loaded.diagnose(
+            path,
+            "no-validation",
+            f"{reason}, and none are held out",
+            "add `mixture: {validation: {count: N}}`",
+            key=True,
+        )
+        for path, reason in needy
+    ]
+
+
+def _breaches(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    facts = Facts(
+        base={"use": recipe.model.base.use, **recipe.model.base.params()},
+        base_license=recipe.model.license,
+        data_licenses={name: data.license for name, data in sorted(recipe.data.items())},
+    )
+    found = []
+    for index, step in enumerate(recipe.rules):
+        rule: Any = registry.create("rule", step.use, step.params())
+        for breach in rule.breaches(facts):
+            path = breach.path or ("rules", index)
+            message = f"breaks rule `{step.use}`: {breach.message}"
+            found.append(loaded.diagnose(path, "rule", message, key=True))
+    return found
+
+
+def _twice(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
+    """A list of steps merges by name, so one name stands once in a list of evaluators."""
+    seen: set[str] = set()
+    found = []
+    for index, step in enumerate(recipe.evaluate):
+        if step.use in seen:
+            message = f"evaluator `{step.use}` is named twice"
+            found.append(loaded.diagnose(("evaluate", index, "use"), "twice", message))
+        seen.add(step.use)
+    return found

@@ -1,0 +1,53 @@
+"""The whole compiler in one call: text -> bound recipe -> plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..plugins.registry import Registry
+from ..schema.lock import Lock
+from ..schema.plan import Plan
+from ..schema.recipe import Recipe
+from .bind import bind
+from .check import check
+from .load import Loaded, Open, load
+from .lower import lower
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A recipe on its way through the compiler.
+
+    `folders` has, for each source step, the folder of the file that wrote it: relative paths
+    start there.
+    """
+
+    loaded: Loaded
+    recipe: Recipe
+    plan: Plan
+    folders: dict[str, Path]
+
+
+def compile_recipe(
+    name: str, folder: Path, open_recipe: Open, registry: Registry, lock: Lock | None = None
+) -> Compiled:
+    """Compile a recipe, with its lock where there is one.
+
+    Raises:
+        InputError: there is no such recipe.
+        RecipeError: it has faults; all of them, each with its place.
+    """
+    loaded = load(name, folder, open_recipe)
+    recipe = bind(loaded, registry)
+    check(recipe, loaded, registry)
+    folders = {"base": loaded.folder(("model", "base"))}
+    for data_set in recipe.data:
+        folders[f"data/{data_set}/source"] = loaded.folder(("data", data_set, "source"))
+    return Compiled(loaded, recipe, lower(recipe, registry, lock), folders)
+
+
+def with_lock(compiled: Compiled, registry: Registry, lock: Lock) -> Compiled:
+    """Return the same recipe lowered again with a lock."""
+    plan = lower(compiled.recipe, registry, lock)
+    return Compiled(compiled.loaded, compiled.recipe, plan, compiled.folders)

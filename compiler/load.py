@@ -1,0 +1,189 @@
+"""Text -> one tree of plain values, with `extends:` merged and the place of each value kept.
+
+How a recipe states only what differs:
+
+- mappings merge key by key, and `null` takes a key of the parent away;
+- a step (a mapping with `use`) whose `use` differs from the parent's replaces it whole;
+- lists of steps merge by `use`: the parent's step of that name is changed in place, others are
+  appended; any other list replaces the parent's. Nothing merges by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from ..schema.errors import Diagnostic, RecipeError
+from ..schema.yaml import Parsed, Path, parse
+
+MAX_CHAIN = 10
+
+Open = Callable[[str, FilePath], tuple[FilePath, bytes]]
+"""Opens a recipe by the name that was written, seen from a folder: its path and its bytes.
+
+Raises InputError when there is none."""
+
+
+@dataclass
+class Loaded:
+    """A recipe's values with all it extends, and where each came from."""
+
+    path: FilePath
+    data: dict[str, Any]
+    files: list[FilePath]
+    origins: dict[Path, tuple[Parsed, Path, FilePath]] = field(default_factory=dict)
+
+    def diagnose(
+        self,
+        path: Path,
+        code: str,
+        message: str,
+        suggestion: str | None = None,
+        *,
+        key: bool = False,
+    ) -> Diagnostic:
+        """Return a diagnostic at a path of the merged tree, in the file that wrote it."""
+        missing = path not in self.origins
+        while path not in self.origins:
+            path = path[:-1]
+        parsed, local, _ = self.origins[path]
+        return parsed.diagnose(local, code, message, suggestion, key=key or missing)
+
+    def folder(self, path: Path) -> FilePath:
+        """Return the folder of the file that wrote the value at a path."""
+        while path not in self.origins:
+            path = path[:-1]
+        return self.origins[path][2]
+
+
+def load(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
+    """Read a recipe and everything it extends.
+
+    Raises:
+        InputError: there is no such file.
+        RecipeError: a file is no YAML a recipe can be, or the chain of `extends` is broken.
+    """
+    return _load(name, folder, open_recipe, ())
+
+
+def _load(name: str, folder: FilePath, open_recipe: Open, chain: tuple[FilePath, ...]) -> Loaded:
+    path, raw = open_recipe(name, folder)
+    parsed = parse(raw, _shown(path))
+    if not isinstance(parsed.data, dict):
+        kind = "a list" if isinstance(parsed.data, list) else "one value"
+        message = f"a recipe is a mapping that starts with `recipe: 1`, this is {kind}"
+        raise RecipeError([parsed.diagnose((), "not-a-mapping", message)])
+    loaded = Loaded(path, parsed.data, [path], _origins(parsed, path.parent))
+    if "extends" not in parsed.data:
+        return loaded
+    parent_name = parsed.data.pop("extends")
+    fault = _extends_fault(parent_name, path, chain)
+    if fault:
+        raise RecipeError([parsed.diagnose(("extends",), "extends", fault)])
+    parent = _load(parent_name, path.parent, open_recipe, (*chain, path))
+    if parent.path in (*chain, path):
+        message = f"`{parent_name}` extends this recipe in turn"
+        raise RecipeError([parsed.diagnose(("extends",), "extends", message)])
+    return _merge(parent, loaded)
+
+
+def _extends_fault(name: Any, path: FilePath, chain: tuple[FilePath, ...]) -> str | None:
+    if not isinstance(name, str):
+        return "`extends` takes the name of a recipe file"
+    if path in chain:
+        return f"`{name}` extends this recipe in turn"
+    if len(chain) >= MAX_CHAIN:
+        return f"more than {MAX_CHAIN} recipes extend one another"
+    return None
+
+
+def _shown(path: FilePath) -> str:
+    """Return a path as a person would type it: relative when it is below the working folder."""
+    try:
+        return str(path.relative_to(FilePath.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _origins(parsed: Parsed, folder: FilePath) -> dict[Path, tuple[Parsed, Path, FilePath]]:
+    paths = {**parsed.values, **parsed.keys}
+    return {path: (parsed, path, folder) for path in paths}
+
+
+def _merge(parent: Loaded, child: Loaded) -> Loaded:
+    merged = Loaded(child.path, {}, [*child.files, *parent.files])
+    merged.origins[()] = child.origins[()]
+    merged.data = _merge_mappings(merged, (), (parent, parent.data, ()), (child, child.data, ()))
+    return merged
+
+
+Side = tuple[Loaded, Any, Path]
+"""A value in one of the two trees: the tree, the value, and its path there."""
+
+
+def _merge_value(out: Loaded, path: Path, parent: Side, child: Side) -> Any:
+    old, new = parent[1], child[1]
+    if isinstance(old, dict) and isinstance(new, dict) and not _other_step(old, new):
+        out.origins[path] = child[0].origins[child[2]]
+        return _merge_mappings(out, path, parent, child)
+    if _steps(old) and _steps(new):
+        out.origins[path] = child[0].origins[child[2]]
+        return _merge_steps(out, path, parent, child)
+    return _take(out, path, child)
+
+
+def _other_step(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return "use" in old and "use" in new and old["use"] != new["use"]
+
+
+def _steps(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(i, dict) and "use" in i for i in value)
+
+
+def _merge_mappings(out: Loaded, path: Path, parent: Side, child: Side) -> dict[str, Any]:
+    result = {}
+    for key in [*parent[1], *(k for k in child[1] if k not in parent[1])]:
+        below_parent = (parent[0], parent[1].get(key), (*parent[2], key))
+        below_child = (child[0], child[1].get(key), (*child[2], key))
+        if key not in child[1]:
+            result[key] = _take(out, (*path, key), below_parent)
+        elif child[1][key] is None and key in parent[1]:
+            continue
+        elif key not in parent[1]:
+            result[key] = _take(out, (*path, key), below_child)
+        else:
+            result[key] = _merge_value(out, (*path, key), below_parent, below_child)
+    return result
+
+
+def _merge_steps(out: Loaded, path: Path, parent: Side, child: Side) -> list[Any]:
+    changes = {step["use"]: index for index, step in enumerate(child[1])}
+    result: list[Any] = []
+    for index, step in enumerate(parent[1]):
+        old = (parent[0], step, (*parent[2], index))
+        place = (*path, len(result))
+        if step["use"] in changes:
+            at = changes.pop(step["use"])
+            new = (child[0], child[1][at], (*child[2], at))
+            result.append(_merge_value(out, place, old, new))
+        else:
+            result.append(_take(out, place, old))
+    for at in sorted(changes.values()):
+        new = (child[0], child[1][at], (*child[2], at))
+        result.append(_take(out, (*path, len(result)), new))
+    return result
+
+
+def _take(out: Loaded, path: Path, side: Side) -> Any:
+    """Take a value whole, with the places of everything below it."""
+    tree, value, local = side
+    out.origins[path] = tree.origins[local]
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _take(out, (*path, key), (tree, item, (*local, key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _take(out, (*path, index), (tree, item, (*local, index)))
+    return value

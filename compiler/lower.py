@@ -1,0 +1,214 @@
+"""Bound recipe -> plan: the graph of steps, each with the key that is known before it runs.
+
+    source -> read -> filter ... -> score -> sample      per data set
+    mixture -> filter ... -> split -> pack -> train      with the base's source
+    evaluate with the base, evaluate with the adapter
+
+Order of data sets in the recipe does not matter: they are taken in order of their names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..plugins.registry import Registry
+from ..schema.digest import derive_seed
+from ..schema.lock import Lock, Material, request_digest
+from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
+from ..schema.recipe import DataSet, Recipe, Step
+
+CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
+"""khichdi's own steps; a number is raised when the same input would give another result."""
+
+
+def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
+    """Return the plan of a bound recipe.
+
+    Without a lock, or where it does not have a source, the plan is provisional: `locked` is
+    false, and its hashes say what was asked, not which bytes.
+    """
+    graph = _Graph(recipe, registry, lock)
+    graph.source("base", recipe.model.base)
+    rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
+    mixed = graph.core("mixture", inputs=rows)
+    mixed = _filters(graph, "mixture", recipe.mixture.filters, f"{mixed}#rows")
+    validation = recipe.mixture.validation
+    graph.core(
+        "split",
+        inputs={"rows": mixed},
+        settings={
+            "order": recipe.mixture.order,
+            "validation": validation.to_json() if validation else None,
+        },
+        seeded=True,
+    )
+    template = graph.ref("template", recipe.train.template)
+    graph.core(
+        "pack",
+        inputs={"train": "split#train", "validation": "split#validation", "base": "base#files"},
+        parts={"template": template},
+        settings={
+            "sequence_len": recipe.train.sequence_len,
+            "sample_packing": recipe.train.sample_packing,
+        },
+    )
+    _train(graph, recipe)
+    for step in recipe.evaluate:
+        _evaluate(graph, recipe, step, template)
+    return graph.plan()
+
+
+def is_current(material: Material | None, plugin: PluginRef) -> bool:
+    """Return whether a pinned material is of what the recipe asks for now."""
+    if material is None:
+        return False
+    return material.request == request_digest(plugin.name, plugin.version, plugin.params)
+
+
+def _data_set(graph: _Graph, name: str, data: DataSet) -> str:
+    graph.source(f"data/{name}/source", data.source)
+    graph.step(
+        f"data/{name}/read",
+        "reader",
+        data.read,
+        inputs={"files": f"data/{name}/source#files"},
+        settings={"data_set": name, "license": data.license},
+    )
+    rows = _filters(graph, f"data/{name}", data.filters, f"data/{name}/read#rows")
+    if data.score is not None:
+        inputs = {"rows": rows, "base": "base#files"}
+        rows = graph.step(f"data/{name}/score", "scorer", data.score, inputs=inputs) + "#rows"
+    return (
+        graph.step(f"data/{name}/sample", "sampler", data.sample, inputs={"rows": rows}) + "#rows"
+    )
+
+
+def _filters(graph: _Graph, place: str, filters: tuple[Step, ...], rows: str) -> str:
+    """Add a chain of filters and return the reference to the rows that are left."""
+    for step in filters:
+        rows = graph.step(f"{place}/filter/{step.use}", "filter", step, inputs={"rows": rows})
+        rows += "#rows"
+    return rows
+
+
+def _train(graph: _Graph, recipe: Recipe) -> None:
+    base = recipe.model.base.params()
+    graph.step(
+        "train",
+        "runtime",
+        recipe.train,
+        inputs={"base": "base#files", "train": "pack#train", "validation": "pack#validation"},
+        parts={
+            "quantizer": graph.ref("quantizer", recipe.model.quantization),
+            "adapter": graph.ref("adapter", recipe.model.adapter),
+        },
+        settings={"base_name": base.get("repo") or base.get("package") or "base"},
+    )
+
+
+def _evaluate(graph: _Graph, recipe: Recipe, step: Step, template: PluginRef) -> None:
+    """Add the step twice: with the base alone, which no change of training reruns, and after."""
+    parts = {
+        "template": template,
+        "quantizer": graph.ref("quantizer", recipe.model.quantization),
+    }
+    inputs = {"base": "base#files", "rows": "split#validation"}
+    name = f"evaluate/{step.use}"
+    seed = derive_seed(recipe.seed, name)
+    graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
+    inputs = {**inputs, "adapter": "train#adapter"}
+    graph.step(f"{name}/adapter", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
+
+
+class _Graph:
+    """Steps in order, each keyed when it is added."""
+
+    def __init__(self, recipe: Recipe, registry: Registry, lock: Lock | None) -> None:
+        self.recipe = recipe
+        self.registry = registry
+        self.materials = lock.materials if lock else {}
+        self.steps: dict[str, PlanStep] = {}
+
+    def ref(self, kind: str, step: Step) -> PluginRef:
+        """Return a reference to a plugin with its own parameters, defaults written out."""
+        plugin = self.registry.get(kind, step.use).plugin
+        own = set(plugin.params_model.model_fields)
+        return PluginRef(
+            kind=kind,
+            name=plugin.name,
+            version=plugin.version,
+            params={name: value for name, value in step.params().items() if name in own},
+            operational=tuple(sorted(plugin.operational())),
+        )
+
+    def source(self, name: str, step: Step) -> None:
+        plugin = self.ref("source", step)
+        material = self.materials.get(name)
+        if not is_current(material, plugin):
+            material = None
+        key = source_key(plugin, material)
+        self.steps[name] = PlanStep(
+            name=name, kind="source", plugin=plugin, key=key, material=material
+        )
+
+    def step(self, name: str, kind: str, step: Step, **rest: Any) -> str:
+        """Add a plugin's step under a name that is free; return the name."""
+        plugin = self.registry.get(kind, step.use).plugin
+        return self._add(name, kind, self.ref(kind, step), seeded=plugin.seeded, **rest)
+
+    def core(self, name: str, **rest: Any) -> str:
+        """Add one of khichdi's own steps."""
+        ref = PluginRef(kind=name, name=name, version=CORE_VERSION[name])
+        return self._add(name, name, ref, **rest)
+
+    def _add(
+        self,
+        name: str,
+        kind: str,
+        plugin: PluginRef,
+        *,
+        inputs: dict[str, str],
+        parts: dict[str, PluginRef] | None = None,
+        settings: dict[str, Any] | None = None,
+        seed: int | None = None,
+        seeded: bool = False,
+    ) -> str:
+        name = self._free(name)
+        if seeded and seed is None:
+            seed = derive_seed(self.recipe.seed, name)
+        parts, settings = parts or {}, settings or {}
+        keys = {role: self._input_key(reference) for role, reference in inputs.items()}
+        self.steps[name] = PlanStep(
+            name=name,
+            kind=kind,
+            plugin=plugin,
+            parts=parts,
+            settings=settings,
+            inputs=inputs,
+            seed=seed,
+            key=step_key(kind, plugin, parts, settings, keys, seed),
+        )
+        return name
+
+    def _free(self, name: str) -> str:
+        number, free = 1, name
+        while free in self.steps:
+            number += 1
+            free = f"{name}-{number}"
+        return free
+
+    def _input_key(self, reference: str) -> str:
+        step, output = reference.rsplit("#", 1)
+        return f"{self.steps[step].key}#{output}"
+
+    def plan(self) -> Plan:
+        steps = tuple(self.steps.values())
+        locked = all(step.material for step in steps if step.kind == "source")
+        return Plan(
+            language=self.recipe.recipe,
+            recipe=self.recipe.name,
+            seed=self.recipe.seed,
+            locked=locked,
+            recipe_hash=recipe_hash(steps, locked),
+            steps=steps,
+        )

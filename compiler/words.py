@@ -1,0 +1,57 @@
+"""Words of other tools, and what the recipe language calls the same thing.
+
+From the configuration models of axolotl, LLaMA-Factory, TRL, transformers, peft and torchtune.
+"""
+
+from __future__ import annotations
+
+OTHER_WORDS = {
+    "base_model": "`model.base`",
+    "model_name_or_path": "`model.base`",
+    "load_in_4bit": "`model.quantization: {use: bitsandbytes, bits: 4}`",
+    "load_in_8bit": "`model.quantization: {use: bitsandbytes, bits: 8}`",
+    "quantization_bit": "`model.quantization.bits`",
+    "bnb_4bit_quant_type": "`model.quantization.quant_type`",
+    "quantization_type": "`model.quantization.quant_type`",
+    "bnb_4bit_use_double_quant": "`model.quantization.double_quant`",
+    "use_bnb_nested_quant": "`model.quantization.double_quant`",
+    "double_quantization": "`model.quantization.double_quant`",
+    "bnb_4bit_compute_dtype": "`model.quantization.compute_dtype`",
+    "lora_rank": "`r`",
+    "lora_r": "`r`",
+    "rank": "`r`",
+    "lora_alpha": "`alpha`",
+    "lora_dropout": "`dropout`",
+    "lora_target": "`target_modules`",
+    "lora_target_modules": "`target_modules`",
+    "lora_target_linear": "`target_modules: all-linear`",
+    "cutoff_len": "`train.sequence_len`",
+    "max_length": "`train.sequence_len`",
+    "max_seq_length": "`train.sequence_len`",
+    "max_seq_len": "`train.sequence_len`",
+    "packing": "`train.sample_packing`",
+    "neat_packing": "`train.sample_packing`",
+    "per_device_train_batch_size": "`micro_batch_size`",
+    "batch_size": "`micro_batch_size`",
+    "num_train_epochs": "`num_epochs`",
+    "epochs": "`num_epochs`",
+    "optim": "`optimizer`",
+    "lr": "`learning_rate`",
+    "lr_scheduler_type": "`lr_scheduler`",
+    "learning_rate_scheduler": "`lr_scheduler`",
+    "noisy_embedding_alpha": "`neftune_noise_alpha`",
+    "flash_attention": "`attn_implementation: flash`",
+    "flash_attn": "`attn_implementation: flash`",
+    "gradient_clipping": "`max_grad_norm`",
+    "warmup": "`warmup_steps`",
+    "load_best_model_at_end": "`metric_for_best_model: eval_loss`",
+    "val_set_size": "`mixture.validation`",
+    "val_size": "`mixture.validation`",
+    "chat_template": "`train.template`",
+    "datasets": "`data`, a mapping of data sets by name",
+    "dataset": "`data`, a mapping of data sets by name",
+    "output_dir": "nothing: runs go to the store (`--store DIR`)",
+    "type": "`use`",
+    "name": "`use`",
+}
+"""Their word -> ours."""

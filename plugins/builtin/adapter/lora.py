@@ -1,0 +1,69 @@
+"""Low-rank adapters."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ... import Adapter, Params, StepError
+
+
+class LoraParams(Params):
+    """Size, scale and place of the adapter."""
+
+    r: int = Field(16, ge=1, description="Rank of the update of each weight.")
+    alpha: int = Field(32, ge=1, description="The update is scaled by alpha / r.")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of the adapter's inputs that training drops."
+    )
+    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+        "all-linear",
+        description="Linear modules that get an adapter: `all-linear` (all but the head), or "
+        "names such as `q_proj`.",
+    )
+    use_rslora: bool = Field(False, description="Scale by alpha / sqrt(r) instead.")
+    bias: Literal["none"] = Field("none", description="Biases that are trained: none.")
+
+
+class Lora(Adapter[LoraParams]):
+    """Train a low-rank update of linear weights (LoRA)."""
+
+    name = "lora"
+    requires = ("peft",)
+
+    def config(self, model: Any) -> Any:
+        """Return the peft `LoraConfig`; refuses names of modules that the model lacks."""
+        from peft import LoraConfig
+
+        params = self.params
+        target: Any = params.target_modules
+        if not isinstance(target, str):
+            _check(target, model)
+            target = sorted(target)
+        return LoraConfig(
+            task_type="CAUSAL_LM",
+            r=params.r,
+            lora_alpha=params.alpha,
+            lora_dropout=params.dropout,
+            target_modules=target,
+            use_rslora=params.use_rslora,
+            bias=params.bias,
+        )
+
+
+def _check(names: tuple[str, ...], model: Any) -> None:
+    """Raise `StepError` for the first name that no linear module of the model ends with."""
+    import torch
+
+    linear = [n for n, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    known = sorted({name.rpartition(".")[2] for name in linear})
+    for name in names:
+        if not any(full == name or full.endswith(f".{name}") for full in linear):
+            near = get_close_matches(name, known, n=3)
+            suggestion = f"did you mean {' or '.join(f'`{n}`' for n in near)}? " if near else ""
+            raise StepError(
+                f"target_modules: the model has no linear module named `{name}`",
+                hint=f"{suggestion}it has: {', '.join(known)}",
+            )

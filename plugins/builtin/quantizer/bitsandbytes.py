@@ -1,0 +1,60 @@
+"""Base weights in 4 or 8 bits by bitsandbytes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ... import Params, Quantizer
+
+
+class BitsAndBytesParams(Params):
+    """How many bits, and how they are laid out."""
+
+    bits: Literal[4, 8] = Field(4, description="Bits per weight.")
+    quant_type: Literal["nf4", "fp4"] = Field(
+        "nf4", description="Code of 4-bit weights; QLoRA uses `nf4`. 8 bits know no other."
+    )
+    double_quant: bool = Field(
+        False,
+        description="Quantize the scales of 4-bit weights too, which saves 0.4 bits per weight. "
+        "Not for 8 bits.",
+    )
+    compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16", description="Type that weights are unpacked to and computed with."
+    )
+
+    @model_validator(mode="after")
+    def _only_what_counts(self) -> Self:
+        if self.bits == 8 and self.double_quant:
+            raise ValueError("double_quant is for 4-bit weights: leave it out, or use bits: 4")
+        if self.bits == 8 and self.quant_type != "nf4":
+            raise ValueError("quant_type is for 4-bit weights: leave it out, or use bits: 4")
+        return self
+
+
+class BitsAndBytes(Quantizer[BitsAndBytesParams]):
+    """Store the base's linear weights in 4 or 8 bits; embeddings and the head stay as they are."""
+
+    name = "bitsandbytes"
+    requires = ("bitsandbytes", "transformers")
+
+    def config(self) -> Any | None:
+        """Return the transformers `BitsAndBytesConfig`."""
+        import torch
+        from transformers import BitsAndBytesConfig
+
+        params = self.params
+        if params.bits == 8:
+            return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=params.quant_type,
+            bnb_4bit_use_double_quant=params.double_quant,
+            bnb_4bit_compute_dtype=getattr(torch, params.compute_dtype),
+        )
+
+    def dtype(self) -> str:
+        """Return the type that weights are unpacked to."""
+        return self.params.compute_dtype

@@ -1,0 +1,31 @@
+"""Base weights as they are, in one floating-point type."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ... import Params, Quantizer
+
+
+class NoneParams(Params):
+    """The floating-point type of the weights."""
+
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16", description="Type that the weights are held in and computed with."
+    )
+
+
+class NoQuantizer(Quantizer[NoneParams]):
+    """Keep the base weights in full, in one floating-point type."""
+
+    name = "none"
+
+    def config(self) -> Any | None:
+        """Return None: nothing is quantized."""
+        return None
+
+    def dtype(self) -> str:
+        """Return the type the weights are held in."""
+        return self.params.dtype

@@ -1,0 +1,1 @@
+"""The `qlora` runtime: packed training of an adapter, repeatable to the bit."""

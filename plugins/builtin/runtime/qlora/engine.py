@@ -1,0 +1,260 @@
+"""The training loop: resume, step, evaluate, save, keep the best, write the adapter."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .....schema.digest import derive_seed, digest, table_digest
+from .....schema.errors import StepError
+from ....determinism import deterministic
+from ....kinds import Progress, TrainingResult
+from ....models import quiet
+from . import checkpoint as checkpoints
+from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
+from .environment import bits_depend_on, peak_memory
+from .model import Trainee, build
+from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
+
+if TYPE_CHECKING:
+    from ....kinds import TrainingJob
+    from .plugin import QloraParams
+
+
+def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
+    """Train as the job says; see `Runtime.train`."""
+    if job.train.num_rows == 0:
+        raise StepError(
+            "there is nothing to train on: no pack has any row",
+            hint="look at what the filters dropped, and at sequence_len",
+        )
+    with quiet(), deterministic(params.cpu_threads):
+        return Training(params, job).run()
+
+
+class Training:
+    """One training, from its newest checkpoint to the adapter."""
+
+    def __init__(self, params: QloraParams, job: TrainingJob) -> None:
+        self.params, self.job = params, job
+        self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
+        self.plans = plan_steps(len(self.train), params, job.seed)
+        self.trainee: Trainee = build(params, job)
+        self.optimizer = make_optimizer(params, self.trainee.trained)
+        self.rate = learning_rates(params, len(self.plans))
+        self.identity = self._identity()
+        self.step = 0
+        self.trace: list[dict[str, Any]] = []
+        self.losses: dict[int, float] = {}  # on held-out rows, by step
+        self.best: dict[str, torch.Tensor] | None = None
+        self.fresh_seconds = 0.0
+        self.fresh_tokens = 0
+
+    def run(self) -> TrainingResult:
+        """Train what is left to train, and write the adapter."""
+        self._resume()
+        if self.step == 0 and len(self.held_out):
+            self.losses[0] = self._held_out_loss()
+        started = time.perf_counter()
+        rest = self.plans[self.step :]
+        groups = [plan.micro for plan in rest]
+        batches = prepared(self.train, groups, self.params.dataloader_num_workers)
+        for plan, micro in zip(rest, batches, strict=True):
+            self._take_step(plan, micro)
+            evaluated = self._evaluate_if_due(plan)
+            self._save_if_due(plan, evaluated)
+            self.fresh_seconds = time.perf_counter() - started
+            self._report()
+        if self.best is not None:
+            self.trainee.restore(self.best)
+        self.trainee.write(self.job.output, self.job.base_name)
+        return self._result()
+
+    # ---- a step -----------------------------------------------------------------------------
+
+    def _take_step(self, plan: StepPlan, micro: list[MicroBatch]) -> None:
+        """Make one optimizer step and write it down.
+
+        The loss is the mean over all response tokens of the step, not a mean of the micro
+        batches' means. Dropout and noise of a micro batch come from a seed of its own.
+        """
+        self.trainee.peft.train()
+        learnt = sum(batch.response_tokens for batch in micro)
+        total = torch.zeros((), device=self.trainee.device)
+        for number, batch in enumerate(micro):
+            torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
+            loss = self.trainee.summed_loss(batch.to(self.trainee.device))
+            (loss / max(1, learnt)).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        mean = total.item() / max(1, learnt)
+        self._refuse_non_finite(plan, "loss", mean)
+        norm = clip(self.trainee.trained, self.params.max_grad_norm)
+        self._refuse_non_finite(plan, "gradient norm", norm)
+        rate = self.rate(plan.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step = plan.step
+        tokens = sum(batch.tokens for batch in micro)
+        self.fresh_tokens += tokens
+        self.trace.append(
+            {
+                "step": plan.step,
+                "epoch": plan.epoch,
+                "loss": mean,
+                "grad_norm": norm,
+                "learning_rate": rate,
+                "tokens": tokens,
+                "response_tokens": learnt,
+                "batch": digest("step-batch", [batch.digest for batch in micro]),
+            }
+        )
+
+    def _refuse_non_finite(self, plan: StepPlan, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            packs = ", ".join(str(index) for group in plan.micro for index in group)
+            raise StepError(
+                f"step {plan.step} (train packs {packs}): the {what} is {value}",
+                hint="lower learning_rate, lengthen warmup_steps, or compute in bfloat16",
+            )
+
+    # ---- held-out rows ----------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _held_out_loss(self) -> float:
+        """Return the mean loss of held-out response tokens, without dropout or noise."""
+        self.trainee.peft.eval()
+        size = self.params.micro_batch_size
+        groups = [
+            (tuple(range(first, min(first + size, len(self.held_out)))),)
+            for first in range(0, len(self.held_out), size)
+        ]
+        total, learnt = 0.0, 0
+        for micro in prepared(self.held_out, groups, self.params.dataloader_num_workers):
+            for batch in micro:
+                total += self.trainee.summed_loss(batch.to(self.trainee.device)).item()
+                learnt += batch.response_tokens
+        if not math.isfinite(total):
+            raise StepError(
+                f"after step {self.step} the loss on held-out rows is {total}",
+                hint="lower learning_rate, or compute in bfloat16",
+            )
+        return total / max(1, learnt)
+
+    def _evaluate_if_due(self, plan: StepPlan) -> bool:
+        """Evaluate after the steps asked for and after the last; keep weights that are better."""
+        every, last = self.params.eval_steps, plan.step == len(self.plans)
+        due = last or (plan.last_of_epoch if every is None else plan.step % every == 0)
+        if not due or not len(self.held_out):
+            return False
+        before = [loss for step, loss in self.losses.items() if step > 0]
+        loss = self.losses[plan.step] = self.trace[-1]["eval_loss"] = self._held_out_loss()
+        if self.params.metric_for_best_model and (not before or loss < min(before)):
+            self.best = self.trainee.snapshot()
+        return True
+
+    # ---- checkpoints ------------------------------------------------------------------------
+
+    def _identity(self) -> str:
+        """Return the digest of all that the bits of this training depend on."""
+        operational = set(type(self.params).model_fields) & _operational(self.params)
+        return digest(
+            "training",
+            {
+                "params": self.params.model_dump(mode="json", exclude=operational),
+                "seed": self.job.seed,
+                "train": table_digest(self.job.train),
+                "validation": table_digest(self.job.validation),
+                "weights": self.trainee.digests,
+                "attention": self.trainee.attention,
+                "environment": bits_depend_on(self.trainee.device),
+            },
+        )
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint of this job; without one, clear the work folder."""
+        found = checkpoints.newest(self.job.work, self.identity)
+        if found is None:
+            checkpoints.clear(self.job.work)
+            return
+        trainee = self.trainee
+        trainee.restore(found.adapter)
+        restore_state(
+            self.optimizer, trainee.names, trainee.trained, found.optimizer, found.numbers
+        )
+        self.step, self.best = found.step, found.best
+        self.trace = found.progress["trace"]
+        self.losses = {int(step): loss for step, loss in found.progress["losses"].items()}
+
+    def _save_if_due(self, plan: StepPlan, evaluated: bool) -> None:
+        every = self.params.save_steps
+        due = evaluated or plan.last_of_epoch if every is None else plan.step % every == 0
+        if not due and plan.step != len(self.plans):
+            return
+        trainee = self.trainee
+        tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
+        state = checkpoints.Checkpoint(
+            identity=self.identity,
+            step=self.step,
+            adapter=trainee.snapshot(),
+            optimizer=tensors,
+            numbers=numbers,
+            best=self.best,
+            progress={"trace": self.trace, "losses": self.losses},
+        )
+        checkpoints.save(self.job.work, state, self.params.save_total_limit)
+
+    # ---- what comes out ---------------------------------------------------------------------
+
+    def _report(self) -> None:
+        note = f"loss {self.trace[-1]['loss']:.3f}"
+        if "eval_loss" in self.trace[-1]:
+            note += f", held out {self.trace[-1]['eval_loss']:.3f}"
+        rate = self.fresh_tokens / self.fresh_seconds
+        self.job.report(Progress(self.step, len(self.plans), note=note, rate=rate))
+
+    def _result(self) -> TrainingResult:
+        trainee = self.trainee
+        return TrainingResult(
+            metrics=dict(self._metrics()),
+            trace=self.trace,
+            weights=trainee.digests,
+            measured={
+                "seconds": self.fresh_seconds,
+                "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
+                "peak_memory_bytes": peak_memory(trainee.device),
+                "unpacked_weight_bytes": float(trainee.cached),
+                "device": bits_depend_on(trainee.device)["device"],
+                "threads": float(torch.get_num_threads()),
+                "attention": trainee.attention,
+            },
+        )
+
+    def _metrics(self) -> Iterator[tuple[str, float]]:
+        """Yield numbers for the record. `train_loss` is the mean over the last epoch's tokens."""
+        last = [entry for entry in self.trace if entry["epoch"] == self.trace[-1]["epoch"]]
+        learnt = sum(entry["response_tokens"] for entry in last)
+        total = math.fsum(entry["loss"] * entry["response_tokens"] for entry in last)
+        yield "train_loss", total / max(1, learnt)
+        if 0 in self.losses:
+            after = {step: loss for step, loss in self.losses.items() if step > 0}
+            best = bool(self.params.metric_for_best_model)
+            kept = min(after, key=lambda step: (after[step], step)) if best else max(after)
+            yield "eval_loss_before", self.losses[0]
+            yield "eval_loss", after[kept]
+            yield "best_step", float(kept)
+        yield "optimizer_steps", float(len(self.trace))
+        for name, key in (("train_tokens", "tokens"), ("response_tokens", "response_tokens")):
+            yield name, float(sum(entry[key] for entry in self.trace))
+        yield "trainable_parameters", float(sum(p.numel() for p in self.trainee.trained))
+
+
+def _operational(params: Any) -> frozenset[str]:
+    from .....schema.document import operational_fields
+
+    return operational_fields(type(params))

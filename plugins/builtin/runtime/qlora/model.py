@@ -1,0 +1,209 @@
+"""The model under training: base, adapter, where its loss is taken, and how it is written out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from .....schema.digest import derive_seed, tensors_digest
+from .....schema.errors import StepError
+from ....linears import install
+from ....models import best_device, load_model
+from . import attention
+from .loss import output_head, summed_loss
+
+if TYPE_CHECKING:
+    from ....kinds import TrainingJob
+    from .batches import MicroBatch
+    from .plugin import QloraParams
+
+DTYPES = {
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int32: "I32",
+    torch.int64: "I64",
+    torch.bool: "BOOL",
+}
+"""Names of types as safetensors has them, so that digests compare with files."""
+
+
+@dataclass
+class Trainee:
+    """A model with an adapter, ready to train.
+
+    Attributes:
+        peft: the peft model.
+        device: where it is.
+        attention: name of the attention in use.
+        digests: of the base as it is stored, and of the adapter before training.
+        names: of the trained parameters, in the order of `trained`.
+        trained: the trained parameters, float32.
+        cached: bytes of base weights that are kept unpacked.
+    """
+
+    peft: Any
+    device: torch.device
+    attention: str
+    digests: dict[str, str]
+    names: list[str]
+    trained: list[torch.nn.Parameter]
+    cached: int = 0
+    noise_alpha: float | None = None
+    _lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.causal = self.peft.get_base_model()
+        self.head = output_head(self.causal)
+        output = self.causal.get_output_embeddings()
+        self.head_trained = [p for p in output.parameters() if p.requires_grad]
+        self.causal.get_input_embeddings().register_forward_hook(self._add_noise)
+
+    def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
+        """Return the sum of the losses of the batch's response tokens."""
+        hidden = self.hidden(batch).index_select(0, batch.sources)
+        return summed_loss(hidden, batch.targets, self.head, self.head_trained)
+
+    def hidden(self, batch: MicroBatch) -> torch.Tensor:
+        """Return the last hidden states of a batch on the device, shape (T, d)."""
+        self._lengths = batch.lengths
+        result = self.causal.base_model(
+            input_ids=batch.input_ids,
+            position_ids=batch.position_ids,
+            use_cache=False,
+            **attention.segments(batch.cu_seq_lens, batch.lengths),
+        )
+        hidden: torch.Tensor = result.last_hidden_state[0]
+        return hidden
+
+    def _add_noise(self, module: Any, inputs: Any, embedded: torch.Tensor) -> torch.Tensor | None:
+        """Put uniform noise of alpha / sqrt(length * d) on each sample's embeddings (NEFTune)."""
+        if self.noise_alpha is None or not self.peft.training:
+            return None
+        lengths = torch.tensor(self._lengths, device=embedded.device)
+        per_sample = self.noise_alpha / (lengths * embedded.shape[-1]).float().sqrt()
+        scale = per_sample.repeat_interleave(lengths, output_size=embedded.shape[1])
+        noise = torch.empty_like(embedded, dtype=torch.float32).uniform_(-1, 1)
+        return embedded + (noise * scale[None, :, None]).to(embedded.dtype)
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        """Return a copy of the trained tensors on the CPU."""
+        pairs = zip(self.names, self.trained, strict=True)
+        return {name: p.detach().to("cpu", copy=True) for name, p in pairs}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Put a snapshot back."""
+        with torch.no_grad():
+            for name, parameter in zip(self.names, self.trained, strict=True):
+                parameter.copy_(tensors[name])
+
+    def write(self, folder: Path, base_name: str) -> None:
+        """Write the adapter in peft's format; the same bytes for the same weights."""
+        config = self.peft.peft_config["default"].to_dict()
+        config |= {"base_model_name_or_path": base_name, "inference_mode": True}
+        text = json.dumps(config, indent=2, sort_keys=True, default=sorted)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+        tensors = {name: t.contiguous().cpu() for name, t in sorted(_adapter(self.peft).items())}
+        # One entry of metadata: with more, safetensors writes them in no stable order.
+        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def build(params: QloraParams, job: TrainingJob) -> Trainee:
+    """Load the base, put the adapter on it and check that samples of a pack are apart.
+
+    Raises:
+        StepError: the model cannot be loaded, adapted or trained on packs.
+    """
+    from peft import get_peft_model
+
+    dtype = getattr(torch, job.quantizer.dtype())
+    device = best_device()
+    name = attention.choose(params.attn_implementation, device, dtype)
+    base = load_model(job.base, job.quantizer, attn_implementation=name, device=device)
+    digests = {"quantized": digest_of(base.state_dict())}
+    torch.manual_seed(derive_seed(job.seed, "adapter"))
+    try:
+        model = get_peft_model(base, job.adapter.config(base))
+    except ValueError as error:
+        raise StepError(f"the adapter does not fit the base: {error}") from error
+    digests["initial"] = digest_of(_adapter(model))
+    if params.gradient_checkpointing:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    trainee = Trainee(
+        peft=model,
+        device=device,
+        attention=name.removeprefix("khichdi-"),
+        digests=digests,
+        names=list(trained),
+        trained=list(trained.values()),
+        cached=install(model, dtype, int(params.weight_cache_gib * 2**30)),
+    )
+    _check(trainee)
+    trainee.noise_alpha = params.neftune_noise_alpha
+    return trainee
+
+
+def digest_of(tensors: dict[str, torch.Tensor]) -> str:
+    """Return the tensors digest, with names of types as in safetensors."""
+    return tensors_digest(
+        {
+            name: (DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape), _bytes(t))
+            for name, t in tensors.items()
+        }
+    )
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
+
+
+def _adapter(model: Any) -> dict[str, torch.Tensor]:
+    """Return the adapter's tensors under the names that peft saves them by."""
+    from peft import get_peft_model_state_dict
+
+    tensors: dict[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return tensors
+
+
+@torch.no_grad()
+def _check(trainee: Trainee) -> None:
+    """Try two short samples: the first must not move the second, and the logits must be right.
+
+    An architecture can carry something from token to token beside attention, or do more after
+    its head than we know of. Both would train, and train something else.
+    """
+    from .batches import micro_batch
+
+    trainee.peft.eval()
+    device = trainee.device
+    labels = [[-100] * 3, [-100] * 4]
+    one = micro_batch([[1, 2, 3], [4, 5, 6, 7]], labels).to(device)
+    other = micro_batch([[8, 3, 9], [4, 5, 6, 7]], labels).to(device)
+    hidden = trainee.hidden(one)
+    kind = type(trainee.causal).__name__
+    if not torch.equal(hidden[3:], trainee.hidden(other)[3:]):
+        raise StepError(
+            f"samples of a pack see one another in {kind}",
+            hint="this architecture cannot be trained on packs yet",
+        )
+    full = trainee.causal(
+        input_ids=one.input_ids,
+        position_ids=one.position_ids,
+        use_cache=False,
+        **attention.segments(one.cu_seq_lens, one.lengths),
+    ).logits[0]
+    if not torch.allclose(full.float(), trainee.head(hidden), rtol=0.02, atol=0.02):
+        raise StepError(
+            f"the logits of {kind} are more than its head's output",
+            hint="this architecture's last step is not known here yet",
+        )

@@ -1,0 +1,106 @@
+"""The parameters of the `qlora` runtime."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .... import Params, Runtime, TrainingJob, TrainingResult, operational
+
+
+class QloraParams(Params):
+    """How an adapter is trained. An optimizer step sees micro_batch_size times
+    gradient_accumulation_steps packs.
+    """
+
+    micro_batch_size: int = Field(1, ge=1, description="Packs that are calculated at once.")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, description="Micro batches of an optimizer step."
+    )
+    num_epochs: int = Field(1, ge=1, description="How often every pack is seen.")
+    max_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps in all; goes before num_epochs where given."
+    )
+    optimizer: Literal[
+        "adamw_torch",
+        "adamw_8bit",
+        "adamw_bnb_8bit",
+        "paged_adamw_8bit",
+        "paged_adamw_32bit",
+    ] = Field(
+        "adamw_torch",
+        description="Optimizer, by its name in transformers; those with 8 bits and the paged ones "
+        "are bitsandbytes'. On a CPU nothing is paged.",
+    )
+    learning_rate: float = Field(2e-4, gt=0, description="Highest learning rate.")
+    lr_scheduler: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="How the learning rate goes on after the warm-up."
+    )
+    warmup_steps: int = Field(
+        0, ge=0, description="Optimizer steps over which the learning rate rises from 0."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    max_grad_norm: float = Field(
+        1.0, ge=0, description="Gradients longer than this are cut to it; 0 never cuts."
+    )
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the mean of gradients.")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the mean of squares.")
+    adam_epsilon: float = Field(1e-8, gt=0, description="Added to the divisor of an update.")
+    neftune_noise_alpha: float | None = Field(
+        None,
+        gt=0,
+        description="Scale of the noise put on embeddings in training (NEFTune), for each sample "
+        "by its own length; none where left out.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations in the backward pass: slower, less memory."
+    )
+    attn_implementation: Literal["auto", "flash", "sdpa", "eager"] = Field(
+        "auto",
+        description="Attention inside each sample of a pack: `flash` is a kernel for samples of "
+        "many lengths where there is one (GPU), else sample by sample, and `auto` the same; "
+        "`sdpa` and `eager` go sample by sample.",
+    )
+    eval_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps between evaluations; each epoch's end if left out."
+    )
+    metric_for_best_model: Literal["eval_loss"] | None = Field(
+        "eval_loss",
+        description="Keep the weights with the lowest loss on held-out rows; `null` keeps the last.",
+    )
+    cpu_threads: int = Field(
+        2,
+        ge=1,
+        le=256,
+        description="Threads on a CPU, whatever the environment says: rounding depends on them.",
+    )
+    save_steps: int | None = operational(
+        None,
+        ge=1,
+        description="Optimizer steps between checkpoints; after each evaluation if left out.",
+    )
+    save_total_limit: int = operational(
+        2, ge=1, description="Checkpoints that are kept while training; each has the best weights."
+    )
+    dataloader_num_workers: int = operational(
+        1, ge=0, le=64, description="Threads that prepare batches ahead."
+    )
+    weight_cache_gib: float = operational(
+        1.0,
+        ge=0,
+        description="Memory, in GiB, for base weights that are kept unpacked: faster, same bits.",
+    )
+
+
+class Qlora(Runtime[QloraParams]):
+    """Train an adapter over frozen, usually quantized weights (QLoRA), repeatable to the bit."""
+
+    name = "qlora"
+    requires = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
+
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Train, and write the adapter in peft's format."""
+        from .engine import run
+
+        return run(self.params, job)

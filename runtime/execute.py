@@ -1,0 +1,164 @@
+"""Runs a plan: each step once, in order, from the store where it is there already."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..plugins.kinds import Progress
+from ..plugins.registry import Registry
+from ..schema.errors import KhichdiError, StepError, StoreError
+from ..schema.plan import Plan, PlanStep
+from ..schema.record import Output, RecordedStep, StepResult
+from .environment import environment
+from .steps import implementation
+from .steps.context import Context, Outcome
+from .store import Store, store_error
+
+log = logging.getLogger("khichdi")
+
+
+class Reporter(Protocol):
+    """Whoever wants to see how a run goes."""
+
+    def started(self, step: PlanStep) -> None:
+        """Take note that a step runs now."""
+
+    def progress(self, step: PlanStep, progress: Progress) -> None:
+        """Take note of how far it is."""
+
+    def finished(self, step: RecordedStep) -> None:
+        """Take note that a step is done, or was there already."""
+
+
+@dataclass
+class Executor:
+    """Runs the steps of one plan in one store.
+
+    `folders` has, for each source, the folder that its relative paths start in.
+    """
+
+    plan: Plan
+    store: Store
+    registry: Registry
+    folders: Mapping[str, Path]
+    reporter: Reporter
+    done: dict[str, RecordedStep] = field(default_factory=dict)
+
+    def run(self) -> list[RecordedStep]:
+        """Run what is not in the store, and return every step in the plan's order.
+
+        Raises:
+            KhichdiError: a step failed; what was done before it stays in the store.
+        """
+        for step in self.plan.steps:
+            recorded = self._cached(step) or self._run(step)
+            self.done[step.name] = recorded
+            self.reporter.finished(recorded)
+        return list(self.done.values())
+
+    def _cached(self, step: PlanStep) -> RecordedStep | None:
+        result = self.store.result(step.key)
+        return _recorded(step, result, "cached", 0.0) if result else None
+
+    def _run(self, step: PlanStep) -> RecordedStep:
+        self.reporter.started(step)
+        start = time.monotonic()
+        inputs = {role: self._input(role, *rest) for role, *rest in step.sources()}
+        with self.store.work(step.key) as work, self.store.staging() as staging:
+            context = Context(
+                step=step,
+                inputs=inputs,
+                staging=staging,
+                work=work,
+                origin=self.folders.get(step.name),
+                registry=self.registry,
+                report=lambda progress: self.reporter.progress(step, progress),
+            )
+            outcome = _guarded(context, implementation(step.kind))
+            outputs = {
+                name: self.store.publish(made.folder, made.kind, made.digest)
+                for name, made in outcome.outputs.items()
+            }
+            seconds = time.monotonic() - start
+            result = StepResult.model_validate(
+                {
+                    "key": step.key,
+                    "outputs": outputs,
+                    "facts": outcome.facts,
+                    "measured": {**outcome.measured, "seconds": round(seconds, 3)},
+                    "environment": environment(),
+                }
+            )
+            self.store.keep(result)
+        return _recorded(step, result, "ran", seconds)
+
+    def _input(self, role: str, name: str, output_name: str) -> Path:
+        """Return the folder of an input, its bytes checked.
+
+        A damaged artifact is removed with the result that names it, so that the next run makes
+        it again; this run cannot go on from it.
+        """
+        output: Output = self.done[name].result.outputs[output_name]
+        damaged = self.store.check(output)
+        if damaged:
+            self.store.forget(self.done[name].result.key)
+            self.store.drop(output)
+            raise StoreError(
+                f"the store's copy of {name}#{output_name} is damaged: {damaged[0]}",
+                hint="it was removed; run again, and the step that made it runs again",
+            )
+        return self.store.folder(output)
+
+
+def _guarded(context: Context, function: Callable[[Context], Outcome]) -> Outcome:
+    """Run a step; whatever it raises becomes an error that names step and plugin."""
+    try:
+        return function(context)
+    except KhichdiError as error:
+        if isinstance(error, StepError) and not error.message.startswith(context.step.name):
+            raise context.fail(str(error.message), error.hint) from error
+        raise
+    except ModuleNotFoundError as error:
+        log.exception("step %s failed", context.step.name)
+        raise context.fail(
+            f"the package `{error.name}` is not installed",
+            "install what training needs with `pip install 'khichdi[train]'`",
+        ) from error
+    except OSError as error:
+        log.exception("step %s failed", context.step.name)
+        raise store_error(error, context.step.name) from error
+    except Exception as error:
+        log.exception("step %s failed", context.step.name)
+        raise context.fail(
+            f"{type(error).__name__}: {error}",
+            f"this is a fault in {_origin(context)}; the log has the details",
+        ) from error
+
+
+def _origin(context: Context) -> str:
+    """Return the distribution that a step's plugin came from."""
+    plugin = context.step.plugin
+    if plugin.name not in context.registry.names(plugin.kind):
+        return "khichdi itself"
+    found = context.registry.get(plugin.kind, plugin.name)
+    return f"the plugin, from {found.distribution.name} {found.distribution.version}"
+
+
+def _recorded(step: PlanStep, result: StepResult, status: str, seconds: float) -> RecordedStep:
+    return RecordedStep.model_validate(
+        {
+            "name": step.name,
+            "kind": step.kind,
+            "plugin": step.plugin.name,
+            "version": step.plugin.version,
+            "seed": step.seed,
+            "status": status,
+            "seconds": round(seconds, 3),
+            "result": result,
+        }
+    )

@@ -1,0 +1,143 @@
+"""Pinning and fetching: from what a recipe asks for to exact bytes, and back.
+
+`pin` is what `recipe lock` does: it may reach out, and it is the only thing that decides which
+bytes a recipe means. `fetch` brings those bytes and refuses any others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..plugins.kinds import Pin
+from ..plugins.registry import Registry
+from ..schema.digest import file_sha256
+from ..schema.errors import FetchError, LockError
+from ..schema.lock import Lock, Material, request_digest
+from ..schema.plan import Plan, PlanStep, PluginRef
+
+
+def pin(
+    plan: Plan,
+    folders: Mapping[str, Path],
+    registry: Registry,
+    previous: Lock | None = None,
+    *,
+    again: Iterable[str] = (),
+    report: Callable[[str, Material | None], None] = lambda name, material: None,
+) -> Lock:
+    """Return a lock for every source of a plan.
+
+    What `previous` pins for the same request is kept as it is; `again` names the sources to pin
+    anew (`*` for all). `report` is called before (with None) and after each source is pinned.
+
+    Raises:
+        FetchError: a source cannot be reached or has nothing that was asked for.
+    """
+    again = set(again)
+    materials = {}
+    for step in _sources(plan):
+        kept = previous.materials.get(step.name) if previous else None
+        fresh = "*" in again or step.name in again
+        if kept is not None and not fresh and kept.request == _request(step.plugin):
+            materials[step.name] = kept
+            continue
+        report(step.name, None)
+        materials[step.name] = _pin_one(step, folders[step.name], registry)
+        report(step.name, materials[step.name])
+    return Lock(
+        recipe=plan.recipe,
+        language=plan.language,
+        materials=materials,
+        plugins=registry.distributions(),
+    )
+
+
+def fetch(step: PlanStep, origin: Path, registry: Registry, into: Path) -> None:
+    """Bring a locked source's files into a folder, and check each against its pin.
+
+    Raises:
+        LockError: the plan is not locked, or the bytes there now are not the pinned ones.
+        FetchError: the bytes cannot be had.
+    """
+    material = step.material
+    if material is None:
+        raise LockError(f"{step.name} is not pinned", hint="pin it with `recipe lock FILE`")
+    source = _create(step.plugin, registry)
+    source.fetch(Pin(files=material.files, revision=material.revision), origin, into)
+    for file in material.files:
+        path = into / file.path
+        if path.is_symlink() or not path.is_file():
+            raise FetchError(f"{step.name}: {file.path} was pinned and did not arrive")
+        found = file_sha256(path)
+        if found != file.sha256:
+            raise LockError(
+                f"{step.name}: {file.path} is not the file that was pinned: "
+                f"{found[:19]}… of {path.stat().st_size:,} bytes, "
+                f"the lock has {file.sha256[:19]}… of {file.size:,}",
+                hint="put the pinned bytes back, or accept the new ones with "
+                f"`recipe lock FILE --update {step.name}`",
+            )
+
+
+def check_local(plan: Plan, folders: Mapping[str, Path], registry: Registry) -> None:
+    """Compare the sources that lie on this machine with their pins.
+
+    Raises:
+        LockError: names every file that is missing, new or changed.
+    """
+    for step in _sources(plan):
+        source = _create(step.plugin, registry)
+        if not source.local or step.material is None:
+            continue
+        pinned = {file.path: file.sha256 for file in step.material.files}
+        found = {file.path: file.sha256 for file in source.pin(folders[step.name]).files}
+        changes = [f"missing {path}" for path in sorted(pinned.keys() - found.keys())]
+        changes += [f"new {path}" for path in sorted(found.keys() - pinned.keys())]
+        changes += [
+            f"changed {path}"
+            for path in sorted(pinned.keys() & found.keys())
+            if pinned[path] != found[path]
+        ]
+        if changes:
+            more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+            raise LockError(
+                f"{step.name}: the files are not the pinned ones: {', '.join(changes[:5])}{more}",
+                hint="put the pinned bytes back, or accept these with "
+                f"`recipe lock FILE --update {step.name}`",
+            )
+
+
+def stale(plan: Plan, lock: Lock | None) -> list[str]:
+    """Return the sources that a lock does not have, or has for another request."""
+    found = []
+    for step in _sources(plan):
+        material = lock.materials.get(step.name) if lock else None
+        if material is None or material.request != _request(step.plugin):
+            found.append(step.name)
+    return found
+
+
+def _pin_one(step: PlanStep, folder: Path, registry: Registry) -> Material:
+    pinned: Pin = _create(step.plugin, registry).pin(folder)
+    if not pinned.files:
+        raise FetchError(f"{step.name}: {step.plugin.name} found no files")
+    return Material(
+        use=step.plugin.name,
+        request=_request(step.plugin),
+        revision=pinned.revision,
+        files=tuple(sorted(pinned.files, key=lambda file: file.path)),
+    )
+
+
+def _sources(plan: Plan) -> Iterable[PlanStep]:
+    return (step for step in plan.steps if step.kind == "source")
+
+
+def _request(plugin: PluginRef) -> str:
+    return request_digest(plugin.name, plugin.version, dict(plugin.params))
+
+
+def _create(plugin: PluginRef, registry: Registry) -> Any:
+    return registry.create(plugin.kind, plugin.name, plugin.params)

@@ -1,0 +1,113 @@
+"""The folder of a run: what was asked, what happened, and the adapter, for a person to take.
+
+record.json   what happened; written last, so a run without it did not finish
+plan.json     the plan that ran
+recipe/       the recipe's files and its lock, as they were
+adapter/      the trained adapter, in peft's format
+loss.png      the loss curve
+log.txt       what libraries said
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..plugins.registry import Registry
+from ..schema.errors import InputError
+from ..schema.lock import Lock
+from ..schema.plan import Plan, result_hash
+from ..schema.record import Record, RecordedStep
+from .environment import environment
+from .picture import loss_picture
+from .store import Store, write_atomically
+
+RECORD = "record.json"
+
+
+def new_run(store: Store, recipe: str, now: datetime) -> Path:
+    """Make the folder of a new run, `<date>-<time>-<recipe>`, and return it."""
+    stem = f"{now:%Y-%m-%d-%H%M}-{recipe}"
+    number = 1
+    while True:
+        folder = store.runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def finished_run(store: Store, recipe_hash: str, result: str) -> Path | None:
+    """Return the newest run that came from this recipe hash to this result hash, if any."""
+    for folder, record in reversed(list(all_runs(store))):
+        if record and (record.recipe_hash, record.result_hash) == (recipe_hash, result):
+            return folder
+    return None
+
+
+def all_runs(store: Store) -> Iterator[tuple[Path, Record | None]]:
+    """Yield each run's folder, oldest first, with its record or None if it did not finish."""
+    folders = [path for path in store.runs.glob("*") if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: (path.stat().st_ctime, path.name)):
+        path = folder / RECORD
+        try:
+            yield folder, Record.from_json(path.read_bytes(), str(path))
+        except (FileNotFoundError, InputError):
+            yield folder, None
+
+
+def make_record(
+    plan: Plan, steps: list[RecordedStep], registry: Registry, started: datetime, seconds: float
+) -> Record:
+    """Return the record of what was done."""
+    return Record(
+        recipe=plan.recipe,
+        recipe_hash=plan.recipe_hash,
+        result_hash=result_hash({step.name: step.digests() for step in steps}),
+        seed=plan.seed,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        steps=tuple(steps),
+        metrics=metrics(steps),
+        plugins=registry.distributions(),
+        environment=environment(),
+    )
+
+
+def write_run(
+    folder: Path, record: Record, plan: Plan, lock: Lock, recipes: Iterable[Path], store: Store
+) -> None:
+    """Fill a run's folder; the record comes last."""
+    (folder / "recipe").mkdir(exist_ok=True)
+    for path in recipes:
+        shutil.copyfile(path, folder / "recipe" / path.name)
+    write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
+    write_atomically(folder / "plan.json", plan.model_dump_json(indent=1) + "\n")
+    trained = next((step for step in record.steps if step.kind == "runtime"), None)
+    if trained is not None:
+        outputs = trained.result.outputs
+        adapter = folder / "adapter"
+        shutil.copytree(
+            store.folder(outputs["adapter"]),
+            adapter,
+            dirs_exist_ok=True,
+            copy_function=shutil.copyfile,
+        )
+        loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
+    write_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+
+
+def metrics(steps: list[RecordedStep]) -> dict[str, float]:
+    """Return the run's numbers: of training, and of each evaluation before and after it."""
+    found: dict[str, float] = {}
+    for step in steps:
+        values: Any = step.result.facts.get("metrics") or {}
+        suffix = "_before" if step.kind == "evaluator" and step.name.endswith("/base") else ""
+        for name, value in values.items():
+            key = f"{name}{suffix}"
+            found[f"{step.plugin}.{key}" if key in found else key] = value
+    return found

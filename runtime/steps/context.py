@@ -1,0 +1,84 @@
+"""What a step is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...plugins.kinds import Progress
+from ...plugins.registry import Registry
+from ...schema.errors import StepError
+from ...schema.plan import PlanStep
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A folder that a step wrote: its kind, and the digest of its content if not its files'."""
+
+    folder: Path
+    kind: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step gives back; see `schema.record.StepResult` for facts and measured."""
+
+    outputs: dict[str, Produced]
+    facts: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step is given.
+
+    Attributes:
+        step: what to do.
+        inputs: by role, the folder of the artifact; read-only.
+        staging: an empty folder to write outputs below, one folder each.
+        work: a folder that survives a kill; only for steps that go on from where they were.
+        origin: for a source, the folder that its relative paths start in.
+        registry: where plugins come from.
+        report: called with progress.
+    """
+
+    step: PlanStep
+    inputs: dict[str, Path]
+    staging: Path
+    work: Path
+    origin: Path | None
+    registry: Registry
+    report: Callable[[Progress], None]
+
+    def plugin(self) -> Any:
+        """Return the step's plugin with its parameters."""
+        return self._create(self.step.plugin)
+
+    def part(self, role: str) -> Any:
+        """Return one of the step's further plugins."""
+        return self._create(self.step.parts[role])
+
+    def output(self, name: str) -> Path:
+        """Return a new folder to write an output to."""
+        folder = self.staging / name
+        folder.mkdir()
+        return folder
+
+    def fail(self, message: str, hint: str | None = None) -> StepError:
+        """Return an error that names the step and its plugin."""
+        step = self.step
+        plugin = "" if step.plugin.name == step.kind else f" ({step.kind} `{step.plugin.name}`)"
+        return StepError(f"{step.name}{plugin}: {message}", hint=hint)
+
+    def _create(self, ref: Any) -> Any:
+        found = self.registry.get(ref.kind, ref.name).plugin
+        if found.version != ref.version:
+            raise self.fail(
+                f"the plan asks for version {ref.version} of {ref.kind} `{ref.name}`, "
+                f"version {found.version} is installed",
+                "make the plan again with the installed plugins",
+            )
+        return self.registry.create(ref.kind, ref.name, ref.params)

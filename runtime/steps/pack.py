@@ -1,0 +1,94 @@
+"""Rows to packs of tokens: rendered by the template, tokenised, and packed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from ...plugins.kinds import Progress
+from ...plugins.models import encode, load_tokenizer
+from ..packing import pack
+from ..tables import read_table, write_table
+from .context import Context, Outcome, Produced
+
+Sample = tuple[str, list[int], list[int]]
+"""A row's id, its tokens, and its labels: -100 where the loss does not count."""
+
+
+def pack_schema() -> pa.Schema:
+    """Return the schema of packs: one pack a row, its samples one after the other."""
+    tokens = pa.list_(pa.int32())
+    return pa.schema(
+        [
+            pa.field("ids", pa.list_(pa.string())),
+            pa.field("input_ids", tokens),
+            pa.field("labels", tokens),
+            pa.field("lengths", tokens),
+        ]
+    )
+
+
+def pack_rows(context: Context) -> Outcome:
+    """Write the packs to train on and those to validate with."""
+    tokenizer = load_tokenizer(context.inputs["base"])
+    outputs, facts = {}, {}
+    for name in ("train", "validation"):
+        samples, counts = _encode_all(context, name, tokenizer)
+        packs = _pack(context, samples)
+        folder = context.output(name)
+        outputs[name] = Produced(folder, "packs", write_table(folder, packs))
+        facts[name] = counts | _facts(packs, context)
+    if facts["train"]["packs"] == 0:
+        raise context.fail("no row is left to train on", "see the drops of the filters before it")
+    return Outcome(outputs, facts=facts)
+
+
+def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sample], dict[str, int]]:
+    """Tokenise each row; cut what is too long, and leave out what has no answer after the cut."""
+    template = context.part("template")
+    limit = int(str(context.step.settings["sequence_len"]))
+    samples: list[Sample] = []
+    counts = {"rows": 0, "cut": 0, "no-answer": 0}
+    table = read_table(context.inputs[name])
+    for row in table.to_pylist():
+        ids, labels = encode(template.segments(row, tokenizer), tokenizer)
+        counts["rows"] += 1
+        counts["cut"] += len(ids) > limit
+        ids, labels = ids[:limit], labels[:limit]
+        if any(label != -100 for label in labels[1:]):
+            samples.append((row["id"], ids, labels))
+        else:
+            counts["no-answer"] += 1
+        context.report(Progress(counts["rows"], table.num_rows, unit="rows"))
+    return samples, counts
+
+
+def _pack(context: Context, samples: list[Sample]) -> pa.Table:
+    limit = int(str(context.step.settings["sequence_len"]))
+    if context.step.settings["sample_packing"]:
+        groups = pack([len(ids) for _, ids, _ in samples], limit)
+    else:
+        groups = [[index] for index in range(len(samples))]
+    columns: dict[str, list[Any]] = {"ids": [], "input_ids": [], "labels": [], "lengths": []}
+    for group in groups:
+        members = [samples[index] for index in group]
+        columns["ids"].append([row_id for row_id, _, _ in members])
+        columns["input_ids"].append([token for _, ids, _ in members for token in ids])
+        columns["labels"].append([label for _, _, labels in members for label in labels])
+        columns["lengths"].append([len(ids) for _, ids, _ in members])
+    return pa.table(columns, schema=pack_schema())
+
+
+def _facts(packs: pa.Table, context: Context) -> dict[str, Any]:
+    tokens = sum(len(ids) for ids in packs.column("input_ids").to_pylist())
+    answers = sum(
+        label != -100 for labels in packs.column("labels").to_pylist() for label in labels
+    )
+    capacity = packs.num_rows * int(str(context.step.settings["sequence_len"]))
+    return {
+        "packs": packs.num_rows,
+        "tokens": tokens,
+        "response_tokens": answers,
+        "fill": round(tokens / capacity, 6) if capacity else 0.0,
+    }

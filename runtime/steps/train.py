@@ -1,0 +1,62 @@
+"""Packs to an adapter, by the runtime plugin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ...plugins.kinds import TrainingJob, TrainingResult
+from ...schema.digest import digest, safetensors_digest
+from ..tables import read_table
+from .context import Context, Outcome, Produced
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+
+
+def train(context: Context) -> Outcome:
+    """Train, and take the adapter, the trace of its steps and what it started from."""
+    adapter = context.output("adapter")
+    result: TrainingResult = context.plugin().train(
+        TrainingJob(
+            base=context.inputs["base"],
+            base_name=str(context.step.settings["base_name"]),
+            train=read_table(context.inputs["train"]),
+            validation=read_table(context.inputs["validation"]),
+            quantizer=context.part("quantizer"),
+            adapter=context.part("adapter"),
+            seed=context.step.seed or 0,
+            work=context.work,
+            output=adapter,
+            report=context.report,
+        )
+    )
+    for name in (WEIGHTS, CONFIG):
+        if not (adapter / name).is_file():
+            raise context.fail(f"the runtime wrote no {name}")
+    return Outcome(
+        {
+            "adapter": Produced(adapter, "adapter", adapter_digest(adapter)),
+            "trace": values(context, "trace", result.trace),
+            "weights": values(context, "weights", result.weights),
+        },
+        facts={"metrics": result.metrics},
+        measured=dict(result.measured),
+    )
+
+
+def adapter_digest(folder: Path) -> str:
+    """Return the digest of an adapter: its tensors and its config, less peft's own version."""
+    config = json.loads((folder / CONFIG).read_text())
+    config.pop("peft_version", None)
+    tensors = safetensors_digest(folder / WEIGHTS)
+    return digest("adapter", {"tensors": tensors, "config": config})
+
+
+def values(context: Context, name: str, content: Any) -> Produced:
+    """Write JSON values as an output whose digest is of the values."""
+    folder = context.output(name)
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / "values.json").write_text(text + "\n", encoding="utf-8")
+    return Produced(folder, "values", digest("values", content))

@@ -1,0 +1,123 @@
+"""The plan: a graph of steps as pure data. Whoever has it can run it without the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+
+from .digest import digest
+from .document import Digest, Document
+from .lock import Material
+
+
+class PluginRef(Document):
+    """A plugin with its parameters; `operational` ones are outside every key."""
+
+    kind: str
+    name: str
+    version: int
+    params: dict[str, JsonValue] = {}
+    operational: tuple[str, ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what goes into a key: the parameters that can change results."""
+        hashed = {k: v for k, v in self.params.items() if k not in self.operational}
+        return {"kind": self.kind, "name": self.name, "version": self.version, "params": hashed}
+
+
+class PlanStep(Document):
+    """One node.
+
+    Attributes:
+        name: a label such as `data/lima/filter/max-words`; never part of the key.
+        kind: the plugin's kind, or one of khichdi's own: `mixture`, `split`, `pack`.
+        plugin: the plugin that does the step.
+        parts: further plugins that it is given, by role (a training step's quantizer).
+        settings: what the language, not the plugin, says about the step.
+        inputs: by role, `<step name>#<output name>`.
+        seed: the step's own seed, where it draws random numbers.
+        key: digest of all of the above but the label; known before running.
+        material: the pinned bytes, for a source that is locked.
+    """
+
+    name: str
+    kind: str
+    plugin: PluginRef
+    parts: dict[str, PluginRef] = {}
+    settings: dict[str, JsonValue] = {}
+    inputs: dict[str, str] = {}
+    seed: int | None = None
+    key: Digest
+    material: Material | None = None
+
+    def sources(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (role, step name, output name) of each input."""
+        for role, reference in self.inputs.items():
+            step, output = reference.rsplit("#", 1)
+            yield role, step, output
+
+
+class Plan(Document):
+    """All steps, each after its inputs."""
+
+    plan: Literal[1] = 1
+    language: int
+    recipe: str
+    seed: int
+    locked: bool
+    recipe_hash: Digest
+    steps: tuple[PlanStep, ...] = Field(min_length=1)
+
+    def step(self, name: str) -> PlanStep:
+        """Return the step of this name."""
+        return next(step for step in self.steps if step.name == name)
+
+
+def source_key(plugin: PluginRef, material: Material | None) -> str:
+    """Return the key of a source.
+
+    A locked source is known by its bytes alone: what its parameters could change is which bytes
+    arrive, and those are pinned. A mirror, a moved folder or a renamed branch changes nothing.
+    """
+    if material is not None:
+        return digest("step", {"kind": "source", "manifest": material.manifest()})
+    return digest("step", {"unlocked": plugin.identity()})
+
+
+def step_key(
+    kind: str,
+    plugin: PluginRef,
+    parts: Mapping[str, PluginRef],
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    seed: int | None,
+) -> str:
+    """Return the key of a step; `inputs` has, by role, the input's key and output name."""
+    return digest(
+        "step",
+        {
+            "kind": kind,
+            "plugin": plugin.identity(),
+            "parts": {role: part.identity() for role, part in parts.items()},
+            "settings": dict(settings),
+            "inputs": dict(inputs),
+            "seed": seed,
+        },
+    )
+
+
+def recipe_hash(steps: tuple[PlanStep, ...], locked: bool) -> str:
+    """Return the root digest of a plan: language, data, weights, tokenizer, plugin versions.
+
+    Every step is bound by its label and its key; a key binds parameters, plugin versions, seeds
+    and the keys of its inputs, down to the sha256 of every pinned file.
+    """
+    keys = {step.name: step.key for step in steps}
+    return digest("recipe", {"locked": locked, "steps": keys})
+
+
+def result_hash(digests: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the root digest of a run: by step and output name, what came out."""
+    return digest("result", {step: dict(outputs) for step, outputs in digests.items()})

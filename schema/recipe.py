@@ -1,0 +1,111 @@
+"""The recipe: what is asked. Language version 1.
+
+These classes are the fixed part of the language. A `Step` names a plugin by `use`; its other keys
+are that plugin's parameters. `compiler.bind` makes subclasses of these classes whose steps are
+unions over the installed plugins, so that parameters are checked and completed with the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from .document import Document, operational
+
+LANGUAGE = 1
+"""The version of the language that this package writes and reads."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
+"""Lower-case letters, digits, dots, dashes and underscores: safe in step names and file names."""
+
+
+class Step(Document):
+    """A plugin by name; the other keys are its parameters."""
+
+    use: str = Field(description="The plugin's name.")
+
+    def params(self) -> dict[str, Any]:
+        """Return the plugin's parameters as JSON values, defaults written out."""
+        own = set(type(self).model_fields) - {"use"}
+        return self.model_dump(mode="json", include=own)
+
+
+class Model(Document):
+    """The base model, how it is stored, and which weights are trained."""
+
+    base: Step = Field(description="Where the base weights and the tokenizer come from.")
+    license: str | None = operational(
+        None, description="SPDX id of the base model's licence; rules look at it."
+    )
+    quantization: Step = Field(description="How the base weights are stored while training.")
+    adapter: Step = Field(description="Which weights are trained.")
+
+
+class DataSet(Document):
+    """One source of rows, from bytes to the rows that go into the mixture."""
+
+    source: Step = Field(description="Where the bytes come from.")
+    read: Step = Field(description="How bytes become rows.")
+    license: str | None = Field(
+        None, description="SPDX id of the data set's licence; rows that state none get this one."
+    )
+    filters: tuple[Step, ...] = Field((), description="What keeps rows out, in this order.")
+    score: Step | None = Field(None, description="What gives each row a number to sample by.")
+    sample: Step = Field(description="Which of the rows that are left go into the mixture.")
+
+
+class Validation(Document):
+    """The rows held out of training: a count, or a fraction of the mixture."""
+
+    count: int | None = Field(None, ge=1, description="How many rows are held out.")
+    fraction: float | None = Field(
+        None, gt=0, lt=1, description="Which part of the mixture is held out."
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Validation:
+        if (self.count is None) == (self.fraction is None):
+            raise ValueError("give either `count` or `fraction`")
+        return self
+
+
+class Mixture(Document):
+    """How the data sets become one."""
+
+    filters: tuple[Step, ...] = Field(
+        (), description="What keeps rows out of the mixture, data sets in order of their names."
+    )
+    order: Literal["shuffle", "by-source"] = Field(
+        "shuffle", description="Order of training rows; `by-source` keeps each data set together."
+    )
+    validation: Validation | None = Field(None, description="The rows held out of training.")
+
+
+class Train(Step):
+    """How packs of tokens become an adapter; the other keys are the runtime's parameters."""
+
+    template: Step = Field(description="How a row is rendered as text.")
+    sequence_len: int = Field(
+        2048, ge=8, description="Tokens in a pack; a longer sample is cut at the end, and counted."
+    )
+    sample_packing: bool = Field(
+        True, description="Whether several samples share a pack; they never see one another."
+    )
+
+
+class Recipe(Document):
+    """A whole recipe."""
+
+    recipe: Literal[1] = Field(description="Version of the recipe language.")
+    name: Name = operational("recipe", description="What the recipe is called.")
+    description: str | None = operational(None, description="One line for `recipe list`.")
+    seed: int = Field(0, ge=0, lt=2**48, description="All randomness is a function of this.")
+    model: Model = Field(description="The model to train.")
+    data: dict[Name, DataSet] = Field(min_length=1, description="Data sets by name.")
+    mixture: Mixture = Field(default=Mixture(), description="How the data sets become one.")
+    train: Train = Field(description="How the model is trained.")
+    evaluate: tuple[Step, ...] = Field(
+        (), description="What is measured on held-out rows, before and after training."
+    )
+    rules: tuple[Step, ...] = operational((), description="Conditions that the recipe must meet.")

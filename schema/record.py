@@ -1,0 +1,77 @@
+"""The record: what happened in a run, and the result of each step as the store keeps it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from .document import Digest, Document
+from .lock import Distribution
+
+
+class FileDigest(Document):
+    """A file of an artifact."""
+
+    size: int
+    sha256: Digest
+
+
+class Output(Document):
+    """One thing that a step produced.
+
+    `digest` is of the content (rows, tensors, values) and is what an audit compares; `files` are
+    the bytes that hold it, and `manifest` binds them: it names the folder in the store.
+    """
+
+    kind: Literal["files", "rows", "drops", "packs", "adapter", "values"]
+    digest: Digest
+    manifest: Digest
+    files: dict[str, FileDigest]
+
+
+class StepResult(Document):
+    """What a step gave, kept under its key.
+
+    `facts` follow from inputs alone (counts, losses); `measured` (times, rates, memory) do not
+    and are in no digest.
+    """
+
+    key: Digest
+    outputs: dict[str, Output]
+    facts: dict[str, JsonValue] = {}
+    measured: dict[str, JsonValue] = {}
+    environment: dict[str, JsonValue] = {}
+
+
+class RecordedStep(Document):
+    """A step in a run: what was asked, what came out, and whether it ran now."""
+
+    name: str
+    kind: str
+    plugin: str
+    version: int
+    seed: int | None
+    status: Literal["ran", "cached"]
+    seconds: float
+    result: StepResult
+
+    def digests(self) -> dict[str, str]:
+        """Return the content digest of each output."""
+        return {name: output.digest for name, output in self.result.outputs.items()}
+
+
+class Record(Document):
+    """A whole run."""
+
+    record: Literal[1] = 1
+    recipe: str
+    recipe_hash: Digest
+    result_hash: Digest
+    seed: int
+    started: str
+    seconds: float
+    steps: tuple[RecordedStep, ...]
+    metrics: dict[str, float]
+    plugins: tuple[Distribution, ...]
+    environment: dict[str, Any]

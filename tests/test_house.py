@@ -1,0 +1,107 @@
+"""The house stands as designed: who imports whom, what needs which extra, what is packaged."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "recipes": set(),
+    "schema": set(),
+    "plugins": {"schema"},
+    "compiler": {"schema", "plugins"},
+    "runtime": {"schema", "plugins"},
+    "cli": {"schema", "plugins", "compiler", "runtime"},
+}
+NEEDS_EXTRA = json.loads((Path(__file__).parent / "needs_extra.json").read_text())
+EXTRAS = [
+    "accelerate", "bitsandbytes", "datasets", "flash_attn", "gguf", "httpx", "huggingface_hub",
+    "jsonschema", "matplotlib", "numpy", "pandas", "peft", "pyarrow", "rouge_score",
+    "safetensors", "sentencepiece", "tokenizers", "torch", "transformers",
+]  # fmt: skip
+
+
+def product_files() -> list[Path]:
+    return [p for part in MAY_IMPORT for p in sorted((ROOT / part).rglob("*.py"))]
+
+
+def imported_parts(file: Path) -> Iterator[tuple[int, str]]:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level] if node.level else ()
+            full = [*base, *(node.module.split(".") if node.module else [node.names[0].name])]
+            yield node.lineno, full[1] if full[0] == "khichdi" and len(full) > 1 else full[0]
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                full = name.name.split(".")
+                yield node.lineno, full[1] if full[0] == "khichdi" and len(full) > 1 else full[0]
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_a_folder_imports_only_what_the_design_allows(part: str) -> None:
+    wrong = []
+    for file in sorted((ROOT / part).rglob("*.py")):
+        for line, other in imported_parts(file):
+            if other in MAY_IMPORT and other != part and other not in MAY_IMPORT[part]:
+                wrong.append(f"{file.relative_to(ROOT)}:{line}: {part} may not import {other}")
+    assert not wrong
+
+
+def module_names() -> list[str]:
+    names = []
+    for file in product_files():
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        if parts[0] == "recipes" or parts[-1] == "__main__":
+            continue
+        names.append("khichdi." + ".".join(p for p in parts if p != "__init__"))
+    return names
+
+
+def test_every_module_imports_without_the_extras_but_those_listed() -> None:
+    script = f"""
+import importlib, json, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Refuse())
+failed = []
+for name in {module_names()!r}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        failed.append(name)
+print(json.dumps(failed))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(json.loads(done.stdout)) == sorted(NEEDS_EXTRA)
+
+
+def test_every_folder_with_modules_is_packaged() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = set(project["tool"]["setuptools"]["packages"])
+    there = {
+        "khichdi." + ".".join(file.parent.relative_to(ROOT).parts)
+        for file in product_files()
+        if "recipes" not in file.parts or file.parent.name == "recipes"
+    }
+    assert listed == there
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_a_folder_refuses_to_be_imported_under_its_bare_name(part: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {part}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert f"khichdi.{part}" in done.stderr
