@@ -31,6 +31,7 @@ class Files(Source[FilesParams]):
     """Bring files from a folder on this machine."""
 
     name = "files"
+    local = True
 
     def pin(self, folder: Path) -> Pin:
         """Return every file that matches, by its path from `folder`."""
