@@ -30,6 +30,8 @@ class Repo:
     large: tuple[str, ...] = (".safetensors", ".parquet")
     served: dict[str, bytes] = field(default_factory=dict)
     """What is sent in the place of a file's bytes: a hub that lies."""
+    expired: bool = False
+    """Whether the signed addresses of large files are refused."""
 
     def commit(self, files: dict[str, bytes], branch: str = "main") -> str:
         """Add a commit with these files and move the branch to it."""
@@ -193,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "lfs" not in entry:
             return self._bytes(200, sent, headers)
         key = hashlib.sha256(f"{repo.name}/{commit}/{path}".encode()).hexdigest()
-        _CDN[key] = sent
+        _CDN[key] = None if repo.expired else sent
         headers |= {
             "X-Linked-Etag": f'"{entry["lfs"]["oid"]}"',
             "X-Linked-Size": str(len(data)),
@@ -202,7 +204,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self._bytes(302, b"", headers)
 
     def _cdn(self, key: str) -> None:
-        self._bytes(200, _CDN[key], {"ETag": f'"{key}"'})
+        data = _CDN[key]
+        if data is None:
+            return self._bytes(403, b"Request has expired", {})
+        return self._bytes(200, data, {"ETag": f'"{key}"'})
 
     def _json(self, value: Any) -> None:
         self._bytes(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
@@ -223,4 +228,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
-_CDN: dict[str, bytes] = {}
+_CDN: dict[str, bytes | None] = {}

@@ -40,7 +40,11 @@ class HuggingFaceParams(Params):
         pattern=r"^([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$",
         description="The repository, as in the hub's addresses: `owner/name`.",
     )
-    repo_type: Literal["model", "dataset"] = Field("model", description="What it holds.")
+    repo_type: Literal["model", "dataset"] = Field(
+        "model",
+        description="What it holds; where `config` or `split` is given and this is left out, a "
+        "data set.",
+    )
     revision: str = Field(
         "main",
         min_length=1,
@@ -61,6 +65,13 @@ class HuggingFaceParams(Params):
         pattern=r"^\w+([.-]\w+)*$",
         description="A split of the data set; which files it has is for the data set to say.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_splits(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (given.get("config") or given.get("split")):
+            return {"repo_type": "dataset", **given}
+        return given
 
     @model_validator(mode="after")
     def _splits_are_of_data_sets(self) -> Self:

@@ -178,6 +178,19 @@ def test_a_pinned_file_that_is_gone_says_so(hub, make, fetch):
         fetch(source, pin)
 
 
+def test_a_signed_address_is_never_shown(hub, make, fetch):
+    repo = hub.add("acme/tiny")
+    repo.commit(MODEL)
+    source = make("huggingface", repo="acme/tiny", include=["*.safetensors"])
+    pin = source.pin(None)
+    repo.expired = True
+
+    with pytest.raises(FetchError, match="403") as caught:
+        fetch(source, pin)
+
+    assert "secret-of-the-address" not in str(caught.value)
+
+
 def test_no_server_is_an_error_that_says_what_to_look_at(make, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -192,7 +205,7 @@ def test_no_server_is_an_error_that_says_what_to_look_at(make, monkeypatch):
     [
         {"repo": "a/b/c"},
         {"repo": "https://huggingface.co/a/b"},
-        {"repo": "a/b", "split": "train"},
+        {"repo": "a/b", "repo_type": "model", "split": "train"},
         {"repo": "a/b", "include": ["../x"]},
         {"repo": "a/b", "repo_type": "dataset", "split": "train[:10%]"},
     ],
@@ -200,6 +213,11 @@ def test_no_server_is_an_error_that_says_what_to_look_at(make, monkeypatch):
 def test_parameters_that_make_no_sense_are_refused(make, params):
     with pytest.raises(ValidationError):
         make("huggingface", **params)
+
+
+def test_what_has_a_split_is_a_data_set(make):
+    assert make("huggingface", repo="a/b", split="train").params.repo_type == "dataset"
+    assert make("huggingface", repo="a/b").params.repo_type == "model"
 
 
 # ---- configurations and splits --------------------------------------------------------------
@@ -239,7 +257,7 @@ def pin_elsewhere(hub, tmp_path, **params):
         "    print(json.dumps([None, str(error)]))\n"
     )
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-c", code, json.dumps({"repo_type": "dataset", **params})]
+    command = [sys.executable, "-c", code, json.dumps(params)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
