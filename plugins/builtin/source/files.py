@@ -1,0 +1,102 @@
+"""Bring files from a folder of this machine."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from pydantic import Field
+
+from ....schema.digest import file_sha256
+from ....schema.errors import FetchError
+from ... import Params, Pin, Source, operational
+from .globs import GLOBS_HELP, Glob
+
+
+class FilesParams(Params):
+    """Which files, and where."""
+
+    folder: str = operational(
+        ".",
+        description="The folder they are in, from the recipe's own. What it holds is pinned, so "
+        "the folder itself is outside the recipe's hash.",
+        min_length=1,
+    )
+    include: tuple[Glob, ...] = Field(
+        min_length=1, description=f"Files to bring, as patterns from `folder`. {GLOBS_HELP}"
+    )
+
+
+class Files(Source[FilesParams]):
+    """Bring files from a folder on this machine."""
+
+    name = "files"
+
+    def pin(self, folder: Path) -> Pin:
+        """Return every file that matches, by its path from `folder`."""
+        from .transfer import pinned
+
+        root = self._root(folder)
+        found = {}
+        for pattern in self.params.include:
+            for path in root.glob(pattern):
+                name = path.relative_to(root).as_posix()
+                if name not in found and not path.is_dir():
+                    self._check(path, root, name)
+                    found[name] = path
+        if not found:
+            raise FetchError(
+                f"no file in {root} matches {', '.join(self.params.include)}",
+                hint="patterns start in `folder`, which starts where the recipe is; "
+                "a folder's files are `name/*`",
+            )
+        return Pin(
+            tuple(
+                pinned(
+                    name,
+                    found[name].stat().st_size,
+                    file_sha256(found[name]).removeprefix("sha256:"),
+                )
+                for name in sorted(found)
+            )
+        )
+
+    def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
+        """Copy the pinned files."""
+        from .transfer import target
+
+        root = self._root(folder)
+        for file in pin.files:
+            self._check(root / file.path, root, file.path)
+            try:
+                shutil.copyfile(root / file.path, target(into, file))
+            except OSError as error:
+                raise FetchError(f"{file.path}: {error.strerror or error}") from None
+
+    def _root(self, folder: Path) -> Path:
+        root = (folder / self.params.folder).resolve()
+        if not root.is_dir():
+            raise FetchError(
+                f"there is no folder {root}",
+                hint="`folder` starts where the recipe is",
+            )
+        return root
+
+    def _check(self, path: Path, root: Path, name: str) -> None:
+        """Refuse what is not a file inside the folder."""
+        real = path.resolve()
+        if not real.is_relative_to(root):
+            raise FetchError(
+                f"{name} is a symbolic link to {real}, outside {root}",
+                hint="copy the file into the folder, or name its own folder in `folder`",
+            )
+        if not real.exists():
+            raise FetchError(
+                f"there is no file {name} in {root}",
+                hint="it was moved since it was pinned, or is a symbolic link to nothing",
+            )
+        if not real.is_file():
+            raise FetchError(
+                f"{name} in {root} is not a plain file",
+                hint="sockets, pipes and devices have no bytes to pin: leave it out of `include`",
+            )

@@ -1,0 +1,108 @@
+"""Bring one file from a web address."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, model_validator
+
+from ....schema.errors import FetchError
+from ... import Params, Pin, Source
+
+if TYPE_CHECKING:
+    import httpx
+
+SECONDS = 60.0
+"""How long to wait for the next bytes before giving up."""
+
+
+class HttpParams(Params):
+    """Where the file is, and what it must be."""
+
+    url: str = Field(pattern=r"^https?://[^\s]+$", description="Where the file is.")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="The digest its bytes must have, in hexadecimal."
+    )
+    filename: str | None = Field(
+        None,
+        pattern=r"^[^/\\]+$",
+        description="What to call the file; left out, the last part of the address.",
+    )
+
+    @model_validator(mode="after")
+    def _has_name(self) -> Self:
+        if self.target() in {"", ".", ".."}:
+            raise ValueError("the address ends in no file name: give one as `filename`")
+        return self
+
+    def target(self) -> str:
+        """Return what the file is called."""
+        return self.filename or PurePosixPath(unquote(urlsplit(self.url).path)).name
+
+
+class Http(Source[HttpParams]):
+    """Bring one file from a web address; its sha256 stands in the recipe."""
+
+    name = "http"
+    requires = ("httpx",)
+
+    def pin(self, folder: Path) -> Pin:
+        """Download once to learn the size, which no server is bound to tell, and to compare."""
+        from .transfer import pinned, scrub
+
+        size = self._download(None)
+        file = pinned(self.params.target(), size, self.params.sha256, scrub(self.params.url))
+        return Pin((file,))
+
+    def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
+        """Download the file again."""
+        from .transfer import target
+
+        for file in pin.files:
+            self._download(target(into, file))
+
+    def _download(self, place: Path | None) -> int:
+        """Stream the bytes to a file (or nowhere), compare them, and return how many there are."""
+        import httpx
+
+        from .transfer import first_line, scrub, write
+
+        where = scrub(self.params.url)
+        try:
+            with (
+                httpx.Client(
+                    follow_redirects=True,
+                    timeout=SECONDS,
+                    # Compression on the way would hide what the file itself is.
+                    headers={"Accept-Encoding": "identity"},
+                    transport=httpx.HTTPTransport(retries=2),
+                    mounts=None,
+                ) as client,
+                client.stream("GET", self.params.url) as response,
+            ):
+                if response.is_error:
+                    raise _refused(where, response)
+                size, sha256 = write(response.iter_bytes(), place)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise FetchError(
+                f"{where}: {first_line(error)}",
+                hint="look at the address and the network; `HTTPS_PROXY` names a proxy",
+            ) from None
+        if sha256 != self.params.sha256:
+            raise FetchError(
+                f"{where}: the bytes have sha256 {sha256}, expected {self.params.sha256}",
+                hint="the file at this address changed, or another one came: compare with its "
+                "publisher before you change the recipe",
+            )
+        return size
+
+
+def _refused(where: str, response: httpx.Response) -> FetchError:
+    hint = "look at the address; the server answered"
+    if response.status_code in {401, 403, 407}:
+        hint = "it wants a login: fetch the file yourself and use the source `files`"
+    elif response.status_code >= 500 or response.status_code == 429:
+        hint = "the server is not well or wants less traffic: try again later"
+    return FetchError(f"{where}: {response.status_code} {response.reason_phrase}", hint=hint)

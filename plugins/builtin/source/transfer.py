@@ -1,0 +1,91 @@
+"""What sources share: bytes written and hashed in one pass, and messages without secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from ....schema.digest import CHUNK
+from ....schema.errors import FetchError
+from ... import PinnedFile
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@|(?<=[^\s])\?[^\s'\"]*", re.IGNORECASE)
+_TOKEN = re.compile(r"\b(hf_|ghp_|github_pat_|glpat-|pypi-)[A-Za-z0-9_-]{8,}")
+
+
+def scrub(text: str) -> str:
+    """Return a text without what can hold a secret: logins and queries of URLs, known tokens."""
+    return _TOKEN.sub(r"\1***", _URL.sub(lambda found: found[1] or "", text))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type, without secrets."""
+    lines = str(error).strip().splitlines()
+    return scrub(lines[0]) if lines else type(error).__name__
+
+
+def pinned(path: str, size: int, sha256: str, url: str | None = None) -> PinnedFile:
+    """Return a pinned file; `sha256` is 64 hexadecimal digits.
+
+    Raises:
+        FetchError: the path would leave the source.
+    """
+    try:
+        path.encode()
+        return PinnedFile(path=path, size=size, sha256=f"sha256:{sha256}", url=url)
+    except (ValidationError, UnicodeEncodeError):
+        raise FetchError(
+            f"{path!r} is no path that can be kept on every system",
+            hint="rename the file, or leave it out of `include`",
+        ) from None
+
+
+def target(into: Path, file: PinnedFile) -> Path:
+    """Return where a pinned file goes, with its folder made."""
+    place = into / file.path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def write(chunks: Iterable[bytes], place: Path | None) -> tuple[int, str]:
+    """Write chunks to a file (or nowhere) and return their size and sha256 in hexadecimal."""
+    size, state = 0, hashlib.sha256()
+    with open(os.devnull if place is None else place, "wb") as out:
+        for chunk in chunks:
+            out.write(chunk)
+            state.update(chunk)
+            size += len(chunk)
+    return size, state.hexdigest()
+
+
+def chunks_of(stream: BinaryIO) -> Iterable[bytes]:
+    """Yield a stream's bytes in pieces."""
+    while chunk := stream.read(CHUNK):
+        yield chunk
+
+
+def run(
+    command: Sequence[str], what: str, hint: str, *, env: Mapping[str, str] | None = None
+) -> bytes:
+    """Run a tool without a terminal to ask on, and return its standard output.
+
+    Raises:
+        FetchError: the tool failed; has the last line that it said.
+    """
+    done = subprocess.run(
+        list(command), stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["(it said nothing)"]
+        # The last line of an error is the general one ("not found"), an `ERROR:` before it the
+        # particular; both are short.
+        told = [line for line in said if line.lower().startswith(("error:", "fatal:"))] or said[-1:]
+        raise FetchError(f"{what}: {scrub('; '.join(told[:2]))}", hint=hint)
+    return done.stdout
