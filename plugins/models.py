@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ _CHATTY = ("transformers", "bitsandbytes", "peft", "accelerate", "huggingface_hu
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep warnings and progress bars of the libraries off the user's screen."""
+    from transformers import modeling_gguf_pytorch_utils as legacy
     from transformers.utils import logging as chatter
 
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     bars = chatter.is_progress_bar_enabled()
+    old_bar = legacy.tqdm
+    legacy.tqdm = partial(old_bar, disable=True)  # the one bar that asks nobody
     chatter.disable_progress_bar()
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
@@ -43,6 +47,7 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        legacy.tqdm = old_bar
         if bars:
             chatter.enable_progress_bar()
 
