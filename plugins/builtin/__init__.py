@@ -9,6 +9,7 @@ from typing import Any
 
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
+from .evaluator.generate import Generate
 from .filter.max_words import MaxWords
 from .quantizer.bitsandbytes import BitsAndBytes
 from .quantizer.none import NoQuantizer
@@ -66,7 +67,7 @@ def khichdi_runtimes() -> list[type[Any]]:
 @hookimpl
 def khichdi_evaluators() -> list[type[Any]]:
     """Return the evaluators that ship."""
-    return []
+    return [Generate]
 
 
 @hookimpl

@@ -74,7 +74,7 @@ def _interface(name: str) -> Kernel:
         if name in variable and softcap is None:
             out = variable[name](q, k, v, scale, sliding_window, given)
         else:
-            kernel = _written_out if softcap else by_sample.get(name, _fused)
+            kernel: Kernel = _written_out if softcap else by_sample.get(name, _fused)
             lengths = given["sample_lengths"]
             parts = zip(*(t.split(lengths, dim=1) for t in (q, k, v)), strict=True)
             done = [kernel(*part, scale, sliding_window, softcap) for part in parts]
