@@ -31,13 +31,9 @@ Glob = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check)]
 """A pattern of paths inside a source."""
 
 
-def choose(
-    paths: Iterable[str], include: Sequence[str], exclude: Sequence[str] = ()
-) -> list[str]:
+def choose(paths: Iterable[str], include: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
     """Return the paths that match one of `include` and none of `exclude`, sorted."""
-    return sorted(
-        path for path in set(paths) if _any(path, include) and not _any(path, exclude)
-    )
+    return sorted(path for path in set(paths) if _any(path, include) and not _any(path, exclude))
 
 
 def _any(path: str, patterns: Sequence[str]) -> bool:
@@ -50,6 +46,4 @@ def _match(parts: list[str], pattern: list[str]) -> bool:
         return not parts
     if pattern[0] == "**":
         return any(_match(parts[n:], pattern[1:]) for n in range(len(parts) + 1))
-    return (
-        bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match(parts[1:], pattern[1:])
-    )
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match(parts[1:], pattern[1:])
