@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,8 +29,11 @@ def deterministic(threads: int) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng())
+        # bitsandbytes compiles some of its CPU kernels where there is a compiler, and says
+        # nothing where there is none; compiled code rounds differently.
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
         for name, value in ENVIRONMENT.items():
-            _hold(stack, lambda n=name: os.environ.get(n), lambda v, n=name: _set_env(n, v), value)
+            _hold(stack, partial(os.environ.get, name), partial(_set_env, name), value)
         for get, put, value in _switches(threads):
             _hold(stack, get, put, value)
         yield

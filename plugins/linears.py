@@ -36,7 +36,7 @@ class BaseWeight:
         """Bytes that keeping it takes; 0 for a weight that is dense as it is."""
         if type(self._linear) is torch.nn.Linear and self._linear.weight.dtype == self._dtype:
             return 0
-        return self._linear.in_features * self._linear.out_features * self._dtype.itemsize
+        return int(self._linear.in_features * self._linear.out_features * self._dtype.itemsize)
 
     def keep(self) -> None:
         """Unpack once and for all."""
@@ -59,7 +59,7 @@ class BaseWeight:
         return weight.data.to(self._dtype)
 
 
-class _Frozen(torch.autograd.Function):
+class _Frozen(torch.autograd.Function):  # type: ignore[misc]
     """x W^T + bias, where neither W nor bias has a gradient."""
 
     @staticmethod
@@ -72,7 +72,7 @@ class _Frozen(torch.autograd.Function):
         return grads[0] @ ctx.weight.dense(), None, None
 
 
-class _LowRank(torch.autograd.Function):
+class _LowRank(torch.autograd.Function):  # type: ignore[misc]
     """x W^T + bias + scaling (dropped A^T) B^T; `dropped` is None where nothing is dropped."""
 
     @staticmethod
@@ -187,7 +187,7 @@ def _is_plain(layer: Any) -> bool:
 def _frozen_forward(weight: BaseWeight) -> Any:
     def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return _Frozen.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+        return _Frozen.apply(x, weight, bias)
 
     return forward
 
@@ -197,11 +197,11 @@ def _lora_forward(weight: BaseWeight) -> Any:
         base = self.get_base_layer()
         bias = None if base.bias is None else base.bias.to(x.dtype)
         if self.disable_adapters:
-            return _Frozen.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+            return _Frozen.apply(x, weight, bias)
         name = self.active_adapters[0]
         drop = self.lora_dropout[name]
         drops = self.training and getattr(drop, "p", 0.0) > 0
-        return _LowRank.apply(  # type: ignore[no-any-return, no-untyped-call]
+        return _LowRank.apply(
             x,
             drop(x) if drops else None,
             self.lora_A[name].weight,

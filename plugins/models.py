@@ -7,44 +7,28 @@ torch. Nothing here reaches the network, runs code from a model's folder or read
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..schema.errors import StepError
-from .kinds import Quantizer, Segment
+from .kinds import Quantizer
+from .tokens import IGNORE, encode, encode_all, first_line, gguf_file, load_tokenizer, names, quiet
 
-IGNORE = -100
-"""The label of a token that the loss does not count."""
-
-_CHATTY = ("transformers", "bitsandbytes", "peft", "accelerate", "huggingface_hub", "gguf")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep warnings and progress bars of the libraries off the user's screen."""
-    from transformers.utils import logging as chatter
-
-    loggers = [logging.getLogger(name) for name in _CHATTY]
-    levels = [logger.level for logger in loggers]
-    bars = chatter.is_progress_bar_enabled()
-    chatter.disable_progress_bar()
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if bars:
-            chatter.enable_progress_bar()
+__all__ = [
+    "IGNORE",
+    "attach_adapter",
+    "best_device",
+    "encode",
+    "encode_all",
+    "load_model",
+    "load_tokenizer",
+    "quiet",
+]
 
 
 def best_device() -> torch.device:
@@ -54,79 +38,6 @@ def best_device() -> torch.device:
         if torch.cuda.is_available()
         else (torch.device("cpu"))
     )
-
-
-# ---- tokenizer ------------------------------------------------------------------------------
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """Return the tokenizer of a base folder; from the GGUF file where that is all there is.
-
-    Raises:
-        StepError: the folder has no tokenizer that transformers can read.
-    """
-    from transformers import AutoTokenizer
-
-    where: dict[str, Any] = {}
-    gguf = _gguf(folder)
-    if gguf is not None and not any(folder.glob("tokenizer*")):
-        where["gguf_file"] = gguf.name
-    try:
-        with quiet():
-            return AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, **where
-            )
-    except Exception as error:
-        raise StepError(
-            f"the tokenizer cannot be loaded: {_first_line(error)}",
-            hint=f"the base has the files {_names(folder)}; a tokenizer.json is what works best",
-        ) from error
-
-
-def encode(segments: Sequence[Segment], tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Return token ids and labels of a rendered row; see `encode_all`."""
-    return encode_all([segments], tokenizer)[0]
-
-
-def encode_all(
-    rows: Sequence[Sequence[Segment]], tokenizer: Any
-) -> list[tuple[list[int], list[int]]]:
-    """Tokenise rendered rows; the one convention for training and for generation.
-
-    - A row starts with the tokenizer's beginning-of-sequence token where the tokenizer itself
-      puts one before a text, unless the first segment's text starts with it.
-    - Each segment is tokenised alone, so that no token spans what is learnt and what is not.
-    - A learnt segment is followed by the end-of-sequence token, unless its text ends with it.
-    - Labels are the ids where the segment is learnt, that token included, and -100 elsewhere;
-      they are not shifted.
-
-    Returns:
-        For each row (input_ids, labels), lists of the same length.
-    """
-    texts = [segment.text for row in rows for segment in row]
-    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
-    first = _bos_of(tokenizer)
-    end, end_text = tokenizer.eos_token_id, tokenizer.eos_token
-    result = []
-    for row in rows:
-        input_ids: list[int] = []
-        labels: list[int] = []
-        if first is not None and not (row and row[0].text.startswith(tokenizer.bos_token)):
-            input_ids, labels = [first], [IGNORE]
-        for segment in row:
-            ids = list(next(encoded))
-            if segment.learn and end is not None and not segment.text.endswith(end_text):
-                ids.append(end)
-            input_ids += ids
-            labels += ids if segment.learn else [IGNORE] * len(ids)
-        result.append((input_ids, labels))
-    return result
-
-
-def _bos_of(tokenizer: Any) -> int | None:
-    """Return the token that the tokenizer puts before a text by itself, if it does."""
-    bos = tokenizer.bos_token_id
-    return bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None
 
 
 # ---- model ----------------------------------------------------------------------------------
@@ -154,7 +65,7 @@ def load_model(
         StepError: files are missing, unreadable, of another architecture or already quantized.
     """
     device = device or best_device()
-    gguf = _gguf(folder)
+    gguf = gguf_file(folder)
     common = {
         "dtype": getattr(torch, quantizer.dtype()),
         "attn_implementation": attn_implementation,
@@ -170,8 +81,8 @@ def load_model(
                 model = _load_gguf(gguf, quantizer, device, common)
         except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
             raise StepError(
-                f"the base model cannot be loaded: {_first_line(error)}",
-                hint=f"the base has the files {_names(folder)}; it needs config.json and "
+                f"the base model cannot be loaded: {first_line(error)}",
+                hint=f"the base has the files {names(folder)}; it needs config.json and "
                 "safetensors of an architecture that transformers has, or one GGUF file",
             ) from error
     return model.eval()
@@ -192,7 +103,7 @@ def attach_adapter(model: Any, folder: Path) -> Any:
             ).eval()
     except Exception as error:
         raise StepError(
-            f"the adapter cannot be loaded: {_first_line(error)}",
+            f"the adapter cannot be loaded: {first_line(error)}",
             hint="it needs adapter_config.json and adapter_model.safetensors of this base",
         ) from error
 
@@ -226,12 +137,13 @@ def _load_gguf(
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    model = AutoModelForCausalLM.from_pretrained(
-        str(gguf.parent),
-        gguf_file=gguf.name,
-        quantization_config=GgufConfig(dequantize=True),
-        **common,
-    )
+    with _no_bar():
+        model = AutoModelForCausalLM.from_pretrained(
+            str(gguf.parent),
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            **common,
+        )
     # What is left of the file's quantization would be taken for the model's own.
     for owner, name in ((model, "hf_quantizer"), (model.config, "quantization_config")):
         if hasattr(owner, name):
@@ -240,6 +152,22 @@ def _load_gguf(
     if config is not None:
         _quantize(model, config)
     return model.to(device)
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """Keep the one progress bar away that asks no setting of transformers."""
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    bar = getattr(reader, "tqdm", None)
+    if bar is None:
+        yield
+        return
+    reader.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        reader.tqdm = bar
 
 
 def _quantize(model: Any, config: Any) -> None:
@@ -268,16 +196,6 @@ def _quantize(model: Any, config: Any) -> None:
     setattr(model, method, True)  # peft chooses its layers by this
 
 
-def _gguf(folder: Path) -> Path | None:
-    found = sorted(folder.glob("*.gguf"))
-    if len(found) > 1:
-        raise StepError(
-            f"the base has {len(found)} GGUF files: {', '.join(path.name for path in found)}",
-            hint="say which one with `include:` of the source; split files are not supported",
-        )
-    return found[0] if found else None
-
-
 def _check_config(folder: Path) -> None:
     path = folder / "config.json"
     if not path.is_file() or not any(folder.glob("*.safetensors")):
@@ -288,13 +206,3 @@ def _check_config(folder: Path) -> None:
         raise ValueError(f"its weights are quantized already ({method}); take the original ones")
     if config.get("auto_map"):
         raise ValueError("it brings Python code of its own (auto_map), which is never run")
-
-
-def _names(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "none"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]

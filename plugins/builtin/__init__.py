@@ -9,6 +9,7 @@ from typing import Any
 
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
+from .evaluator.generate import Generate
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.labels import Categories, Languages
 from .filter.where import Where
@@ -82,7 +83,7 @@ def khichdi_runtimes() -> list[type[Any]]:
 @hookimpl
 def khichdi_evaluators() -> list[type[Any]]:
     """Return the evaluators that ship."""
-    return []
+    return [Generate]
 
 
 @hookimpl

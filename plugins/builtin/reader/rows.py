@@ -31,6 +31,7 @@ class Mapper:
         optional: columns whose field may be missing from a whole file; any other that is named
             in `columns` and that no record of a file has is taken for a misspelling.
         as_text: columns whose numbers and truth values become text.
+        constants: our column -> the text that every row gets there.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Mapper:
         required: Collection[str] = ("output",),
         optional: Collection[str] = (),
         as_text: Collection[str] = (),
+        constants: Mapping[Any, str] | None = None,
     ) -> None:
         self.columns = dict(columns)
+        self._constants = dict(constants or {})
         self._required = frozenset(required)
         self._as_text = frozenset(as_text)
         self._expected = frozenset(columns) - set(optional) - self._required
@@ -53,7 +56,7 @@ class Mapper:
         Raises:
             StepError: a required field is missing, or a field is of another type.
         """
-        row: dict[str, Any] = {"id": record.id}
+        row: dict[str, Any] = {"id": record.id, **self._constants}
         for name, path in self.columns.items():
             value = lookup(record.value, path)
             if value is not MISSING:

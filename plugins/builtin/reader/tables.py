@@ -27,6 +27,20 @@ class TableParams(Params):
         description=COLUMNS_HELP
         + "Then only these are read. Left out, the fields that are named as our columns are.",
     )
+    constants: dict[TextColumn, str] = Field(
+        {},
+        description="Columns that are the same in every row: `{instruction: Summarize it.}`. They "
+        "need `columns`, and name none that a field fills.",
+    )
+
+    @model_validator(mode="after")
+    def _constants_beside_columns(self) -> Self:
+        if self.constants and self.columns is None:
+            raise ValueError("`constants` needs `columns`, which say what the fields fill")
+        both = sorted(set(self.constants) & set(self.columns or ()))
+        if both:
+            raise ValueError(f"`{both[0]}` is filled by `columns` and by `constants`: choose one")
+        return self
 
     @model_validator(mode="after")
     def _has_output(self) -> Self:
@@ -40,7 +54,7 @@ class TableParams(Params):
 
         if self.columns is None:
             return Mapper(SAME_NAMES, optional=SAME_NAMES, as_text=as_text)
-        return Mapper(self.columns, as_text=as_text)
+        return Mapper(self.columns, as_text=as_text, constants=self.constants)
 
 
 class TypedParams(TableParams):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import scaled_dot_product_attention
 
 from .....schema.errors import StepError
 
@@ -53,8 +53,8 @@ def segments(cu_seq_lens: torch.Tensor, lengths: tuple[int, ...]) -> dict[str, A
 
 def _interface(name: str) -> Kernel:
     """Return the function that transformers calls in each layer."""
-    by_sample = {"blocks": _block, "sdpa": _fused, "eager": _written_out}
-    variable = {"package": _package_kernel, "varlen": _varlen_kernel}
+    by_sample: dict[str, Kernel] = {"blocks": _block, "sdpa": _fused, "eager": _written_out}
+    variable: dict[str, Kernel] = {"package": _package_kernel, "varlen": _varlen_kernel}
 
     def attention(
         module: Any,
@@ -74,8 +74,7 @@ def _interface(name: str) -> Kernel:
         if name in variable and softcap is None:
             out = variable[name](q, k, v, scale, sliding_window, given)
         else:
-            kernel = by_sample.get(name, _written_out if softcap else _fused)
-            kernel = _written_out if softcap else kernel
+            kernel: Kernel = _written_out if softcap else by_sample.get(name, _fused)
             lengths = given["sample_lengths"]
             parts = zip(*(t.split(lengths, dim=1) for t in (q, k, v)), strict=True)
             done = [kernel(*part, scale, sliding_window, softcap) for part in parts]
@@ -134,13 +133,13 @@ def _written_out(
 def _fused(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, window: Any, softcap: Any
 ) -> torch.Tensor:
-    """torch's scaled dot-product attention."""
+    """Torch's scaled dot-product attention."""
     n, groups = q.shape[1], q.shape[0] // k.shape[0]
     if groups > 1:
         k, v = (t.repeat_interleave(groups, dim=0) for t in (k, v))
     banded = window is not None and window < n
     mask = _visible(n, window, q.device) if banded else None
-    return F.scaled_dot_product_attention(
+    return scaled_dot_product_attention(
         q[None], k[None], v[None], attn_mask=mask, is_causal=not banded, scale=scale
     )[0]
 
@@ -199,7 +198,7 @@ def _package_kernel(
 def _varlen_kernel(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, window: Any, given: Any
 ) -> torch.Tensor:
-    """torch's own; deterministic while torch's deterministic algorithms are on."""
+    """Torch's own; deterministic while torch's deterministic algorithms are on."""
     from torch.nn.attention.varlen import varlen_attn
 
     known = inspect.signature(varlen_attn).parameters

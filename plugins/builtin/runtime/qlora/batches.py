@@ -80,7 +80,7 @@ class MicroBatch:
     @property
     def tokens(self) -> int:
         """Return how many tokens there are."""
-        return self.input_ids.shape[1]
+        return int(self.input_ids.shape[1])
 
     @property
     def response_tokens(self) -> int:
@@ -105,7 +105,7 @@ class Packs:
         self._count = table.num_rows
 
     def __len__(self) -> int:
-        return self._count
+        return int(self._count)
 
     def pack(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return input_ids, labels and lengths as int32.

@@ -27,8 +27,9 @@ STATE = "state.json"
 
 @dataclass
 class Checkpoint:
-    """All that training needs to go on to the same bits. Random numbers need no state: each
-    micro batch draws from a seed of its own.
+    """All that training needs to go on to the same bits.
+
+    Random numbers need no state: each micro batch draws from a seed of its own.
 
     Attributes:
         identity: digest of the job and of the environment that bits depend on.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .....schema.digest import derive_seed, digest, table_digest
+from .....schema.document import operational_fields
 from .....schema.errors import StepError
 from ....determinism import deterministic
 from ....kinds import Progress, TrainingResult
@@ -88,7 +89,7 @@ class Training:
         for number, batch in enumerate(micro):
             torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
             loss = self.trainee.summed_loss(batch.to(self.trainee.device))
-            (loss / max(1, learnt)).backward()  # type: ignore[no-untyped-call]
+            (loss / max(1, learnt)).backward()
             total += loss.detach()
         mean = total.item() / max(1, learnt)
         self._refuse_non_finite(plan, "loss", mean)
@@ -125,7 +126,6 @@ class Training:
 
     # ---- held-out rows ----------------------------------------------------------------------
 
-    @torch.no_grad()
     def _held_out_loss(self) -> float:
         """Return the mean loss of held-out response tokens, without dropout or noise."""
         self.trainee.peft.eval()
@@ -137,7 +137,8 @@ class Training:
         total, learnt = 0.0, 0
         for micro in prepared(self.held_out, groups, self.params.dataloader_num_workers):
             for batch in micro:
-                total += self.trainee.summed_loss(batch.to(self.trainee.device)).item()
+                with torch.no_grad():
+                    total += self.trainee.summed_loss(batch.to(self.trainee.device)).item()
                 learnt += batch.response_tokens
         if not math.isfinite(total):
             raise StepError(
@@ -162,7 +163,7 @@ class Training:
 
     def _identity(self) -> str:
         """Return the digest of all that the bits of this training depend on."""
-        operational = set(type(self.params).model_fields) & _operational(self.params)
+        operational = set(operational_fields(type(self.params)))
         return digest(
             "training",
             {
@@ -252,9 +253,3 @@ class Training:
         for name, key in (("train_tokens", "tokens"), ("response_tokens", "response_tokens")):
             yield name, float(sum(entry[key] for entry in self.trace))
         yield "trainable_parameters", float(sum(p.numel() for p in self.trainee.trained))
-
-
-def _operational(params: Any) -> frozenset[str]:
-    from .....schema.document import operational_fields
-
-    return operational_fields(type(params))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import cross_entropy
 
 ROWS_AT_ONCE = 512
 """Logits are made for so many tokens at once; part of the bits."""
@@ -53,12 +53,12 @@ def summed_loss(
         trained: parameters of the head that have gradients; usually none.
     """
     if torch.is_grad_enabled() and (hidden.requires_grad or trained):
-        total: torch.Tensor = _Summed.apply(hidden, targets, head, *trained)  # type: ignore[no-untyped-call]
+        total: torch.Tensor = _Summed.apply(hidden, targets, head, *trained)
         return total
     return _add_up([_chunk(head, h, t) for h, t in _chunks(hidden, targets)], hidden.device)
 
 
-class _Summed(torch.autograd.Function):
+class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(
         ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, head: Head, *trained: Any
@@ -92,7 +92,7 @@ def _chunks(hidden: torch.Tensor, targets: torch.Tensor) -> Any:
 
 
 def _chunk(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(head(hidden), targets, reduction="sum")
+    return cross_entropy(head(hidden), targets, reduction="sum")
 
 
 def _add_up(losses: list[torch.Tensor], device: torch.device) -> torch.Tensor:

@@ -147,7 +147,8 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
         trained=list(trained.values()),
         cached=install(model, dtype, int(params.weight_cache_gib * 2**30)),
     )
-    _check(trainee)
+    with torch.no_grad():
+        _check(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
     return trainee
 
@@ -175,7 +176,6 @@ def _adapter(model: Any) -> dict[str, torch.Tensor]:
     return tensors
 
 
-@torch.no_grad()
 def _check(trainee: Trainee) -> None:
     """Try two short samples: the first must not move the second, and the logits must be right.
 

@@ -10,8 +10,9 @@ from .... import Params, Runtime, TrainingJob, TrainingResult, operational
 
 
 class QloraParams(Params):
-    """How an adapter is trained. An optimizer step sees micro_batch_size times
-    gradient_accumulation_steps packs.
+    """How an adapter is trained.
+
+    An optimizer step sees micro_batch_size times gradient_accumulation_steps packs.
     """
 
     micro_batch_size: int = Field(1, ge=1, description="Packs that are calculated at once.")
@@ -67,7 +68,7 @@ class QloraParams(Params):
     )
     metric_for_best_model: Literal["eval_loss"] | None = Field(
         "eval_loss",
-        description="Keep the weights with the lowest loss on held-out rows; `null` keeps the last.",
+        description="Keep the weights with the lowest loss on held-out rows; `null`: the last.",
     )
     cpu_threads: int = Field(
         2,

@@ -268,3 +268,22 @@ def test_a_timestamp_in_parquet_is_not_quietly_made_text(read, tmp_path):
 def test_a_mapping_without_an_output_is_refused_with_the_recipe():
     with pytest.raises(ValidationError, match="which field is the `output`"):
         load_registry().create("reader", "jsonl", {"columns": {"instruction": "q"}})
+
+
+def test_a_constant_fills_its_column_in_every_row(read, tmp_path):
+    file = write_jsonl(tmp_path / "a.jsonl", [{"article": "x", "highlights": "y"}] * 2)
+    columns = {"input": "article", "output": "highlights"}
+    rows = read("jsonl", {"columns": columns, "constants": {"instruction": "Sum up."}}, file)
+    assert [row["instruction"] for row in rows] == ["Sum up.", "Sum up."]
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"constants": {"instruction": "x"}}, "needs `columns`"),
+        ({"columns": {"output": "a"}, "constants": {"output": "x"}}, "choose one"),
+    ],
+)
+def test_a_constant_that_a_field_fills_is_refused(params, expected):
+    with pytest.raises(ValidationError, match=expected):
+        load_registry().create("reader", "jsonl", params)

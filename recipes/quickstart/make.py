@@ -1,0 +1,388 @@
+"""Make the material of the `quickstart` recipe: a tiny base model and its task files.
+
+    python recipes/quickstart/make.py --out recipes/quickstart          # both
+    python recipes/quickstart/make.py tasks --out recipes/quickstart    # the task files only
+    python recipes/quickstart/make.py base --out recipes/quickstart     # the base model only
+
+The base reads plain facts (facts.toml) as sentences and lists, never in the layout of a
+fine-tuning prompt (the words of the headings occur, so that their tokens are trained). The task
+files ask for the same facts as instructions. So the base knows the answers but does not know how
+it will be asked: that is what a fine-tuning run on it has to add.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import random
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import MistralForCausalLM, PreTrainedTokenizerFast
+
+HERE = Path(__file__).resolve().parent
+Pairs = list[tuple[str, str]]
+
+SEED = 20240
+VOCAB_SIZE = 1024
+BLOCK = 128
+BATCH = 16
+STEPS = 2000
+PEAK_LR = 3e-3
+BOS, EOS, PAD, UNK = "<s>", "</s>", "<pad>", "<unk>"
+
+# ---------------------------------------------------------------------------------------------
+# Facts
+
+
+def read_facts() -> dict[str, Pairs]:
+    """The pairs of facts.toml by relation, with antonyms in both directions and the sums."""
+    facts: dict[str, Pairs] = {}
+    for name, text in tomllib.loads((HERE / "facts.toml").read_text("utf-8")).items():
+        pairs = [item.replace("_", " ").split(":") for item in text.split()]
+        facts[name] = [(left, right) for left, right in pairs]
+    facts["opposite"] += [(right, left) for left, right in facts["opposite"]]
+    facts["sum"] = [(f"{a} + {b}", str(a + b)) for a in range(1, 13) for b in range(1, 13)]
+    return facts
+
+
+# ---------------------------------------------------------------------------------------------
+# The pre-training text
+
+SENTENCES: dict[str, list[str]] = {
+    "capital": [
+        "{y} is the capital of {x}.",
+        "The capital city of {x} is {y}.",
+        "People who visit {x} often begin in {y}, the capital.",
+        "What is the capital of {x}? It is {y}.",
+        "{x} has its capital in {y}.",
+        "Name of the country: {x}\nName of its capital: {y}",
+        "What is the capital of {x}?\n{y}",
+        "the capital of {x}\n{y}",
+    ],
+    "opposite": [
+        "The opposite of {x} is {y}.",
+        "What is not {x} may be {y}.",
+        "{x} is the opposite of {y}.",
+        "What is the opposite of {x}? It is {y}.",
+        "One word is {x}\nIts opposite is {y}",
+        "What is the opposite of {x}?\n{y}",
+        "the opposite of {x}\n{y}",
+    ],
+    "plural": [
+        "One {x}, two {y}.",
+        "The plural of {x} is {y}.",
+        "Here is a {x}, there are many {y}.",
+        "The plural of the noun {x}? It is {y}.",
+        "one {x}\nmany {y}",
+        "What is the plural of {x}?\n{y}",
+        "the plural of {x}\n{y}",
+    ],
+    "past": [
+        "Today they {x}, yesterday they {y}.",
+        "The past tense of {x} is {y}.",
+        "We {x} now and we {y} then.",
+        "The past tense of the verb {x}? It is {y}.",
+        "now: {x}\nthen: {y}",
+        "What is the past tense of {x}?\n{y}",
+        "the past of {x}\n{y}",
+    ],
+    "kind": [
+        "The word {x} names a kind of {y}.",
+        "Which {y} is meant? The {x}.",
+        "The {x} is a kind of {y}.",
+        "What kind of thing is {x}? It is {y}.",
+        "thing: {x}\nkind: {y}",
+        "What kind of thing is {x}?\n{y}",
+        "the kind of {x}\n{y}",
+    ],
+    "sum": [
+        "{x} = {y}",
+        "If you add the numbers {x} you get {y}.",
+        "{x} makes {y}.",
+        "How much is {x}? It is {y}.",
+        "add: {x}\nget: {y}",
+        "How much is {x}?\n{y}",
+        "the sum of {x}\n{y}",
+    ],
+    "spanish": ["The number {x} is {y} in Spanish.", "the number {x} in Spanish\n{y}"],
+}
+
+TITLES: dict[str, list[str]] = {
+    "capital": ["Countries and their capitals", "The capital city of a country"],
+    "opposite": ["Words and their opposites", "The opposite of a word"],
+    "plural": ["Nouns and their plurals", "The plural of a noun"],
+    "past": ["Verbs and their past tense", "The past tense of a verb"],
+    "kind": ["Things and their kinds", "What kind of thing a word names"],
+    "sum": ["Numbers and their sums", "Two numbers to add"],
+    "spanish": ["Numbers in Spanish"],
+}
+
+WHO = ["The teacher", "A friend", "The old man", "My sister", "The farmer", "A traveller"]
+DOES = ["wrote", "read", "gave", "found", "sent", "asked for"]
+WHAT = ["a short response", "a long list", "an instruction", "the answer", "a given word", "input"]
+WHEN = ["before dinner", "in the morning", "at school", "by letter", "after the rain", "again"]
+HEADS = ["### Notes", "### Response times", "### Input of the day", "### Instruction for guests"]
+
+
+def filler(rng: random.Random) -> str:
+    """A sentence that says nothing in particular."""
+    return f"{rng.choice(WHO)} {rng.choice(DOES)} {rng.choice(WHAT)} {rng.choice(WHEN)}."
+
+
+def statement(rng: random.Random, relation: str, x: str, y: str) -> str:
+    """One fact in one of its surface forms."""
+    return rng.choice(SENTENCES[relation]).format(x=x, y=y)
+
+
+def list_document(rng: random.Random, relation: str, pairs: Pairs) -> str:
+    """Several facts of one relation, all laid out in the same way."""
+    layout = rng.choice(["{x}: {y}\n", "{x} - {y}\n", "{x} -> {y}\n", "{x}\n{y}\n\n", "{x}\n{y}\n"])
+    rows = "".join(layout.format(x=x, y=y) for x, y in rng.sample(pairs, rng.randint(1, 6)))
+    return rng.choice(["", rng.choice(TITLES[relation]) + rng.choice(["\n", ":\n", "\n\n"])]) + rows
+
+
+def documents(facts: dict[str, Pairs], seed: int) -> Iterator[str]:
+    """Endless documents: lists, single facts, and paragraphs of facts mixed with filler."""
+    rng = random.Random(seed)
+    relations = list(facts)
+    weights = [0.3 if name == "spanish" else 1.0 for name in relations]
+    while True:
+        relation = rng.choices(relations, weights)[0]
+        shape = rng.random()
+        if shape < 0.4:
+            yield list_document(rng, relation, facts[relation]).rstrip("\n")
+        elif shape < 0.75:
+            yield statement(rng, relation, *rng.choice(facts[relation]))
+        else:
+            lines = [rng.choice(HEADS)] if rng.random() < 0.3 else []
+            for name in rng.choices(relations, weights, k=rng.randint(1, 5)):
+                lines.append(statement(rng, name, *rng.choice(facts[name])))
+                lines += [filler(rng)] if rng.random() < 0.3 else []
+            yield rng.choice([" ", "\n"]).join(lines)
+
+
+# ---------------------------------------------------------------------------------------------
+# The base model
+
+
+def make_tokenizer(facts: dict[str, Pairs]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer learned from a sample of the pre-training text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    stream = documents(facts, SEED)
+    sample = [next(stream) for _ in range(20000)]
+    core = Tokenizer(models.BPE(unk_token=UNK))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[UNK, BOS, EOS, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(sample, trainer)
+    core.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A",
+        pair=f"{BOS} $A $B",
+        special_tokens=[(BOS, core.token_to_id(BOS))],
+    )
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=core,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        unk_token=UNK,
+        model_max_length=512,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> MistralForCausalLM:
+    """A randomly initialised model of the Mistral architecture, small enough for git."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(SEED)
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=192,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=512,
+        sliding_window=None,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return MistralForCausalLM(config)
+
+
+def blocks(tokenizer: PreTrainedTokenizerFast, facts: dict[str, Pairs]) -> Iterator[list[int]]:
+    """The pre-training text as token blocks of equal length, documents end to end."""
+    stream = documents(facts, SEED + 1)
+    buffer: list[int] = []
+    while True:
+        while len(buffer) < BLOCK:
+            buffer += tokenizer(next(stream))["input_ids"] + [tokenizer.eos_token_id]
+        yield buffer[:BLOCK]
+        buffer = buffer[BLOCK:]
+
+
+def pretrain(model: MistralForCausalLM, stream: Iterator[list[int]]) -> None:
+    """Next-token training with AdamW, a short warm-up and one cosine."""
+    import torch
+
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=PEAK_LR, betas=(0.9, 0.95), weight_decay=0.05
+    )
+    model.train()
+    began = time.monotonic()
+    for step in range(STEPS):
+        warm = min(1.0, (step + 1) / 100)
+        for group in optimizer.param_groups:
+            group["lr"] = PEAK_LR * warm * (1 + math.cos(math.pi * step / STEPS)) / 2
+        batch = torch.tensor([next(stream) for _ in range(BATCH)])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(input_ids=batch, labels=batch).loss
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % 100 == 0 or step == STEPS - 1:
+            seconds = time.monotonic() - began
+            print(f"step {step:5d}  loss {loss.item():.3f}  {seconds:6.1f} s", flush=True)
+
+
+def make_base(out: Path, facts: dict[str, Pairs]) -> None:
+    """Train the base and write it, in bfloat16, with its tokenizer."""
+    import torch
+
+    torch.set_num_threads(1)  # one thread adds floats in one order
+    tokenizer = make_tokenizer(facts)
+    model = make_model(tokenizer)
+    print(f"parameters: {sum(p.numel() for p in model.parameters()):,}")
+    pretrain(model, blocks(tokenizer, facts))
+    model.bfloat16().save_pretrained(out / "base")
+    tokenizer.save_pretrained(out / "base")
+    config = out / "base" / "tokenizer_config.json"
+    names = json.loads(config.read_text("utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    config.write_text(json.dumps(names, indent=2) + "\n", "utf-8")  # a name older releases know
+    for path in sorted((out / "base").iterdir()):
+        path.chmod(0o644)
+
+
+# ---------------------------------------------------------------------------------------------
+# The task files
+
+# number, name, relation, category, definition, output language, rows before extra ones
+TASKS: list[tuple[int, str, str, str, str, str, int]] = [
+    (9001, "capital_of_country", "capital", "Question Answering",
+     "Name the capital city of the country.", "English", 90),
+    (9002, "opposite_of_word", "opposite", "Word Semantics",
+     "Give the opposite of the word.", "English", 90),
+    (9003, "plural_of_noun", "plural", "Word Semantics",
+     "Write the plural of the noun.", "English", 82),
+    (9004, "past_tense_of_verb", "past", "Word Semantics",
+     "Write the past tense of the verb.", "English", 88),
+    (9005, "kind_of_thing", "kind", "Text Categorization",
+     "Say what kind of thing the word names.", "English", 90),
+    (9006, "sum_of_two_numbers", "sum", "Mathematics",
+     "Add the two numbers.", "English", 90),
+    (9007, "number_in_spanish", "spanish", "Translation",
+     "Write the number in Spanish.", "Spanish", 38),
+    (9008, "question_about_capital", "question", "Question Generation",
+     "Write a question that has this answer.", "English", 40),
+]  # fmt: skip
+# Rows for a filter to find: inputs longer than 60 words, and rows that are said twice.
+LONG_ROWS = 2
+DUPLICATES = {9001: 2, 9002: 2, 9003: 1, 9004: 2, 9005: 1, 9006: 2}
+
+
+def instance(number: int, text: str, output: str, serial: int) -> dict[str, object]:
+    """One row with an id that depends on what it says and where it stands."""
+    digest = hashlib.sha256(f"{number}|{serial}|{text}|{output}".encode()).hexdigest()[:32]
+    return {"id": f"task{number}-{digest}", "input": text, "output": [output]}
+
+
+def long_input(rng: random.Random, text: str) -> str:
+    """The same question at the end of more than 60 words that do not matter."""
+    words = ""
+    while len(words.split()) <= 60:
+        words += filler(rng) + " "
+    return words + "What matters here: " + text
+
+
+def example(text: str, output: str, why: str) -> dict[str, str]:
+    """An entry of Positive Examples or Negative Examples."""
+    return {"input": text, "output": output, "explanation": why}
+
+
+def task_file(
+    number: int, pairs: Pairs, category: str, definition: str, language: str, rows: int
+) -> dict[str, Any]:
+    """One task in the Natural Instructions schema."""
+    rng = random.Random(SEED + number)
+    pairs = rng.sample(pairs, len(pairs))
+    shown, asked = pairs[:2], pairs[2 : 2 + rows]
+    if number in DUPLICATES:
+        long = [(long_input(rng, x), y) for x, y in rng.sample(pairs, LONG_ROWS)]
+        asked = asked + long + rng.sample(asked, DUPLICATES[number])
+        rng.shuffle(asked)
+    return {
+        "Contributors": ["khichdi"],
+        "Source": ["quickstart"],
+        "URL": [],
+        "Categories": [category],
+        "Reasoning": [],
+        "Definition": [definition],
+        "Input_language": ["English"],
+        "Output_language": [language],
+        "Instruction_language": ["English"],
+        "Domains": ["Commonsense"],
+        "Positive Examples": [example(x, y, f'"{y}" is right.') for x, y in shown],
+        "Negative Examples": [example(shown[0][0], shown[1][1], "This answers another input.")],
+        "Instances": [instance(number, x, y, i) for i, (x, y) in enumerate(asked)],
+        "Instance License": ["Apache-2.0"],
+    }
+
+
+def make_tasks(out: Path, facts: dict[str, Pairs]) -> None:
+    """Write every task file."""
+    folder = out / "tasks"
+    folder.mkdir(parents=True, exist_ok=True)
+    questions = [(y, f"What is the capital of {x}?") for x, y in facts["capital"]]
+    sources = {**facts, "question": questions}
+    for number, name, relation, category, definition, language, rows in TASKS:
+        task = task_file(number, sources[relation], category, definition, language, rows)
+        text = json.dumps(task, indent=1, ensure_ascii=False) + "\n"
+        (folder / f"task{number}_{name}.json").write_text(text, "utf-8")
+        print(f"task{number}_{name}: {len(task['Instances'])} instances")
+
+
+def main() -> None:
+    """Parse the command line and make what it names."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", nargs="?", choices=["all", "tasks", "base"], default="all")
+    parser.add_argument("--out", type=Path, default=HERE, help="where base/ and tasks/ go")
+    options = parser.parse_args()
+    facts = read_facts()
+    if options.what in ("all", "tasks"):
+        make_tasks(options.out, facts)
+    if options.what in ("all", "base"):
+        make_base(options.out, facts)
+
+
+if __name__ == "__main__":
+    main()

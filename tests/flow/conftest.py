@@ -1,0 +1,132 @@
+"""A kitchen: a folder with a miniature base, a little data and a recipe; and the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RECIPE = """\
+recipe: 1
+name: pico   # a comment
+seed: 5
+model:
+  base: {use: files, folder: base, include: ["*"]}
+  quantization: {use: bitsandbytes, bits: 4, compute_dtype: bfloat16}
+  adapter: {use: lora, r: 8, alpha: 16, dropout: 0.05, target_modules: all-linear}
+data:
+  capitals:
+    source: {use: files, include: [capitals.jsonl]}
+    read: {use: jsonl}
+    filters:
+      - {use: max-words, fields: [input], below: 6}
+    sample: {use: random, fraction: 0.9}
+  colours:
+    source: {use: files, include: [colours.jsonl]}
+    read: {use: jsonl}
+mixture:
+  filters: [{use: exact-duplicates, by: [input]}]
+  validation: {count: 6}
+train:
+  use: qlora
+  template: {use: alpaca}
+  sequence_len: 96
+  micro_batch_size: 1
+  gradient_accumulation_steps: 2
+  num_epochs: 3
+  optimizer: paged_adamw_32bit
+  learning_rate: 1.0e-3
+  neftune_noise_alpha: 5
+  eval_steps: 3
+  metric_for_best_model: eval_loss
+evaluate:
+  - {use: generate, max_new_tokens: 4}
+"""
+
+
+def rows(subject: str, count: int) -> str:
+    lines = []
+    for number in range(count):
+        words = " ".join(["word"] * (number % 7))
+        row = {"instruction": f"Name {subject}.", "input": f"{number} {words}", "output": "Rome"}
+        lines.append(json.dumps(row) + "\n")
+    return "".join(lines)
+
+
+@dataclass
+class Kitchen:
+    """A folder with a recipe, and the `recipe` command."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "pico.yaml"
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.recipe.read_text()
+        assert old in text
+        self.recipe.write_text(text.replace(old, new))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "khichdi.cli", *words]
+        environment = {**os.environ, "KHICHDI_STORE": str(self.folder / "store")}
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**environment, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
+        out, err = process.communicate()
+        assert "Traceback" not in out + err, out + err
+        return process.returncode, out, err
+
+    def json(self, *words: str, status: int = 0) -> Any:
+        code, out, err = self.call(*words, "--json")
+        assert code == status, out + err
+        return json.loads(out)
+
+    def ran(self, document: Any) -> list[str]:
+        return [step["name"] for step in document["steps"] if step["status"] == "ran"]
+
+
+def make_kitchen(folder: Path, base: Path) -> Kitchen:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(base, folder / "base")
+    (folder / "capitals.jsonl").write_text(rows("a capital", 30))
+    (folder / "colours.jsonl").write_text(rows("a colour", 12))
+    (folder / "pico.yaml").write_text(RECIPE)
+    return Kitchen(folder)
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path, tiny_base: Path) -> Kitchen:
+    return make_kitchen(tmp_path / "kitchen", tiny_base)
+
+
+@pytest.fixture(scope="session")
+def cooked(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Kitchen, Any]:
+    """Return a kitchen whose recipe ran once, and what the run said. Do not change it: copy it."""
+    kitchen = make_kitchen(tmp_path_factory.mktemp("cooked") / "kitchen", tiny_base)
+    return kitchen, kitchen.json("run", "pico.yaml")
+
+
+@pytest.fixture
+def warm(cooked: tuple[Kitchen, Any], tmp_path: Path) -> tuple[Kitchen, Any]:
+    """Return a copy of the kitchen that ran, to change and run again."""
+    kitchen, document = cooked
+    shutil.copytree(kitchen.folder, tmp_path / "kitchen")
+    return Kitchen(tmp_path / "kitchen"), document

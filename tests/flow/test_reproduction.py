@@ -1,0 +1,115 @@
+"""The same recipe and bytes give the same result: elsewhere, otherwise, and after a kill."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Kitchen, make_kitchen
+
+VARIATIONS: list[dict[str, str]] = [
+    {"PYTHONHASHSEED": "1", "TZ": "Asia/Kolkata", "OMP_NUM_THREADS": "1"},
+    {"PYTHONHASHSEED": "2", "TZ": "America/Lima", "LC_ALL": "C", "OMP_NUM_THREADS": "2"},
+]
+
+
+@pytest.mark.parametrize("variation", VARIATIONS, ids=["one-thread", "two-threads"])
+def test_elsewhere_and_otherwise_the_bits_are_the_same(
+    cooked: tuple[Kitchen, Any], tmp_path: Path, tiny_base: Path, variation: dict[str, str]
+) -> None:
+    _, before = cooked
+    kitchen = make_kitchen(tmp_path / "another" / "place", tiny_base)
+    kitchen.environment = variation
+    after = kitchen.json("run", "pico.yaml")
+    assert after["recipe_hash"] == before["recipe_hash"]
+    assert after["result_hash"] == before["result_hash"]
+    names = ["adapter_model.safetensors", "adapter_config.json"]
+    for name in names:
+        ours, theirs = (Path(d["adapter"]) / name for d in (before, after))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize("after_checkpoints", [1, 2])
+def test_killed_in_training_it_goes_on_to_the_same_result(
+    cooked: tuple[Kitchen, Any], kitchen: Kitchen, after_checkpoints: int
+) -> None:
+    _, uninterrupted = cooked
+    process = kitchen.start("run", "pico.yaml", "--json")
+    work = kitchen.folder / "store" / "work"
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        manifests = [p for p in work.rglob("*.json") if "tmp" not in p.name]
+        if len(manifests) >= after_checkpoints:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    again = kitchen.json("run", "pico.yaml")
+    assert "train" in kitchen.ran(again)
+    assert "pack" not in kitchen.ran(again)
+    assert again["result_hash"] == uninterrupted["result_hash"]
+
+
+NO_DIFFERENCE = {
+    "a comment": ("name: pico   # a comment", "name: pico"),
+    "a name": ("name: pico ", "name: nano "),
+    "quoting": ("order-free", "order-free"),
+    "a default written out": ("  sequence_len: 96", "  sequence_len: 96\n  sample_packing: true"),
+    "number format": ("learning_rate: 1.0e-3", "learning_rate: 0.001"),
+    "an operational setting": ("  eval_steps: 3", "  eval_steps: 3\n  save_total_limit: 7"),
+}
+
+
+@pytest.mark.parametrize("change", NO_DIFFERENCE)
+def test_what_means_the_same_has_the_same_recipe_hash(
+    warm: tuple[Kitchen, Any], change: str
+) -> None:
+    kitchen, before = warm
+    old, new = NO_DIFFERENCE[change]
+    if change == "quoting":
+        old, new = "use: qlora", 'use: "qlora"'
+    kitchen.edit(old, new)
+    document = kitchen.json("hash", "pico.yaml")
+    assert document["locked"]
+    assert document["recipe_hash"] == before["recipe_hash"]
+
+
+def test_order_of_data_sets_and_keys_does_not_change_the_hash(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, before = warm
+    text = kitchen.recipe.read_text()
+    head, rest = text.split("data:\n")
+    data, tail = rest.split("mixture:\n")
+    capitals, colours = data.split("  colours:\n")
+    mixture, train = tail.split("train:\n")
+    kitchen.recipe.write_text(
+        f"{head}train:\n{train}data:\n  colours:\n{colours}{capitals}mixture:\n{mixture}"
+    )
+    assert kitchen.json("hash", "pico.yaml")["recipe_hash"] == before["recipe_hash"]
+
+
+DIFFERENCE = {
+    "seed": ("seed: 5", "seed: 6"),
+    "a filter": ("below: 6", "below: 7"),
+    "the sampler": ("fraction: 0.9", "fraction: 0.8"),
+    "the template": ("template: {use: alpaca}", "template: {use: question-answer}"),
+    "the quantizer": ("compute_dtype: bfloat16", "compute_dtype: bfloat16, quant_type: fp4"),
+    "the adapter": ("alpha: 16", "alpha: 17"),
+    "the order": ("mixture:\n", "mixture:\n  order: by-source\n"),
+    "validation": ("validation: {count: 6}", "validation: {count: 7}"),
+    "evaluation": ("max_new_tokens: 4", "max_new_tokens: 5"),
+    "the name of a data set": ("  colours:\n", "  colors:\n"),
+}
+
+
+@pytest.mark.parametrize("change", DIFFERENCE)
+def test_what_means_another_thing_has_another_recipe_hash(
+    warm: tuple[Kitchen, Any], change: str
+) -> None:
+    kitchen, before = warm
+    kitchen.edit(*DIFFERENCE[change])
+    assert kitchen.json("hash", "pico.yaml")["recipe_hash"] != before["recipe_hash"]

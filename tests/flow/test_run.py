@@ -1,0 +1,137 @@
+"""A recipe from YAML to a trained, hashed model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from .conftest import Kitchen
+
+Warm = tuple[Kitchen, Any]
+
+
+def test_a_run_says_what_scripts_rely_on(cooked: Warm) -> None:
+    kitchen, document = cooked
+    assert set(document) >= {
+        "run", "recipe_hash", "result_hash", "adapter", "steps", "metrics"
+    }  # fmt: skip
+    assert {"name", "kind", "plugin", "key", "digest", "status", "seconds"} <= set(
+        document["steps"][0]
+    )
+    run = Path(document["run"])
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    assert (run / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert document["metrics"]["eval_loss"] < document["metrics"]["eval_loss_before"]
+    assert set(document["metrics"]) >= {"exact_match", "exact_match_before"}
+    assert kitchen.folder / "pico.lock" in kitchen.folder.iterdir()
+
+
+def test_the_record_has_counts_seeds_versions_and_drops(cooked: Warm) -> None:
+    _, document = cooked
+    record = json.loads((Path(document["run"]) / "record.json").read_text())
+    steps = {step["name"]: step for step in record["steps"]}
+    dropped = steps["data/capitals/filter/max-words"]["result"]["facts"]
+    # Inputs have 1 + n % 7 words: of 30 rows those with n % 7 of 5 and 6 have 6 words or more.
+    expected = sum(n % 7 >= 5 for n in range(30))
+    assert dropped["drops"] == {"too-long": expected}
+    assert dropped["rows_out"] == 30 - expected
+    assert steps["train"]["seed"] is not None
+    assert record["environment"]["packages"]["torch"]
+    assert record["plugins"][0]["name"] == "khichdi"
+    assert str(Path.home()) not in json.dumps(record)
+
+
+def test_run_again_executes_nothing(warm: Warm) -> None:
+    kitchen, before = warm
+    again = kitchen.json("run", "pico.yaml")
+    assert kitchen.ran(again) == []
+    assert again["result_hash"] == before["result_hash"]
+
+
+def test_a_run_from_the_store_imports_no_heavy_library(warm: Warm) -> None:
+    kitchen, _ = warm
+    script = (
+        "import sys; from khichdi.cli.main import main; main(['run', 'pico.yaml', '-q']);"
+        "print([m for m in ('torch', 'transformers', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--store", "store"],
+        cwd=kitchen.folder,
+        env={**__import__("os").environ, "KHICHDI_STORE": str(kitchen.folder / "store")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
+def test_changing_the_learning_rate_reruns_training_and_what_follows(warm: Warm) -> None:
+    kitchen, before = warm
+    kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
+    again = kitchen.json("run", "pico.yaml")
+    assert kitchen.ran(again) == ["train", "evaluate/generate/adapter"]
+    assert again["recipe_hash"] != before["recipe_hash"]
+    assert again["result_hash"] != before["result_hash"]
+
+
+def test_changing_a_filter_reruns_only_what_is_downstream(warm: Warm) -> None:
+    kitchen, _ = warm
+    kitchen.edit("below: 6", "below: 5")
+    ran = kitchen.ran(kitchen.json("run", "pico.yaml"))
+    assert ran[0] == "data/capitals/filter/max-words"
+    assert not any(name.startswith(("base", "data/colours")) for name in ran)
+    assert "train" in ran
+
+
+def test_a_filter_that_changes_nothing_still_gives_the_same_result(warm: Warm) -> None:
+    kitchen, before = warm
+    kitchen.edit("below: 6", "fields: [input], below: 6".removeprefix("fields: [input], "))
+    assert kitchen.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
+
+
+def test_adding_a_source_does_not_move_the_rows_of_another(warm: Warm) -> None:
+    kitchen, before = warm
+    kitchen.edit(
+        "  colours:\n",
+        "  animals:\n    source: {use: files, include: [capitals.jsonl]}\n"
+        "    read: {use: jsonl}\n  colours:\n",
+    )
+    again = kitchen.json("run", "pico.yaml")
+    digests = {step["name"]: step["digest"] for step in again["steps"]}
+    for step in before["steps"]:
+        if step["name"].startswith("data/"):
+            assert digests[step["name"]] == step["digest"]
+
+
+def test_the_adapter_loads_without_khichdi(cooked: Warm, tmp_path: Path) -> None:
+    """Plain peft and transformers give the held-out logits that our own loader gives."""
+    kitchen, document = cooked
+    script = f"""
+import sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+base = {str(kitchen.folder / "base")!r}
+model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+model = PeftModel.from_pretrained(model, {document["adapter"]!r}).eval()
+ids = AutoTokenizer.from_pretrained(base)("What is the capital?", return_tensors="pt")
+with torch.no_grad():
+    torch.save(model(**ids).logits, {str(tmp_path / "plain.pt")!r})
+assert not any(name.startswith("khichdi") for name in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    import torch
+    from khichdi.plugins.models import load_model, load_tokenizer
+    from khichdi.plugins.registry import load_registry
+
+    quantizer = load_registry().create("quantizer", "none", {"dtype": "float32"})
+    model = load_model(kitchen.folder / "base", quantizer)
+    from peft import PeftModel
+
+    model = PeftModel.from_pretrained(model, document["adapter"]).eval()
+    ids = load_tokenizer(kitchen.folder / "base")("What is the capital?", return_tensors="pt")
+    with torch.no_grad():
+        ours = model(**ids).logits
+    assert torch.allclose(torch.load(tmp_path / "plain.pt"), ours, atol=1e-5)

@@ -1,0 +1,185 @@
+"""Wrong input: a status, a sentence with place and remedy, no traceback, the store unharmed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Kitchen
+
+RECIPE_FAULTS = {
+    "unknown key": ("seed: 5", "sede: 5", "pico.yaml:3:1: unknown key `sede`"),
+    "unknown parameter": ("below: 6", "belwo: 6", "did you mean `below`?"),
+    "unknown plugin": ("use: max-words", "use: max-wrods", "did you mean `max-words`?"),
+    "wrong type": ("count: 6", "count: six", "`count` must be a valid integer, got 'six'"),
+    "out of range": ("fraction: 0.9", "fraction: 90", "`fraction`"),
+    "not yaml": ("seed: 5", "seed: [5", "not YAML"),
+    "another tool's word": ("r: 8", "lora_rank: 8", "here it is `r`"),
+    "missing": ("  template: {use: alpaca}\n", "", "needs `template`"),
+    "nothing held out": ("  validation: {count: 6}\n", "", "none are held out"),
+}
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "run", "hash", "lock", "show"])
+def test_every_command_gives_the_same_answer(kitchen: Kitchen, command: str) -> None:
+    kitchen.edit("below: 6", "belwo: 6")
+    status, out, err = kitchen.call(command, "pico.yaml")
+    assert status == 2
+    assert "pico.yaml:13:40: unknown parameter `belwo`" in out + err
+
+
+@pytest.mark.parametrize("fault", RECIPE_FAULTS)
+def test_a_wrong_recipe_is_named_with_place_and_remedy(kitchen: Kitchen, fault: str) -> None:
+    old, new, expected = RECIPE_FAULTS[fault]
+    kitchen.edit(old, new)
+    status, out, _ = kitchen.call("validate", "pico.yaml")
+    assert status == 2
+    assert expected in out
+    assert out.startswith("pico.yaml:")
+
+
+def test_no_such_recipe_suggests_one_that_ships(kitchen: Kitchen) -> None:
+    status, _, err = kitchen.call("run", "quickstrat.yaml")
+    assert status == 2
+    assert "did you mean quickstart.yaml" in err
+
+
+def test_a_folder_is_no_recipe(kitchen: Kitchen) -> None:
+    status, _, err = kitchen.call("run", "base")
+    assert status == 2
+    assert "is a folder" in err
+
+
+def test_a_missing_data_file_is_named(kitchen: Kitchen) -> None:
+    (kitchen.folder / "colours.jsonl").unlink()
+    status, _, err = kitchen.call("run", "pico.yaml")
+    assert status in (2, 3)
+    assert "colours.jsonl" in err
+
+
+def test_a_broken_row_is_named_by_file_and_line(kitchen: Kitchen) -> None:
+    path = kitchen.folder / "colours.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[6] = '{"instruction": "x", \n'
+    path.write_text("".join(lines))
+    status, _, err = kitchen.call("run", "pico.yaml")
+    assert status == 3
+    assert "colours.jsonl:7" in err
+    assert "data/colours/read" in err
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "hash"])
+def test_bytes_that_differ_from_the_lock_are_refused(
+    warm: tuple[Kitchen, Any], command: str
+) -> None:
+    kitchen, before = warm
+    path = kitchen.folder / "colours.jsonl"
+    original = path.read_text()
+    path.write_text(original.replace("Rome", "Oslo", 1))
+    document = kitchen.json(command, "pico.yaml", status=2)
+    assert "changed colours.jsonl" in document["error"]["message"]
+    assert "--update data/colours/source" in document["error"]["hint"]
+    path.write_text(original)
+    assert kitchen.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
+
+
+def test_new_bytes_are_taken_when_the_lock_is_updated(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, before = warm
+    path = kitchen.folder / "colours.jsonl"
+    path.write_text(path.read_text().replace("Rome", "Oslo", 1))
+    kitchen.json("lock", "pico.yaml", "--update", "data/colours/source")
+    again = kitchen.json("run", "pico.yaml")
+    ran = kitchen.ran(again)
+    assert "data/colours/read" in ran
+    assert not any(name.startswith(("base", "data/capitals")) for name in ran)
+    assert again["recipe_hash"] != before["recipe_hash"]
+
+
+def test_an_edited_lock_is_refused_with_a_sentence(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, _ = warm
+    lock = kitchen.folder / "pico.lock"
+    lock.write_text(lock.read_text().replace('"lock": 1', '"lock": 9'))
+    status, _, err = kitchen.call("run", "pico.yaml")
+    assert status == 2
+    assert "pico.lock" in err
+
+
+def test_a_damaged_artifact_is_named_and_made_again(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, before = warm
+    kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
+    step = next(s for s in before["steps"] if s["name"] == "pack")
+    result = json.loads(
+        (kitchen.folder / "store" / "steps" / f"{step['key'][7:]}.json").read_text()
+    )
+    manifest = result["outputs"]["train"]["manifest"]
+    path = kitchen.folder / "store" / "artifacts" / manifest[7:] / "table.arrow"
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert kitchen.call("store", "verify")[0] == 1
+    status, _, err = kitchen.call("run", "pico.yaml")
+    assert status == 3
+    assert "damaged" in err
+    assert "pack" in kitchen.ran(kitchen.json("run", "pico.yaml"))
+    assert kitchen.call("store", "verify")[0] == 0
+
+
+def test_a_full_disk_is_a_sentence_and_the_store_stays_whole(
+    warm: tuple[Kitchen, Any], tmp_path: Path
+) -> None:
+    """On a real file system of 3 MB, mounted where that is allowed."""
+    kitchen, before = warm
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        kitchen.environment = {"KHICHDI_STORE": str(small / "store")}
+        status, _, err = kitchen.call("run", "pico.yaml")
+        assert status == 3
+        assert "No space left on device" in err
+        assert "--store DIR" in err
+        assert kitchen.call("store", "verify")[0] == 0
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    kitchen.environment = {}
+    assert kitchen.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
+
+
+def test_wrong_options_are_a_sentence_and_json_when_asked(kitchen: Kitchen) -> None:
+    document = kitchen.json("run", "pico.yaml", "--fast", status=2)
+    assert "--fast" in document["error"]["message"]
+    status, _, err = kitchen.call("rnu", "pico.yaml")
+    assert status == 2
+    assert "did you mean `recipe run`" in err
+
+
+HEAVY = ("torch", "transformers", "pyarrow", "datasets", "numpy", "rich")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["validate", "birbal-200k.yaml"], ["list"], ["plugins"], ["hash", "pico.yaml"]],
+    ids=lambda words: words[0],
+)
+def test_light_commands_import_nothing_heavy(kitchen: Kitchen, words: list[str]) -> None:
+    script = (
+        "import sys; from khichdi.cli.main import main; status = main(sys.argv[1:]);"
+        f"print('heavy:', [m for m in {HEAVY!r} if m in sys.modules], status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=kitchen.folder,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: [] 0", done.stdout + done.stderr
