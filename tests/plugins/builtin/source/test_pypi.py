@@ -20,8 +20,7 @@ def build(folder, version="1.0", tag="py3-none-any", **more):
         "acme_data/__init__.py": b"",
         **TASKS,
         **more,
-        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: acme-data\nVersion: "
-        + version.encode(),
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: acme-data\nVersion: " + version.encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
     }
     files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in files).encode()
