@@ -12,15 +12,12 @@ if TYPE_CHECKING:
 def count_words(batch: pa.RecordBatch, fields: Sequence[str]) -> list[int]:
     """Return, for each row, the words of these fields together: `len(text.split())` of each.
 
-    Arrow splits at the same characters as Python does (tested for every character), but gives
-    an empty text one empty word.
+    Each different text is split once: the rows of a task share their instruction. Arrow's own
+    splitting is no faster than Python's here, and takes an empty text for one empty word.
     """
-    import pyarrow.compute as pc
-
-    total = None
+    columns = []
     for field in fields:
-        texts = pc.utf8_trim_whitespace(batch.column(field))
-        words = pc.list_value_length(pc.utf8_split_whitespace(texts))
-        words = pc.if_else(pc.equal(pc.binary_length(texts), 0), 0, words)
-        total = words if total is None else pc.add(total, words)
-    return [] if total is None else list(total.to_pylist())
+        encoded = batch.column(field).dictionary_encode()
+        counts = [len(text.split()) for text in encoded.dictionary.to_pylist()]
+        columns.append([counts[index] for index in encoded.indices.to_pylist()])
+    return [sum(counts) for counts in zip(*columns, strict=True)]

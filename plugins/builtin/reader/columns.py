@@ -12,7 +12,8 @@ TextColumn = Literal["task", "license", "provenance", "instruction", "input", "o
 ListColumn = Literal["categories", "domains", "input_languages", "output_languages", "references"]
 """Columns of lists of texts that a record's field can fill."""
 
-Column = TextColumn | ListColumn
+Column = Literal[TextColumn, ListColumn]
+"""Columns that a record's field can fill."""
 
 FieldPath = Annotated[str, StringConstraints(min_length=1)]
 """A field of a record: its name, or names and list positions joined by dots (`meta.subject`)."""

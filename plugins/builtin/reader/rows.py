@@ -18,7 +18,7 @@ from .columns import Column, TextColumn
 from .records import BATCH, MISSING, Record, lookup, what
 
 TEXT = frozenset(get_args(TextColumn))
-SAME_NAMES = {name: name for group in get_args(Column) for name in get_args(group)}
+SAME_NAMES: dict[str, str] = {name: name for name in get_args(Column)}
 """The mapping for files whose fields are named as our columns are."""
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from tempfile import TemporaryDirectory
 
 from pydantic import Field, field_validator
@@ -58,7 +61,7 @@ class Git(Source[GitParams]):
         url = self._url(folder)
         commit = self._commit(url)
         with self._repository(url, commit) as repository:
-            entries = repository.entries()
+            entries = repository.entries
             chosen = choose(entries, self.params.include)
             if not chosen:
                 raise FetchError(
@@ -66,10 +69,7 @@ class Git(Source[GitParams]):
                     + ", ".join(self.params.include),
                     hint=f"it has, among others: {', '.join(sorted(entries)[:5])}",
                 )
-            files = []
-            for path in chosen:
-                data = repository.blob(path, entries[path])
-                files.append(pinned(path, *write([data], None)))
+            files = [pinned(path, *write([data], None)) for path, data in repository.read(chosen)]
         return Pin(tuple(files), revision=commit)
 
     def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
@@ -77,12 +77,9 @@ class Git(Source[GitParams]):
         from .transfer import target
 
         with self._repository(self._url(folder), str(pin.revision)) as repository:
-            entries = repository.entries()
-            for file in pin.files:
-                if file.path not in entries:
-                    raise FetchError(f"{self._where} has no {file.path} at {pin.revision}")
-                data = repository.blob(file.path, entries[file.path])
-                target(into, file).write_bytes(data)
+            files = {file.path: file for file in pin.files}
+            for path, data in repository.read(list(files)):
+                target(into, files[path]).write_bytes(data)
 
     @property
     def _where(self) -> str:
@@ -140,8 +137,9 @@ class _Repository:
     def git(self, *arguments: str) -> bytes:
         return _git(["-C", self._folder, *arguments], self._where)
 
+    @cached_property
     def entries(self) -> dict[str, tuple[str, str]]:
-        """Return mode and object of each file by its path."""
+        """Mode and object of each file by its path."""
         listed = self.git("ls-tree", "-r", "-z", "--full-tree", self._commit)
         entries = {}
         for line in listed.split(b"\0")[:-1]:
@@ -151,21 +149,58 @@ class _Repository:
                 entries[path.decode(errors="surrogateescape")] = (mode, name)
         return entries
 
-    def blob(self, path: str, entry: tuple[str, str]) -> bytes:
-        """Return the bytes of a file, as they are in the repository."""
-        mode, name = entry
-        if mode == "120000":
+    def read(self, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield the files' bytes as the repository has them; one process serves all."""
+        for path in paths:
+            self._check(path)
+        command = [_program(), "-C", self._folder, "cat-file", "--batch"]
+        with subprocess.Popen(
+            command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_environment()
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for path in paths:
+                process.stdin.write(f"{self.entries[path][1]}\n".encode())
+                process.stdin.flush()
+                answer = process.stdout.readline().split()
+                if len(answer) != 3:
+                    raise FetchError(f"git could not read {path} of {self._where}")
+                data = process.stdout.read(int(answer[2]))
+                process.stdout.read(1)
+                if data.startswith(POINTER):
+                    raise FetchError(
+                        f"{path} in {self._where} is kept by Git LFS: the repository has only a "
+                        "pointer",
+                        hint="bring it by its own address: `use: http`, or `use: huggingface`",
+                    )
+                yield path, data
+
+    def _check(self, path: str) -> None:
+        if path not in self.entries:
+            raise FetchError(f"{self._where} has no {path} at {self._commit}")
+        if self.entries[path][0] == "120000":
             raise FetchError(
                 f"{path} in {self._where} is a symbolic link",
                 hint="name the file that it points to in `include`",
             )
-        data = self.git("cat-file", "blob", name)
-        if data.startswith(POINTER):
-            raise FetchError(
-                f"{path} in {self._where} is kept by Git LFS: the repository has only a pointer",
-                hint="bring it by its own address: `use: http`, or `use: huggingface` on the hub",
-            )
-        return data
+
+
+def _program() -> str:
+    git = shutil.which("git")
+    if git is None:
+        raise FetchError("git is not installed", hint="install it: https://git-scm.com/downloads")
+    return git
+
+
+def _environment() -> dict[str, str]:
+    """Return the user's settings and credentials, never asking and in no other repository."""
+    local = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"}
+    env = {name: value for name, value in os.environ.items() if name not in local}
+    env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
+    return env | {
+        "LC_ALL": "C",
+        "GIT_SSH_COMMAND": env.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
+    }
 
 
 def _format(commit: str) -> list[str]:
@@ -173,20 +208,12 @@ def _format(commit: str) -> list[str]:
 
 
 def _git(arguments: list[str], where: str) -> bytes:
-    """Run git with the user's settings and credentials, never asking and in no other repository."""
     from .transfer import run
 
-    git = shutil.which("git")
-    if git is None:
-        raise FetchError("git is not installed", hint="install it: https://git-scm.com/downloads")
-    local = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"}
-    env = {name: value for name, value in os.environ.items() if name not in local}
-    env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
-    env |= {"LC_ALL": "C", "GIT_SSH_COMMAND": env.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")}
     return run(
-        [git, *arguments],
+        [_program(), *arguments],
         f"git could not read {where}",
         "look at the address, the revision, the network and your access; "
         "`git ls-remote <address>` shows what git sees",
-        env=env,
+        env=_environment(),
     )

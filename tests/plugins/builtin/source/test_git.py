@@ -152,3 +152,19 @@ def test_git_that_is_not_installed_is_said(make, repository, monkeypatch, tmp_pa
 def test_options_in_disguise_are_refused(make, params):
     with pytest.raises(ValidationError):
         make("git", include=["*"], **params)
+
+
+def test_a_repository_with_sha256_names_is_read_too(make, tmp_path, fetch, matches):
+    place = tmp_path / "modern"
+    place.mkdir()
+    git(place, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+    (place / "a.json").write_text("{}")
+    git(place, "add", ".")
+    git(place, "commit", "--quiet", "-m", "one")
+    source = make("git", url=str(place), include=["*.json"])
+
+    pin = source.pin(tmp_path)
+
+    assert len(pin.revision) == 64
+    assert fetch(source, pin) == {"a.json": b"{}"}
+    assert matches(pin)
