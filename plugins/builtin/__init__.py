@@ -23,6 +23,11 @@ from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
 from .runtime.qlora.plugin import Qlora
 from .sampler.draws import All, Random
+from .source.files import Files
+from .source.git import Git
+from .source.http import Http
+from .source.huggingface import HuggingFace
+from .source.pypi import Pypi
 from .template.chat import Chat
 from .template.sections import AlpacaTemplate, QuestionAnswer
 
@@ -30,7 +35,7 @@ from .template.sections import AlpacaTemplate, QuestionAnswer
 @hookimpl
 def khichdi_sources() -> list[type[Any]]:
     """Return the sources that ship."""
-    return []
+    return [Files, Git, Http, HuggingFace, Pypi]
 
 
 @hookimpl

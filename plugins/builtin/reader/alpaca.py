@@ -40,7 +40,7 @@ class Alpaca(Reader[AlpacaParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; the format of each file is the one its name ends with."""
-        from .records import records
+        from .formats import records
         from .rows import Mapper, read_mapped
 
         own = {name: name for name in ("instruction", "input", "output")}

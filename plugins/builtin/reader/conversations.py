@@ -63,7 +63,7 @@ class Conversations(Reader[ConversationsParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; the format of each file is the one its name ends with."""
-        from .records import records
+        from .formats import records
         from .rows import Mapper, read_mapped
 
         mapper = Mapper(self.params.columns, required=())

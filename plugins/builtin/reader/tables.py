@@ -96,7 +96,7 @@ class Jsonl(Reader[TypedParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
-        from .records import jsonl_records
+        from .json_records import jsonl_records
         from .rows import read_mapped
 
         return read_mapped(files, jsonl_records, self.params.mapper(self.params.as_text))
@@ -110,7 +110,7 @@ class Json(Reader[JsonParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
-        from .records import json_records
+        from .json_records import json_records
         from .rows import read_mapped
 
         parse = partial(json_records, field=self.params.field)
@@ -125,8 +125,8 @@ class Csv(Reader[CsvParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; `007` and `NA` stay the texts they are."""
-        from .records import csv_records
         from .rows import read_mapped
+        from .table_records import csv_records
 
         params = self.params
         parse = partial(
@@ -143,7 +143,7 @@ class Parquet(Reader[TypedParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
-        from .records import parquet_records
         from .rows import read_mapped
+        from .table_records import parquet_records
 
         return read_mapped(files, parquet_records, self.params.mapper(self.params.as_text))

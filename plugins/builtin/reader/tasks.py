@@ -15,7 +15,8 @@ import jsonschema
 
 from ....schema.errors import StepError
 from ... import SourceFile
-from .records import Record, load_json, read_text, what
+from .json_records import load_json
+from .records import Record, read_text, what
 from .rows import text_of
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ....schema.digest import file_sha256
 from ....schema.errors import FetchError
 from ... import Params, Pin, Source, operational
 from .globs import GLOBS_HELP, Glob
@@ -31,10 +30,11 @@ class Files(Source[FilesParams]):
     """Bring files from a folder on this machine."""
 
     name = "files"
+    local = True
 
     def pin(self, folder: Path) -> Pin:
         """Return every file that matches, by its path from `folder`."""
-        from .transfer import pinned
+        from .transfer import chunks_of, pinned, write
 
         root = self._root(folder)
         found = {}
@@ -50,16 +50,14 @@ class Files(Source[FilesParams]):
                 hint="patterns start in `folder`, which starts where the recipe is; "
                 "a folder's files are `name/*`",
             )
-        return Pin(
-            tuple(
-                pinned(
-                    name,
-                    found[name].stat().st_size,
-                    file_sha256(found[name]).removeprefix("sha256:"),
-                )
-                for name in sorted(found)
-            )
-        )
+        files = []
+        for name in sorted(found):
+            try:
+                with found[name].open("rb") as stream:
+                    files.append(pinned(name, *write(chunks_of(stream), None)))
+            except OSError as error:
+                raise FetchError(f"{name} in {root}: {error.strerror or error}") from None
+        return Pin(tuple(files))
 
     def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
         """Copy the pinned files."""

@@ -101,7 +101,8 @@ class Git(Source[GitParams]):
         if COMMIT.fullmatch(wanted):
             return wanted
         listed = _git(["ls-remote", "--", url], self._where).decode()
-        refs = dict(reversed(line.split("\t", 1)) for line in listed.splitlines())
+        lines = (line.split("\t", 1) for line in listed.splitlines())
+        refs: dict[str, str] = {ref: commit for commit, ref in lines}
         # `^{}` is the commit that an annotated tag points to.
         tag = refs.get(f"refs/tags/{wanted}^{{}}", refs.get(f"refs/tags/{wanted}"))
         branch = refs.get(f"refs/heads/{wanted}")

@@ -77,8 +77,6 @@ class Http(Source[HttpParams]):
                     timeout=SECONDS,
                     # Compression on the way would hide what the file itself is.
                     headers={"Accept-Encoding": "identity"},
-                    transport=httpx.HTTPTransport(retries=2),
-                    mounts=None,
                 ) as client,
                 client.stream("GET", self.params.url) as response,
             ):

@@ -8,7 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -16,13 +16,15 @@ from ....schema.digest import CHUNK
 from ....schema.errors import FetchError
 from ... import PinnedFile
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]*@|(?<=[^\s])\?[^\s'\"]*", re.IGNORECASE)
+_URL = re.compile(
+    r"([a-z][a-z0-9+.-]*://)(?:[^\s/'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?", re.IGNORECASE
+)
 _TOKEN = re.compile(r"\b(hf_|ghp_|github_pat_|glpat-|pypi-)[A-Za-z0-9_-]{8,}")
 
 
 def scrub(text: str) -> str:
     """Return a text without what can hold a secret: logins and queries of URLs, known tokens."""
-    return _TOKEN.sub(r"\1***", _URL.sub(lambda found: found[1] or "", text))
+    return _TOKEN.sub(r"\1***", _URL.sub(r"\1\2", text))
 
 
 def first_line(error: BaseException) -> str:
@@ -65,7 +67,7 @@ def write(chunks: Iterable[bytes], place: Path | None) -> tuple[int, str]:
     return size, state.hexdigest()
 
 
-def chunks_of(stream: BinaryIO) -> Iterable[bytes]:
+def chunks_of(stream: IO[bytes]) -> Iterable[bytes]:
     """Yield a stream's bytes in pieces."""
     while chunk := stream.read(CHUNK):
         yield chunk

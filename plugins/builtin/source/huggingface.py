@@ -1,0 +1,235 @@
+"""Bring files from the Hugging Face hub: weights and data sets."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ....schema.errors import FetchError
+from ... import Params, Pin, PinnedFile, Source
+from .globs import GLOBS_HELP, Glob
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+DEFAULT_INCLUDE = {
+    "model": ("*.safetensors", "*.json", "tokenizer*", "*.model"),
+    "dataset": tuple(
+        f"**/*.{ending}" for ending in ("jsonl", "ndjson", "json", "csv", "tsv", "parquet")
+    ),
+}
+NO_DATA = ("dataset_infos.json", "**/.*")
+"""Files of data sets that look like data and are not."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class HuggingFaceParams(Params):
+    """Which repository, at which revision, and which of its files."""
+
+    repo: str = Field(
+        pattern=r"^([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$",
+        description="The repository, as in the hub's addresses: `owner/name`.",
+    )
+    repo_type: Literal["model", "dataset"] = Field(
+        "model",
+        description="What it holds; where `config` or `split` is given and this is left out, a "
+        "data set.",
+    )
+    revision: str = Field(
+        "main",
+        min_length=1,
+        description="A branch, a tag or a commit; `recipe lock` pins the commit.",
+    )
+    include: tuple[Glob, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Files to bring, as patterns. Left out: of a model the weights (safetensors), "
+        f"configuration and tokenizer; of a data set every data file. {GLOBS_HELP}",
+    )
+    exclude: tuple[Glob, ...] = Field((), description="Files to leave out, as patterns.")
+    config: str | None = Field(
+        None, min_length=1, description="A configuration of the data set, as its card names it."
+    )
+    split: str | None = Field(
+        None,
+        pattern=r"^\w+([.-]\w+)*$",
+        description="A split of the data set; which files it has is for the data set to say.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_splits(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (given.get("config") or given.get("split")):
+            return {"repo_type": "dataset", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _splits_are_of_data_sets(self) -> Self:
+        if self.repo_type == "model" and (self.config or self.split):
+            raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
+        return self
+
+
+class HuggingFace(Source[HuggingFaceParams]):
+    """Bring files from the Hugging Face hub, with the hub's own client and login."""
+
+    name = "huggingface"
+    requires = ("huggingface_hub",)
+
+    def pin(self, folder: Path) -> Pin:
+        """Resolve the revision to a commit, and each file to its size and sha256.
+
+        The hub tells the digest of large files; small ones are downloaded to compute it.
+        """
+        params = self.params
+        with _errors(params), TemporaryDirectory(prefix="khichdi-") as scratch:
+            api = _api()
+            info = _info(api, params, params.revision)
+            if params.config or params.split:
+                from .splits import split_files
+
+                of_split = split_files(params, str(info.sha))
+                paths = [path for path in of_split if path in _listed(info)]
+            else:
+                paths = list(_listed(info))
+            chosen = self._choose(paths)
+            files = []
+            for path in chosen:
+                sibling = _listed(info)[path]
+                files.append(_pinned(api, params, str(info.sha), sibling, Path(scratch)))
+        return Pin(tuple(files), revision=str(info.sha))
+
+    def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
+        """Download the pinned files at the pinned commit, wherever the branch is now."""
+        from .transfer import target
+
+        if not COMMIT.fullmatch(pin.revision or ""):
+            raise FetchError("the lock does not name a commit", hint="pin it again: `recipe lock`")
+        # On the file system of the target, so that gigabytes are moved and not copied.
+        with _errors(self.params), TemporaryDirectory(prefix=".khichdi-", dir=into) as scratch:
+            api = _api()
+            for file in pin.files:
+                found = _download(api, self.params, str(pin.revision), file.path, Path(scratch))
+                shutil.move(found, target(into, file))
+
+    def _choose(self, paths: list[str]) -> list[str]:
+        from .globs import choose
+
+        params = self.params
+        include, exclude = params.include, params.exclude
+        if include is None:
+            include = ("**/*",) if params.split or params.config else None
+        if include is None:
+            include = DEFAULT_INCLUDE[params.repo_type]
+            exclude += NO_DATA if params.repo_type == "dataset" else ()
+        chosen = choose(paths, include, exclude)
+        weights = any(path.endswith(".safetensors") for path in chosen)
+        if not chosen or (params.repo_type == "model" and params.include is None and not weights):
+            what = "no file matches" if not chosen else "there are no safetensors weights"
+            some = ", ".join(sorted(paths)[:6]) or "nothing"
+            raise FetchError(
+                f"{params.repo}: {what} ({', '.join(include)})",
+                hint=f"name the files in `include`; it has, among others: {some}",
+            )
+        return chosen
+
+
+def _api() -> HfApi:
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+
+
+def _info(api: HfApi, params: HuggingFaceParams, revision: str) -> Any:
+    info = api.repo_info(
+        params.repo, repo_type=params.repo_type, revision=revision, files_metadata=True
+    )
+    if not COMMIT.fullmatch(info.sha or ""):
+        raise FetchError(f"{params.repo}: the hub did not say which commit {revision} is")
+    return info
+
+
+def _listed(info: Any) -> Mapping[str, Any]:
+    """Return what the hub says of each file, by path."""
+    return {sibling.rfilename: sibling for sibling in info.siblings or ()}
+
+
+def _pinned(
+    api: HfApi, params: HuggingFaceParams, commit: str, sibling: Any, scratch: Path
+) -> PinnedFile:
+    from .transfer import chunks_of, pinned, write
+
+    path = sibling.rfilename
+    if sibling.lfs is not None:
+        return pinned(path, sibling.lfs.size, sibling.lfs.sha256)
+    local = _download(api, params, commit, path, scratch)
+    with local.open("rb") as stream:
+        return pinned(path, *write(chunks_of(stream), None))
+
+
+def _download(api: HfApi, params: HuggingFaceParams, commit: str, path: str, scratch: Path) -> Path:
+    return Path(
+        api.hf_hub_download(
+            params.repo, path, repo_type=params.repo_type, revision=commit, local_dir=scratch
+        )
+    )
+
+
+@contextmanager
+def _errors(params: HuggingFaceParams) -> Iterator[None]:
+    """Turn what the client raises into sentences; the client's own may hold a signed address."""
+    from huggingface_hub import errors as hub
+
+    from .transfer import first_line
+
+    place = f"{params.repo} ({params.repo_type})"
+    login = "log in with `hf auth login` or set HF_TOKEN"
+    try:
+        yield
+    except FetchError:
+        raise
+    except hub.GatedRepoError:
+        raise FetchError(
+            f"{place} is gated: its owners give access to those who accept their conditions",
+            hint=f"accept them on the repository's page, then {login}",
+        ) from None
+    except hub.RevisionNotFoundError:
+        raise FetchError(
+            f"{place} has no revision `{params.revision}`",
+            hint="name a branch, a tag, or a commit in full",
+        ) from None
+    except hub.RepositoryNotFoundError:
+        kinds = "a data set needs `repo_type: dataset`; " if params.repo_type == "model" else ""
+        raise FetchError(
+            f"{place} is not on the hub, or is private",
+            hint=f"look at the name; {kinds}if it is private, {login}",
+        ) from None
+    except hub.RemoteEntryNotFoundError as error:
+        raise FetchError(
+            f"{place}: a pinned file is gone: {first_line(error)}",
+            hint="the history of the repository was rewritten; pin again with `recipe lock`",
+        ) from None
+    except (hub.OfflineModeIsEnabled, hub.LocalEntryNotFoundError) as error:
+        raise FetchError(
+            f"{place}: the hub cannot be reached: {first_line(error)}",
+            hint="look at the network, at HF_ENDPOINT, and whether HF_HUB_OFFLINE is set",
+        ) from None
+    except Exception as error:
+        # The client changes its HTTP library between versions, and with it what it raises.
+        raise FetchError(
+            f"{place}: {type(error).__name__}: {first_line(error)}",
+            hint="look at the network, at HF_ENDPOINT, and at https://status.huggingface.co",
+        ) from None
