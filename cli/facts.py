@@ -33,4 +33,5 @@ def _metrics(metrics: dict[str, float], kind: str) -> str:
     if kind == "runtime" and "eval_loss" in metrics and "eval_loss_before" in metrics:
         before, after = metrics["eval_loss_before"], metrics["eval_loss"]
         return f"validation loss {before:.3f} -> {after:.3f}"
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items())
+    shown = {name.replace("_", " "): value for name, value in metrics.items() if name != "rows"}
+    return ", ".join(f"{name} {value:.3f}" for name, value in shown.items())

@@ -19,9 +19,12 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_l
 
 
 class Document(BaseModel):
-    """A frozen model that refuses unknown keys."""
+    """A frozen model that refuses unknown keys.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+    Validators are built when first used: a command that needs few models starts fast.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, every default written out."""
