@@ -187,6 +187,11 @@ def _params_fault(model: type[Params], reserved: frozenset[str]) -> str | None:
         return "its parameters must be a subclass of khichdi.plugins.Params"
     if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
         return "its parameters must stay closed (extra='forbid') and frozen"
+    for name, validator in model.__pydantic_decorators__.model_validators.items():
+        if validator.info.mode != "after":
+            # Recipes are validated as JSON and strictly; a model validator that runs before turns
+            # lists into Python values that are then refused.
+            return f"its validator `{name}` must be of mode 'after'"
     for name, field in model.model_fields.items():
         if name in reserved:
             return f"its parameter `{name}` is a word of the recipe language: choose another"

@@ -40,10 +40,10 @@ class HuggingFaceParams(Params):
         pattern=r"^([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$",
         description="The repository, as in the hub's addresses: `owner/name`.",
     )
-    repo_type: Literal["model", "dataset"] = Field(
-        "model",
-        description="What it holds; where `config` or `split` is given and this is left out, a "
-        "data set.",
+    repo_type: Literal["model", "dataset"] | None = Field(
+        None,
+        description="What it holds. Left out: a data set where `config` or `split` is given, "
+        "else a model.",
     )
     revision: str = Field(
         "main",
@@ -66,12 +66,10 @@ class HuggingFaceParams(Params):
         description="A split of the data set; which files it has is for the data set to say.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _has_splits(cls, given: Any) -> Any:
-        if isinstance(given, dict) and (given.get("config") or given.get("split")):
-            return {"repo_type": "dataset", **given}
-        return given
+    @property
+    def holds(self) -> str:
+        """What the repository holds: `model` or `dataset`."""
+        return self.repo_type or ("dataset" if self.config or self.split else "model")
 
     @model_validator(mode="after")
     def _splits_are_of_data_sets(self) -> Self:
@@ -130,11 +128,11 @@ class HuggingFace(Source[HuggingFaceParams]):
         if include is None:
             include = ("**/*",) if params.split or params.config else None
         if include is None:
-            include = DEFAULT_INCLUDE[params.repo_type]
-            exclude += NO_DATA if params.repo_type == "dataset" else ()
+            include = DEFAULT_INCLUDE[params.holds]
+            exclude += NO_DATA if params.holds == "dataset" else ()
         chosen = choose(paths, include, exclude)
         weights = any(path.endswith(".safetensors") for path in chosen)
-        if not chosen or (params.repo_type == "model" and params.include is None and not weights):
+        if not chosen or (params.holds == "model" and params.include is None and not weights):
             what = "no file matches" if not chosen else "there are no safetensors weights"
             some = ", ".join(sorted(paths)[:6]) or "nothing"
             raise FetchError(
@@ -155,7 +153,7 @@ def _api() -> HfApi:
 
 def _info(api: HfApi, params: HuggingFaceParams, revision: str) -> Any:
     info = api.repo_info(
-        params.repo, repo_type=params.repo_type, revision=revision, files_metadata=True
+        params.repo, repo_type=params.holds, revision=revision, files_metadata=True
     )
     if not COMMIT.fullmatch(info.sha or ""):
         raise FetchError(f"{params.repo}: the hub did not say which commit {revision} is")
@@ -183,7 +181,7 @@ def _pinned(
 def _download(api: HfApi, params: HuggingFaceParams, commit: str, path: str, scratch: Path) -> Path:
     return Path(
         api.hf_hub_download(
-            params.repo, path, repo_type=params.repo_type, revision=commit, local_dir=scratch
+            params.repo, path, repo_type=params.holds, revision=commit, local_dir=scratch
         )
     )
 
@@ -195,7 +193,7 @@ def _errors(params: HuggingFaceParams) -> Iterator[None]:
 
     from .transfer import first_line
 
-    place = f"{params.repo} ({params.repo_type})"
+    place = f"{params.repo} ({params.holds})"
     login = "log in with `hf auth login` or set HF_TOKEN"
     try:
         yield
@@ -212,7 +210,7 @@ def _errors(params: HuggingFaceParams) -> Iterator[None]:
             hint="name a branch, a tag, or a commit in full",
         ) from None
     except hub.RepositoryNotFoundError:
-        kinds = "a data set needs `repo_type: dataset`; " if params.repo_type == "model" else ""
+        kinds = "a data set needs `repo_type: dataset`; " if params.holds == "model" else ""
         raise FetchError(
             f"{place} is not on the hub, or is private",
             hint=f"look at the name; {kinds}if it is private, {login}",

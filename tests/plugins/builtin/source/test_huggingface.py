@@ -216,8 +216,8 @@ def test_parameters_that_make_no_sense_are_refused(make, params):
 
 
 def test_what_has_a_split_is_a_data_set(make):
-    assert make("huggingface", repo="a/b", split="train").params.repo_type == "dataset"
-    assert make("huggingface", repo="a/b").params.repo_type == "model"
+    assert make("huggingface", repo="a/b", split="train").params.holds == "dataset"
+    assert make("huggingface", repo="a/b").params.holds == "model"
 
 
 # ---- configurations and splits --------------------------------------------------------------
