@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -69,7 +70,7 @@ class Hub:
             hub = self
 
         # The real hub sends large files from another host, and clients treat that differently.
-        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+        self._servers = [_Server(("127.0.0.1", 0), Handler) for _ in range(2)]
         self.url, self.cdn = (f"http://127.0.0.1:{s.server_address[1]}" for s in self._servers)
 
     def add(self, name: str, kind: str = "models", **options: Any) -> Repo:
@@ -85,6 +86,16 @@ class Hub:
         for server in self._servers:
             server.shutdown()
             server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    """A server that does not mind clients that hang up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

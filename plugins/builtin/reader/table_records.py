@@ -78,6 +78,9 @@ def parquet_records(file: SourceFile) -> Iterator[Record]:
     import pyarrow as pa
 
     number = 0
+    # The library logs what it also raises, with the path of our link in it.
+    verbosity = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     with TemporaryDirectory(prefix="khichdi-") as folder:
         # `data_files` takes patterns: under a name of ours, no file name can be mistaken for one.
         link = Path(folder, "data.parquet")
@@ -101,4 +104,6 @@ def parquet_records(file: SourceFile) -> Iterator[Record]:
                 file=file.path,
                 hint="it was cut short or is another format: get it again, or mend `include`",
             ) from None
+        finally:
+            datasets.logging.set_verbosity(verbosity)
     refuse_none(file, number)

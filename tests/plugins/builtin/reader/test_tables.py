@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -244,7 +247,7 @@ def test_parquet_cut_short_is_an_error(read, tmp_path, kept):
         read("parquet", {}, cut)
 
 
-def test_parquet_with_damaged_pages_is_an_error(read, tmp_path):
+def test_parquet_with_damaged_pages_is_an_error_and_nothing_else(read, tmp_path, capfd):
     file = tmp_path / "damaged.parquet"
     texts = [str(n) * 7 for n in range(20_000)]
     table = pa.table({"output": texts})
@@ -253,8 +256,9 @@ def test_parquet_with_damaged_pages_is_an_error(read, tmp_path):
     data[len(data) // 2 : len(data) // 2 + 400] = b"\xff" * 400
     file.write_bytes(data)
 
-    with pytest.raises(StepError, match="Parquet"):
+    with pytest.raises(StepError, match=r"not a whole Parquet file \(after \d+ rows\)"):
         read("parquet", {}, file)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_timestamp_in_parquet_is_not_quietly_made_text(read, tmp_path):
@@ -287,3 +291,32 @@ def test_a_constant_fills_its_column_in_every_row(read, tmp_path):
 def test_a_constant_that_a_field_fills_is_refused(params, expected):
     with pytest.raises(ValidationError, match=expected):
         load_registry().create("reader", "jsonl", params)
+
+
+def test_nothing_is_written_outside_the_files_read(tmp_path):
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"output": ["a"]}), file)
+    lines = write_jsonl(tmp_path / "a.jsonl", [{"output": "a"}])
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from khichdi.plugins import SourceFile\n"
+        "from khichdi.plugins.registry import load_registry\n"
+        "for name, path in (('parquet', sys.argv[1]), ('jsonl', sys.argv[2])):\n"
+        "    reader = load_registry().create('reader', name, {})\n"
+        "    print(sum(b.num_rows for b in reader.read([SourceFile(path, Path(path))])))\n"
+    )
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    scratch.mkdir()
+    env = {**os.environ, "HF_HOME": str(home), "TMPDIR": str(scratch)}
+    env.pop("HF_DATASETS_CACHE", None)
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file), str(lines)],
+        capture_output=True,
+        text=True,
+        env=env,
+    )
+
+    assert (done.stdout, done.stderr) == ("1\n1\n", "")
+    assert [p for p in home.rglob("*") if p.is_file()] == []
+    assert list(scratch.iterdir()) == []

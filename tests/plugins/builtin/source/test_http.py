@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -39,11 +40,20 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """A server that does not mind clients that hang up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @pytest.fixture(scope="module")
 def server():
     """Yield the address of a web server on this machine."""
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.daemon_threads = True
+    web = Server(("127.0.0.1", 0), Handler)
     Thread(target=web.serve_forever, args=(0.05,), daemon=True).start()
     yield f"127.0.0.1:{web.server_address[1]}"
     web.shutdown()
