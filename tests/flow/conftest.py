@@ -46,8 +46,9 @@ train:
   neftune_noise_alpha: 5
   eval_steps: 3
   metric_for_best_model: eval_loss
+  cpu_threads: 1
 evaluate:
-  - {use: generate, max_new_tokens: 4}
+  - {use: generate, max_new_tokens: 4, cpu_threads: 1}
 """
 
 
