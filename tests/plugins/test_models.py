@@ -71,7 +71,7 @@ def test_many_rows_at_once_are_each_alone(tiny_base: Path) -> None:
 def test_quantizing_a_dense_model_gives_what_loading_it_quantized_gives(tiny_base: Path) -> None:
     dense = load_model(tiny_base, NoQuantizer(NoneParams(dtype="bfloat16")))
     with quiet():
-        _quantize(dense, jobs.NF4.config())
+        _quantize(dense, jobs.NF4.config(), dense.device)
     loaded = load_model(tiny_base, jobs.NF4)
     assert digest_of(dense.state_dict()) == digest_of(loaded.state_dict())
     assert type(dense.lm_head) is torch.nn.Linear
@@ -82,7 +82,7 @@ def test_8_bits_quantize_alike_too(tiny_base: Path) -> None:
     quantizer = BitsAndBytes(BitsAndBytesParams(bits=8))
     dense = load_model(tiny_base, NoQuantizer(NoneParams(dtype="bfloat16")))
     with quiet():
-        _quantize(dense, quantizer.config())
+        _quantize(dense, quantizer.config(), dense.device)
     loaded = load_model(tiny_base, quantizer)
     first, second = (m.model.layers[0].mlp.up_proj.weight for m in (dense, loaded))
     assert torch.equal(first.data, second.data)
@@ -136,12 +136,12 @@ def edit_config(folder: Path, **changes: Any) -> None:
     ("spoil", "message"),
     [
         (lambda f: (f / "config.json").unlink(), "no config.json"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0junkjunk"), ""),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0junkjunk"), "header"),
         (lambda f: edit_config(f, model_type="no-such-model"), "no-such-model"),
         (lambda f: edit_config(f, num_hidden_layers=3), "tensors are missing"),
         (lambda f: edit_config(f, quantization_config={"quant_method": "gptq"}), "gptq"),
         (lambda f: edit_config(f, auto_map={"AutoModelForCausalLM": "evil.Model"}), "auto_map"),
-        (lambda f: (f / "config.json").write_text("{"), ""),
+        (lambda f: (f / "config.json").write_text("{"), "property name|JSON|json"),
     ],
     ids=["config", "weights", "architecture", "missing", "quantized", "code", "json"],
 )

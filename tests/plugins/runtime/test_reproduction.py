@@ -12,6 +12,7 @@ from typing import Any
 
 import jobs
 import pytest
+from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.models import quiet
 
 SCRIPT = Path(jobs.__file__)
@@ -90,7 +91,7 @@ if quantized:
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16)}
 model = AutoModelForCausalLM.from_pretrained(base, **options)
-model = PeftModel.from_pretrained(model, adapter).train()
+model = PeftModel.from_pretrained(model, adapter).train()  # in eval mode bitsandbytes repacks
 with torch.enable_grad():
     logits = model(input_ids=torch.tensor([[5, 9, 13, 40, 8, 8, 21]])).logits
 print(json.dumps(logits[0].float().tolist()))
@@ -109,7 +110,8 @@ def test_plain_peft_loads_the_adapter_and_computes_the_same(
 
     quantizer = jobs.NF4 if kind == "nf4" else jobs.FULL
     output = tmp_path / "output"
-    jobs.train({}, jobs.job(tiny_base, tmp_path / "work", output, quantizer=quantizer))
+    settings = {"quantizer": quantizer, "adapter": Lora(LoraParams(r=8))}
+    jobs.train({}, jobs.job(tiny_base, tmp_path / "work", output, **settings))
     done = subprocess.run(
         [sys.executable, "-c", PLAIN, str(tiny_base), str(output), kind],
         capture_output=True,
