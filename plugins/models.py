@@ -79,7 +79,7 @@ def load_model(
                 model = _load_safetensors(folder, quantizer, device, common)
             else:
                 model = _load_gguf(gguf, quantizer, device, common)
-        except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+        except Exception as error:  # of any library below, about files they did not write
             raise StepError(
                 f"the base model cannot be loaded: {first_line(error)}",
                 hint=f"the base has the files {names(folder)}; it needs config.json and "
@@ -150,7 +150,7 @@ def _load_gguf(
             delattr(owner, name)
     config = quantizer.config()
     if config is not None:
-        _quantize(model, config)
+        _quantize(model, config, device)
     return model.to(device)
 
 
@@ -170,7 +170,7 @@ def _no_bar() -> Iterator[None]:
         reader.tqdm = bar
 
 
-def _quantize(model: Any, config: Any) -> None:
+def _quantize(model: Any, config: Any, device: torch.device) -> None:
     """Replace dense linear modules by bitsandbytes', as loading with the config would."""
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
     from transformers.quantizers.base import get_keys_to_not_convert
@@ -188,7 +188,7 @@ def _quantize(model: Any, config: Any) -> None:
         kind, attributes = type(new.weight), dict(new.weight.__dict__)
         attributes["requires_grad"] = False
         # Made on the CPU and moved: the move is when bitsandbytes quantizes.
-        new.weight = kind(old.weight.data.cpu(), **attributes).to(old.weight.device)
+        new.weight = kind(old.weight.data.cpu(), **attributes).to(device)
         if old.bias is not None:
             new.bias = torch.nn.Parameter(old.bias.data, requires_grad=False)
         old.weight = None

@@ -82,7 +82,9 @@ def save(work: Path, checkpoint: Checkpoint, keep: int) -> None:
 
 
 def newest(work: Path, identity: str) -> Checkpoint | None:
-    """Return the newest whole checkpoint of this very job, or None."""
+    """Return the newest whole checkpoint of this very job, or None; remove what is half written."""
+    for partial in work.glob("partial-*"):
+        shutil.rmtree(partial, ignore_errors=True)
     for folder in _steps(work):
         checkpoint = _read(folder)
         if checkpoint is not None and checkpoint.identity == identity:
@@ -92,7 +94,7 @@ def newest(work: Path, identity: str) -> Checkpoint | None:
 
 def clear(work: Path) -> None:
     """Remove what this runtime has put into the folder."""
-    for folder in [*_steps(work), *work.glob("partial-*")]:
+    for folder in _steps(work):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -33,8 +33,20 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
             "there is nothing to train on: no pack has any row",
             hint="look at what the filters dropped, and at sequence_len",
         )
-    with quiet(), deterministic(params.cpu_threads):
-        return Training(params, job).run()
+    try:
+        with quiet(), deterministic(params.cpu_threads):
+            return Training(params, job).run()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise StepError(
+            f"not enough memory: {str(error).splitlines()[0]}",
+            hint="lower micro_batch_size or sequence_len, set gradient_checkpointing, or lower "
+            "weight_cache_gib",
+        ) from error
+    except OSError as error:
+        raise StepError(
+            f"checkpoints or the adapter cannot be written: {error}",
+            hint="see whether the disk is full; the run goes on from its last checkpoint",
+        ) from error
 
 
 class Training:
