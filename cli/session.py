@@ -11,7 +11,7 @@ from ..compiler.compile import Compiled, compile_recipe
 from ..plugins.registry import Registry, load_registry
 from ..runtime.store import Store
 from ..schema.lock import Lock
-from .shipped import is_shipped, open_recipe
+from .shipped import by_bare_name, open_recipe
 
 STORE = ".khichdi"
 
@@ -40,19 +40,20 @@ def open_session(options: Namespace, recipe: str) -> Session:
     folder = Path.cwd()
     path, _ = open_recipe(recipe, folder)
     registry = load_registry()
-    lock_file = lock_path(path)
+    shipped = by_bare_name(recipe, folder)
+    lock_file = lock_path(path, shipped)
     lock = None
     if lock_file.is_file():
         lock = Lock.from_json(lock_file.read_bytes(), str(lock_file))
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock)
-    store = Store(store_folder(options, path))
-    return Session(registry, compiled, lock, lock_file, store, is_shipped(path))
+    store = Store(store_folder(options, None if shipped else path))
+    return Session(registry, compiled, lock, lock_file, store, shipped)
 
 
-def lock_path(recipe: Path) -> Path:
+def lock_path(recipe: Path, shipped: bool) -> Path:
     """Return the lock's path: beside the recipe; for a shipped one without, in this folder."""
     beside = recipe.with_suffix(".lock")
-    if is_shipped(recipe) and not beside.is_file():
+    if shipped and not beside.is_file():
         return Path.cwd() / beside.name
     return beside
 
@@ -60,13 +61,14 @@ def lock_path(recipe: Path) -> Path:
 def store_folder(options: Namespace, recipe: Path | None = None) -> Path:
     """Return the store: `--store`, else KHICHDI_STORE, else `.khichdi` in the recipe's project.
 
-    The project is the nearest folder above the recipe (for a shipped one: above the working
-    folder) that has a store already or is the root of a git repository; else that folder itself.
+    The project is the nearest folder above the recipe that has a store already or is the root of a
+    git repository, else the recipe's folder. Without a recipe, and for one that ships, the search
+    starts in the working folder.
     """
     chosen = options.store or os.environ.get("KHICHDI_STORE")
     if chosen:
         return Path(chosen).absolute()
-    start = Path.cwd() if recipe is None or is_shipped(recipe) else recipe.parent
+    start = Path.cwd() if recipe is None else recipe.parent
     for folder in (start, *start.parents):
         if (folder / STORE).is_dir() or (folder / ".git").exists():
             return folder / STORE

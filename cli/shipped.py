@@ -19,9 +19,9 @@ def shipped_recipes() -> list[Path]:
     return sorted(shipped_folder().glob("*.yaml"))
 
 
-def is_shipped(path: Path) -> bool:
-    """Return whether a recipe's path is one of those that ship."""
-    return path.parent == shipped_folder()
+def by_bare_name(name: str, folder: Path) -> bool:
+    """Return whether a name is no file in this folder, and so means a recipe that ships."""
+    return "/" not in name and not (folder / name).is_file()
 
 
 def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
@@ -34,7 +34,7 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
         InputError: there is none; says which shipped one may have been meant.
     """
     path = folder / name
-    if not path.is_file() and "/" not in name:
+    if by_bare_name(name, folder):
         stem = name.removesuffix(".yaml")
         shipped = shipped_folder() / f"{stem}.yaml"
         if shipped.is_file():

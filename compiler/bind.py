@@ -7,6 +7,7 @@ with a union discriminated by `use` wherever a plugin is named. One validation f
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, ValidationError, create_model
@@ -20,6 +21,7 @@ from .load import Loaded
 _create: Any = create_model  # its fields are only known when plugins are, so it has no types
 
 
+@cache
 def bound_model(registry: Registry) -> type[Recipe]:
     """Return the recipe model over the installed plugins; its JSON Schema is the language's."""
     kinds = {
@@ -71,6 +73,7 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
         raise RecipeError(diagnostics(error, loaded, registry)) from None
 
 
+@cache
 def step_model(plugin: Any, base: type[Step]) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
     model: type[Step] = _create(
@@ -86,7 +89,11 @@ def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
     models = [step_model(plugin, base) for plugin in registry.classes(kind)]
     if not models:
         # No plugin of the kind: whatever is named is unknown, and the message says so.
-        return _create(f"No{kind.title()}", __base__=base, use=(Literal[""], ...))
+        return _create(
+            f"No{kind.title()}",
+            __base__=base,
+            use=(Literal[""], Field(description=f"No {kind} is installed.")),
+        )
     if len(models) == 1:
         return models[0]
     return Annotated[Union[tuple(models)], Field(discriminator="use")]  # noqa: UP007

@@ -61,6 +61,19 @@ class Context:
         """Return one of the step's further plugins."""
         return self._create(self.step.parts[role])
 
+    def base(self) -> Path:
+        """Return the folder of the base model's files.
+
+        A folder that holds nothing but one folder is gone into: a wheel has its files below its
+        package's name.
+        """
+        folder = self.inputs["base"]
+        inside = list(folder.iterdir())
+        while len(inside) == 1 and inside[0].is_dir():
+            folder = inside[0]
+            inside = list(folder.iterdir())
+        return folder
+
     def output(self, name: str) -> Path:
         """Return a new folder to write an output to."""
         folder = self.staging / name

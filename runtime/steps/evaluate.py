@@ -12,7 +12,7 @@ def evaluate(context: Context) -> Outcome:
     """Measure the base alone, or with the adapter where the step has one."""
     result: EvaluationResult = context.plugin().evaluate(
         EvaluationJob(
-            base=context.inputs["base"],
+            base=context.base(),
             adapter=context.inputs.get("adapter"),
             rows=read_table(context.inputs["rows"]),
             template=context.part("template"),

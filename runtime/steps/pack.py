@@ -31,7 +31,7 @@ def pack_schema() -> pa.Schema:
 
 def pack_rows(context: Context) -> Outcome:
     """Write the packs to train on and those to validate with."""
-    tokenizer = load_tokenizer(context.inputs["base"])
+    tokenizer = load_tokenizer(context.base())
     outputs, facts = {}, {}
     for name in ("train", "validation"):
         samples, counts = _encode_all(context, name, tokenizer)

@@ -20,7 +20,7 @@ def train(context: Context) -> Outcome:
     adapter = context.output("adapter")
     result: TrainingResult = context.plugin().train(
         TrainingJob(
-            base=context.inputs["base"],
+            base=context.base(),
             base_name=str(context.step.settings["base_name"]),
             train=read_table(context.inputs["train"]),
             validation=read_table(context.inputs["validation"]),
