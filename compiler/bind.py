@@ -74,7 +74,7 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
 
 
 @cache
-def step_model(plugin: Any, base: type[Step]) -> type[Step]:
+def step_model(plugin: Any, base: Any) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
     model: type[Step] = _create(
         f"{plugin.__name__}Step",
@@ -86,7 +86,8 @@ def step_model(plugin: Any, base: type[Step]) -> type[Step]:
 
 
 def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
-    models = [step_model(plugin, base) for plugin in registry.classes(kind)]
+    plugins: list[Any] = list(registry.classes(kind))
+    models = [step_model(plugin, base) for plugin in plugins]
     if not models:
         # No plugin of the kind: whatever is named is unknown, and the message says so.
         return _create(
@@ -107,7 +108,8 @@ def _default(registry: Registry, kind: str, name: str) -> Any:
     """Return a step to fall back on, where that plugin is installed."""
     if name not in registry.names(kind):
         return ...
-    return step_model(registry.get(kind, name).plugin, Step)(use=name)
+    plugin: Any = registry.get(kind, name).plugin
+    return step_model(plugin, Step)(use=name)
 
 
 def _extend(base: type[Any], /, **fields: tuple[Any, Any]) -> Any:
