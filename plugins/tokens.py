@@ -14,6 +14,7 @@ from typing import Any
 
 from ..schema.errors import StepError
 from .kinds import Segment
+from .threads import wait_without_spinning
 
 IGNORE = -100
 """The label of a token that the loss does not count."""
@@ -49,6 +50,7 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         StepError: the folder has no tokenizer that transformers can read.
     """
+    wait_without_spinning()
     from transformers import AutoTokenizer
 
     where: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from ... import EvaluationJob, EvaluationResult, Evaluator, Params, operational
+from ...threads import wait_without_spinning
 
 
 class GenerateParams(Params):
@@ -52,6 +53,7 @@ class Generate(Evaluator[GenerateParams]):
 
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:
         """Return `exact_match`, `rouge_l` and `rows`, and each row's prediction."""
+        wait_without_spinning()
         from .generation import evaluate
 
         return evaluate(self.params, job)

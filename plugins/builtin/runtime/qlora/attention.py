@@ -126,8 +126,25 @@ def _written_out(
         scores = torch.tanh(scores / softcap) * softcap
     hidden = ~_visible(n, window, q.device)
     scores = scores.view(-1, groups, n, n).masked_fill(hidden, float("-inf"))
-    weights = scores.softmax(dim=-1).to(v.dtype).view(-1, groups * n, n)
+    weights: torch.Tensor = _Softmax.apply(scores)
+    weights = weights.to(v.dtype).view(-1, groups * n, n)
     return torch.bmm(weights, v).view(heads, n, v.shape[-1])
+
+
+class _Softmax(torch.autograd.Function):  # type: ignore[misc]
+    """Softmax over the last dimension; torch's own backward rounds by the number of threads."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: torch.Tensor) -> torch.Tensor:
+        weights = scores.softmax(dim=-1)
+        ctx.save_for_backward(weights)
+        return weights
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        (weights,) = ctx.saved_tensors
+        scaled = grads[0] * weights
+        return scaled.addcmul_(weights, scaled.sum(dim=-1, keepdim=True), value=-1)
 
 
 def _fused(

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .... import Params, Runtime, TrainingJob, TrainingResult, operational
+from ....threads import wait_without_spinning
 
 
 class QloraParams(Params):
@@ -102,6 +103,7 @@ class Qlora(Runtime[QloraParams]):
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train, and write the adapter in peft's format."""
+        wait_without_spinning()
         from .engine import run
 
         return run(self.params, job)
