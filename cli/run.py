@@ -34,15 +34,16 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Run, and print the record's main lines."""
     started, clock = datetime.now().astimezone(), time.monotonic()
-    session = _locked(open_session(options, options.file), options)
+    session = open_session(options, options.file)
+    if session.shipped:
+        _say(options, f"{options.file} is no file here: running the recipe that ships")
+    session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry)
     pending = [step for step in plan.steps if session.store.result(step.key) is None]
     folder = new_run(session.store, plan.recipe, started) if pending else None
     log = folder / "log.txt" if folder else None
     with quiet(log) as screen, Display(plan, screen, options, len(pending)) as display:
-        if session.shipped:
-            display.say(f"{options.file} is no file here: running the recipe that ships")
         executor = Executor(plan, session.store, session.registry, folders, display)
         steps = executor.run()
         seconds = time.monotonic() - clock
@@ -69,10 +70,14 @@ def _locked(session: Session, options: Namespace) -> Session:
             f"the lock lacks {', '.join(missing)}", hint=f"pin with `recipe lock {options.file}`"
         )
     lock = write_lock(session, again=[], quiet=options.quiet or options.json)
-    if not (options.quiet or options.json):
-        print(f"  wrote {session.lock_file}", file=sys.stderr)
+    _say(options, f"  wrote {session.lock_file}")
     compiled = with_lock(session.compiled, session.registry, lock)
     return replace(session, lock=lock, compiled=compiled)
+
+
+def _say(options: Namespace, text: str) -> None:
+    if not (options.quiet or options.json):
+        print(text, file=sys.stderr)
 
 
 def _document(record: Record, folder: Path) -> dict[str, Any]:
@@ -114,4 +119,5 @@ def _text(record: Record, folder: Path, ran: int) -> str:
     lines.append(f"adapter      {place / 'adapter'}")
     if (folder / "loss.png").is_file():
         lines.append(f"loss curve   {place / 'loss.png'}")
+    lines.append(f"next: recipe runs {folder.name}")
     return "\n".join(lines)

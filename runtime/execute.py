@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -56,9 +55,6 @@ class Executor:
         Raises:
             KhichdiError: a step failed; what was done before it stays in the store.
         """
-        # Threads that wait for one another sleep instead of spinning: on a machine that does other
-        # work too, spinning made training fifty times slower. OpenMP reads this when torch loads.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         for step in self.plan.steps:
             recorded = self._cached(step) or self._run(step)
             self.done[step.name] = recorded
