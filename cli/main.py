@@ -47,8 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except KhichdiError as error:
-        _print_error(error, as_json)
-        return error.status
+        return _fail(error, as_json)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
@@ -56,6 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         # Whoever read our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:
+        from ..runtime.store import store_error
+
+        return _fail(store_error(error, error.filename or "the work stopped"), as_json)
     except Exception as error:
         if os.environ.get("KHICHDI_DEBUG"):
             raise
@@ -63,8 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"a fault in khichdi: {type(error).__name__}: {error}",
             hint="please report it, with the traceback that KHICHDI_DEBUG=1 shows",
         )
-        _print_error(fault, as_json)
-        return fault.status
+        return _fail(fault, as_json)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -108,11 +110,13 @@ def _usage() -> str:
     )
 
 
-def _print_error(error: KhichdiError, as_json: bool) -> None:
+def _fail(error: KhichdiError, as_json: bool) -> int:
+    """Print an error and return the exit status that goes with it."""
     if as_json:
         print(json.dumps(error.as_json(), indent=1))
     else:
         print(f"error: {error}" if not error.file else str(error), file=sys.stderr)
+    return error.status
 
 
 if __name__ == "__main__":

@@ -31,10 +31,14 @@ def quiet(log: Path | None) -> Iterator[TextIO]:
         try:
             yield screen
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            # What cannot be logged (a full disk) must not hide why the work stopped.
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.flush()
             for number, descriptor in enumerate(saved, start=1):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
             logging.getLogger().removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):
+                handler.close()

@@ -45,7 +45,7 @@ class Plugin(Generic[P]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for base in getattr(cls, "__orig_bases__", ()):
+        for base in vars(cls).get("__orig_bases__", ()):
             for argument in get_args(base) if get_origin(base) else ():
                 if inspect.isclass(argument) and issubclass(argument, Params):
                     cls.params_model = argument

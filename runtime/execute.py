@@ -121,7 +121,9 @@ def _guarded(context: Context, function: Callable[[Context], Outcome]) -> Outcom
         return function(context)
     except KhichdiError as error:
         if isinstance(error, StepError) and not error.message.startswith(context.step.name):
-            raise context.fail(str(error.message), error.hint) from error
+            named = context.fail(error.message, error.hint)
+            named.file, named.line, named.column = error.file, error.line, error.column
+            raise named from error
         raise
     except ModuleNotFoundError as error:
         log.exception("step %s failed", context.step.name)

@@ -24,6 +24,8 @@ def test_elsewhere_and_otherwise_the_bits_are_the_same(
     _, before = cooked
     kitchen = make_kitchen(tmp_path / "another" / "place", tiny_base)
     kitchen.environment = variation
+    workers = 0 if variation["OMP_NUM_THREADS"] == "1" else 3
+    kitchen.edit("  cpu_threads", f"  dataloader_num_workers: {workers}\n  cpu_threads")
     after = kitchen.json("run", "pico.yaml")
     assert after["recipe_hash"] == before["recipe_hash"]
     assert after["result_hash"] == before["result_hash"]

@@ -135,7 +135,7 @@ def test_a_damaged_artifact_is_named_and_made_again(warm: tuple[Kitchen, Any]) -
 def test_a_full_disk_is_a_sentence_and_the_store_stays_whole(
     warm: tuple[Kitchen, Any], tmp_path: Path
 ) -> None:
-    """On a real file system of 3 MB, mounted where that is allowed."""
+    """On a real file system of 600 kB, mounted where that is allowed."""
     kitchen, before = warm
     small = tmp_path / "small"
     small.mkdir()
