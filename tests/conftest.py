@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from khichdi.plugins.threads import wait_without_spinning
+
+wait_without_spinning()  # before any test imports torch; several may run side by side
 
 
 @pytest.fixture(scope="session")
