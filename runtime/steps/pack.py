@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from ...plugins.kinds import Progress
-from ...plugins.models import encode, load_tokenizer
+from ...plugins.tokens import encode_all, load_tokenizer
 from ..packing import pack
-from ..tables import read_table, write_table
+from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
 
 Sample = tuple[str, list[int], list[int]]
@@ -51,15 +51,16 @@ def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sampl
     samples: list[Sample] = []
     counts = {"rows": 0, "cut": 0, "no-answer": 0}
     table = read_table(context.inputs[name])
-    for row in table.to_pylist():
-        ids, labels = encode(template.segments(row, tokenizer), tokenizer)
-        counts["rows"] += 1
-        counts["cut"] += len(ids) > limit
-        ids, labels = ids[:limit], labels[:limit]
-        if any(label != -100 for label in labels[1:]):
-            samples.append((row["id"], ids, labels))
-        else:
-            counts["no-answer"] += 1
+    for batch in table.to_batches(max_chunksize=BATCH):
+        rows = batch.to_pylist()
+        encoded = encode_all([template.segments(row, tokenizer) for row in rows], tokenizer)
+        for row, (ids, labels) in zip(rows, encoded, strict=True):
+            counts["cut"] += len(ids) > limit
+            if any(label != -100 for label in labels[1:limit]):
+                samples.append((row["id"], ids[:limit], labels[:limit]))
+            else:
+                counts["no-answer"] += 1
+        counts["rows"] += len(rows)
         context.report(Progress(counts["rows"], table.num_rows, unit="rows"))
     return samples, counts
 

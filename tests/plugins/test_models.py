@@ -193,6 +193,7 @@ def test_a_real_gguf_trains(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     tokenizer = load_tokenizer(base)
     assert tokenizer.decode(encode([Segment("Hello", True)], tokenizer)[0]) == "Hello<|im_end|>"
     job = jobs.job(base, tmp_path / "work", tmp_path / "output", validation=jobs.packs(1, seed=1))
-    result = jobs.train({"num_epochs": 1, "cpu_threads": 2}, job)
+    params = {"num_epochs": 2, "learning_rate": 1e-3, "neftune_noise_alpha": None}
+    result = jobs.train(params, job)
     assert result.metrics["eval_loss"] < result.metrics["eval_loss_before"]
     assert capfd.readouterr() == ("", "")
