@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-<<<<<<< HEAD
 from hypothesis import settings
+from khichdi.plugins.threads import wait_without_spinning
 
 # Tests never fail by the clock, and the same examples are tried everywhere.
 settings.register_profile("khichdi", deadline=None, derandomize=True, database=None)
 settings.load_profile("khichdi")
-=======
-from khichdi.plugins.threads import wait_without_spinning
-
 wait_without_spinning()  # before any test imports torch; several may run side by side
->>>>>>> training
 
 
 @pytest.fixture(scope="session")
