@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -79,7 +79,7 @@ class Executor:
                 registry=self.registry,
                 report=lambda progress: self.reporter.progress(step, progress),
             )
-            outcome = _guarded(context, implementation(step.kind))
+            outcome = _guarded(context)
             outputs = {
                 name: self.store.publish(made.folder, made.kind, made.digest)
                 for name, made in outcome.outputs.items()
@@ -115,10 +115,10 @@ class Executor:
         return self.store.folder(output)
 
 
-def _guarded(context: Context, function: Callable[[Context], Outcome]) -> Outcome:
+def _guarded(context: Context) -> Outcome:
     """Run a step; whatever it raises becomes an error that names step and plugin."""
     try:
-        return function(context)
+        return implementation(context.step.kind)(context)
     except KhichdiError as error:
         if isinstance(error, StepError) and not error.message.startswith(context.step.name):
             named = context.fail(error.message, error.hint)

@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+WIDTH = 160
+"""Characters of a recipe's line that a diagnostic shows."""
+
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -36,9 +39,13 @@ class Diagnostic:
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.message}"
         if self.source is not None:
-            width = max(1, min(self.length, len(self.source) - self.column + 1))
-            text += f"\n  {self.line:>4} | {self.source}"
-            text += f"\n       | {' ' * (self.column - 1)}{'^' * width}"
+            # Of a very long line only what is around the place is shown.
+            start = max(0, self.column - 1 - WIDTH // 2) if len(self.source) > WIDTH else 0
+            shown = self.source[start : start + WIDTH]
+            indent = self.column - 1 - start
+            width = max(1, min(self.length, len(shown) - indent))
+            text += f"\n  {self.line:>4} | {shown}"
+            text += f"\n       | {' ' * indent}{'^' * width}"
             if self.suggestion:
                 text += f" {self.suggestion}"
         elif self.suggestion:

@@ -184,3 +184,22 @@ def test_light_commands_import_nothing_heavy(kitchen: Kitchen, words: list[str])
         text=True,
     )
     assert done.stdout.splitlines()[-1] == "heavy: [] 0", done.stdout + done.stderr
+
+
+def test_without_the_extras_a_run_says_what_to_install(kitchen: Kitchen) -> None:
+    script = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('pyarrow', 'torch', 'datasets'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from khichdi.cli.main import main\n"
+        "sys.exit(main(['run', 'pico.yaml', '--store', 'store']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=kitchen.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 3
+    assert "pip install 'khichdi[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -110,3 +110,12 @@ def test_keys_and_values_keep_their_places() -> None:
 def test_no_text_raises_anything_but_a_recipe_error(text: str) -> None:
     with contextlib.suppress(RecipeError):
         parse(text.encode("utf-8", "surrogatepass"), "f.yaml")
+
+
+def test_of_a_very_long_line_only_the_place_is_shown() -> None:
+    text = "a: [" + "1, " * 5000 + "&x 2]\n"
+    with pytest.raises(RecipeError) as caught:
+        parse(text.encode(), "f.yaml")
+    shown, caret = str(caught.value.diagnostics[0]).splitlines()[1:]
+    assert len(shown) < 200
+    assert shown[caret.index("^")] == "&"
