@@ -49,11 +49,13 @@ def _estimate(plan: Plan, results: dict[str, StepResult | None]) -> dict[str, An
     """Return what is known from cached steps; what is not known is null."""
     split, pack, train = (results.get(name) for name in ("split", "pack", "train"))
     packed: Any = pack.facts["train"] if pack else None
+    measured: dict[str, Any] = train.measured if train else {}
+    on_gpu = str(measured.get("device", "cpu")).split()[0] != "cpu"
     return {
         "rows": split.facts["rows_out"] if split else None,
         "tokens": packed["tokens"] if packed else None,
-        "gpu_memory_bytes": train.measured.get("peak_memory_bytes") if train else None,
-        "seconds": train.measured.get("seconds") if train else None,
+        "gpu_memory_bytes": measured.get("peak_memory_bytes") if on_gpu else None,
+        "seconds": measured.get("seconds"),
     }
 
 
