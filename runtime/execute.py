@@ -11,10 +11,10 @@ from typing import Protocol
 
 from ..plugins.kinds import Progress
 from ..plugins.registry import Registry
-from ..schema.errors import KhichdiError, StepError, StoreError
+from ..schema.errors import KhichdiError, StepError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Output, RecordedStep, StepResult
-from .environment import environment
+from .environment import environment, installed
 from .steps import implementation
 from .steps.context import Context, Outcome
 from .store import Store, store_error
@@ -55,11 +55,29 @@ class Executor:
         Raises:
             KhichdiError: a step failed; what was done before it stays in the store.
         """
+        self._check_requirements()
         for step in self.plan.steps:
             recorded = self._cached(step) or self._run(step)
             self.done[step.name] = recorded
             self.reporter.finished(recorded)
         return list(self.done.values())
+
+    def _check_requirements(self) -> None:
+        """Refuse to begin what a missing package would stop later, maybe hours later."""
+        missing: dict[str, str] = {}
+        for step in self.plan.steps:
+            if self.store.result(step.key) is not None:
+                continue
+            for ref in (step.plugin, *step.parts.values()):
+                if ref.name in self.registry.names(ref.kind):
+                    needed = self.registry.get(ref.kind, ref.name).plugin.requires
+                    missing |= {name: step.name for name in needed if not installed(name)}
+        if missing:
+            first = next(iter(missing))
+            raise WorkError(
+                f"{missing[first]} needs packages that are not installed: {', '.join(missing)}",
+                hint="install them, or all that training needs with `pip install 'khichdi[train]'`",
+            )
 
     def _cached(self, step: PlanStep) -> RecordedStep | None:
         result = self.store.result(step.key)

@@ -21,7 +21,6 @@ class TableWriter:
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder = folder
         self.rows = 0
-        self._schema = schema
         self._digest = TableDigest(schema)
         self._sink = pa.OSFile(str(folder / FILE), "wb")
         self._writer = pa.ipc.new_file(self._sink, schema)

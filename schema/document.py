@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """`sha256:` and 64 hexadecimal digits."""
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
-"""A name that is safe as a file name and in a step's name."""
-
 
 class Document(BaseModel):
     """A frozen model that refuses unknown keys.

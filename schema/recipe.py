@@ -13,9 +13,6 @@ from pydantic import Field, StringConstraints, model_validator
 
 from .document import Document, operational
 
-LANGUAGE = 1
-"""The version of the language that this package writes and reads."""
-
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
 """Lower-case letters, digits, dots, dashes and underscores: safe in step names and file names."""
 

@@ -38,8 +38,6 @@ COLUMNS = {
     "turns": "turns",
 }
 
-TEXT_COLUMNS = tuple(name for name, kind in COLUMNS.items() if kind == "string")
-
 
 def row_schema() -> pa.Schema:
     """Return the Arrow schema of rows; no column has nulls."""

@@ -1,0 +1,140 @@
+"""The executor: each step once, faults named, finished work kept."""
+
+from __future__ import annotations
+
+import json
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from khichdi.cli.shipped import open_recipe
+from khichdi.compiler.compile import compile_recipe, with_lock
+from khichdi.plugins import Filter, Params, hookimpl
+from khichdi.plugins.registry import Registry, load_registry
+from khichdi.runtime.execute import Executor
+from khichdi.runtime.pin import pin
+from khichdi.runtime.store import Store
+from khichdi.runtime.tables import read_table
+from khichdi.schema.errors import StepError, WorkError
+from khichdi.schema.plan import Plan
+from khichdi.schema.record import RecordedStep
+
+RECIPE = """\
+extends: quickstart
+recipe: 1
+data:
+  tasks: null
+  mine:
+    source: {use: files, include: [mine.jsonl]}
+    read: {use: jsonl}
+    filters: [{use: odd}]
+"""
+
+
+class OddParams(Params):
+    """No parameters."""
+
+
+class Odd(Filter[OddParams]):
+    """Do what a test wants."""
+
+    name = "odd"
+
+    def reasons(self, batch: Any) -> Any:
+        return [None] * batch.num_rows
+
+
+class Silent:
+    def started(self, step: Any) -> None: ...
+
+    def progress(self, step: Any, progress: Any) -> None: ...
+
+    def finished(self, step: Any) -> None: ...
+
+
+def registry_with(plugin: Any) -> Registry:
+    module = types.ModuleType("stranger")
+
+    def khichdi_filters() -> list[Any]:
+        return [plugin]
+
+    module.khichdi_filters = hookimpl(khichdi_filters)  # type: ignore[attr-defined]
+    return load_registry(extra=[module])
+
+
+def executor(folder: Path, plugin: Any = Odd) -> Executor:
+    """Return an executor for the steps of the data set alone, up to the filter."""
+    lines = [json.dumps({"instruction": "i", "input": str(n), "output": "o"}) for n in range(6)]
+    (folder / "mine.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "mine.yaml").write_text(RECIPE)
+    registry = registry_with(plugin)
+    compiled = compile_recipe("mine.yaml", folder, open_recipe, registry)
+    lock = pin(compiled.plan, compiled.folders, registry)
+    plan = with_lock(compiled, registry, lock).plan
+    steps = tuple(s for s in plan.steps if s.name.startswith("data/mine") and s.kind != "sampler")
+    part = Plan.model_validate({**dict(plan), "steps": steps})
+    return Executor(part, Store(folder / "store"), registry, compiled.folders, Silent())
+
+
+def statuses(steps: list[RecordedStep]) -> list[str]:
+    return [step.status for step in steps]
+
+
+def changed(**changes: Any) -> Any:
+    return type("Odd", (Odd,), {"__doc__": Odd.__doc__, **changes})
+
+
+def test_a_plan_runs_once_and_is_then_cached(tmp_path: Path) -> None:
+    assert statuses(executor(tmp_path).run()) == ["ran"] * 3
+    assert statuses(executor(tmp_path).run()) == ["cached"] * 3
+
+
+def test_a_raised_version_reruns_the_step_alone(tmp_path: Path) -> None:
+    executor(tmp_path).run()
+    again = executor(tmp_path, changed(version=2)).run()
+    assert statuses(again) == ["cached", "cached", "ran"]
+
+
+def test_drops_are_kept_with_their_reasons(tmp_path: Path) -> None:
+    def reasons(self: Any, batch: Any) -> Any:
+        return ["odd" if int(text) % 2 else None for text in batch.column("input").to_pylist()]
+
+    run = executor(tmp_path, changed(reasons=reasons))
+    last = run.run()[-1]
+    assert last.result.facts == {"rows_in": 6, "rows_out": 3, "drops": {"odd": 3}}
+    drops = read_table(run.store.folder(last.result.outputs["drops"])).to_pylist()
+    assert drops == [{"id": f"mine/mine.jsonl#{n}", "reason": "odd"} for n in (1, 3, 5)]
+
+
+def test_fail_mend_and_run_again_keeps_what_was_done(tmp_path: Path) -> None:
+    def reasons(self: Any, batch: Any) -> Any:
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(StepError) as caught:
+        executor(tmp_path, changed(reasons=reasons)).run()
+    text = str(caught.value)
+    assert "data/mine/filter/odd (filter `odd`): ZeroDivisionError: by zero" in text
+    assert "from stranger" in text
+    assert statuses(executor(tmp_path).run()) == ["cached", "cached", "ran"]
+
+
+def test_too_few_reasons_are_refused(tmp_path: Path) -> None:
+    wrong = changed(reasons=lambda self, batch: [None])
+    with pytest.raises(StepError, match="gave 1 reasons for 6 rows"):
+        executor(tmp_path, wrong).run()
+
+
+def test_a_missing_package_stops_the_run_before_it_begins(tmp_path: Path) -> None:
+    run = executor(tmp_path, changed(requires=("no-such-distribution",)))
+    with pytest.raises(WorkError, match=r"filter/odd needs packages.*no-such-distribution"):
+        run.run()
+    assert run.done == {}
+
+
+def test_a_plan_for_another_version_of_a_plugin_is_refused(tmp_path: Path) -> None:
+    run = executor(tmp_path)
+    other = executor(tmp_path, changed(version=2))
+    run.registry = other.registry
+    with pytest.raises(StepError, match=r"asks for version 1 of filter `odd`, version 2"):
+        run.run()
