@@ -7,6 +7,8 @@ import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..compiler.compile import compile_recipe
+from ..plugins.registry import load_registry
 from ..schema.errors import InputError
 from .output import emit
 from .shipped import open_recipe, shipped_folder
@@ -21,7 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Write NAME.yaml, and the folder of files of the recipe it is from where it has one."""
+    """Write NAME.yaml, and beside it every file that the shipped recipe is made of or reads."""
     name = options.name.removesuffix(".yaml")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise InputError(
@@ -29,21 +31,34 @@ def run(options: Namespace) -> int:
         )
     origin, raw = open_recipe(options.origin, shipped_folder())
     target = Path(f"{name}.yaml")
-    if target.exists():
-        raise InputError(f"{target} exists already", hint="choose another name")
+    copies = {path: Path(path.relative_to(shipped_folder())) for path in _needed(options.origin)}
+    for path in (target, *copies.values()):
+        if path.exists():
+            raise InputError(f"{path} exists already", hint="start in an empty folder")
+    for path, copy in copies.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     text = re.sub(r"(?m)^name: .*$", f"name: {name}", raw.decode(), count=1)
-    made = [str(target)]
-    files = origin.with_suffix("")
-    if files.is_dir():
-        folder = Path(files.name)
-        if folder.exists():
-            raise InputError(f"{folder}/ exists already", hint="start in an empty folder")
-        shutil.copytree(files, folder, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
-        made.append(f"{folder}/")
     target.write_text(text, encoding="utf-8")
+    folders = sorted({f"{copy.parts[0]}/" for copy in copies.values()})
+    made = ", ".join([str(target), *folders])
     emit(
         options,
-        {"recipe": str(target), "made": made},
-        f"wrote {', '.join(made)} from {origin.name}\nnext: recipe run {target}",
+        {"recipe": str(target), "made": [str(target), *map(str, copies.values())]},
+        f"wrote {made} from {origin.name}\nnext: recipe run {target}",
     )
     return 0
+
+
+def _needed(name: str) -> list[Path]:
+    """Return the recipes that a shipped recipe extends and the files that its sources read."""
+    registry = load_registry()
+    compiled = compile_recipe(name, shipped_folder(), open_recipe, registry)
+    found = compiled.loaded.files[1:]
+    for step in compiled.plan.steps:
+        if step.kind == "source" and step.plugin.name == "files":
+            folder = compiled.folders[step.name]
+            source = registry.create("source", "files", step.plugin.params)
+            root = folder / source.params.folder
+            found += [root / file.path for file in source.pin(folder).files]
+    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..compiler.compile import Compiled, compile_recipe
 from ..plugins.registry import Registry, load_registry
 from ..runtime.store import Store
+from ..schema.errors import InputError, LockError
 from ..schema.lock import Lock
 from .shipped import by_bare_name, open_recipe
 
@@ -42,12 +43,25 @@ def open_session(options: Namespace, recipe: str) -> Session:
     registry = load_registry()
     shipped = by_bare_name(recipe, folder)
     lock_file = lock_path(path, shipped)
-    lock = None
-    if lock_file.is_file():
-        lock = Lock.from_json(lock_file.read_bytes(), str(lock_file))
+    lock = read_lock(lock_file)
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock)
     store = Store(store_folder(options, None if shipped else path))
     return Session(registry, compiled, lock, lock_file, store, shipped)
+
+
+def read_lock(path: Path) -> Lock | None:
+    """Return a lock, or None where there is none.
+
+    Raises:
+        LockError: the file is not a lock.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return Lock.from_json(path.read_bytes(), str(path))
+    except InputError as error:
+        hint = "bring it back as it was, or remove it and pin again with `recipe lock FILE`"
+        raise LockError(error.message, file=str(path), hint=hint) from None
 
 
 def lock_path(recipe: Path, shipped: bool) -> Path:

@@ -78,6 +78,20 @@ def test_new_makes_a_recipe_that_validates_and_has_its_own_name(
     assert said(capsys, "new", "mine")[0] == 2
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_new_copies_all_that_a_recipe_is_made_of(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said(capsys, "new", "mine", "--from", name)[0] == 0
+    shown = json.loads(said(capsys, "show", "mine.yaml", "--json")[1])
+    original = json.loads(said(capsys, "show", name, "--json")[1])
+    assert shown == {**original, "name": "mine"}
+    status, _, err = said(capsys, "lock", "mine.yaml", "--update", "nothing")
+    assert status == 2
+    assert "there is no source `nothing`" in err
+
+
 def test_show_writes_every_default_out(capsys: pytest.CaptureFixture[str]) -> None:
     recipe = json.loads(said(capsys, "show", "quickstart", "--json")[1])
     assert recipe["train"]["sample_packing"] is True
