@@ -25,6 +25,7 @@ COMMANDS = {
     "lock": "pin the bytes of every source and weight",
     "hash": "the recipe hash and its parts",
     "plan": "the steps: what is cached, what has to run",
+    "diff": "what differs in meaning between two recipes, and what it reruns",
     "run": "run a recipe",
     "runs": "the runs in the store, or one of them",
     "store": "what the store holds; check it, clean it up",

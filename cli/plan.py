@@ -28,7 +28,7 @@ def run(options: Namespace) -> int:
         "recipe_hash": plan.recipe_hash,
         "locked": plan.locked,
         "steps": [_step(step, results[step.name]) for step in plan.steps],
-        "estimate": _estimate(plan, results),
+        "estimate": estimate(plan, results),
     }
     emit(options, document, _text(plan, results, options.file))
     return 0
@@ -45,7 +45,7 @@ def _step(step: PlanStep, result: StepResult | None) -> dict[str, Any]:
     }
 
 
-def _estimate(plan: Plan, results: dict[str, StepResult | None]) -> dict[str, Any]:
+def estimate(plan: Plan, results: dict[str, StepResult | None]) -> dict[str, Any]:
     """Return what is known from cached steps; what is not known is null."""
     split, pack, train = (results.get(name) for name in ("split", "pack", "train"))
     packed: Any = pack.facts["train"] if pack else None

@@ -135,3 +135,13 @@ assert not any(name.startswith("khichdi") for name in sys.modules)
     with torch.no_grad():
         ours = model(**ids).logits
     assert torch.allclose(torch.load(tmp_path / "plain.pt"), ours, atol=1e-5)
+
+
+def test_diff_says_beforehand_what_runs_again(warm: Warm) -> None:
+    kitchen, _ = warm
+    variant = "extends: pico.yaml\nrecipe: 1\nname: variant\ntrain: {learning_rate: 2.0e-3}\n"
+    (kitchen.folder / "variant.yaml").write_text(variant)
+    document = kitchen.json("diff", "pico.yaml", "variant.yaml", status=1)
+    assert document["changes"] == [{"path": "train.learning_rate", "before": 0.001, "after": 0.002}]
+    assert document["reruns"] == kitchen.ran(kitchen.json("run", "variant.yaml"))
+    assert kitchen.json("diff", "pico.yaml", "pico.yaml")["same"]
