@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..compiler.compile import compile_recipe
+from ..compiler.validate import validate
 from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from .output import emit
@@ -25,7 +25,7 @@ def run(options: Namespace) -> int:
     found: list[Diagnostic] = []
     for name in options.files:
         try:
-            compile_recipe(name, Path.cwd(), open_recipe, registry)
+            validate(name, Path.cwd(), open_recipe, registry)
         except RecipeError as error:
             found.extend(error.diagnostics)
         except InputError as error:

@@ -9,10 +9,9 @@ from ..plugins.registry import Registry
 from ..schema.lock import Lock
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
-from .bind import bind
-from .check import check
-from .load import Loaded, Open, load
+from .load import Loaded, Open
 from .lower import lower
+from .validate import validate
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,7 @@ def compile_recipe(
         InputError: there is no such recipe.
         RecipeError: it has faults; all of them, each with its place.
     """
-    loaded = load(name, folder, open_recipe)
-    recipe = bind(loaded, registry)
-    check(recipe, loaded, registry)
+    loaded, recipe = validate(name, folder, open_recipe, registry)
     folders = {"base": loaded.folder(("model", "base"))}
     for data_set in recipe.data:
         folders[f"data/{data_set}/source"] = loaded.folder(("data", data_set, "source"))

@@ -1,0 +1,26 @@
+"""The first half of the compiler: text -> a bound recipe without a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..plugins.registry import Registry
+from ..schema.recipe import Recipe
+from .bind import bind
+from .check import check
+from .load import Loaded, Open, load
+
+
+def validate(
+    name: str, folder: Path, open_recipe: Open, registry: Registry
+) -> tuple[Loaded, Recipe]:
+    """Return a recipe as it is written, and bound.
+
+    Raises:
+        InputError: there is no such recipe.
+        RecipeError: it has faults; all of them, each with its place.
+    """
+    loaded = load(name, folder, open_recipe)
+    recipe = bind(loaded, registry)
+    check(recipe, loaded, registry)
+    return loaded, recipe
