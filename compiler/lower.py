@@ -76,8 +76,8 @@ def _data_set(graph: _Graph, name: str, data: DataSet) -> str:
     )
     rows = _filters(graph, f"data/{name}", data.filters, f"data/{name}/read#rows")
     if data.score is not None:
-        inputs = {"rows": rows, "base": "base#files"}
-        rows = graph.step(f"data/{name}/score", "scorer", data.score, inputs=inputs) + "#rows"
+        rows = graph.step(f"data/{name}/score", "scorer", data.score, inputs={"rows": rows})
+        rows += "#rows"
     return (
         graph.step(f"data/{name}/sample", "sampler", data.sample, inputs={"rows": rows}) + "#rows"
     )

@@ -8,21 +8,22 @@ from typing import Any
 import pyarrow as pa
 
 from ...schema.digest import derive_seed, draws
+from ...schema.rows import row_schema
 from ..tables import TableWriter, batches, read_table, write_table
 from .context import Context, Outcome, Produced
 
 
 def mix(context: Context) -> Outcome:
-    """Put the data sets one after the other, in order of their names."""
+    """Put the data sets one after the other, in order of their names; scores end here."""
     folder = context.output("rows")
     counts: dict[str, int] = {}
     names = sorted(context.inputs)
-    schema = read_table(context.inputs[names[0]]).schema
+    schema = row_schema()
     with TableWriter(folder, schema) as writer:
         for name in names:
             before = writer.rows
             for batch in batches(context.inputs[name]):
-                writer.write(batch)
+                writer.write(batch.select(schema.names))
             counts[name] = writer.rows - before
     facts = {"rows_in": writer.rows, "rows_out": writer.rows, "sources": counts}
     return Outcome({"rows": Produced(folder, "rows", writer.digest())}, facts=facts)

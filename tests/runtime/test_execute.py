@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
-from khichdi.plugins import Filter, Params, hookimpl
+from khichdi.plugins import Filter, Params, Sampler, Scorer, hookimpl
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.pin import pin
@@ -45,6 +45,25 @@ class Odd(Filter[OddParams]):
         return [None] * batch.num_rows
 
 
+class Length(Scorer[OddParams]):
+    """Score rows by their input, read as a number."""
+
+    name = "length"
+
+    def score(self, batch: Any) -> list[float]:
+        return [float(text) for text in batch.column("input").to_pylist()]
+
+
+class Top(Sampler[OddParams]):
+    """Keep the two rows of the highest score."""
+
+    name = "top"
+
+    def select(self, table: Any, draw: Any) -> list[int]:
+        scores = table.column("score").to_pylist()
+        return sorted(range(len(scores)), key=scores.__getitem__)[-2:]
+
+
 class Silent:
     def started(self, step: Any) -> None: ...
 
@@ -59,20 +78,32 @@ def registry_with(plugin: Any) -> Registry:
     def khichdi_filters() -> list[Any]:
         return [plugin]
 
-    module.khichdi_filters = hookimpl(khichdi_filters)  # type: ignore[attr-defined]
+    def khichdi_scorers() -> list[Any]:
+        return [Length]
+
+    def khichdi_samplers() -> list[Any]:
+        return [Top]
+
+    for hook in (khichdi_filters, khichdi_scorers, khichdi_samplers):
+        setattr(module, hook.__name__, hookimpl(hook))
     return load_registry(extra=[module])
 
 
-def executor(folder: Path, plugin: Any = Odd) -> Executor:
-    """Return an executor for the steps of the data set alone, up to the filter."""
+def executor(
+    folder: Path,
+    plugin: Any = Odd,
+    recipe: str = RECIPE,
+    names: tuple[str, ...] = ("data/mine/source", "data/mine/read", "data/mine/filter/odd"),
+) -> Executor:
+    """Return an executor for the steps of these names: of the data set, up to the filter."""
     lines = [json.dumps({"instruction": "i", "input": str(n), "output": "o"}) for n in range(6)]
     (folder / "mine.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "mine.yaml").write_text(RECIPE)
+    (folder / "mine.yaml").write_text(recipe)
     registry = registry_with(plugin)
     compiled = compile_recipe("mine.yaml", folder, open_recipe, registry)
     lock = pin(compiled.plan, compiled.folders, registry)
     plan = with_lock(compiled, registry, lock).plan
-    steps = tuple(s for s in plan.steps if s.name.startswith("data/mine") and s.kind != "sampler")
+    steps = tuple(step for step in plan.steps if step.name.startswith(names))
     part = Plan.model_validate({**dict(plan), "steps": steps})
     return Executor(part, Store(folder / "store"), registry, compiled.folders, Silent())
 
@@ -138,3 +169,18 @@ def test_a_plan_for_another_version_of_a_plugin_is_refused(tmp_path: Path) -> No
     run.registry = other.registry
     with pytest.raises(StepError, match=r"asks for version 1 of filter `odd`, version 2"):
         run.run()
+
+
+def test_a_scored_data_set_is_sampled_by_its_scores_and_mixed_with_one_that_is_not(
+    tmp_path: Path,
+) -> None:
+    recipe = RECIPE + (
+        "    score: {use: length}\n    sample: {use: top}\n"
+        "  other:\n    source: {use: files, include: [mine.jsonl]}\n    read: {use: jsonl}\n"
+    )
+    run = executor(tmp_path, recipe=recipe, names=("data/", "mixture"))
+    mixed = next(step for step in run.run() if step.name == "mixture")
+    assert mixed.result.facts["sources"] == {"mine": 2, "other": 6}
+    rows = read_table(run.store.folder(mixed.result.outputs["rows"])).to_pylist()
+    assert [row["id"] for row in rows[:2]] == ["mine/mine.jsonl#4", "mine/mine.jsonl#5"]
+    assert "score" not in rows[0]
