@@ -11,12 +11,12 @@ from ..runtime.store import write_atomically
 from ..schema.errors import InputError
 from ..schema.lock import Lock, Material
 from .output import columns, emit, short, size
-from .session import Session, open_session
+from .session import Session, open_session, recipe_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    recipe_argument(parser)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
         help="pin this source anew (`base`, `data/lima/source`; `all` for every one)",

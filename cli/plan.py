@@ -10,12 +10,12 @@ from ..schema.plan import Plan, PlanStep
 from ..schema.record import StepResult
 from .facts import described
 from .output import columns, emit, short
-from .session import open_session
+from .session import open_session, recipe_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    recipe_argument(parser)
 
 
 def run(options: Namespace) -> int:

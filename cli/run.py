@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..compiler.compile import with_lock
-from ..runtime.execute import Executor
+from ..runtime.execute import Executor, pending
 from ..runtime.pin import check_local, stale
 from ..runtime.runs import finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
@@ -20,12 +20,12 @@ from .display import Display
 from .lock import write_lock
 from .output import emit, short
 from .quiet import quiet
-from .session import Session, open_session
+from .session import Session, open_session, recipe_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    recipe_argument(parser)
     parser.add_argument(
         "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
     )
@@ -40,10 +40,10 @@ def run(options: Namespace) -> int:
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry)
-    pending = [step for step in plan.steps if session.store.result(step.key) is None]
-    folder = new_run(session.store, plan.recipe, started) if pending else None
+    to_run = len(pending(plan, session.store))
+    folder = new_run(session.store, plan.recipe, started) if to_run else None
     log = folder / "log.txt" if folder else None
-    with quiet(log) as screen, Display(plan, screen, options, len(pending)) as display:
+    with quiet(log) as screen, Display(plan, screen, options, to_run) as display:
         executor = Executor(plan, session.store, session.registry, folders, display)
         steps = executor.run()
         seconds = time.monotonic() - clock
@@ -56,7 +56,7 @@ def run(options: Namespace) -> int:
             assert session.lock is not None
             recipes = session.compiled.loaded.files
             write_run(folder, record, plan, session.lock, recipes, session.store)
-    emit(options, _document(record, folder), _text(record, folder, len(pending)))
+    emit(options, _document(record, folder), _text(record, folder, to_run))
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class Session:
     lock_file: Path
     store: Store
     shipped: bool
+
+
+def recipe_argument(parser: ArgumentParser) -> None:
+    """Add the recipe that a command is about."""
+    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
 
 
 def open_session(options: Namespace, recipe: str) -> Session:

@@ -6,12 +6,12 @@ import io
 from argparse import ArgumentParser, Namespace
 
 from .output import emit
-from .session import open_session
+from .session import open_session, recipe_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    recipe_argument(parser)
 
 
 def run(options: Namespace) -> int:

@@ -35,6 +35,11 @@ class Reporter(Protocol):
         """Take note that a step is done, or was there already."""
 
 
+def pending(plan: Plan, store: Store) -> list[PlanStep]:
+    """Return the steps whose result the store does not have."""
+    return [step for step in plan.steps if store.result(step.key) is None]
+
+
 @dataclass
 class Executor:
     """Runs the steps of one plan in one store.
@@ -65,9 +70,7 @@ class Executor:
     def _check_requirements(self) -> None:
         """Refuse to begin what a missing package would stop later, maybe hours later."""
         missing: dict[str, str] = {}
-        for step in self.plan.steps:
-            if self.store.result(step.key) is not None:
-                continue
+        for step in pending(self.plan, self.store):
             for ref in (step.plugin, *step.parts.values()):
                 if ref.name in self.registry.names(ref.kind):
                     needed = self.registry.get(ref.kind, ref.name).plugin.requires

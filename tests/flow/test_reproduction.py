@@ -60,7 +60,7 @@ def test_killed_in_training_it_goes_on_to_the_same_result(
 NO_DIFFERENCE = {
     "a comment": ("name: pico   # a comment", "name: pico"),
     "a name": ("name: pico ", "name: nano "),
-    "quoting": ("order-free", "order-free"),
+    "quoting": ("use: qlora", 'use: "qlora"'),
     "a default written out": ("  sequence_len: 96", "  sequence_len: 96\n  sample_packing: true"),
     "number format": ("learning_rate: 1.0e-3", "learning_rate: 0.001"),
     "an operational setting": ("  eval_steps: 3", "  eval_steps: 3\n  save_total_limit: 7"),
@@ -72,10 +72,7 @@ def test_what_means_the_same_has_the_same_recipe_hash(
     warm: tuple[Kitchen, Any], change: str
 ) -> None:
     kitchen, before = warm
-    old, new = NO_DIFFERENCE[change]
-    if change == "quoting":
-        old, new = "use: qlora", 'use: "qlora"'
-    kitchen.edit(old, new)
+    kitchen.edit(*NO_DIFFERENCE[change])
     document = kitchen.json("hash", "pico.yaml")
     assert document["locked"]
     assert document["recipe_hash"] == before["recipe_hash"]

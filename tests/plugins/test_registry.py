@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from khichdi import plugins
 from khichdi.plugins import Filter, Params, hookimpl
 from khichdi.plugins.hookspecs import GROUP
 from khichdi.plugins.kinds import KINDS
-from khichdi.plugins.registry import load_registry
+from khichdi.plugins.registry import _chosen, load_registry
 from khichdi.schema.errors import RegistryError
 from pydantic import ConfigDict, Field, model_validator
 
@@ -47,12 +48,30 @@ def test_a_stranger_comes_in_by_the_same_door() -> None:
 
 
 def test_built_ins_come_from_the_entry_point() -> None:
-    from importlib.metadata import entry_points
-
     values = {point.name: point.value for point in entry_points(group=GROUP)}
     assert values["builtin"] == "khichdi.plugins.builtin"
     registry = load_registry()
     assert {entry.distribution.name for entry in registry} >= {"khichdi"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (None, ["acme", "builtin", "other"]),
+        ("none", ["builtin"]),
+        ("acme", ["acme", "builtin"]),
+        ("acme, other", ["acme", "builtin", "other"]),
+    ],
+)
+def test_the_environment_limits_which_plugins_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, wanted: str | None, expected: list[str]
+) -> None:
+    if wanted is None:
+        monkeypatch.delenv("KHICHDI_PLUGINS", raising=False)
+    else:
+        monkeypatch.setenv("KHICHDI_PLUGINS", wanted)
+    points = [EntryPoint(name, "somewhere", GROUP) for name in ("other", "builtin", "acme")]
+    assert [point.name for point in _chosen(points)] == expected
 
 
 def test_every_kind_but_the_scorer_has_a_plugin_that_ships() -> None:
