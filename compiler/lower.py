@@ -111,7 +111,8 @@ def _read(
 def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
     inputs = {"rows": rows}
     parts = {}
-    if graph.registry.get("scorer", step.use).plugin.uses_model:
+    scorer: Any = graph.registry.get("scorer", step.use).plugin
+    if scorer.uses_model:
         inputs["base"] = "base#files"
         parts["quantizer"] = graph.ref("quantizer", graph.recipe.model.quantization)
     return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
@@ -120,7 +121,7 @@ def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
 def _filters(graph: _Graph, label: str, filters: tuple[Step, ...], rows: str, place: Path) -> str:
     """Add a chain of filters and return the reference to the rows that are left."""
     for index, step in enumerate(filters):
-        plugin = graph.registry.get("filter", step.use).plugin
+        plugin: Any = graph.registry.get("filter", step.use).plugin
         name = graph.free(f"{label}/filter/{step.use}")
         inputs = {"rows": rows}
         for field in sorted(plugin.sources):
