@@ -23,6 +23,7 @@ COMMANDS = {
     "schema": "the JSON Schema of the language with the installed plugins",
     "show": "the recipe with every default written out",
     "lock": "pin the bytes of every source and weight",
+    "mirror": "copy every source to a folder that stands in for the network",
     "hash": "the recipe hash and its parts",
     "plan": "the steps: what is cached, what has to run",
     "diff": "what differs in meaning between two recipes, and what it reruns",

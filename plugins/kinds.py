@@ -58,6 +58,20 @@ class Source(Plugin[P], ABC):
         Raises `FetchError`.
         """
 
+    def place(self) -> str | None:
+        """Return where the source's files lie in a mirror, `huggingface/datasets/GAIR/lima`.
+
+        None, as here, says that a mirror cannot stand in for it.
+        """
+        return None
+
+    def chosen(self, paths: Sequence[str], folder: Path | None) -> list[str]:
+        """Return those of a mirror's paths that the parameters ask for.
+
+        `folder` is where they lie, or None where they are not on this machine.
+        """
+        return list(paths)
+
 
 @dataclass(frozen=True)
 class SourceFile:
