@@ -27,6 +27,7 @@ COMMANDS = {
     "hash": "the recipe hash and its parts",
     "plan": "the steps: what is cached, what has to run",
     "diff": "what differs in meaning between two recipes, and what it reruns",
+    "rehearse": "the whole plan on a few rows and a miniature model, in about a minute",
     "run": "run a recipe",
     "runs": "the runs in the store, or one of them",
     "trace": "a row's way through a run: its source, and what each step did",

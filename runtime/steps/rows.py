@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -21,16 +22,21 @@ def read(context: Context) -> Outcome:
     root = context.inputs["files"]
     paths = sorted(path for path in root.rglob("*") if path.is_file())
     files = [SourceFile(path.relative_to(root).as_posix(), path) for path in paths]
+    return write_rows(context, context.plugin().read(files))
+
+
+def write_rows(context: Context, records: Iterable[pa.RecordBatch | Drop]) -> Outcome:
+    """Write what a reader read, with every column of the schema."""
     schema = row_schema()
     ledger = Ledger(context, schema)
     name = str(context.step.settings["data_set"])
-    for found in context.plugin().read(files):
+    for found in records:
         if isinstance(found, Drop):
             ledger.drop(f"{name}/{found.id}", found)
         else:
             ledger.keep(_complete(found, context, schema))
     if ledger.rows_out == 0:
-        raise context.fail(f"no rows in {len(files)} files")
+        raise context.fail("the source's files hold no rows")
     return ledger.outcome()
 
 

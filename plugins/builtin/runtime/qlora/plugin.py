@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -107,3 +107,14 @@ class Qlora(Runtime[QloraParams]):
         from .engine import run
 
         return run(self.params, job)
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take three steps, with an evaluation and a checkpoint among them."""
+        return {
+            "micro_batch_size": min(2, self.params.micro_batch_size),
+            "gradient_accumulation_steps": min(2, self.params.gradient_accumulation_steps),
+            "max_steps": 3,
+            "warmup_steps": min(1, self.params.warmup_steps),
+            "eval_steps": self.params.eval_steps and 2,
+            "save_steps": self.params.save_steps and 2,
+        }
