@@ -62,12 +62,16 @@ class Context:
         return self._create(self.step.parts[role])
 
     def base(self) -> Path:
-        """Return the folder of the base model's files.
+        """Return the folder of the base model's files."""
+        return self.folder("base")
+
+    def folder(self, role: str) -> Path:
+        """Return the folder of a source's files.
 
         A folder that holds nothing but one folder is gone into: a wheel has its files below its
         package's name.
         """
-        folder = self.inputs["base"]
+        folder = self.inputs[role]
         inside = list(folder.iterdir())
         while len(inside) == 1 and inside[0].is_dir():
             folder = inside[0]
