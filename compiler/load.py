@@ -71,6 +71,19 @@ def load(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
         InputError: there is no such file.
         RecipeError: a file is no YAML a recipe can be, or the chain of `extends` is broken.
     """
+    loaded = load_leniently(name, folder, open_recipe)
+    if loaded.faults:
+        raise RecipeError(loaded.faults)
+    return loaded
+
+
+def load_leniently(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
+    """Read a recipe and everything it extends, with the faults beside what could be read.
+
+    Raises:
+        InputError: there is no such file.
+        RecipeError: nothing of the file could be read.
+    """
     return _load(name, folder, open_recipe, ())
 
 

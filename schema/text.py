@@ -49,10 +49,15 @@ class Text:
         self, mark: Mark, code: str, message: str, suggestion: str | None = None
     ) -> Diagnostic:
         """Return a diagnostic at a place."""
-        source = self.lines[mark.line - 1] if 0 < mark.line <= len(self.lines) else None
-        return Diagnostic(
-            self.file, mark.line, mark.column, code, message, suggestion, source, mark.length
-        )
+        return diagnose(self.file, self.lines, mark, code, message, suggestion)
+
+
+def diagnose(
+    file: str, lines: list[str], mark: Mark, code: str, message: str, suggestion: str | None = None
+) -> Diagnostic:
+    """Return a diagnostic at a place of a file with these lines."""
+    source = lines[mark.line - 1] if 0 < mark.line <= len(lines) else None
+    return Diagnostic(file, mark.line, mark.column, code, message, suggestion, source, mark.length)
 
 
 def decode(raw: bytes, file: str) -> Text:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Diagnostic, RecipeError
-from .text import MAX_BYTES, Mark, Text, decode
+from .text import MAX_BYTES, Mark, Text, decode, diagnose
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Mark", "Parsed", "Path", "parse"]
 
@@ -45,8 +45,9 @@ class Parsed:
     `faults` are those that left the rest readable; `incomplete` says that parts were not.
     """
 
-    text: Text
-    data: Any = None
+    file: str
+    data: Any
+    lines: list[str]
     keys: dict[Path, Mark] = field(default_factory=dict)
     values: dict[Path, Mark] = field(default_factory=dict)
     faults: list[Diagnostic] = field(default_factory=list)
@@ -67,7 +68,8 @@ class Parsed:
         while mark is None and path:
             path = path[:-1]
             mark = self.keys.get(path) or self.values.get(path)
-        return self.text.diagnose(mark or Mark(1, 1, 1), code, message, suggestion)
+        place = mark or Mark(1, 1, 1)
+        return diagnose(self.file, self.lines, place, code, message, suggestion)
 
 
 def parse(raw: bytes, file: str) -> Parsed:
@@ -93,10 +95,10 @@ def parse_leniently(raw: bytes, file: str) -> Parsed:
         RecipeError: nothing of it could be read.
     """
     text = decode(raw, file)
-    parsed = Parsed(text)
+    parsed = Parsed(file, None, text.lines)
     try:
-        parsed.data = _Reader(parsed, text.text, 0).document()
-    except _SyntaxFault as fault:
+        parsed.data = _Reader(parsed, text, 0, len(text.text)).document()
+    except _SyntaxError as fault:
         parsed = _section_by_section(text, fault)
     if parsed.data is None and not parsed.faults:
         raise RecipeError(
@@ -105,18 +107,18 @@ def parse_leniently(raw: bytes, file: str) -> Parsed:
     return parsed
 
 
-def _section_by_section(text: Text, whole: _SyntaxFault) -> Parsed:
+def _section_by_section(text: Text, whole: _SyntaxError) -> Parsed:
     """Return what the sections that are YAML hold, with the faults of those that are not."""
     starts = [found.start() for found in re.finditer(r"(?m)^(?=[^\s#\-\]}%.])", text.text)]
-    parsed = Parsed(text, {}, incomplete=True)
+    parsed = Parsed(text.file, {}, text.lines, incomplete=True)
     bad = []
     if whole.alone or not 1 < len(starts) <= SECTIONS:
         raise RecipeError([whole.diagnostic])
     for start, end in zip(starts, [*starts[1:], len(text.text)], strict=True):
         try:
-            reader = _Reader(parsed, text.text[start:end], start)
+            reader = _Reader(parsed, text, start, end)
             reader.document(parsed.data)
-        except _SyntaxFault as fault:
+        except _SyntaxError as fault:
             bad.append(fault.diagnostic)
     if not bad:
         raise RecipeError([whole.diagnostic])
@@ -124,7 +126,7 @@ def _section_by_section(text: Text, whole: _SyntaxFault) -> Parsed:
     return parsed
 
 
-class _SyntaxFault(Exception):
+class _SyntaxError(Exception):
     """The text is no YAML from here on; `alone` says that reading its parts would not help."""
 
     def __init__(self, diagnostic: Diagnostic, *, alone: bool = False) -> None:
@@ -136,10 +138,11 @@ class _SyntaxFault(Exception):
 class _Reader:
     """Turns the events of a piece of a file into values, noting places and faults."""
 
-    def __init__(self, parsed: Parsed, piece: str, offset: int) -> None:
+    def __init__(self, parsed: Parsed, text: Text, start: int, end: int) -> None:
         self.parsed = parsed
-        self.offset = offset
-        self.piece = piece
+        self.text = text
+        self.offset = start
+        self.piece = text.text[start:end]
         self.count = 0
         self.events = self._events()
 
@@ -178,20 +181,20 @@ class _Reader:
 
     def _fault_at(
         self, start: int, end: int, message: str, suggestion: str | None = None
-    ) -> _SyntaxFault:
-        text = self.parsed.text
+    ) -> _SyntaxError:
+        text = self.text
         mark = text.mark(self.offset + start, self.offset + end)
-        return _SyntaxFault(text.diagnose(mark, "yaml", message, suggestion))
+        return _SyntaxError(text.diagnose(mark, "yaml", message, suggestion))
 
-    def _syntax(self, event: Any, message: str) -> _SyntaxFault:
+    def _syntax(self, event: Any, message: str) -> _SyntaxError:
         return self._fault_at(event.start_mark.index, event.end_mark.index, f"not YAML: {message}")
 
     def _mark(self, event: Any) -> Mark:
         start, end = event.start_mark.index, event.end_mark.index
-        return self.parsed.text.mark(self.offset + start, self.offset + end)
+        return self.text.mark(self.offset + start, self.offset + end)
 
     def _fault(self, mark: Mark, code: str, message: str, suggestion: str | None = None) -> None:
-        self.parsed.faults.append(self.parsed.text.diagnose(mark, code, message, suggestion))
+        self.parsed.faults.append(self.text.diagnose(mark, code, message, suggestion))
 
     def _value(self, event: Any, path: Path, root: dict[str, Any] | None = None) -> Any:
         mark = self.parsed.values[path] = self._mark(event)
@@ -222,8 +225,8 @@ class _Reader:
         elif self.count > MAX_VALUES:
             code, message = "too-large", f"a recipe has at most {MAX_VALUES:,} values"
         if message:
-            diagnostic = self.parsed.text.diagnose(mark, code, message)
-            raise _SyntaxFault(diagnostic, alone=True)
+            diagnostic = self.text.diagnose(mark, code, message)
+            raise _SyntaxError(diagnostic, alone=True)
 
     def _sequence(self, path: Path) -> list[Any]:
         items: list[Any] = []
@@ -270,8 +273,8 @@ class _Reader:
 
     def _aside(self, event: Any, path: Path) -> None:
         """Read a value that has no place in the recipe, for its faults and to get past it."""
-        aside = Parsed(self.parsed.text)
-        self.parsed, kept = aside, self.parsed
+        kept = self.parsed
+        self.parsed = aside = Parsed(kept.file, None, kept.lines)
         self._value(event, (*path, ""))
         self.parsed = kept
         kept.faults += aside.faults
