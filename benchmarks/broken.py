@@ -12,39 +12,41 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
-from broken import cases, measure, typos_of
+from broken import Answer, Tally, cases, measure, typos_of
 
 
 def main() -> None:
     words = [word for word in sys.argv[1:] if word != "-v"]
-    seed = int(words[0]) if words else 57
-    tallies = measure(cases(seed))
+    tallies = measure(cases(int(words[0]) if words else 57))
     print(f"{'kind':<26}{'cases':>7}{'refused':>9}{'place':>8}{'line':>8}{'word':>8}")
     for kind, tally in sorted(tallies.items()):
         lines = any(answer.case.line for answer in tally.answers)
-        cells = [
-            f"{sum(bool(a.found) for a in tally.answers) / len(tally.answers):.1%}",
-            f"{tally.share('placed'):.1%}",
-            f"{tally.share('right_line'):.1%}" if lines else "",
-            f"{tally.share('right_word'):.1%}" if kind.startswith("misspelt") else "",
-        ]
-        print(f"{kind:<26}{len(tally.answers):>7}{cells[0]:>9}" + "".join(f"{c:>8}" for c in cells[1:]))
-    everything = [answer for tally in tallies.values() for answer in tally.answers]
+        shares = [tally.share("refused"), tally.share("placed")]
+        shares += [tally.share("right_line")] if lines else []
+        shares += [tally.share("right_word")] if kind.startswith("misspelt") else []
+        cells = "".join(f"{share:>8.1%}" for share in shares)
+        print(f"{kind:<26}{len(tally.answers):>7} {cells}")
+    everything = Tally([answer for tally in tallies.values() for answer in tally.answers])
     typos = typos_of(tallies)
-    faults = [answer for answer in everything if answer.fault]
-    print(f"\n{len(everything)} broken recipes, {len(faults)} with a traceback")
-    print(f"{sum(a.placed for a in everything) / len(everything):.1%} have a place")
-    print(f"of {len(typos.answers)} typos {typos.share('right_line'):.1%} point at the right line,")
-    print(f"{typos.share('right_word'):.1%} suggest the right word")
+    faults = sum(answer.fault is not None for answer in everything.answers)
+    print(f"\n{len(everything.answers):,} broken recipes, {faults} with a traceback")
+    print(f"{everything.share('placed'):.1%} have a place")
+    print(f"of {len(typos.answers):,} typos {typos.share('right_line'):.1%} are on the right line")
+    print(f"and {typos.share('right_word'):.1%} suggest the right word")
     if "-v" in sys.argv:
-        for miss in everything:
-            typo = miss.case.kind.startswith("misspelt")
-            if miss.fault or not miss.placed or (typo and not miss.right_word) or (miss.case.line and not miss.right_line):
-                print("\n", miss.case.kind, miss.case.recipe, miss.case.line, miss.case.word, miss.fault)
-                if miss.case.line:
-                    print("  ", miss.case.text.split("\n")[miss.case.line - 1].strip()[:150])
-                for diagnostic in miss.found[:3]:
-                    print("  ", str(diagnostic)[:400])
+        for answer in everything.answers:
+            if answer.missed:
+                told(answer)
+
+
+def told(answer: Answer) -> None:
+    """Print a case and what was said of it."""
+    case = answer.case
+    print(f"\n{case.kind}, {case.recipe}:{case.line}, meant {case.word}: {answer.fault or ''}")
+    if case.line:
+        print("  " + case.text.split("\n")[case.line - 1].strip()[:150])
+    for diagnostic in answer.found[:3]:
+        print("  " + str(diagnostic)[:400])
 
 
 if __name__ == "__main__":

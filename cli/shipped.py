@@ -44,7 +44,8 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
         if os.path.isfile(shipped):
             path = shipped
     try:
-        return path.resolve(), _bytes(path, name)
+        raw = _bytes(path, name)
+        return path.resolve(), raw
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no recipe {name}", hint=_hint(name)) from None
     except OSError as error:

@@ -82,29 +82,35 @@ def chains(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
 
 
 def _twins(chain: list[tuple[Path, Step]], loaded: Loaded) -> list[Diagnostic]:
+    seen: set[str] = set()
     found = []
-    for number, (path, step) in enumerate(chain):
-        if any(step == other for _, other in chain[:number]):
+    for path, step in chain:
+        text = step.model_dump_json()
+        if text in seen:
             message = f"filter `{step.use}` stands here twice with the same parameters"
             found.append(loaded.diagnose(path, "twice", message, "remove one of them"))
+        seen.add(text)
     return found
 
 
 def _word_counts(chain: list[tuple[Path, Step]], loaded: Loaded) -> list[Diagnostic]:
-    found = []
+    """Return `min-words` that asks for as many words as `max-words` drops, of the same fields."""
+    below: dict[frozenset[str], int] = {}
     steps: list[tuple[Path, Any]] = list(chain)
-    for path, least in steps:
-        for _, most in steps:
-            if (
-                (least.use, most.use) == ("min-words", "max-words")
-                and set(least.fields) <= set(most.fields)
-                and least.at_least >= most.below
-            ):
-                message = (
-                    f"no row has {least.at_least:,} words or more and fewer than {most.below:,}"
-                )
+    for _, step in steps:
+        if step.use == "max-words":
+            fields = frozenset(step.fields)
+            below[fields] = min(step.below, below.get(fields, step.below))
+    found = []
+    for path, step in steps:
+        if step.use != "min-words":
+            continue
+        for fields, most in below.items():
+            if fields.issuperset(step.fields) and step.at_least >= most:
+                message = f"no row has {step.at_least:,} words or more and fewer than {most:,}"
                 hint = "`max-words` and `min-words` leave nothing"
                 found.append(loaded.diagnose(path, "contradiction", message, hint))
+                break
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +15,7 @@ from ..schema.errors import Diagnostic
 from ..schema.recipe import DataSet, Recipe, Step
 from ..schema.yaml import Path
 from .expected import Expected, a, short
-from .language import field_at, home, model_at, place_of, step_kind
+from .language import field_at, home, model_at, place_of, step_kind, steps_of
 from .load import Loaded
 from .spelling import nearest
 from .words import other_word
@@ -131,7 +133,7 @@ class _Explanation:
             self.meant.add((*path[:-1], near))
             suggestion = f"did you mean `{near}`?"
         elif not suggestion:
-            suggestion = home(name, self.loaded.data, self.registry)
+            suggestion = home(name, self._steps, self.registry)
         if not suggestion and fields:
             suggestion = f"known: {', '.join(fields)}"
         return self._at(path, "unknown-key", message, suggestion or "it takes no keys", key=True)
@@ -141,10 +143,9 @@ class _Explanation:
             return None
         _, owner, _ = self._owner(path[:-1])
         message, suggestion = f"{owner} needs `{path[-1]}`", None
-        if model_at(self.root, self.loaded.data, path[:-1]) is not None and path[:1] == ("data",):
+        if len(path) == 3 and path[0] == "data":
             # A misspelt name makes a data set of its own beside the one that it was to change.
-            others = [name for name in self.loaded.data["data"] if name != path[1]]
-            near = nearest(str(path[1]), others) if len(path) == 3 else None
+            near = nearest(str(path[1]), [n for n in self.loaded.data["data"] if n != path[1]])
             suggestion = f"did you mean the data set `{near}`?" if near else None
         if suggestion is None:
             field = field_at(self.root, self.loaded.data, path)
@@ -218,6 +219,11 @@ class _Explanation:
             if near:
                 return f"did you mean `{{use: {near}}}`?"
         return expected.suggestion()
+
+    @cached_property
+    def _steps(self) -> list[tuple[Path, str]]:
+        """The first steps that the recipe names, which are all of any that a person wrote."""
+        return list(islice(steps_of(self.loaded.data), 1000))
 
     def _value(self, path: Path) -> Any:
         value: Any = self.loaded.data

@@ -114,15 +114,15 @@ def _item(annotation: Any) -> Any:
     return None
 
 
-def home(name: str, data: Any, registry: Registry) -> str | None:
+def home(name: str, steps: list[tuple[Path, str]], registry: Registry) -> str | None:
     """Return where a word of the language belongs, or None for a word that it does not have.
 
-    A plugin that the recipe uses goes before the others.
+    A plugin that the recipe uses goes before the others: `steps` has the place and name of each.
     """
     for place, model in SECTIONS.items():
         if name in model.model_fields and name != "use":
             return f"it belongs in `{place}`" if place else "it belongs at the top of the recipe"
-    for path, use in _steps(data, ()):
+    for path, use in steps:
         kind = step_kind(path)
         if kind and name in _fields(registry, kind, use):
             return f"it belongs in `{place_of(path)}`, a parameter of {kind} `{use}`"
@@ -139,13 +139,13 @@ def _fields(registry: Registry, kind: str, use: str) -> frozenset[str]:
     return frozenset(registry.get(kind, use).plugin.params_model.model_fields)
 
 
-def _steps(data: Any, path: Path) -> Iterator[tuple[Path, str]]:
+def steps_of(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Yield the path and plugin of each step that a recipe names."""
     if isinstance(data, dict):
         if isinstance(data.get("use"), str):
             yield path, data["use"]
         for key, value in data.items():
-            yield from _steps(value, (*path, key))
+            yield from steps_of(value, (*path, key))
     elif isinstance(data, list):
         for index, value in enumerate(data):
-            yield from _steps(value, (*path, index))
+            yield from steps_of(value, (*path, index))

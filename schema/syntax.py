@@ -25,7 +25,23 @@ def explain(error: Any, text: str) -> Explained:
         return opened, f"not YAML: the {quote} that opens here is not closed", f"add a {quote}"
     if "flow" in context and text[opened : opened + 1] in CLOSING:
         return opened, *_flow(text[opened], text[at : at + 1], "," in problem)
+    opened = _open_bracket(text, at)
+    if context == "while parsing a flow node" and opened >= 0:
+        return opened, *_flow(text[opened], text[at : at + 1], between=False)
     return at, *_block(problem, context, text[at : at + 1])
+
+
+def _open_bracket(text: str, at: int) -> int:
+    """Return where the nearest bracket opens that is not closed before a place, or -1."""
+    depth = 0
+    for place in range(min(at, len(text)) - 1, -1, -1):
+        if text[place] in "]}":
+            depth += 1
+        elif text[place] in CLOSING:
+            if depth == 0:
+                return place
+            depth -= 1
+    return -1
 
 
 def _flow(opening: str, found: str, between: bool) -> tuple[str, str]:

@@ -26,7 +26,6 @@ from khichdi.schema.errors import Diagnostic, InputError, RecipeError
 from khichdi.schema.yaml import Parsed, parse
 
 REGISTRY = load_registry()
-OWN_NAMES = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,15 @@ class Answer:
     case: Case
     found: tuple[Diagnostic, ...] = ()
     fault: str | None = None
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.found)
+
+    @property
+    def missed(self) -> bool:
+        typo = self.case.word is not None and not self.right_word
+        return not self.placed or typo or (self.case.line is not None and not self.right_line)
 
     @property
     def placed(self) -> bool:
@@ -219,7 +227,7 @@ def _twice(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator
 
 
 def _removed(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator[Case]:
-    for key in ("recipe", "model", "train"):
+    for key in ("model", "train"):
         without = re.sub(rf"(?m)^{key}:.*\n((  .*)?\n)*", "", text, count=1)
         if without != text:
             yield Case("key missing", recipe, without)
