@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
-from ..schema.errors import InputError, KhichdiError
+from ..schema.errors import InputError, KhichdiError, RecipeError
 
 COMMANDS = {
     "list": "the recipes that ship, a line each",
@@ -120,6 +120,10 @@ def _fail(error: KhichdiError, as_json: bool) -> int:
     """Print an error and return the exit status that goes with it."""
     if as_json:
         print(json.dumps(error.as_json(), indent=1))
+    elif isinstance(error, RecipeError):
+        from .diagnostics import show
+
+        show(error.diagnostics, sys.stderr)
     else:
         print(f"error: {error}" if not error.file else str(error), file=sys.stderr)
     return error.status

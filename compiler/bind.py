@@ -7,16 +7,21 @@ with a union discriminated by `use` wherever a plugin is named. One validation f
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, ValidationError, create_model
 
 from ..plugins.registry import Registry
-from ..schema.errors import RecipeError
+from ..schema.errors import Diagnostic, RecipeError
 from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
-from .explain import diagnostics
+from ..schema.yaml import Path
+from .explain import data_path, diagnostics
 from .load import Loaded
+
+ROUNDS = 8
+"""How often a recipe is looked at again without what was found wrong."""
 
 _create: Any = create_model  # its fields are only known when plugins are, so it has no types
 
@@ -70,11 +75,63 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
     Raises:
         RecipeError: with a diagnostic for every fault.
     """
-    try:
-        # As JSON and strictly: "1" is no number, and what the JSON Schema rejects is rejected.
-        return bound_model(registry).model_validate_json(json.dumps(loaded.data), strict=True)
-    except ValidationError as error:
-        raise RecipeError(diagnostics(error, loaded, registry)) from None
+    partial = bind_partly(loaded, registry)
+    if partial.faults or partial.recipe is None:
+        raise RecipeError(partial.faults)
+    return partial.recipe
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A recipe as far as it is without fault.
+
+    `recipe` is what is left without the values at `without`, or None where nothing is.
+    """
+
+    recipe: Recipe | None
+    faults: list[Diagnostic]
+    without: frozenset[Path]
+
+
+def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
+    """Return a recipe's faults, and what it is without the values that have them.
+
+    What is left is looked at again: one wrong value does not hide a contradiction elsewhere.
+    """
+    root = bound_model(registry)
+    data: Any = loaded.data
+    faults: list[Diagnostic] = []
+    without: set[Path] = set()
+    for _ in range(ROUNDS):
+        try:
+            # As JSON and strictly: "1" is no number; what the JSON Schema rejects is rejected.
+            recipe = root.model_validate_json(json.dumps(data), strict=True)
+            return Partial(recipe, faults, frozenset(without))
+        except ValidationError as error:
+            faults += diagnostics(error, loaded, registry, root, without)
+            data = data if without else json.loads(json.dumps(data))
+            spots = {removable(data_path(fault, data), data) for fault in error.errors()}
+            if () in spots:
+                break
+            for spot in spots:
+                remove(data, spot)
+            without |= spots
+    return Partial(None, faults, frozenset(without))
+
+
+def removable(path: Path, data: Any) -> Path:
+    """Return the path of what has to go for a fault to go; lists go whole, for places to stay."""
+    path = path[: next((i for i, part in enumerate(path) if isinstance(part, int)), len(path))]
+    for part in path[:-1]:
+        data = data[part]
+    return path if path and path[-1] in data else path[:-1]
+
+
+def remove(data: Any, path: Path) -> None:
+    """Take the value at a path away, where it is still there."""
+    for part in path[:-1]:
+        data = data.get(part, {})
+    data.pop(path[-1], None)
 
 
 @cache

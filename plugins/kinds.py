@@ -226,6 +226,13 @@ class Sampler(Plugin[P], ABC):
     kind = "sampler"
     seeded = True
 
+    def most(self) -> int | None:
+        """Return the most rows that these parameters can give; None where only data can tell.
+
+        Checks of a recipe hold other settings against it, before any row is read.
+        """
+        return None
+
     @abstractmethod
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions of the rows to keep, in any order; the caller keeps row order.

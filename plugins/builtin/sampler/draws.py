@@ -49,6 +49,8 @@ class RandomParams(Params):
     def _asks_one_thing(self) -> Self:
         if (self.count is None) == (self.fraction is None):
             raise ValueError("exactly one of `count` and `fraction` was expected")
+        if self.fraction is not None and self.short != "error":
+            raise ValueError("`short` is about `count`: a fraction of fewer rows is still one")
         return self
 
 
@@ -56,6 +58,10 @@ class Random(Sampler[RandomParams]):
     """Keep some rows by chance: a number of them, or a part."""
 
     name = "random"
+
+    def most(self) -> int | None:
+        """Return the count, where one is given."""
+        return self.params.count
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions with the smallest draws; equal draws stay in row order.

@@ -75,6 +75,8 @@ class HuggingFaceParams(Params):
     def _splits_are_of_data_sets(self) -> Self:
         if self.repo_type == "model" and (self.config or self.split):
             raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
+        if self.include is not None and set(self.include) <= set(self.exclude):
+            raise ValueError("`exclude` leaves nothing of what `include` brings")
         return self
 
 

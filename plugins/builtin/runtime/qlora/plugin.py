@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .... import Params, Runtime, TrainingJob, TrainingResult, operational
 from ....threads import wait_without_spinning
@@ -93,6 +93,16 @@ class QloraParams(Params):
         ge=0,
         description="Memory, in GiB, for base weights that are kept unpacked: faster, same bits.",
     )
+
+    @model_validator(mode="after")
+    def _within_max_steps(self) -> Self:
+        if self.max_steps is None:
+            return self
+        for name in ("warmup_steps", "eval_steps", "save_steps"):
+            steps = getattr(self, name)
+            if steps is not None and steps > self.max_steps:
+                raise ValueError(f"`{name}` is {steps}, and `max_steps` ends at {self.max_steps}")
+        return self
 
 
 class Qlora(Runtime[QloraParams]):
