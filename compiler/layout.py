@@ -7,7 +7,7 @@
   else it is a block too.
 - One blank line parts sections, and data sets. Other blank lines are kept, one for several.
 - Quotes stay where the text could be read as something else; numbers stay as they are written.
-- Comments stay with what they are about: see `compiler.tree`.
+- Comments stay with what they are about: see `compiler.comments`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from ..plugins.registry import Registry
 from ..schema.errors import InputError, RecipeError
 from ..schema.recipe import DataSet, Recipe, Step, Validation
 from ..schema.yaml import Parsed, parse
+from .comments import read_tree
 from .order import ROOT, Place, arrange, below, plugin_of
 from .scalars import flow_scalar, key_text, scalar_lines
-from .tree import BLANK, Entry, Node, Tree, read_tree
+from .tree import BLANK, Entry, Node, Tree
 
 WIDTH = 100
 INDENT = "  "
@@ -126,7 +127,8 @@ class _Writer:
             lines = [f"{lead} {first}{eol}", *_indented(rest)]
         else:
             above, lines = self._nested(lead, eol, self.block(entry.node, place, depth + 1))
-        foot = _indented(self._foot(entry.foot, True))
+        inner = [] if entry.node.entries else entry.node.foot
+        foot = _indented(self._foot([*inner, *entry.foot], True))
         return [*above, *lines, *foot]
 
     def _nested(self, lead: str, eol: str, inner: list[str]) -> tuple[list[str], list[str]]:
@@ -144,7 +146,7 @@ class _Writer:
             lines = scalar_lines(node)
             return lines[0] if len(lines) == 1 else None
         if not node.entries:
-            return None if node.foot else ("{}" if node.kind == "mapping" else "[]")
+            return "{}" if node.kind == "mapping" else "[]"
         if self._is_block(node, place, len(before)):
             return None
         return self._flow(node)

@@ -16,7 +16,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..schema.errors import Diagnostic, RecipeError
-from ..schema.yaml import Parsed, Path, parse
+from ..schema.yaml import Parsed, Path
+from .migrate import read
 
 MAX_CHAIN = 10
 
@@ -70,11 +71,7 @@ def load(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
 
 def _load(name: str, folder: FilePath, open_recipe: Open, chain: tuple[FilePath, ...]) -> Loaded:
     path, raw = open_recipe(name, folder)
-    parsed = parse(raw, _shown(path))
-    if not isinstance(parsed.data, dict):
-        kind = "a list" if isinstance(parsed.data, list) else "one value"
-        message = f"a recipe is a mapping that starts with `recipe: 1`, this is {kind}"
-        raise RecipeError([parsed.diagnose((), "not-a-mapping", message)])
+    parsed = read(raw, _shown(path))
     loaded = Loaded(path, parsed.data, [path], _origins(parsed, path.parent))
     if "extends" not in parsed.data:
         return loaded

@@ -70,7 +70,9 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
 
 
 def _not_text(node: Node) -> str:
@@ -95,7 +97,8 @@ def _block(node: Node) -> list[str]:
     text = value.rstrip("\n")
     ends = len(value) - len(text)
     header = re.match(r"[|>]([-+0-9]*)", node.source)
-    odd = not text.strip() or ends > 1 or not text.replace("\n", "").replace("\t", "").isprintable()
+    odd = ends > 1 or not text.rpartition("\n")[2].strip()
+    odd = odd or not re.sub("[\n\t]", "", text).isprintable()
     if header is None or odd:
         return [quoted(value)]
     mark = node.style if node.style == ">" and not re.search("[0-9]", header[1]) else "|"
