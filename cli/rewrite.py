@@ -33,9 +33,12 @@ class Change:
         return "standard input" if self.file == STDIN else self.file
 
     def diff(self) -> Iterator[str]:
-        """Yield the lines of a unified diff."""
-        before, after = (text.split("\n") for text in (self.before, self.after))
-        yield from unified_diff(before, after, self.path, self.path, lineterm="")
+        """Yield the lines of a unified diff that `git apply -p0` takes."""
+        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        for line in unified_diff(before, after, self.path, self.path):
+            yield line.removesuffix("\n")
+            if not line.endswith("\n"):
+                yield "\\ No newline at end of file"
 
 
 Rewrite = Callable[[bytes, str], Change]

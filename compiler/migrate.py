@@ -45,8 +45,8 @@ class Migrated(Parsed):
         key: bool = False,
     ) -> Diagnostic:
         """Return a diagnostic in the words of this version, with the file's own beside them."""
-        if path in self.written:
-            word = self.written[path]
+        word = self.written.get(path)
+        if word and f"`{path[-1]}`" in message:
             message = f"{message} (version {self.language} of the language calls it `{word}`)"
         return super().diagnose(path, code, message, suggestion, key=key)
 
@@ -86,10 +86,8 @@ def _checked(parsed: Parsed) -> Parsed:
     if not OLDEST <= version <= CURRENT:
         message = f"the recipe is written in version {version} of the language"
         message += f"; this khichdi reads versions {OLDEST} to {CURRENT}"
-        newer = (
-            f"a newer khichdi may read it: pip install --upgrade khichdi; or `recipe: {CURRENT}`"
-        )
-        raise RecipeError([parsed.diagnose(("recipe",), "version", message, newer)])
+        hint = "a newer khichdi may read it: `pip install --upgrade khichdi`"
+        raise RecipeError([parsed.diagnose(("recipe",), "version", message, hint)])
     return parsed
 
 

@@ -162,9 +162,12 @@ def _held_out(edit: Edit) -> None:
         entry.node.value, entry.node.source = None, "null"
         edit.note(entry.mark, "val_set_size", "mixture.validation: null")
         return
-    key = "fraction" if isinstance(value, float) else "count"
+    key, other = ("fraction", "count") if isinstance(value, float) else ("count", "fraction")
     number = Entry(key, entry.mark, entry.node, written="val_set_size")
     entry.node = Node("mapping", entry.node.mark, entries=[number])
+    if edit.root.entry("extends"):
+        # The one number stood for both, so it also took the place of the parent's.
+        entry.node.entries.append(Entry(other, entry.mark, Node("scalar", entry.mark)))
     edit.note(entry.mark, "val_set_size", f"mixture.validation.{key}")
 
 
