@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from ..compiler.compile import with_lock
+from ..compiler.compile import compile_recipe, with_lock
+from ..compiler.lower import is_current
 from ..runtime.pin import pin, stale
 from ..runtime.store import write_atomically
 from ..schema.errors import InputError
 from ..schema.lock import Lock, Material
 from .output import columns, emit, short, size
 from .session import Session, open_session, recipe_argument
+from .shipped import open_recipe
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    recipe_argument(parser)
+    recipe_argument(parser, settings=False)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
         help="pin this source anew (`base`, `data/lima/source`; `all` for every one)",
@@ -56,7 +58,11 @@ def run(options: Namespace) -> int:
 
 
 def write_lock(session: Session, *, again: list[str], quiet: bool) -> Lock:
-    """Pin what the lock lacks and what is asked for again; write the lock and return it."""
+    """Pin what the lock lacks and what is asked for again; write the lock and return it.
+
+    The lock is of the recipe as it is written: what `--set` asks for instead is pinned for this
+    once, and is returned but not written.
+    """
 
     def report(name: str, material: Material | None) -> None:
         if material is None and not quiet:
@@ -66,6 +72,30 @@ def write_lock(session: Session, *, again: list[str], quiet: bool) -> Lock:
     lock = pin(
         compiled.plan, compiled.folders, session.registry, session.lock, again=again, report=report
     )
-    if lock != session.lock:
-        write_atomically(session.lock_file, lock.to_text())
+    lasting = _lasting(session, lock)
+    if lasting is not None and lasting != session.lock:
+        write_atomically(session.lock_file, lasting.to_text())
     return lock
+
+
+def _lasting(session: Session, lock: Lock) -> Lock | None:
+    """Return the lock of the recipe as it is written, without what is set for this once."""
+    if not session.settings:
+        return lock
+    path = session.compiled.loaded.path
+    try:
+        written = compile_recipe(
+            str(path), path.parent, open_recipe, session.registry, session.lock
+        ).plan
+    except InputError:  # only what is set makes it whole
+        return session.lock
+    materials = {}
+    for step in written.steps:
+        if step.kind == "source":
+            pinned = lock.materials.get(step.name)
+            material = pinned if is_current(pinned, step.plugin) else step.material
+            if material is not None:
+                materials[step.name] = material
+    if not materials:
+        return session.lock
+    return lock.model_copy(update={"materials": materials, "recipe": written.recipe})

@@ -48,7 +48,9 @@ def run(options: Namespace) -> int:
         steps = executor.run()
         seconds = time.monotonic() - clock
         record = make_record(plan, steps, session.registry, started, seconds)
-        folder = folder or finished_run(session.store, plan.recipe_hash, record.result_hash)
+        bound = session.compiled.recipe.to_json()
+        record = record.model_copy(update={"bound": bound, "settings": session.settings})
+        folder = folder or finished_run(session.store, record)
         if log is None and folder is None:
             folder = new_run(session.store, plan.recipe, started)
         assert folder is not None
@@ -70,7 +72,8 @@ def _locked(session: Session, options: Namespace) -> Session:
             f"the lock lacks {', '.join(missing)}", hint=f"pin with `recipe lock {options.file}`"
         )
     lock = write_lock(session, again=[], quiet=options.quiet or options.json)
-    _say(options, f"  wrote {session.lock_file}")
+    if not session.settings:
+        _say(options, f"  wrote {session.lock_file}")
     compiled = with_lock(session.compiled, session.registry, lock)
     return replace(session, lock=lock, compiled=compiled)
 
