@@ -10,13 +10,16 @@ from typing import Any
 
 from .paths import Segment, below, step_names
 
+WIDTH = 100
+"""A list that is longer stands in a block."""
+
 Place = tuple[str | int, ...]
 """Where a value is in a document: keys and positions."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of YAML; `path` is the value's on it, or None where a line only opens a block."""
+    """A line of YAML; `path` is of the value that starts on it, or None for a block or its item."""
 
     text: str
     place: Place
@@ -70,6 +73,10 @@ def _entry(
         for index, item in enumerate(value):
             below_it = f"{path}[{names[index]}]"
             yield from _mapping(item, (*place, index), below_it, indent + "    ", indent + "  - ")
+    elif isinstance(value, list) and len(f"{name} {_flow(value)}") > WIDTH:
+        yield Line(name, place, path)
+        for index, item in enumerate(value):
+            yield Line(f"{indent}  - {_flow(item)}", (*place, index), None)
     else:
         yield Line(f"{name} {_flow(value)}", place, path)
 
@@ -96,8 +103,8 @@ def _scalar(value: Any) -> str:
         return value
     if isinstance(value, float):
         return _float(value)
-    plain = not isinstance(value, str) or value.isprintable()
-    return json.dumps(value, ensure_ascii=not plain)
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _float(value: float) -> str:
