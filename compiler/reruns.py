@@ -31,7 +31,7 @@ def _why(step: PlanStep, old: PlanStep | None, before: Plan, after: Plan) -> str
     if old is None:
         return "it is new"
     own = list(_own(step, old))
-    causes = own or list(_inputs(step, old, before, after))
+    causes = own or list(dict.fromkeys(_inputs(step, old, before, after)))
     return ", ".join(causes) or "what is not on record, such as the version of a part"
 
 
@@ -45,7 +45,7 @@ def _own(step: PlanStep, old: PlanStep) -> Iterator[str]:
     for role in sorted(old.parts.keys() & step.parts.keys()):
         whose = f"its {role}'s "
         yield from _plugin(old.parts[role], step.parts[role], whose, f"its {role}'s version", [])
-    if step.seed != old.seed:
+    if None not in (step.seed, old.seed) and step.seed != old.seed:
         yield "the seed"
 
 
