@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
-from ..schema.errors import InputError, KhichdiError
+from ..schema.errors import InputError, KhichdiError, RecipeError
 
 COMMANDS = {
     "list": "the recipes that ship, a line each",
@@ -23,11 +23,16 @@ COMMANDS = {
     "schema": "the JSON Schema of the language with the installed plugins",
     "show": "the recipe with every default written out",
     "lock": "pin the bytes of every source and weight",
+    "mirror": "copy every source to a folder that stands in for the network",
     "hash": "the recipe hash and its parts",
     "plan": "the steps: what is cached, what has to run",
     "diff": "what differs in meaning between two recipes, and what it reruns",
+    "rehearse": "the whole plan on a few rows and a miniature model, in about a minute",
     "run": "run a recipe",
     "runs": "the runs in the store, or one of them",
+    "trace": "a row's way through a run: its source, and what each step did",
+    "show-drops": "what the steps of a run dropped, and why",
+    "card": "a data set card of a run: composition, licences, filters, examples",
     "store": "what the store holds; check it, clean it up",
     "plugins": "the installed plugins",
 }
@@ -84,7 +89,7 @@ def _dispatch(words: list[str]) -> int:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean `recipe {near[0]}`?" if near else "see `recipe --help`"
         raise InputError(f"there is no command `{name}`", hint=hint)
-    module = import_module(f".{name}", __package__)
+    module = import_module(f".{name.replace('-', '_')}", __package__)
     parser = Parser(prog=f"recipe {name}", description=module.__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--store", metavar="DIR", help="the store (default: .khichdi)")
@@ -115,6 +120,10 @@ def _fail(error: KhichdiError, as_json: bool) -> int:
     """Print an error and return the exit status that goes with it."""
     if as_json:
         print(json.dumps(error.as_json(), indent=1))
+    elif isinstance(error, RecipeError):
+        from .diagnostics import show
+
+        show(error.diagnostics, sys.stderr)
     else:
         print(f"error: {error}" if not error.file else str(error), file=sys.stderr)
     return error.status

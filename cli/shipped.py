@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 from ..schema.errors import InputError
+from ..schema.text import MAX_BYTES, too_large
 
 
 def shipped_folder() -> Path:
@@ -21,7 +24,7 @@ def shipped_recipes() -> list[Path]:
 
 def by_bare_name(name: str, folder: Path) -> bool:
     """Return whether a name is no file in this folder, and so means a recipe that ships."""
-    return "/" not in name and not (folder / name).is_file()
+    return "/" not in name and not os.path.isfile(folder / name)
 
 
 def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
@@ -31,22 +34,41 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
     recipe of that name, with or without `.yaml`.
 
     Raises:
-        InputError: there is none; says which shipped one may have been meant.
+        InputError: there is none; says which shipped one may have been meant. Or it is no file.
+        RecipeError: it is too large; it is not read then.
     """
     path = folder / name
     if by_bare_name(name, folder):
         stem = name.removesuffix(".yaml")
         shipped = shipped_folder() / f"{stem}.yaml"
-        if shipped.is_file():
+        if os.path.isfile(shipped):
             path = shipped
     try:
-        return path.resolve(), path.read_bytes()
-    except FileNotFoundError:
+        raw = _bytes(path, name)
+        return path.resolve(), raw
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no recipe {name}", hint=_hint(name)) from None
-    except IsADirectoryError:
-        raise InputError(f"{name} is a folder, a recipe file was expected") from None
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror}") from None
+    except ValueError:
+        raise InputError(f"{name!r} cannot be the name of a file") from None
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    """Return a file's bytes; what is no plain file is never waited for, nor read without end."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{name} is a folder, a recipe file was expected")
+    if not stat.S_ISREG(mode):
+        raise InputError(
+            f"{name} is a device or a pipe, a recipe file was expected",
+            hint="write the recipe to a file",
+        )
+    with path.open("rb") as file:
+        raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise too_large(max(len(raw), os.fstat(file.fileno()).st_size), name)
+        return raw
 
 
 def _hint(name: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..compiler.validate import validate
 from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError
+from .diagnostics import show
 from .output import emit
 from .session import set_argument
 from .shipped import open_recipe
@@ -32,13 +34,11 @@ def run(options: Namespace) -> int:
             found.extend(error.diagnostics)
         except InputError as error:
             found.append(Diagnostic(name, 1, 1, error.code, error.message, error.hint))
-    document = {"valid": not found, "diagnostics": [d.as_json() for d in found]}
+    found = list(dict.fromkeys(found))  # what several extend is told once
+    if found and not options.json:
+        show(found, sys.stdout)
+        return 2
     count = len(options.files)
-    text = f"{count} recipe{'s' * (count != 1)} valid"
-    if found:
-        files = len({d.file for d in found})
-        lines = [str(d) for d in found]
-        total = f"{len(found)} error{'s' * (len(found) != 1)} in {files} recipe{'s' * (files != 1)}"
-        text = "\n".join([*lines, total])
-    emit(options, document, text)
+    document = {"valid": not found, "diagnostics": [d.as_json() for d in found]}
+    emit(options, document, f"{count} recipe{'s' * (count != 1)} valid")
     return 2 if found else 0

@@ -7,16 +7,21 @@ with a union discriminated by `use` wherever a plugin is named. One validation f
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, ValidationError, create_model
 
 from ..plugins.registry import Registry
-from ..schema.errors import RecipeError
-from ..schema.recipe import DataSet, Mixture, Model, Name, Recipe, Step, Train
-from .explain import diagnostics
+from ..schema.errors import Diagnostic, RecipeError
+from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
+from ..schema.yaml import Path
+from .explain import data_path, diagnostics
 from .load import Loaded
+
+ROUNDS = 8
+"""How often a recipe is looked at again without what was found wrong."""
 
 _create: Any = create_model  # its fields are only known when plugins are, so it has no types
 
@@ -27,11 +32,11 @@ def bound_model(registry: Registry) -> type[Recipe]:
     kinds = {
         kind: _union(registry, kind, Step)
         for kind in (
-            "source", "reader", "filter", "scorer", "sampler", "template",
+            "source", "reader", "scorer", "sampler", "template",
             "quantizer", "adapter", "evaluator", "rule",
         )
     }  # fmt: skip
-    filters = _tuple(kinds["filter"])
+    filters = _tuple(_union(registry, "filter", Step))
     model = _extend(
         Model,
         base=(kinds["source"], ...),
@@ -46,12 +51,16 @@ def bound_model(registry: Registry) -> type[Recipe]:
         score=(kinds["scorer"] | None, None),
         sample=(kinds["sampler"], _default(registry, "sampler", "all")),
     )
+    benchmark = _extend(
+        Benchmark, source=(kinds["source"], ...), read=(kinds["reader"], ...), filters=(filters, ())
+    )
     mixture = _extend(Mixture, filters=(filters, ()))
     train_base = _extend(Train, template=(kinds["template"], ...))
     bound: type[Recipe] = _extend(
         Recipe,
         model=(model, ...),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
+        benchmarks=(dict[Name, benchmark], {}),  # type: ignore[valid-type]
         mixture=(mixture, mixture()),
         train=(_union(registry, "runtime", train_base), ...),
         evaluate=(_tuple(kinds["evaluator"]), ()),
@@ -66,28 +75,90 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
     Raises:
         RecipeError: with a diagnostic for every fault.
     """
-    try:
-        # As JSON and strictly: "1" is no number, and what the JSON Schema rejects is rejected.
-        return bound_model(registry).model_validate_json(json.dumps(loaded.data), strict=True)
-    except ValidationError as error:
-        raise RecipeError(diagnostics(error, loaded, registry)) from None
+    partial = bind_partly(loaded, registry)
+    if partial.faults or partial.recipe is None:
+        raise RecipeError(partial.faults)
+    return partial.recipe
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A recipe as far as it is without fault.
+
+    `recipe` is what is left without the values at `without`, or None where nothing is.
+    """
+
+    recipe: Recipe | None
+    faults: list[Diagnostic]
+    without: frozenset[Path]
+
+
+def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
+    """Return a recipe's faults, and what it is without the values that have them.
+
+    What is left is looked at again: one wrong value does not hide a contradiction elsewhere.
+    """
+    root = bound_model(registry)
+    data: Any = loaded.data
+    faults: list[Diagnostic] = []
+    without: set[Path] = set()
+    for _ in range(ROUNDS):
+        try:
+            # As JSON and strictly: "1" is no number; what the JSON Schema rejects is rejected.
+            recipe = root.model_validate_json(json.dumps(data), strict=True)
+            return Partial(recipe, faults, frozenset(without))
+        except ValidationError as error:
+            faults += diagnostics(error, loaded, registry, root, without)
+            data = data if without else json.loads(json.dumps(data))
+            spots = {removable(data_path(fault, data), data) for fault in error.errors()}
+            if () in spots:
+                break
+            for spot in spots:
+                remove(data, spot)
+            without |= spots
+    return Partial(None, faults, frozenset(without))
+
+
+def removable(path: Path, data: Any) -> Path:
+    """Return the path of what has to go for a fault to go; lists go whole, for places to stay."""
+    path = path[: next((i for i, part in enumerate(path) if isinstance(part, int)), len(path))]
+    for part in path[:-1]:
+        data = data[part]
+    return path if path and path[-1] in data else path[:-1]
+
+
+def remove(data: Any, path: Path) -> None:
+    """Take the value at a path away, where it is still there."""
+    for part in path[:-1]:
+        data = data.get(part, {})
+    data.pop(path[-1], None)
 
 
 @cache
-def step_model(plugin: Any, base: Any) -> type[Step]:
+def step_model(plugin: Any, base: Any, registry: Registry) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
+    added: dict[str, Any] = {}
+    if plugin.kind == "filter":
+        for name, description in plugin.sources.items():
+            source = _union(registry, "source", Step)
+            added[name] = (source, Field(description=description))
+        if plugin.uses_benchmarks:
+            words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
+            added["against"] = (_tuple(Name), Field(min_length=1, description=words))
     model: type[Step] = _create(
         f"{plugin.__name__}Step",
         __base__=(base, plugin.params_model),
         __doc__=plugin.summary(),
         use=(Literal[plugin.name], Field(description=plugin.summary())),
+        **added,
     )
     return model
 
 
+@cache
 def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
     plugins: list[Any] = list(registry.classes(kind))
-    models = [step_model(plugin, base) for plugin in plugins]
+    models = [step_model(plugin, base, registry) for plugin in plugins]
     if not models:
         # No plugin of the kind: whatever is named is unknown, and the message says so.
         return _create(
@@ -109,7 +180,7 @@ def _default(registry: Registry, kind: str, name: str) -> Any:
     if name not in registry.names(kind):
         return ...
     plugin: Any = registry.get(kind, name).plugin
-    return step_model(plugin, Step)(use=name)
+    return step_model(plugin, Step, registry)(use=name)
 
 
 def _extend(base: type[Any], /, **fields: tuple[Any, Any]) -> Any:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..plugins.kinds import Facts
 from ..plugins.registry import Registry
-from ..schema.errors import Diagnostic, RecipeError
-from ..schema.recipe import Recipe
+from ..schema.errors import Diagnostic
+from ..schema.recipe import Recipe, Step
+from ..schema.yaml import Path
+from .contradictions import chains, counts, sources
 from .load import Loaded
+from .spelling import nearest
 
 
-def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
-    """Refuse settings that contradict one another, and breaches of the recipe's rules.
+def check(
+    recipe: Recipe, loaded: Loaded, registry: Registry, without: Collection[Path] = ()
+) -> list[Diagnostic]:
+    """Return settings that contradict one another, and breaches of the recipe's rules.
 
-    Raises:
-        RecipeError: with a diagnostic for each.
+    `without` are paths of values that are wrong in themselves and not in the recipe: what looks
+    at them is not checked.
     """
-    found = [*_needs_validation(recipe, loaded), *_breaches(recipe, loaded, registry)]
-    found += _twice(recipe, loaded)
-    if found:
-        raise RecipeError(found)
+    touched = {path[0] for path in without}
+    found: list[Diagnostic] = []
+    for looks_at, function in CHECKS:
+        if touched.isdisjoint(looks_at):
+            found += function(recipe, loaded, registry)
+    return found
 
 
-def _needs_validation(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
+def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     if recipe.mixture.validation is not None:
         return []
     needy: list[tuple[tuple[str | int, ...], str]] = []
@@ -60,7 +68,7 @@ def _breaches(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagno
     return found
 
 
-def _twice(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
+def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     """A list of steps merges by name, so one name stands once in a list of evaluators."""
     seen: set[str] = set()
     found = []
@@ -70,3 +78,39 @@ def _twice(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
             found.append(loaded.diagnose(("evaluate", index, "use"), "twice", message))
         seen.add(step.use)
     return found
+
+
+def _benchmarks(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Filters name benchmarks that are there, and each that is there is named by a filter."""
+    lists: dict[tuple[str | int, ...], tuple[Step, ...]] = {
+        ("data", name, "filters"): data.filters for name, data in recipe.data.items()
+    }
+    lists["mixture", "filters"] = recipe.mixture.filters
+    found, named = [], set()
+    for place, steps in lists.items():
+        for index, step in enumerate(steps):
+            for number, name in enumerate(getattr(step, "against", ())):
+                named.add(name)
+                if name not in recipe.benchmarks:
+                    path = (*place, index, "against", number)
+                    near = nearest(name, recipe.benchmarks)
+                    hint = f"did you mean `{near}`?" if near else "describe it in `benchmarks:`"
+                    message = f"there is no benchmark `{name}`"
+                    found.append(loaded.diagnose(path, "unknown-benchmark", message, hint))
+    for name in sorted(recipe.benchmarks.keys() - named):
+        message = f"benchmark `{name}` is used by no filter"
+        hint = "name it in a filter's `against:`, or remove it"
+        found.append(loaded.diagnose(("benchmarks", name), "unused", message, hint, key=True))
+    return found
+
+
+CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnostic]]]] = [
+    ({"mixture", "evaluate", "train"}, _needs_validation),
+    ({"model", "data", "rules"}, _breaches),
+    ({"evaluate"}, _twice),
+    ({"data", "mixture", "benchmarks"}, _benchmarks),
+    ({"data", "mixture", "train"}, counts),
+    ({"data", "mixture", "benchmarks"}, chains),
+    ({"model", "data", "benchmarks"}, sources),
+]
+"""Every check, with the sections that it looks at."""

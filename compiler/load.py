@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from ..schema.errors import Diagnostic, RecipeError
-from ..schema.yaml import Parsed, Path, parse
+from ..schema.errors import Diagnostic, InputError, RecipeError
+from ..schema.yaml import Parsed, Path, parse_leniently
 from .paths import step_names
 
 MAX_CHAIN = 10
@@ -30,12 +30,18 @@ Raises InputError when there is none."""
 
 @dataclass
 class Loaded:
-    """A recipe's values with all it extends, and where each came from."""
+    """A recipe's values with all it extends, and where each came from.
+
+    `faults` are those that left the rest readable; `incomplete` says that parts could not be read,
+    so that what seems to be missing may be there.
+    """
 
     path: FilePath
     data: dict[str, Any]
     files: list[FilePath]
     origins: dict[Path, tuple[Parsed, Path, FilePath]] = field(default_factory=dict)
+    faults: list[Diagnostic] = field(default_factory=list)
+    incomplete: bool = False
 
     def diagnose(
         self,
@@ -75,28 +81,56 @@ def load(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
         InputError: there is no such file.
         RecipeError: a file is no YAML a recipe can be, or the chain of `extends` is broken.
     """
+    loaded = load_leniently(name, folder, open_recipe)
+    if loaded.faults:
+        raise RecipeError(loaded.faults)
+    return loaded
+
+
+def load_leniently(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
+    """Read a recipe and everything it extends, with the faults beside what could be read.
+
+    Raises:
+        InputError: there is no such file.
+        RecipeError: nothing of the file could be read.
+    """
     return _load(name, folder, open_recipe, ())
 
 
 def _load(name: str, folder: FilePath, open_recipe: Open, chain: tuple[FilePath, ...]) -> Loaded:
     path, raw = open_recipe(name, folder)
-    parsed = parse(raw, _shown(path))
+    parsed = parse_leniently(raw, _shown(path))
     if not isinstance(parsed.data, dict):
         kind = "a list" if isinstance(parsed.data, list) else "one value"
         message = f"a recipe is a mapping that starts with `recipe: 1`, this is {kind}"
-        raise RecipeError([parsed.diagnose((), "not-a-mapping", message)])
+        fault = parsed.diagnose((), "not-a-mapping", message)
+        raise RecipeError([fault, *parsed.faults])
     loaded = Loaded(path, parsed.data, [path], _origins(parsed, path.parent))
+    loaded.faults, loaded.incomplete = parsed.faults, parsed.incomplete
     if "extends" not in parsed.data:
         return loaded
     parent_name = parsed.data.pop("extends")
-    fault = _extends_fault(parent_name, path, chain)
-    if fault:
-        raise RecipeError([parsed.diagnose(("extends",), "extends", fault)])
-    parent = _load(parent_name, path.parent, open_recipe, (*chain, path))
+    fault_of_name = _extends_fault(parent_name, path, chain)
+    if fault_of_name:
+        return _without_parent(loaded, parsed.diagnose(("extends",), "extends", fault_of_name))
+    try:
+        parent = _load(parent_name, path.parent, open_recipe, (*chain, path))
+    except RecipeError as error:
+        return _without_parent(loaded, *error.diagnostics)
+    except InputError as error:
+        fault = parsed.diagnose(("extends",), "extends", error.message, error.hint)
+        return _without_parent(loaded, fault)
     if parent.path in (*chain, path):
         message = f"`{parent_name}` extends this recipe in turn"
-        raise RecipeError([parsed.diagnose(("extends",), "extends", message)])
+        return _without_parent(loaded, parsed.diagnose(("extends",), "extends", message))
     return _merge(parent, loaded)
+
+
+def _without_parent(loaded: Loaded, *faults: Diagnostic) -> Loaded:
+    """Return a recipe whose parent cannot be had, so that its own faults are told all the same."""
+    loaded.faults = [*loaded.faults, *faults]
+    loaded.incomplete = True
+    return loaded
 
 
 def _extends_fault(name: Any, path: FilePath, chain: tuple[FilePath, ...]) -> str | None:
@@ -125,6 +159,8 @@ def _origins(parsed: Parsed, folder: FilePath) -> dict[Path, tuple[Parsed, Path,
 def _merge(parent: Loaded, child: Loaded) -> Loaded:
     merged = Loaded(child.path, {}, [*child.files, *parent.files])
     merged.origins[()] = child.origins[()]
+    merged.faults = [*child.faults, *parent.faults]
+    merged.incomplete = child.incomplete or parent.incomplete
     merged.data = _merge_mappings(merged, (), (parent, parent.data, ()), (child, child.data, ()))
     return merged
 

@@ -7,6 +7,7 @@ name; a mapping that names a plugin which the list does not have is put at its e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,31 +19,30 @@ from .load import Loaded, Side, take
 from .paths import PathError, Segment, parse_path, step_names
 
 
+NULL = re.compile(r"\s*(~|null|Null|NULL)\s*(#.*)?")
+
+
 def with_settings(loaded: Loaded, texts: Sequence[str]) -> Loaded:
     """Return the recipe with values set, in the order they are given.
 
-    Raises:
-        RecipeError: a setting is not `path=value`, or its path leads nowhere in this recipe. Values
-            that the language does not allow are found later, with those of the files.
+    What is not `path=value`, or whose path leads nowhere in this recipe, is a fault of the recipe
+    that is returned. Values that the language does not allow are found later, with the files'.
     """
-    settings = [_Setting.read(text) for text in texts]
-    seen: dict[tuple[tuple[str, bool], ...], _Setting] = {}
-    for setting in settings:
-        where = tuple((part.name, part.is_step) for part in setting.path)
-        if where in seen:
-            last = setting.path[-1]
-            message = f"set twice, first as `{seen[where].text}`"
-            raise RecipeError([setting.fault(last, "set-twice", message, "leave one out")])
-        seen[where] = setting
     faults: list[Diagnostic] = []
-    for setting in settings:
+    seen: dict[tuple[tuple[str, bool], ...], _Setting] = {}
+    for text in texts:
         try:
+            setting = _Setting.read(text)
+            where = tuple((part.name, part.is_step) for part in setting.path)
+            if where in seen:
+                message = f"set twice, first as `{seen[where].text}`"
+                fault = setting.fault(setting.path[-1], "set-twice", message, "leave one out")
+                raise RecipeError([fault])
+            seen[where] = setting
             loaded = setting.applied(loaded)
         except RecipeError as error:
             faults.extend(error.diagnostics)
-    if faults:
-        raise RecipeError(faults)
-    return loaded
+    return replace(loaded, faults=[*loaded.faults, *faults])
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ class _Setting:
         if path[0].name == "extends":
             message = "`extends` cannot be set"
             raise wrong(1, message, "write a recipe that extends another, and set values of that")
+        if NULL.fullmatch(text, position + 1):  # as a whole file it would be an empty one
+            mark = Mark(1, position + 2, len(text) - position - 1)
+            return _Setting(text, path, Parsed(file, None, lines, {}, {(): mark}))
         try:
             # Spaces in the path's place give every part of the value its column in the option.
             value = parse((" " * (position + 1) + text[position + 1 :]).encode(), file)
@@ -89,7 +92,7 @@ class _Setting:
         return _Setting(text, path, value)
 
     def applied(self, loaded: Loaded) -> Loaded:
-        out = Loaded(loaded.path, {}, loaded.files)
+        out = replace(loaded, data={}, origins={})
         out.data = self._edit(out, (), (loaded, loaded.data, ()), 0)
         return out
 

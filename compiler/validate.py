@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..plugins.registry import Registry
+from ..schema.errors import RecipeError
 from ..schema.recipe import Recipe
-from .bind import bind
+from .bind import bind_partly
 from .check import check
-from .load import Loaded, Open, load
+from .load import Loaded, Open, load_leniently
 from .settings import with_settings
 
 
@@ -26,7 +27,11 @@ def validate(
         InputError: there is no such recipe.
         RecipeError: it has faults; all of them, each with its place.
     """
-    loaded = with_settings(load(name, folder, open_recipe), settings)
-    recipe = bind(loaded, registry)
-    check(recipe, loaded, registry)
-    return loaded, recipe
+    loaded = with_settings(load_leniently(name, folder, open_recipe), settings)
+    partial = bind_partly(loaded, registry)
+    found = [*loaded.faults, *partial.faults]
+    if partial.recipe is not None and not loaded.incomplete:
+        found += check(partial.recipe, loaded, registry, partial.without)
+    if found or partial.recipe is None:
+        raise RecipeError(found)
+    return loaded, partial.recipe

@@ -43,6 +43,13 @@ class Plugin(Generic[P]):
     def __init__(self, params: P) -> None:
         self.params = params
 
+    def rehearsal(self) -> dict[str, Any]:
+        """Return parameters to change for a rehearsal: the same way through the code, in seconds.
+
+        A rehearsal gives the plugin a few dozen rows and a model of two thin layers.
+        """
+        return {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in vars(cls).get("__orig_bases__", ()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from ..schema.errors import KhichdiError, StepError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Output, RecordedStep, StepResult
 from .environment import environment, installed
+from .mirror import Mirror
 from .steps import implementation
 from .steps.context import Context, Outcome
 from .store import Store, store_error
@@ -40,11 +41,17 @@ def pending(plan: Plan, store: Store) -> list[PlanStep]:
     return [step for step in plan.steps if store.result(step.key) is None]
 
 
+def perform(context: Context) -> Outcome:
+    """Do a step as its kind does it."""
+    return implementation(context.step.kind)(context)
+
+
 @dataclass
 class Executor:
     """Runs the steps of one plan in one store.
 
-    `folders` has, for each source, the folder that its relative paths start in.
+    `folders` has, for each source, the folder that its relative paths start in; `mirror` is asked
+    for bytes instead of the places that sources name; `perform` does a step.
     """
 
     plan: Plan
@@ -52,6 +59,8 @@ class Executor:
     registry: Registry
     folders: Mapping[str, Path]
     reporter: Reporter
+    mirror: Mirror | None = None
+    perform: Callable[[Context], Outcome] = perform
     done: dict[str, RecordedStep] = field(default_factory=dict)
 
     def run(self) -> list[RecordedStep]:
@@ -99,8 +108,9 @@ class Executor:
                 origin=self.folders.get(step.name),
                 registry=self.registry,
                 report=lambda progress: self.reporter.progress(step, progress),
+                mirror=self.mirror,
             )
-            outcome = _guarded(context)
+            outcome = _guarded(context, self.perform)
             outputs = {
                 name: self.store.publish(made.folder, made.kind, made.digest)
                 for name, made in outcome.outputs.items()
@@ -136,10 +146,10 @@ class Executor:
         return self.store.folder(output)
 
 
-def _guarded(context: Context) -> Outcome:
+def _guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
     """Run a step; whatever it raises becomes an error that names step and plugin."""
     try:
-        return implementation(context.step.kind)(context)
+        return perform(context)
     except KhichdiError as error:
         if isinstance(error, StepError) and not error.message.startswith(context.step.name):
             named = context.fail(error.message, error.hint)

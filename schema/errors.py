@@ -15,16 +15,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import combining, east_asian_width
 
 WIDTH = 160
-"""Characters of a recipe's line that a diagnostic shows."""
+"""Characters of a recipe's line that a diagnostic shows where no terminal says its width."""
+
+CODES = {
+    "anchor": "an anchor or an alias",
+    "contradiction": "settings that contradict one another, or one that nothing uses",
+    "duplicate-key": "a key that is given twice in one mapping",
+    "empty": "a file with nothing in it",
+    "encoding": "bytes that are no UTF-8, or control characters",
+    "extends": "a recipe that cannot be extended",
+    "input": "a file that is not there, or cannot be read",
+    "key": "a key that is no plain word",
+    "missing": "a key that is needed and not given",
+    "missing-use": "a plugin that is not named",
+    "more": "more errors than are told",
+    "no-validation": "a setting that needs held-out rows, where none are held out",
+    "not-a-mapping": "a file that is no mapping of keys",
+    "number": "a number that a recipe cannot hold",
+    "rule": "a breach of one of the recipe's rules",
+    "set": "a value set for one command, whose path leads nowhere",
+    "set-twice": "a value that is set twice for one command",
+    "tag": "a YAML tag",
+    "text": "a text that cannot be written as UTF-8, or has NUL",
+    "too-deep": "more levels than a recipe has",
+    "too-large": "more bytes or values than a recipe has",
+    "twice": "the same thing named twice in a list",
+    "unknown-benchmark": "a benchmark that the recipe does not describe",
+    "unknown-key": "a key or a parameter that the language does not have",
+    "unknown-plugin": "a plugin that is not installed",
+    "unused": "a part of the recipe that nothing uses",
+    "wrong-type": "a value of another type than was expected",
+    "wrong-value": "a value that is out of range or none of those there are",
+    "yaml": "text that is not YAML",
+}
+"""Every code of a diagnostic of a recipe, and what it stands for; a code never changes meaning."""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
     """One problem of a recipe, with its place.
 
-    `line` and `column` count from 1; `length` is how many characters the caret underlines.
+    `line` and `column` count from 1, in characters; `length` is how many characters the caret
+    underlines, all on that line. `code` is one of `CODES`.
     """
 
     file: str
@@ -37,32 +72,60 @@ class Diagnostic:
     length: int = 1
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
-        if self.source is not None:
-            # Of a very long line only what is around the place is shown.
-            start = max(0, self.column - 1 - WIDTH // 2) if len(self.source) > WIDTH else 0
-            shown = self.source[start : start + WIDTH]
-            indent = self.column - 1 - start
-            width = max(1, min(self.length, len(shown) - indent))
-            text += f"\n  {self.line:>4} | {shown}"
-            text += f"\n       | {' ' * indent}{'^' * width}"
+        return "\n".join("".join(text for text, _ in line) for line in self.layout())
+
+    def layout(self, width: int = WIDTH) -> list[list[tuple[str, str]]]:
+        """Return lines of (text, role); the recipe's own line is cut to the width.
+
+        Roles: `place`, `message`, `number`, `source`, `caret`, `suggestion`.
+        """
+        place = f"{self.file}:{self.line}:{self.column}:"
+        lines = [[(place, "place"), (f" {self.message}", "message")]]
+        if self.source is None:
             if self.suggestion:
-                text += f" {self.suggestion}"
-        elif self.suggestion:
-            text += f"; {self.suggestion}"
-        return text
+                lines[0].append((f"; {self.suggestion}", "suggestion"))
+            return lines
+        # Of a very long line only what is around the place is shown.
+        room = max(20, width - 9)
+        start = max(0, self.column - 1 - room // 2) if len(self.source) > room else 0
+        shown = self.source[start : start + room].replace("\t", " ")
+        indent = _cells(shown[: self.column - 1 - start])
+        spanned = shown[self.column - 1 - start :][: self.length]
+        lines.append([(f"  {self.line:>4} | ", "number"), (shown, "source")])
+        carets = "^" * max(1, _cells(spanned))
+        lines.append([("       | ", "number"), (f"{' ' * indent}{carets}", "caret")])
+        if self.suggestion:
+            lines[-1].append((f" {self.suggestion}", "suggestion"))
+        return lines
 
     def as_json(self) -> dict[str, object]:
-        """Return the keys that scripts and editors rely on."""
+        """Return the keys that scripts and editors rely on.
+
+        `range` counts from 1, in characters, and its end is the first place behind.
+        """
         return {
             "file": self.file,
             "line": self.line,
             "column": self.column,
             "length": self.length,
+            "range": {
+                "start": {"line": self.line, "column": self.column},
+                "end": {"line": self.line, "column": self.column + self.length},
+            },
             "code": self.code,
             "message": self.message,
             "suggestion": self.suggestion,
         }
+
+
+def _cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes: wide characters two, marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
+        for character in text
+    )
 
 
 class KhichdiError(Exception):

@@ -17,7 +17,7 @@ RECIPE_FAULTS = {
     "unknown key": ("seed: 5", "sede: 5", "pico.yaml:3:1: unknown key `sede`"),
     "unknown parameter": ("below: 6", "belwo: 6", "did you mean `below`?"),
     "unknown plugin": ("use: max-words", "use: max-wrods", "did you mean `max-words`?"),
-    "wrong type": ("count: 6", "count: six", "`count` must be a valid integer, got 'six'"),
+    "wrong type": ("count: 6", "count: six", "`count` must be a whole number, got 'six'"),
     "out of range": ("fraction: 0.9", "fraction: 90", "`fraction`"),
     "not yaml": ("seed: 5", "seed: [5", "not YAML"),
     "another tool's word": ("r: 8", "lora_rank: 8", "here it is `r`"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class LoraParams(Params):
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Share of the adapter's inputs that training drops."
     )
-    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         "all-linear",
         description="Linear modules that get an adapter: `all-linear` (all but the head), or "
         "names such as `q_proj`.",

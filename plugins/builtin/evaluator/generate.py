@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -57,3 +57,10 @@ class Generate(Evaluator[GenerateParams]):
         from .generation import evaluate
 
         return evaluate(self.params, job)
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Answer a few rows in a few tokens."""
+        return {
+            "max_new_tokens": min(8, self.params.max_new_tokens),
+            "max_rows": min(4, self.params.max_rows or 4),
+        }

@@ -62,6 +62,13 @@ class TypedParams(TableParams):
 
     as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
 
+    @model_validator(mode="after")
+    def _as_text_is_read(self) -> Self:
+        unread = sorted(set(self.as_text) - set(self.columns or self.as_text))
+        if unread:
+            raise ValueError(f"`as_text` names `{unread[0]}`, which `columns` does not fill")
+        return self
+
 
 class JsonParams(TypedParams):
     """Where the records are, and which fields fill which columns."""
@@ -86,6 +93,15 @@ class CsvParams(TableParams):
         description="Names of the fields when the file has no header line; left out, the first "
         "line is the header.",
     )
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        if self.delimiter == self.quote:
+            raise ValueError("`delimiter` and `quote` are the same character")
+        twice = sorted({name for name in self.names or () if (self.names or ()).count(name) > 1})
+        if twice:
+            raise ValueError(f"`names` has `{twice[0]}` twice")
+        return self
 
 
 class Jsonl(Reader[TypedParams]):

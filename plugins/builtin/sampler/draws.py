@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -49,6 +49,8 @@ class RandomParams(Params):
     def _asks_one_thing(self) -> Self:
         if (self.count is None) == (self.fraction is None):
             raise ValueError("exactly one of `count` and `fraction` was expected")
+        if self.fraction is not None and self.short != "error":
+            raise ValueError("`short` is about `count`: a fraction of fewer rows is still one")
         return self
 
 
@@ -56,6 +58,10 @@ class Random(Sampler[RandomParams]):
     """Keep some rows by chance: a number of them, or a part."""
 
     name = "random"
+
+    def most(self) -> int | None:
+        """Return the count, where one is given."""
+        return self.params.count
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions with the smallest draws; equal draws stay in row order.
@@ -74,3 +80,7 @@ class Random(Sampler[RandomParams]):
                 hint="ask for fewer, drop fewer in the filters, or say `short: take-all`",
             )
         return nsmallest(count, range(len(draw)), key=lambda position: (draw[position], position))
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take what there is."""
+        return {"short": "take-all"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .... import Params, Runtime, TrainingJob, TrainingResult, operational
 from ....threads import wait_without_spinning
@@ -94,6 +94,16 @@ class QloraParams(Params):
         description="Memory, in GiB, for base weights that are kept unpacked: faster, same bits.",
     )
 
+    @model_validator(mode="after")
+    def _within_max_steps(self) -> Self:
+        if self.max_steps is None:
+            return self
+        for name in ("warmup_steps", "eval_steps", "save_steps"):
+            steps = getattr(self, name)
+            if steps is not None and steps > self.max_steps:
+                raise ValueError(f"`{name}` is {steps}, and `max_steps` ends at {self.max_steps}")
+        return self
+
 
 class Qlora(Runtime[QloraParams]):
     """Train an adapter over frozen, usually quantized weights (QLoRA), repeatable to the bit."""
@@ -107,3 +117,14 @@ class Qlora(Runtime[QloraParams]):
         from .engine import run
 
         return run(self.params, job)
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take three steps, with an evaluation and a checkpoint among them."""
+        return {
+            "micro_batch_size": min(2, self.params.micro_batch_size),
+            "gradient_accumulation_steps": min(2, self.params.gradient_accumulation_steps),
+            "max_steps": 3,
+            "warmup_steps": min(1, self.params.warmup_steps),
+            "eval_steps": self.params.eval_steps and 2,
+            "save_steps": self.params.save_steps and 2,
+        }

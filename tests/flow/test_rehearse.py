@@ -1,0 +1,67 @@
+"""A rehearsal goes the whole way of a run in seconds, and says what was not as in a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from khichdi.cli.main import main
+from khichdi.cli.shipped import shipped_recipes
+
+from .conftest import Kitchen
+from .test_mirror import GIT, HUB, NOWHERE, lay_out
+
+
+def notes(document: Any) -> dict[str, str]:
+    return {step["name"]: step["note"] for step in document["steps"] if step["note"]}
+
+
+def test_every_step_is_rehearsed_on_real_rows_where_they_are(kitchen: Kitchen) -> None:
+    document = kitchen.json("rehearse", "pico.yaml", "--rows", "24")
+    plan = kitchen.json("plan", "pico.yaml")
+    assert [step["name"] for step in document["steps"]] == [step["name"] for step in plan["steps"]]
+    facts = {step["name"]: step["facts"] for step in document["steps"]}
+    assert facts["data/capitals/read"]["rows_out"] == 24
+    assert facts["data/colours/read"]["rows_out"] == 12
+    assert facts["train"]["metrics"]["eval_loss"] > 0
+    assert notes(document) == {"base": "random weights in a miniature of its own architecture"}
+    # Nothing of it is left in the store, and the lock is not written.
+    assert {step["status"] for step in plan["steps"]} == {"to-run"}
+    assert not (kitchen.folder / "pico.lock").exists()
+
+
+def test_what_a_run_would_fail_at_in_the_end_fails_here(kitchen: Kitchen) -> None:
+    kitchen.edit("target_modules: all-linear", "target_modules: [query_proj]")
+    status, _, err = kitchen.call("rehearse", "pico.yaml")
+    assert status == 3
+    assert "query_proj" in err
+
+
+def test_rows_of_a_source_that_is_not_here_are_generated_and_it_is_said(
+    kitchen: Kitchen, tmp_path: Path
+) -> None:
+    kitchen.edit("{use: files, include: [capitals.jsonl]}", HUB)
+    kitchen.edit("{use: files, include: [colours.jsonl]}", GIT)
+    kitchen.environment = {"HF_ENDPOINT": NOWHERE}
+    found = notes(kitchen.json("rehearse", "pico.yaml"))
+    assert found["data/capitals/source"] == "not on this machine"
+    assert found["data/colours/read"] == "64 generated rows"
+    mirror = lay_out(tmp_path / "mirror")
+    document = kitchen.json("rehearse", "pico.yaml", "--mirror", str(mirror))
+    assert notes(document).keys() == {"base"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in shipped_recipes()))
+def test_a_shipped_recipe_rehearses(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KHICHDI_STORE", str(tmp_path / "store"))
+    status = main(["rehearse", f"{name}.yaml", "--json"])
+    out = capsys.readouterr().out
+    assert status == 0, out
+    document = json.loads(out)
+    assert {"train", "pack", "mixture"} <= {step["name"] for step in document["steps"]}
