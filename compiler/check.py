@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..plugins.kinds import Facts
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic, RecipeError
 from ..schema.recipe import Recipe
+from .architectures import known_architecture
+from .check_model import check_architecture
 from .load import Loaded
+from .rules import check_rules
 
 
 def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
@@ -17,8 +17,10 @@ def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
     Raises:
         RecipeError: with a diagnostic for each.
     """
-    found = [*_needs_validation(recipe, loaded), *_breaches(recipe, loaded, registry)]
-    found += _twice(recipe, loaded)
+    found = [*_needs_validation(recipe, loaded), *_twice(recipe, loaded)]
+    architecture = known_architecture(recipe)
+    found += check_architecture(recipe, loaded, architecture)
+    found += check_rules(recipe, loaded, registry, architecture)
     if found:
         raise RecipeError(found)
 
@@ -42,22 +44,6 @@ def _needs_validation(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
         )
         for path, reason in needy
     ]
-
-
-def _breaches(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
-    facts = Facts(
-        base={"use": recipe.model.base.use, **recipe.model.base.params()},
-        base_license=recipe.model.license,
-        data_licenses={name: data.license for name, data in sorted(recipe.data.items())},
-    )
-    found = []
-    for index, step in enumerate(recipe.rules):
-        rule: Any = registry.create("rule", step.use, step.params())
-        for breach in rule.breaches(facts):
-            path = breach.path or ("rules", index)
-            message = f"breaks rule `{step.use}`: {breach.message}"
-            found.append(loaded.diagnose(path, "rule", message, key=True))
-    return found
 
 
 def _twice(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
