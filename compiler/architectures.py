@@ -206,8 +206,7 @@ def _gpt_neox(c: Config) -> Architecture:
         _linear("mlp.dense_4h_to_h", f, d, "middle", True),
     ]
     sizes = (d, f, int(c["num_hidden_layers"]), heads, heads, d // heads)
-    made = _decoder(c, linears, sizes, norms=4 * d, rest=2 * d, gated=False)
-    return made.model_copy(update={"head": "embed_out"})
+    return _decoder(c, linears, sizes, norms=4 * d, rest=2 * d, gated=False)
 
 
 LAYOUTS: dict[str, Callable[[Config], Architecture]] = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic, RecipeError
 from ..schema.recipe import Recipe
-from .architectures import known_architecture
-from .check_model import check_architecture
 from .load import Loaded
-from .rules import check_rules
+
+if TYPE_CHECKING:
+    from ..schema.architecture import Architecture
+    from .estimate import Known
 
 
 def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
@@ -18,11 +21,32 @@ def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
         RecipeError: with a diagnostic for each.
     """
     found = [*_needs_validation(recipe, loaded), *_twice(recipe, loaded)]
-    architecture = known_architecture(recipe)
-    found += check_architecture(recipe, loaded, architecture)
-    found += check_rules(recipe, loaded, registry, architecture)
+    if recipe.rules or hasattr(recipe.model.base, "repo") or hasattr(recipe.model.base, "package"):
+        # Not every recipe needs what this brings, and a check is to be fast.
+        from .architectures import known_architecture
+
+        found += check_base(recipe, loaded, registry, known_architecture(recipe))
     if found:
         raise RecipeError(found)
+
+
+def check_base(
+    recipe: Recipe,
+    loaded: Loaded,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known | None = None,
+) -> list[Diagnostic]:
+    """Return what the base cannot do, and breaches of rules, given what is known by now."""
+    from .check_model import check_architecture
+
+    found = check_architecture(recipe, loaded, architecture)
+    if recipe.rules:
+        from .estimate import NOTHING
+        from .rules import check_rules
+
+        found += check_rules(recipe, loaded, registry, architecture, known or NOTHING)
+    return found
 
 
 def _needs_validation(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:

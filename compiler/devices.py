@@ -6,28 +6,38 @@ number that comes from here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pydantic import Field
-
-from ..schema.document import Document
 from ..schema.errors import InputError
 
 MIB = 1 << 20
 TERA = 1e12
 
 
-class Device(Document):
-    """A device by name."""
+@dataclass(frozen=True)
+class Device:
+    """A device by name.
 
-    name: str = Field(description="What it is called on the command line.")
-    title: str = Field(description="What it is called by its maker.")
-    memory_bytes: int | None = Field(description="Memory; None where it differs by machine.")
-    flops: float = Field(description="Dense bfloat16 rate with float32 sums, per second.")
-    bandwidth: float = Field(description="Bytes of memory read or written per second.")
-    realised: float = Field(description="Share of `flops` that a training step comes to.")
-    launch: float = Field(description="Seconds a layer takes at least, forward and backward.")
-    gpu: bool = Field(True, description="Whether memory is a GPU's.")
+    Attributes:
+        name: what it is called on the command line.
+        title: what its maker calls it.
+        memory_bytes: None where it differs by machine.
+        flops: dense bfloat16 rate with float32 sums, per second.
+        bandwidth: bytes of memory read or written per second.
+        realised: share of `flops` that a training step comes to.
+        launch: seconds that a layer takes at least, forward and backward.
+        gpu: whether memory is a GPU's.
+    """
+
+    name: str
+    title: str
+    memory_bytes: int | None
+    flops: float
+    bandwidth: float
+    realised: float
+    launch: float
+    gpu: bool = True
 
 
 EAGER = 0.5
@@ -71,7 +81,8 @@ DEVICES = {
         # NVIDIA, "L4 Tensor Core GPU" data sheet: 121 TFLOP/s, 300 GB/s
         _gpu("l4", "NVIDIA L4", 23034, 121.0, 300),
         # Two cores of an AMD Zen 4 with AVX-512 bfloat16, measured: 400 to 435 GFLOP/s of matrix
-        # products, 56 GB/s of copies; a training step of SmolLM2-135M came to 65 % of it.
+        # products, 56 GB/s of copies; a training step of SmolLM2-135M came to 65 % of it. A layer of
+        # the quickstart, whose arithmetic hardly counts, took 28 ms.
         Device(
             name="cpu",
             title="two CPU cores with AVX-512 bfloat16",
@@ -79,7 +90,7 @@ DEVICES = {
             flops=0.41 * TERA,
             bandwidth=56e9,
             realised=0.65,
-            launch=5e-3,
+            launch=25e-3,
             gpu=False,
         ),
     )

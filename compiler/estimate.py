@@ -32,7 +32,8 @@ class Known:
 
     Attributes:
         rows: by data set, rows that its sampler let through.
-        before: by data set, rows before its sampler.
+        before: by data set, rows of the last step before its sampler that is done.
+        filtered: data sets whose sampler is all that is left to do.
         split: rows to train on.
         held_out: rows held out.
         packs: facts of the training packs: packs, tokens, response_tokens.
@@ -45,6 +46,7 @@ class Known:
 
     rows: Mapping[str, int] = field(default_factory=dict)
     before: Mapping[str, int] = field(default_factory=dict)
+    filtered: frozenset[str] = frozenset()
     split: int | None = None
     held_out: int | None = None
     packs: Mapping[str, Any] | None = None
@@ -127,7 +129,7 @@ class _Estimator:
     def estimate(self) -> Estimate:
         rows, least = self._rows()
         amount = self._amount(rows) if rows is not None else None
-        bound = self._amount(least) if rows is None else None
+        bound = self._amount(least) if rows is None and least else None
         took, second = self._seconds(amount), self._seconds(bound)
         account, saved = self._memory()
         architecture = self.architecture
@@ -167,7 +169,7 @@ class _Estimator:
         before = self.known.before.get(name)
         count = params.get("count") or params.get("total")
         if count:
-            sure = params.get("short", "error") == "error" and "count" in params
+            sure = params.get("short", "error") == "error" and bool(params.get("count"))
             if before is not None and before < count:
                 return DataEstimate(rows=before, basis="at most")
             return DataEstimate(rows=int(count), basis="declared" if sure else "at most")
@@ -175,7 +177,7 @@ class _Estimator:
             why = f"`{data.sample.use}` names no number, and the source was not read yet"
             return DataEstimate(rows=None, basis="unknown", why=why)
         share = params.get("fraction") or 1.0
-        sure = data.sample.use == "all"
+        sure = data.sample.use == "all" and name in self.known.filtered
         return DataEstimate(rows=round(share * before), basis="counted" if sure else "at most")
 
     def _rows(self) -> tuple[int | None, int]:

@@ -59,9 +59,6 @@ def rule_warnings(
 def _breaches(
     recipe: Recipe, registry: Registry, architecture: Architecture | None, known: Known
 ) -> Iterator[tuple[int, Breach]]:
-    if not recipe.rules:
-        return
-
     def of_device(name: str) -> Estimate:
         return estimate(recipe, architecture, device_named(name), known)
 

@@ -117,6 +117,7 @@ def _savings(estimate: Estimate) -> str | None:
 
 
 def _time(estimate: Estimate) -> Iterator[Breach]:
+    """Compare with a day; what rests on assumed tokens only warns."""
     seconds, bound = estimate.seconds, estimate.at_least
     least = "at least " if seconds is None else ""
     if seconds is None and bound is not None:
@@ -127,6 +128,5 @@ def _time(estimate: Estimate) -> Iterator[Breach]:
         hint = "fewer rows, epochs or max_steps; a smaller base"
         yield Breach(message, ("train",), hint, "error" if sure else "warning")
     elif estimate.seconds is None:
-        known = f"{least}{seconds / 3600:.1f} h; " if seconds is not None else ""
-        why = "; ".join(text for text in estimate.unknown if not text.startswith("size"))
-        yield _warn(f"time is not known: {known}{why}", "train")
+        known = f": {least}{seconds / 3600:.1f} h of {HOURS}" if seconds is not None else ""
+        yield _warn(f"time is not known{known}", "train")
