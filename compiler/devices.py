@@ -81,8 +81,8 @@ DEVICES = {
         # NVIDIA, "L4 Tensor Core GPU" data sheet: 121 TFLOP/s, 300 GB/s
         _gpu("l4", "NVIDIA L4", 23034, 121.0, 300),
         # Two cores of an AMD Zen 4 with AVX-512 bfloat16, measured: 400 to 435 GFLOP/s of matrix
-        # products, 56 GB/s of copies; a training step of SmolLM2-135M came to 65 % of it. A layer of
-        # the quickstart, whose arithmetic hardly counts, took 28 ms.
+        # products, 56 GB/s of copies; a step of SmolLM2-135M came to 65 % of it. A layer of the
+        # quickstart, whose arithmetic hardly counts, took 28 ms.
         Device(
             name="cpu",
             title="two CPU cores with AVX-512 bfloat16",
