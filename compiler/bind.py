@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, create_model
 
 from ..plugins.registry import Registry
 from ..schema.errors import RecipeError
-from ..schema.recipe import DataSet, Mixture, Model, Name, Recipe, Step, Train
+from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
 from .explain import diagnostics
 from .load import Loaded
 
@@ -27,11 +27,11 @@ def bound_model(registry: Registry) -> type[Recipe]:
     kinds = {
         kind: _union(registry, kind, Step)
         for kind in (
-            "source", "reader", "filter", "scorer", "sampler", "template",
+            "source", "reader", "scorer", "sampler", "template",
             "quantizer", "adapter", "evaluator", "rule",
         )
     }  # fmt: skip
-    filters = _tuple(kinds["filter"])
+    filters = _tuple(_union(registry, "filter", Step))
     model = _extend(
         Model,
         base=(kinds["source"], ...),
@@ -46,12 +46,16 @@ def bound_model(registry: Registry) -> type[Recipe]:
         score=(kinds["scorer"] | None, None),
         sample=(kinds["sampler"], _default(registry, "sampler", "all")),
     )
+    benchmark = _extend(
+        Benchmark, source=(kinds["source"], ...), read=(kinds["reader"], ...), filters=(filters, ())
+    )
     mixture = _extend(Mixture, filters=(filters, ()))
     train_base = _extend(Train, template=(kinds["template"], ...))
     bound: type[Recipe] = _extend(
         Recipe,
         model=(model, ...),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
+        benchmarks=(dict[Name, benchmark], {}),  # type: ignore[valid-type]
         mixture=(mixture, mixture()),
         train=(_union(registry, "runtime", train_base), ...),
         evaluate=(_tuple(kinds["evaluator"]), ()),
@@ -74,20 +78,30 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
 
 
 @cache
-def step_model(plugin: Any, base: Any) -> type[Step]:
+def step_model(plugin: Any, base: Any, registry: Registry) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
+    added: dict[str, Any] = {}
+    if plugin.kind == "filter":
+        for name, description in plugin.sources.items():
+            source = _union(registry, "source", Step)
+            added[name] = (source, Field(description=description))
+        if plugin.uses_benchmarks:
+            words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
+            added["against"] = (_tuple(Name), Field(min_length=1, description=words))
     model: type[Step] = _create(
         f"{plugin.__name__}Step",
         __base__=(base, plugin.params_model),
         __doc__=plugin.summary(),
         use=(Literal[plugin.name], Field(description=plugin.summary())),
+        **added,
     )
     return model
 
 
+@cache
 def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
     plugins: list[Any] = list(registry.classes(kind))
-    models = [step_model(plugin, base) for plugin in plugins]
+    models = [step_model(plugin, base, registry) for plugin in plugins]
     if not models:
         # No plugin of the kind: whatever is named is unknown, and the message says so.
         return _create(
@@ -109,7 +123,7 @@ def _default(registry: Registry, kind: str, name: str) -> Any:
     if name not in registry.names(kind):
         return ...
     plugin: Any = registry.get(kind, name).plugin
-    return step_model(plugin, Step)(use=name)
+    return step_model(plugin, Step, registry)(use=name)
 
 
 def _extend(base: type[Any], /, **fields: tuple[Any, Any]) -> Any:
