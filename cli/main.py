@@ -20,6 +20,8 @@ COMMANDS = {
     "list": "the recipes that ship, a line each",
     "new": "start a recipe of your own from one that ships",
     "validate": "check recipes; every error with its place",
+    "fmt": "lay recipes out in the one canonical way, comments kept",
+    "migrate": "bring recipes to this version of the language, comments kept",
     "schema": "the JSON Schema of the language with the installed plugins",
     "show": "the recipe with every default written out",
     "lock": "pin the bytes of every source and weight",

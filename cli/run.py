@@ -17,6 +17,7 @@ from ..runtime.runs import finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
 from .display import Display
+from .known import forecast
 from .lock import write_lock
 from .mirrors import mirror_argument, open_mirror
 from .output import emit, short
@@ -42,6 +43,7 @@ def run(options: Namespace) -> int:
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry)
+    forecast(session)  # refuses what the base cannot do, and what breaks a rule by now
     to_run = len(pending(plan, session.store))
     folder = new_run(session.store, plan.recipe, started) if to_run else None
     log = folder / "log.txt" if folder else None

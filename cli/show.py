@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ..compiler.layout import Line, find, layout
+from ..compiler.lines import Line, find, layout
 from ..compiler.load import Loaded
 from ..compiler.paths import PathError, parse_path
 from ..schema.errors import InputError

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..plugins.registry import Registry
 from ..schema.errors import InputError
-from ..schema.yaml import parse
+from .migrate import read
 from .paths import below, step_names
 from .validate import validate
 
@@ -27,8 +27,11 @@ def canonical_text(raw: bytes, registry: Registry) -> bytes:
     returned as it is.
     """
     try:
-        data = parse(raw, "recipe").data
-        if not (isinstance(data, dict) and "extends" in data):
+        parsed = read(raw, "recipe")
+        data = parsed.data
+        if parsed.faults:
+            return raw
+        if "extends" not in data:
             _, recipe = validate("recipe", Path("/"), lambda *_: (Path("/recipe"), raw), registry)
             data = recipe.to_json()
     except InputError:

@@ -1,114 +1,193 @@
-"""A recipe as YAML, a line for each value, so that something can be said beside each."""
+"""The canonical layout of a recipe: the same recipe is always written the same way.
+
+- Keys stand in the order of the language, `use` first, a plugin's parameters in the order of its
+  model; what is unknown stays last, as it is.
+- Sections, data sets and lists of steps are blocks, indented by two. Every other mapping or list
+  is on one line where it fits into 100 columns and holds no comment and no text of several lines;
+  else it is a block too.
+- One blank line parts sections, and data sets. Other blank lines are kept, one for several.
+- Quotes stay where the text could be read as something else; numbers stay as they are written.
+- Comments stay with what they are about: see `compiler.comments`.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from .paths import Segment, below, step_names
+from ..plugins.registry import Registry
+from ..schema.errors import InputError, RecipeError
+from ..schema.recipe import DataSet, Recipe, Step, Validation
+from ..schema.yaml import Parsed, parse
+from .comments import read_tree
+from .order import ROOT, Place, arrange, below, plugin_of
+from .scalars import flow_scalar, key_text, scalar_lines
+from .tree import BLANK, Entry, Node, Tree
 
 WIDTH = 100
-"""A list that is longer stands in a block."""
-
-Place = tuple[str | int, ...]
-"""Where a value is in a document: keys and positions."""
+INDENT = "  "
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of YAML; `path` is of the value that starts on it, or None for a block or its item."""
+def format_recipe(raw: bytes, parsed: Parsed, registry: Registry) -> str:
+    """Return a recipe's text in canonical layout; `parsed` is what its bytes hold.
 
-    text: str
-    place: Place
-    path: str | None
+    Laws: it means the same, it has the same comments, and formatting it again changes nothing.
 
-
-def layout(document: dict[str, Any]) -> list[Line]:
-    """Return a document of JSON values as YAML: mappings and steps in blocks, the rest on a line.
-
-    Read again, the lines give the same document.
+    Raises:
+        InputError: the text cannot be laid out otherwise without a change of what it says.
     """
-    return list(_mapping(document, (), "", "", ""))
+    tree = read_tree(raw.decode("utf-8-sig"), parsed)
+    return format_tree(tree, parsed.file, registry)
 
 
-def find(document: Any, segments: Sequence[Segment]) -> tuple[Place | None, list[str]]:
-    """Return the place of a path, or None and the names that there are where it goes wrong."""
-    place: Place = ()
-    for segment in segments:
-        names: dict[str, str | int] = {}
-        if segment.is_step and _is_steps(document):
-            uses = step_names([item["use"] for item in document])
-            names = {name: index for index, name in enumerate(uses)}
-        elif not segment.is_step and isinstance(document, dict):
-            names = {key: key for key in document}
-        if segment.name not in names:
-            return None, list(names)
-        place = (*place, names[segment.name])
-        document = document[names[segment.name]]
-    return place, []
+def format_tree(tree: Tree, file: str, registry: Registry) -> str:
+    """Return a tree's text in canonical layout."""
+    values, comments = tree.root.plain(), tree.comments()
+    arrange(tree.root, registry)
+    text = "\n".join(_Writer(registry).file(tree)) + "\n"
+    _check(text, file, values, comments)
+    return text
 
 
-def _mapping(
-    value: dict[str, Any], place: Place, path: str, indent: str, first: str
-) -> Iterator[Line]:
-    """Yield the lines of a mapping; `first` is the indent of its first line, in a list `- `."""
-    for key in sorted(value, key=lambda key: key != "use"):
-        yield from _entry(key, value[key], (*place, key), below(path, key), first or indent, indent)
-        first = ""
+def _check(text: str, file: str, values: Any, comments: list[str]) -> None:
+    """Read the text again: nothing that a file says may be lost, whatever it is made of."""
+    try:
+        again = parse(text.encode(), file)
+        same = _same(again.data, values) and read_tree(text, again).comments() == comments
+    except RecipeError:
+        same = False
+    if not same:
+        raise InputError(
+            "cannot be laid out without a change of what it says; it was left as it is",
+            file=file,
+            hint="write keys and text in a plainer way; and please report it, with the file",
+        )
 
 
-def _entry(
-    key: str, value: Any, place: Place, path: str, first: str, indent: str
-) -> Iterator[Line]:
-    name = f"{first}{_scalar(key)}:"
-    if isinstance(value, dict) and value:
-        yield Line(name, place, None)
-        yield from _mapping(value, place, path, indent + "  ", "")
-    elif _is_steps(value) and value:
-        yield Line(name, place, None)
-        names = step_names([item["use"] for item in value])
-        for index, item in enumerate(value):
-            below_it = f"{path}[{names[index]}]"
-            yield from _mapping(item, (*place, index), below_it, indent + "    ", indent + "  - ")
-    elif isinstance(value, list) and len(f"{name} {_flow(value)}") > WIDTH:
-        yield Line(name, place, path)
-        for index, item in enumerate(value):
-            yield Line(f"{indent}  - {_flow(item)}", (*place, index), None)
-    else:
-        yield Line(f"{name} {_flow(value)}", place, path)
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
 
 
-def _is_steps(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(i, dict) and "use" in i for i in value)
+class _Writer:
+    """Writes nodes as lines, each block's lines without the indent of what it is in."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def file(self, tree: Tree) -> list[str]:
+        head = _trimmed(tree.head)
+        body = self.block(tree.root, ROOT, 0)
+        if head and tree.head[-1] == BLANK:
+            head.append(BLANK)
+        return [*head, *body]
+
+    def block(self, node: Node, place: Place, depth: int) -> list[str]:
+        """Return a mapping or list over several lines."""
+        lines: list[str] = []
+        use = plugin_of(node)
+        section = False
+        for entry in node.entries:
+            where = below(place, entry, self.registry, use)
+            written = self.entry(entry, where, depth)
+            was, section = section, self._parted(place, entry, where)
+            before = _trimmed(entry.before, end=False)
+            gap = BLANK in entry.before[:1] or was or section
+            if lines and gap:
+                lines.append(BLANK)
+            lines += [*before, *written]
+        return [*lines, *self._foot(node.foot, bool(lines))]
+
+    def _parted(self, place: Place, entry: Entry, where: Place) -> bool:
+        """Return whether blank lines go around an entry: sections and data sets."""
+        apart = place.model is Recipe or (place.model is DataSet and place.many)
+        return apart and self._is_block(entry.node, where, 0)
+
+    def _foot(self, foot: list[str], follows: bool) -> list[str]:
+        gap = [BLANK] if foot and foot[0] == BLANK and follows else []
+        return [*gap, *_trimmed(foot)]
+
+    def entry(self, entry: Entry, place: Place, depth: int) -> list[str]:
+        """Return an entry's lines: what leads to the value, the value, the comments below."""
+        lead = "-" if entry.key is None else f"{key_text(entry.key)}:"
+        one_line = self.one_line(entry.node, place, INDENT * depth + lead)
+        eol = f" {entry.eol}" if entry.eol else ""
+        above: list[str] = []
+        if one_line is not None:
+            lines = [f"{lead} {one_line}{eol}"]
+        elif entry.node.kind == "scalar":
+            first, *rest = scalar_lines(entry.node)
+            if eol and first[:1] not in ("|", ">"):
+                above, eol = [eol.strip()], ""
+            lines = [f"{lead} {first}{eol}", *_indented(rest)]
+        else:
+            above, lines = self._nested(lead, eol, self.block(entry.node, place, depth + 1))
+        inner = [] if entry.node.entries else entry.node.foot
+        foot = _indented(self._foot([*inner, *entry.foot], True))
+        return [*above, *lines, *foot]
+
+    def _nested(self, lead: str, eol: str, inner: list[str]) -> tuple[list[str], list[str]]:
+        """Return comments to put above, and a key or dash with the block below it."""
+        if lead != "-":
+            return [], [f"{lead}{eol}", *_indented(inner)]
+        above = [eol.strip()] if eol else []
+        if inner[0].startswith("#"):
+            return above, [lead, *_indented(inner)]
+        return above, [f"- {inner[0]}", *_indented(inner[1:])]
+
+    def one_line(self, node: Node, place: Place, before: str) -> str | None:
+        """Return a value that stands on its key's line, or None if it cannot."""
+        if node.kind == "scalar":
+            lines = scalar_lines(node)
+            return lines[0] if len(lines) == 1 else None
+        if not node.entries:
+            return "{}" if node.kind == "mapping" else "[]"
+        if self._is_block(node, place, len(before)):
+            return None
+        return self._flow(node)
+
+    def _is_block(self, node: Node, place: Place, used: int) -> bool:
+        if node.kind == "scalar" or not node.entries:
+            return False
+        section = place.model is not None and place.model is not Step
+        if place.many or (section and place.model is not Validation):
+            return True
+        if not place.known and not node.flow:
+            return True
+        text = self._flow(node)
+        return text is None or used + 1 + len(text) > WIDTH
+
+    def _flow(self, node: Node) -> str | None:
+        """Return a node in flow style, or None where a comment or its text forbids that."""
+        if node.kind == "scalar":
+            return flow_scalar(node)
+        if node.foot:
+            return None
+        items = []
+        for entry in node.entries:
+            text = self._flow(entry.node)
+            if text is None or entry.eol or entry.foot or any(entry.before):
+                return None
+            items.append(text if entry.key is None else f"{key_text(entry.key)}: {text}")
+        inside = ", ".join(items)
+        return f"{{{inside}}}" if node.kind == "mapping" else f"[{inside}]"
 
 
-def _flow(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_flow(item) for item in value)}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(k)}: {_flow(v)}" for k, v in value.items()) + "}"
-    return _scalar(value)
+def _indented(lines: list[str]) -> Iterator[str]:
+    return (INDENT + line if line else line for line in lines)
 
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-
-
-def _scalar(value: Any) -> str:
-    """Return a scalar; text that could be read as anything else stands in quotes, as in JSON."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    if isinstance(value, float):
-        return _float(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
-
-
-def _float(value: float) -> str:
-    """Return a float as YAML 1.2 reads it: with a point before the exponent."""
-    text = repr(value)
-    head, e, tail = text.partition("e")
-    return f"{head}.0e{tail}" if e and "." not in head else text
+def _trimmed(lines: list[str], end: bool = True) -> list[str]:
+    """Return comments with single blank lines between, and none around them."""
+    found: list[str] = []
+    for line in lines:
+        if line != BLANK or (found and found[-1] != BLANK):
+            found.append(line)
+    while end and found and found[-1] == BLANK:
+        found.pop()
+    return found

@@ -17,7 +17,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..schema.errors import Diagnostic, InputError, RecipeError
-from ..schema.yaml import Parsed, Path, parse_leniently
+from ..schema.yaml import Parsed, Path
+from .migrate import read
 from .paths import step_names
 
 MAX_CHAIN = 10
@@ -99,12 +100,7 @@ def load_leniently(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
 
 def _load(name: str, folder: FilePath, open_recipe: Open, chain: tuple[FilePath, ...]) -> Loaded:
     path, raw = open_recipe(name, folder)
-    parsed = parse_leniently(raw, _shown(path))
-    if not isinstance(parsed.data, dict):
-        kind = "a list" if isinstance(parsed.data, list) else "one value"
-        message = f"a recipe is a mapping that starts with `recipe: 1`, this is {kind}"
-        fault = parsed.diagnose((), "not-a-mapping", message)
-        raise RecipeError([fault, *parsed.faults])
+    parsed = read(raw, _shown(path))
     loaded = Loaded(path, parsed.data, [path], _origins(parsed, path.parent))
     loaded.faults, loaded.incomplete = parsed.faults, parsed.incomplete
     if "extends" not in parsed.data:

@@ -18,7 +18,6 @@ from ..schema.yaml import Mark, Parsed, parse
 from .load import Loaded, Side, take
 from .paths import PathError, Segment, parse_path, step_names
 
-
 NULL = re.compile(r"\s*(~|null|Null|NULL)\s*(#.*)?")
 
 

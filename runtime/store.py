@@ -184,8 +184,8 @@ class Store:
         return self.root / "steps" / f"{key.removeprefix('sha256:')}.json"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is there whole, or as it was before.
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file so that it is there whole, with this mode, or as it was before.
 
     Raises:
         StoreError: it cannot be written.
@@ -198,7 +198,7 @@ def write_atomically(path: Path, text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
+            os.chmod(name, mode)
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -60,7 +60,11 @@ class PlanStep(Document):
 
 
 class Plan(Document):
-    """All steps, each after its inputs."""
+    """All steps, each after its inputs.
+
+    `language` is the version that the recipe is written in. It is no part of the recipe hash,
+    which is of what the recipe means: brought to a newer version, a recipe keeps its hash.
+    """
 
     plan: Literal[1] = 1
     language: int
@@ -109,7 +113,7 @@ def step_key(
 
 
 def recipe_hash(steps: tuple[PlanStep, ...], locked: bool) -> str:
-    """Return the root digest of a plan: language, data, weights, tokenizer, plugin versions.
+    """Return the root digest of a plan: data, weights, tokenizer, settings, plugin versions.
 
     Every step is bound by its label and its key; a key binds parameters, plugin versions, seeds
     and the keys of its inputs, down to the sha256 of every pinned file.

@@ -21,6 +21,7 @@ from .reader.conversations import Conversations
 from .reader.natural_instructions import NaturalInstructions
 from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
+from .rule.neurips_llm_efficiency import NeuripsLlmEfficiency2023
 from .runtime.qlora.plugin import Qlora
 from .sampler.draws import All, Random
 from .source.files import Files
@@ -89,4 +90,4 @@ def khichdi_evaluators() -> list[type[Any]]:
 @hookimpl
 def khichdi_rules() -> list[type[Any]]:
     """Return the rules that ship."""
-    return [Licenses]
+    return [Licenses, NeuripsLlmEfficiency2023]

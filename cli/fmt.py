@@ -1,0 +1,41 @@
+"""Lay recipes out in the one canonical way; comments and blank lines are kept.
+
+Keys in the order of the language, short steps on one line, a blank line between sections: the same
+recipe always looks the same, so that a diff shows what was changed and nothing else.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from ..compiler.layout import format_recipe
+from ..compiler.migrate import CURRENT, language, read_as_written
+from ..plugins.registry import load_registry
+from ..schema.errors import RecipeError
+from .rewrite import Change
+from .rewrite import arguments as rewrite_arguments
+from .rewrite import run as rewrite_run
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    rewrite_arguments(parser)
+
+
+def run(options: Namespace) -> int:
+    """Format every file that is a recipe; one that is not is left as it is."""
+    registry = load_registry()
+
+    def rewrite(raw: bytes, name: str) -> Change:
+        parsed = read_as_written(raw, name)
+        if language(parsed) < CURRENT:
+            message = f"written in version {language(parsed)} of the language"
+            hint = "`recipe migrate` brings it to this one, in canonical layout"
+            raise RecipeError([parsed.diagnose(("recipe",), "version", message, hint)])
+        if not {"recipe", "extends"} & parsed.data.keys():
+            message = "this is no recipe: it states neither `recipe` nor `extends`"
+            hint = f"a recipe starts with `recipe: {CURRENT}`"
+            raise RecipeError([parsed.diagnose((), "not-a-recipe", message, hint)])
+        return Change(name, raw.decode("utf-8"), format_recipe(raw, parsed, registry))
+
+    return rewrite_run(options, rewrite, "formatted")
