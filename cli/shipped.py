@@ -11,7 +11,7 @@ from ..schema.errors import InputError
 
 def shipped_folder() -> Path:
     """Return the folder of the recipes that ship."""
-    return Path(str(files("khichdi.recipes")))
+    return Path(str(files("khichdi.recipes"))).resolve()
 
 
 def shipped_recipes() -> list[Path]:

@@ -7,35 +7,50 @@ with a union discriminated by `use` wherever a plugin is named. One validation f
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, WithJsonSchema, create_model
 
+from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
 from ..schema.errors import RecipeError
 from ..schema.recipe import DataSet, Mixture, Model, Name, Recipe, Step, Train
 from .explain import diagnostics
 from .load import Loaded
 
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that canonical JSON can hold, and so a recipe."""
+KIND_MARK = "x-kind"
+"""Stands in a model's JSON Schema for a step of this kind; `json_schema` fills it in."""
+
 _create: Any = create_model  # its fields are only known when plugins are, so it has no types
 
 
 @cache
+def step_models(registry: Registry) -> dict[str, dict[str, type[Step]]]:
+    """Return the recipe's model of every plugin, by kind and name."""
+    found = {
+        kind: {plugin.name: step_model(plugin, Step) for plugin in registry.classes(kind)}
+        for kind in KINDS
+        if kind != "runtime"
+    }
+    train = _extend(Train, template=(_step(found, "template"), ...))
+    runtimes: list[Any] = registry.classes("runtime")
+    return {**found, "runtime": {plugin.name: step_model(plugin, train) for plugin in runtimes}}
+
+
+@cache
 def bound_model(registry: Registry) -> type[Recipe]:
-    """Return the recipe model over the installed plugins; its JSON Schema is the language's."""
-    kinds = {
-        kind: _union(registry, kind, Step)
-        for kind in (
-            "source", "reader", "filter", "scorer", "sampler", "template",
-            "quantizer", "adapter", "evaluator", "rule",
-        )
-    }  # fmt: skip
+    """Return the recipe model over the installed plugins."""
+    models = step_models(registry)
+    kinds = {kind: _step(models, kind) for kind in models}
     filters = _tuple(kinds["filter"])
     model = _extend(
         Model,
         base=(kinds["source"], ...),
-        quantization=(kinds["quantizer"], _default(registry, "quantizer", "none")),
+        quantization=(kinds["quantizer"], _default(models, "quantizer", "none")),
         adapter=(kinds["adapter"], ...),
     )
     data_set = _extend(
@@ -44,16 +59,15 @@ def bound_model(registry: Registry) -> type[Recipe]:
         read=(kinds["reader"], ...),
         filters=(filters, ()),
         score=(kinds["scorer"] | None, None),
-        sample=(kinds["sampler"], _default(registry, "sampler", "all")),
+        sample=(kinds["sampler"], _default(models, "sampler", "all")),
     )
     mixture = _extend(Mixture, filters=(filters, ()))
-    train_base = _extend(Train, template=(kinds["template"], ...))
     bound: type[Recipe] = _extend(
         Recipe,
         model=(model, ...),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
         mixture=(mixture, mixture()),
-        train=(_union(registry, "runtime", train_base), ...),
+        train=(kinds["runtime"], ...),
         evaluate=(_tuple(kinds["evaluator"]), ()),
         rules=(_tuple(kinds["rule"]), ()),
     )
@@ -68,12 +82,28 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
     """
     try:
         # As JSON and strictly: "1" is no number, and what the JSON Schema rejects is rejected.
-        return bound_model(registry).model_validate_json(json.dumps(loaded.data), strict=True)
+        text = json.dumps(_numbers(loaded.data))
+        return bound_model(registry).model_validate_json(text, strict=True)
     except ValidationError as error:
         raise RecipeError(diagnostics(error, loaded, registry)) from None
 
 
-@cache
+def _numbers(value: Any) -> Any:
+    """Return a value with its numbers as JSON Schema sees them: 16.0 is the integer 16.
+
+    An integer that canonical JSON cannot hold is no integer.
+    """
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_INTEGER:
+        return int(value)
+    if type(value) is int and abs(value) > MAX_INTEGER:
+        return float(value) if abs(value) < 10**308 else math.inf
+    return value
+
+
 def step_model(plugin: Any, base: Any) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
     model: type[Step] = _create(
@@ -85,31 +115,27 @@ def step_model(plugin: Any, base: Any) -> type[Step]:
     return model
 
 
-def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
-    plugins: list[Any] = list(registry.classes(kind))
-    models = [step_model(plugin, base) for plugin in plugins]
-    if not models:
-        # No plugin of the kind: whatever is named is unknown, and the message says so.
-        return _create(
-            f"No{kind.title()}",
-            __base__=base,
-            use=(Literal[""], Field(description=f"No {kind} is installed.")),
-        )
-    if len(models) == 1:
-        return models[0]
-    return Annotated[Union[tuple(models)], Field(discriminator="use")]  # noqa: UP007
+def _step(models: dict[str, dict[str, type[Step]]], kind: str) -> Any:
+    """Return the type of a step of a kind: whichever of its plugins `use` names."""
+    mark = WithJsonSchema({KIND_MARK: kind})
+    known = tuple(models[kind].values())
+    if len(known) > 1:
+        return Annotated[Union[known], Field(discriminator="use"), mark]  # noqa: UP007
+    if known:
+        return Annotated[known[0], mark]
+    # No plugin of the kind: whatever is named is unknown, and the message says so.
+    nothing = Field(description=f"No {kind} is installed.")
+    none = _create(f"No{kind.title()}", __base__=Step, use=(Literal[""], nothing))
+    return Annotated[none, mark]
 
 
 def _tuple(item: Any) -> Any:
     return tuple[item, ...]
 
 
-def _default(registry: Registry, kind: str, name: str) -> Any:
+def _default(models: dict[str, dict[str, type[Step]]], kind: str, name: str) -> Any:
     """Return a step to fall back on, where that plugin is installed."""
-    if name not in registry.names(kind):
-        return ...
-    plugin: Any = registry.get(kind, name).plugin
-    return step_model(plugin, Step)(use=name)
+    return models[kind][name](use=name) if name in models[kind] else ...
 
 
 def _extend(base: type[Any], /, **fields: tuple[Any, Any]) -> Any:

@@ -37,8 +37,14 @@ def diagnostics(error: ValidationError, loaded: Loaded, registry: Registry) -> l
     found = []
     for fault in error.errors(include_url=False):
         path = _data_path(fault["loc"], loaded.data)
-        found.append(_Fault(fault, path, loaded, registry).diagnostic())
+        if not _follows(fault):
+            found.append(_Fault(fault, path, loaded, registry).diagnostic())
     return found
+
+
+def _follows(fault: Any) -> bool:
+    """Return whether a list is only too short for pydantic because its items are at fault."""
+    return bool(fault["type"] == "too_short" and len(fault["input"]) >= fault["ctx"]["min_length"])
 
 
 def step_kind(path: Path) -> str | None:
