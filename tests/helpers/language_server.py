@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import shutil
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,22 @@ def install() -> Path | str:
     folder = cache / "khichdi-tests" / PACKAGE.replace("@", "-")
     program = folder / "node_modules" / "yaml-language-server" / "bin" / "yaml-language-server"
     if not program.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return f"npm could not install {PACKAGE}: {done.stderr.strip()[-300:]}"
+        # Installed aside and moved, so that test runs side by side do not see half of it.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+            limits = ["--no-audit", "--no-fund", "--fetch-retries=0", "--fetch-timeout=20000"]
+            command = ["npm", "install", "--prefix", aside, *limits, PACKAGE]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                return f"npm could not install {PACKAGE}: {done.stderr.strip()[-300:]}"
+            with contextlib.suppress(OSError):  # another was first
+                Path(aside, "node_modules").rename(_made(folder) / "node_modules")
     return program
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 class LanguageServer:
