@@ -24,8 +24,8 @@ Json = dict[str, Any]
 
 ID = "urn:khichdi:recipe:1"
 """The schema's `$id`: of the language's version, whatever plugins are installed."""
-CHANGE = ".change"
-"""Ends the name of a definition as it stands in a recipe that extends another."""
+CHANGE = "_change"
+"""Ends the name of a definition as it stands in a recipe that extends another; no plugin's name."""
 OPERATIONAL = "Cannot change results: it is outside every key and hash."
 EXTENDS: Json = {
     "type": "string",

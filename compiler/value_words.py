@@ -72,7 +72,10 @@ def _bounds(schema: Json) -> str:
 def yaml_text(value: Any) -> str:
     """Return a JSON value as a person writes it in a recipe, on one line."""
     if isinstance(value, dict):
-        inside = ", ".join(f"{yaml_text(key)}: {yaml_text(item)}" for key, item in value.items())
+        items = sorted(
+            value.items(), key=lambda item: item[0] != "use"
+        )  # a step names itself first
+        inside = ", ".join(f"{yaml_text(key)}: {yaml_text(item)}" for key, item in items)
         return "{" + inside + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(yaml_text, value)) + "]"

@@ -14,7 +14,9 @@ from typing import Any
 
 from khichdi.compiler.json_schema import language_schema
 from khichdi.compiler.value_words import value_words, yaml_text
+from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import Registry, load_registry
+from khichdi.schema.recipe import Train
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "schema" / "recipe-1.schema.json"
@@ -56,7 +58,8 @@ def reference(text: str, registry: Registry) -> str:
     def block(found: re.Match[str]) -> str:
         start, what, name, end = found.groups()
         if what == "section":
-            return f"{start}\n{_table(definitions[name])}\n{end}"
+            body = _train(definitions) if name == "train" else definitions[name]
+            return f"{start}\n{_table(body)}\n{end}"
         parts = [_plugin(registry, name, plugin, definitions) for plugin in registry.names(name)]
         return f"{start}\n" + ("\n".join(parts) or f"No {name} ships.\n") + f"\n{end}"
 
@@ -66,11 +69,18 @@ def reference(text: str, registry: Registry) -> str:
 def _plugin(registry: Registry, kind: str, name: str, definitions: dict[str, Any]) -> str:
     plugin: Any = registry.get(kind, name).plugin
     body = definitions[f"{kind}.{name}"]
-    own = {key: value for key, value in body["properties"].items() if key != "use"}
-    if kind == "runtime":  # what every runtime takes stands in the section's own table
-        own = {key: value for key, value in own.items() if key in plugin.params_model.model_fields}
+    # What the language adds to every runtime stands in the table of its section.
+    fields = plugin.params_model.model_fields
+    own = {key: value for key, value in body["properties"].items() if key in fields}
     table = _table({**body, "properties": own}) if own else "It takes no parameters.\n"
     return f"#### {kind} `{name}`\n\n{plugin.summary()}\n\n{table}"
+
+
+def _train(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return what every runtime takes, from any one of them."""
+    body = next(part for name, part in definitions.items() if re.match(r"runtime\.[a-z-]+$", name))
+    own = {key: body["properties"][key] for key in Train.model_fields if key != "use"}
+    return {**body, "properties": {"use": definitions["runtime"]["properties"]["use"], **own}}
 
 
 def _table(body: dict[str, Any]) -> str:
@@ -78,7 +88,7 @@ def _table(body: dict[str, Any]) -> str:
     for key, schema in body["properties"].items():
         required = key in body.get("required", ())
         default = f"`{yaml_text(schema['default'])}`" if "default" in schema else ""
-        takes = value_words(schema) or "section or step"
+        takes = value_words(schema) or _below(schema)
         mark = " ◦" if schema.get("x-operational") else ""
         cells = [
             f"`{key}`{mark}",
@@ -88,6 +98,13 @@ def _table(body: dict[str, Any]) -> str:
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _below(schema: dict[str, Any]) -> str:
+    """Return what a key that holds more keys is: a section, or a step of some kind."""
+    found = re.search(r"#/\$defs/(\w+)", json.dumps(schema))
+    name = found[1] if found else ""
+    return f"step: a {name}" if name in KINDS else "section"
 
 
 if __name__ == "__main__":
