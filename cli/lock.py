@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
 from ..compiler.compile import with_lock
 from ..runtime.pin import pin, stale
 from ..runtime.store import write_atomically
 from ..schema.errors import InputError
 from ..schema.lock import Lock, Material
+from .mirrors import mirror_argument, open_mirror
 from .output import columns, emit, short, size
 from .session import Session, open_session, recipe_argument
 
@@ -17,6 +19,7 @@ from .session import Session, open_session, recipe_argument
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     recipe_argument(parser)
+    mirror_argument(parser)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
         help="pin this source anew (`base`, `data/lima/source`; `all` for every one)",
@@ -39,7 +42,7 @@ def run(options: Namespace) -> int:
         if name not in (*known, "all"):
             raise InputError(f"there is no source `{name}`", hint=f"sources: {', '.join(known)}")
     again = ["*"] if "all" in options.update else options.update
-    lock = write_lock(session, again=again, quiet=options.quiet or options.json)
+    lock = write_lock(session, options, again=again)
     plan = with_lock(session.compiled, session.registry, lock).plan
     rows = [
         (
@@ -55,16 +58,22 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def write_lock(session: Session, *, again: list[str], quiet: bool) -> Lock:
+def write_lock(session: Session, options: Namespace, *, again: Sequence[str] = ()) -> Lock:
     """Pin what the lock lacks and what is asked for again; write the lock and return it."""
 
     def report(name: str, material: Material | None) -> None:
-        if material is None and not quiet:
+        if material is None and not (options.quiet or options.json):
             print(f"  pinning {name} …", file=sys.stderr)
 
     compiled = session.compiled
     lock = pin(
-        compiled.plan, compiled.folders, session.registry, session.lock, again=again, report=report
+        compiled.plan,
+        compiled.folders,
+        session.registry,
+        session.lock,
+        again=again,
+        mirror=open_mirror(options),
+        report=report,
     )
     if lock != session.lock:
         write_atomically(session.lock_file, lock.to_text())

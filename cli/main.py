@@ -23,11 +23,15 @@ COMMANDS = {
     "schema": "the JSON Schema of the language with the installed plugins",
     "show": "the recipe with every default written out",
     "lock": "pin the bytes of every source and weight",
+    "mirror": "copy every source to a folder that stands in for the network",
     "hash": "the recipe hash and its parts",
     "plan": "the steps: what is cached, what has to run",
     "diff": "what differs in meaning between two recipes, and what it reruns",
     "run": "run a recipe",
     "runs": "the runs in the store, or one of them",
+    "trace": "a row's way through a run: its source, and what each step did",
+    "show-drops": "what the steps of a run dropped, and why",
+    "card": "a data set card of a run: composition, licences, filters, examples",
     "store": "what the store holds; check it, clean it up",
     "plugins": "the installed plugins",
 }
@@ -84,7 +88,7 @@ def _dispatch(words: list[str]) -> int:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean `recipe {near[0]}`?" if near else "see `recipe --help`"
         raise InputError(f"there is no command `{name}`", hint=hint)
-    module = import_module(f".{name}", __package__)
+    module = import_module(f".{name.replace('-', '_')}", __package__)
     parser = Parser(prog=f"recipe {name}", description=module.__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--store", metavar="DIR", help="the store (default: .khichdi)")

@@ -25,6 +25,13 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
     return "\n".join(lines)
 
 
+def quoted(value: Any, width: int = 88) -> str:
+    """Return a value on one line, cut to a width."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def short(digest: str) -> str:
     """Return a digest that fits a line: `sha256:5f0c1a…91`."""
     return f"{digest[:15]}…{digest[-4:]}"

@@ -18,6 +18,7 @@ from ..schema.errors import LockError
 from ..schema.record import Record
 from .display import Display
 from .lock import write_lock
+from .mirrors import mirror_argument, open_mirror
 from .output import emit, short
 from .quiet import quiet
 from .session import Session, open_session, recipe_argument
@@ -26,6 +27,7 @@ from .session import Session, open_session, recipe_argument
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     recipe_argument(parser)
+    mirror_argument(parser)
     parser.add_argument(
         "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
     )
@@ -44,7 +46,9 @@ def run(options: Namespace) -> int:
     folder = new_run(session.store, plan.recipe, started) if to_run else None
     log = folder / "log.txt" if folder else None
     with quiet(log) as screen, Display(plan, screen, options, to_run) as display:
-        executor = Executor(plan, session.store, session.registry, folders, display)
+        executor = Executor(
+            plan, session.store, session.registry, folders, display, open_mirror(options)
+        )
         steps = executor.run()
         seconds = time.monotonic() - clock
         record = make_record(plan, steps, session.registry, started, seconds)
@@ -69,7 +73,7 @@ def _locked(session: Session, options: Namespace) -> Session:
         raise LockError(
             f"the lock lacks {', '.join(missing)}", hint=f"pin with `recipe lock {options.file}`"
         )
-    lock = write_lock(session, again=[], quiet=options.quiet or options.json)
+    lock = write_lock(session, options)
     _say(options, f"  wrote {session.lock_file}")
     compiled = with_lock(session.compiled, session.registry, lock)
     return replace(session, lock=lock, compiled=compiled)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from ..runtime.runs import RECORD, all_runs
+from ..runtime.runs import all_runs
 from ..runtime.store import Store
-from ..schema.errors import InputError
 from ..schema.record import Record
 from .facts import described
 from .output import columns, duration, emit, short
+from .past import open_run
 from .session import store_folder
 
 
@@ -23,7 +22,7 @@ def run(options: Namespace) -> int:
     """Print a line per run, or one run's steps and hashes."""
     store = Store(store_folder(options))
     if options.run:
-        record = find_run(store, options.run)
+        record = open_run(options).record
         emit(options, record.to_json(), _one(record))
         return 0
     rows, documents = [], []
@@ -35,21 +34,6 @@ def run(options: Namespace) -> int:
         documents.append({"run": str(folder), "status": state, "result_hash": result or None})
     emit(options, documents, columns(rows) or f"no runs in {store.root}")
     return 0
-
-
-def find_run(store: Store, name: str) -> Record:
-    """Return the record of a run, by its name in the store or by its folder.
-
-    Raises:
-        InputError: there is none.
-    """
-    for folder in (store.runs / name, Path(name)):
-        path = folder / RECORD
-        if path.is_file():
-            return Record.from_json(path.read_bytes(), str(path))
-    names = [folder.name for folder, _ in all_runs(store)]
-    hint = f"the newest: {', '.join(names[-3:])}" if names else f"no runs in {store.root}"
-    raise InputError(f"there is no finished run {name}", hint=hint)
 
 
 def _one(record: Record) -> str:

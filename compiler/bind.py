@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, WithJsonSchema, create_model
 from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
 from ..schema.errors import RecipeError
-from ..schema.recipe import DataSet, Mixture, Model, Name, Recipe, Step, Train
+from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
 from .explain import diagnostics
 from .load import Loaded
 
@@ -31,14 +31,31 @@ _create: Any = create_model  # its fields are only known when plugins are, so it
 @cache
 def step_models(registry: Registry) -> dict[str, dict[str, type[Step]]]:
     """Return the recipe's model of every plugin, by kind and name."""
-    found = {
-        kind: {plugin.name: step_model(plugin, Step) for plugin in registry.classes(kind)}
-        for kind in KINDS
-        if kind != "runtime"
+    found: dict[str, dict[str, type[Step]]] = {}
+    # A filter may name sources and a runtime names a template: those come first.
+    for kind in sorted(KINDS, key=lambda kind: kind in ("filter", "runtime")):
+        base = (
+            _extend(Train, template=(_step(found, "template"), ...)) if kind == "runtime" else Step
+        )
+        plugins: list[Any] = registry.classes(kind)
+        found[kind] = {
+            plugin.name: step_model(plugin, base, **_inputs(plugin, found)) for plugin in plugins
+        }
+    return found
+
+
+def _inputs(plugin: Any, models: dict[str, dict[str, type[Step]]]) -> dict[str, Any]:
+    """Return the fields by which a filter is given more than rows."""
+    if plugin.kind != "filter":
+        return {}
+    added: dict[str, Any] = {
+        name: (_step(models, "source"), Field(description=description))
+        for name, description in plugin.sources.items()
     }
-    train = _extend(Train, template=(_step(found, "template"), ...))
-    runtimes: list[Any] = registry.classes("runtime")
-    return {**found, "runtime": {plugin.name: step_model(plugin, train) for plugin in runtimes}}
+    if plugin.uses_benchmarks:
+        words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
+        added["against"] = (_tuple(Name), Field(min_length=1, description=words))
+    return added
 
 
 @cache
@@ -61,11 +78,15 @@ def bound_model(registry: Registry) -> type[Recipe]:
         score=(kinds["scorer"] | None, None),
         sample=(kinds["sampler"], _default(models, "sampler", "all")),
     )
+    benchmark = _extend(
+        Benchmark, source=(kinds["source"], ...), read=(kinds["reader"], ...), filters=(filters, ())
+    )
     mixture = _extend(Mixture, filters=(filters, ()))
     bound: type[Recipe] = _extend(
         Recipe,
         model=(model, ...),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
+        benchmarks=(dict[Name, benchmark], {}),  # type: ignore[valid-type]
         mixture=(mixture, mixture()),
         train=(kinds["runtime"], ...),
         evaluate=(_tuple(kinds["evaluator"]), ()),
@@ -104,13 +125,14 @@ def _numbers(value: Any) -> Any:
     return value
 
 
-def step_model(plugin: Any, base: Any) -> type[Step]:
+def step_model(plugin: Any, base: Any, **added: Any) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
     model: type[Step] = _create(
         f"{plugin.__name__}Step",
         __base__=(base, plugin.params_model),
         __doc__=plugin.summary(),
         use=(Literal[plugin.name], Field(description=plugin.summary())),
+        **added,
     )
     return model
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from ..plugins.kinds import Facts
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic, RecipeError
-from ..schema.recipe import Recipe
+from ..schema.recipe import Recipe, Step
 from .load import Loaded
 
 
@@ -19,6 +20,7 @@ def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
     """
     found = [*_needs_validation(recipe, loaded), *_breaches(recipe, loaded, registry)]
     found += _twice(recipe, loaded)
+    found += _benchmarks(recipe, loaded)
     if found:
         raise RecipeError(found)
 
@@ -69,4 +71,28 @@ def _twice(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
             message = f"evaluator `{step.use}` is named twice"
             found.append(loaded.diagnose(("evaluate", index, "use"), "twice", message))
         seen.add(step.use)
+    return found
+
+
+def _benchmarks(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
+    """Filters name benchmarks that are there, and each that is there is named by a filter."""
+    lists: dict[tuple[str | int, ...], tuple[Step, ...]] = {
+        ("data", name, "filters"): data.filters for name, data in recipe.data.items()
+    }
+    lists["mixture", "filters"] = recipe.mixture.filters
+    found, named = [], set()
+    for place, steps in lists.items():
+        for index, step in enumerate(steps):
+            for number, name in enumerate(getattr(step, "against", ())):
+                named.add(name)
+                if name not in recipe.benchmarks:
+                    path = (*place, index, "against", number)
+                    near = get_close_matches(name, recipe.benchmarks, n=1)
+                    hint = f"did you mean `{near[0]}`?" if near else "describe it in `benchmarks:`"
+                    message = f"there is no benchmark `{name}`"
+                    found.append(loaded.diagnose(path, "unknown-benchmark", message, hint))
+    for name in sorted(recipe.benchmarks.keys() - named):
+        message = f"benchmark `{name}` is used by no filter"
+        hint = "name it in a filter's `against:`, or remove it"
+        found.append(loaded.diagnose(("benchmarks", name), "unused", message, hint, key=True))
     return found

@@ -10,7 +10,7 @@ from ..schema.lock import Lock
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from .load import Loaded, Open
-from .lower import lower
+from .lower import lower, source_places
 from .validate import validate
 
 
@@ -38,9 +38,8 @@ def compile_recipe(
         RecipeError: it has faults; all of them, each with its place.
     """
     loaded, recipe = validate(name, folder, open_recipe, registry)
-    folders = {"base": loaded.folder(("model", "base"))}
-    for data_set in recipe.data:
-        folders[f"data/{data_set}/source"] = loaded.folder(("data", data_set, "source"))
+    places = source_places(recipe, registry)
+    folders = {name: loaded.folder(place) for name, place in places.items()}
     return Compiled(loaded, recipe, lower(recipe, registry, lock), folders)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic
-from ..schema.recipe import DataSet, Mixture, Model, Recipe, Train, Validation
+from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Recipe, Train, Validation
 from ..schema.yaml import Path
 from .load import Loaded
 from .words import OTHER_WORDS
@@ -50,7 +50,7 @@ def _follows(fault: Any) -> bool:
 def step_kind(path: Path) -> str | None:
     """Return the kind of plugin that a path of the recipe names, or None."""
     words = [part for part in path if isinstance(part, str)]
-    if len(words) >= 2 and words[0] == "data":
+    if len(words) >= 2 and words[0] in ("data", "benchmarks"):
         words = words[2:]
     return KIND_OF_KEY.get(words[-1]) if words else None
 
@@ -90,7 +90,7 @@ class _Fault:
         if kind == "missing":
             return self._missing()
         if kind == "union_tag_not_found":
-            plugin = step_kind(self.path)
+            plugin = self._kind(self.path)
             message = f"which {plugin}? `use: NAME` is missing"
             return self._at(self.path, "missing-use", message, self._installed(plugin), key=True)
         if kind == "union_tag_invalid" or (kind == "literal_error" and self.path[-1:] == ("use",)):
@@ -118,7 +118,7 @@ class _Fault:
     def _missing(self) -> Diagnostic:
         name = self.path[-1]
         if self.fault["loc"][-1] == "use" or name == "use":
-            plugin = step_kind(self.path[:-1])
+            plugin = self._kind(self.path[:-1])
             message = f"which {plugin}? `use: NAME` is missing"
             return self._at(self.path[:-1], "missing-use", message, self._installed(plugin), True)
         owner, _ = self._owner(self.path[:-1])
@@ -126,7 +126,7 @@ class _Fault:
 
     def _unknown_plugin(self) -> Diagnostic:
         path = self.path if self.path[-1:] == ("use",) else (*self.path, "use")
-        kind = step_kind(path[:-1]) or "plugin"
+        kind = self._kind(path[:-1]) or "plugin"
         name = self._value(path)
         if not isinstance(name, str):
             return self._at(path, "wrong-type", f"`use` takes the name of a {kind}")
@@ -165,14 +165,29 @@ class _Fault:
         names = self.registry.names(kind) if kind else []
         return f"installed: {', '.join(names)}" if names else None
 
+    def _kind(self, path: Path) -> str | None:
+        """Return the kind of plugin at a path; also of the sources that a filter asks for."""
+        if path and step_kind(path[:-1]) == "filter":
+            use = self._value((*path[:-1], "use"))
+            if use in self.registry.names("filter") and path[-1] in self._added(use):
+                return "source"
+        return step_kind(path)
+
+    def _added(self, use: str) -> list[str]:
+        """Return the words that the language puts beside a filter's parameters."""
+        plugin: Any = self.registry.get("filter", use).plugin
+        return [*plugin.sources, *(["against"] if plugin.uses_benchmarks else [])]
+
     def _owner(self, path: Path) -> tuple[str, list[str]]:
         """Return what a mapping is called, and the keys it takes."""
-        kind = step_kind(path)
+        kind = self._kind(path)
         use = self._value((*path, "use"))
         if kind and use in self.registry.names(kind):
             fields = list(self.registry.get(kind, use).plugin.params_model.model_fields)
             if kind == "runtime":
                 fields += [name for name in Train.model_fields if name != "use"]
+            if kind == "filter":
+                fields += self._added(use)
             return f"{kind} `{use}`", fields
         model = _section(path)
         extra = ["extends"] if model is Recipe else []
@@ -181,8 +196,8 @@ class _Fault:
 
 
 def _section(path: Path) -> type[BaseModel] | None:
-    if len(path) == 2 and path[0] == "data":
-        return DataSet
+    if len(path) == 2 and path[0] in ("data", "benchmarks"):
+        return DataSet if path[0] == "data" else Benchmark
     sections: dict[Path, type[BaseModel]] = {
         (): Recipe,
         ("model",): Model,

@@ -1,6 +1,7 @@
 """Bound recipe -> plan: the graph of steps, each with the key that is known before it runs.
 
     source -> read -> filter ... -> score -> sample      per data set
+    source -> read -> filter ...                         per benchmark that a filter names
     mixture -> filter ... -> split -> pack -> train      with the base's source
     evaluate with the base, evaluate with the adapter
 
@@ -15,7 +16,8 @@ from ..plugins.registry import Registry
 from ..schema.digest import derive_seed
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
-from ..schema.recipe import DataSet, Recipe, Step
+from ..schema.recipe import Benchmark, DataSet, Recipe, Step
+from ..schema.yaml import Path
 
 CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
 """khichdi's own steps; a number is raised when the same input would give another result."""
@@ -27,11 +29,22 @@ def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
     Without a lock, or where it does not have a source, the plan is provisional: `locked` is
     false, and its hashes say what was asked, not which bytes.
     """
+    return _graph(recipe, registry, lock).plan()
+
+
+def source_places(recipe: Recipe, registry: Registry) -> dict[str, Path]:
+    """Return, for each source step of the plan, where the recipe writes it."""
+    return _graph(recipe, registry, None).places
+
+
+def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     graph = _Graph(recipe, registry, lock)
-    graph.source("base", recipe.model.base)
+    graph.source("base", recipe.model.base, ("model", "base"))
+    for name in sorted({name for step in _filter_steps(recipe) for name in _against(step)}):
+        _benchmark(graph, name, recipe.benchmarks[name])
     rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
     mixed = graph.core("mixture", inputs=rows)
-    mixed = _filters(graph, "mixture", recipe.mixture.filters, f"{mixed}#rows")
+    mixed = _filters(graph, "mixture", recipe.mixture.filters, f"{mixed}#rows", ("mixture",))
     validation = recipe.mixture.validation
     graph.core(
         "split",
@@ -55,7 +68,7 @@ def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
     _train(graph, recipe)
     for step in recipe.evaluate:
         _evaluate(graph, recipe, step, template)
-    return graph.plan()
+    return graph
 
 
 def is_current(material: Material | None, plugin: PluginRef) -> bool:
@@ -66,29 +79,71 @@ def is_current(material: Material | None, plugin: PluginRef) -> bool:
 
 
 def _data_set(graph: _Graph, name: str, data: DataSet) -> str:
-    graph.source(f"data/{name}/source", data.source)
-    graph.step(
-        f"data/{name}/read",
-        "reader",
-        data.read,
-        inputs={"files": f"data/{name}/source#files"},
-        settings={"data_set": name, "license": data.license},
-    )
-    rows = _filters(graph, f"data/{name}", data.filters, f"data/{name}/read#rows")
+    place: Path = ("data", name)
+    rows = _read(graph, f"data/{name}", data, place, data.license)
     if data.score is not None:
-        rows = graph.step(f"data/{name}/score", "scorer", data.score, inputs={"rows": rows})
-        rows += "#rows"
+        rows = _score(graph, f"data/{name}/score", data.score, rows)
     return (
         graph.step(f"data/{name}/sample", "sampler", data.sample, inputs={"rows": rows}) + "#rows"
     )
 
 
-def _filters(graph: _Graph, place: str, filters: tuple[Step, ...], rows: str) -> str:
+def _benchmark(graph: _Graph, name: str, benchmark: Benchmark) -> None:
+    place: Path = ("benchmarks", name)
+    graph.benchmarks[name] = _read(graph, f"benchmarks/{name}", benchmark, place, None)
+
+
+def _read(
+    graph: _Graph, label: str, data: DataSet | Benchmark, place: Path, license_: str | None
+) -> str:
+    """Add what turns bytes into filtered rows, and return the reference to them."""
+    graph.source(f"{label}/source", data.source, (*place, "source"))
+    graph.step(
+        f"{label}/read",
+        "reader",
+        data.read,
+        inputs={"files": f"{label}/source#files"},
+        settings={"data_set": place[-1], "license": license_},
+    )
+    return _filters(graph, label, data.filters, f"{label}/read#rows", place)
+
+
+def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
+    inputs = {"rows": rows}
+    parts = {}
+    scorer: Any = graph.registry.get("scorer", step.use).plugin
+    if scorer.uses_model:
+        inputs["base"] = "base#files"
+        parts["quantizer"] = graph.ref("quantizer", graph.recipe.model.quantization)
+    return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
+
+
+def _filters(graph: _Graph, label: str, filters: tuple[Step, ...], rows: str, place: Path) -> str:
     """Add a chain of filters and return the reference to the rows that are left."""
-    for step in filters:
-        rows = graph.step(f"{place}/filter/{step.use}", "filter", step, inputs={"rows": rows})
-        rows += "#rows"
+    for index, step in enumerate(filters):
+        plugin: Any = graph.registry.get("filter", step.use).plugin
+        name = graph.free(f"{label}/filter/{step.use}")
+        inputs = {"rows": rows}
+        for field in sorted(plugin.sources):
+            where = (*place, "filters", index, field)
+            graph.source(f"{name}/{field}", getattr(step, field), where)
+            inputs[field] = f"{name}/{field}#files"
+        for benchmark in _against(step):
+            inputs[f"against/{benchmark}"] = graph.benchmarks[benchmark]
+        if plugin.uses_tokenizer:
+            inputs["base"] = "base#files"
+        rows = graph.step(name, "filter", step, inputs=inputs) + "#rows"
     return rows
+
+
+def _filter_steps(recipe: Recipe) -> list[Step]:
+    sets = [data.filters for _, data in sorted(recipe.data.items())]
+    return [step for filters in (*sets, recipe.mixture.filters) for step in filters]
+
+
+def _against(step: Step) -> tuple[str, ...]:
+    names: tuple[str, ...] = getattr(step, "against", ())
+    return names
 
 
 def _train(graph: _Graph, recipe: Recipe) -> None:
@@ -128,6 +183,8 @@ class _Graph:
         self.registry = registry
         self.materials = lock.materials if lock else {}
         self.steps: dict[str, PlanStep] = {}
+        self.places: dict[str, Path] = {}
+        self.benchmarks: dict[str, str] = {}
 
     def ref(self, kind: str, step: Step) -> PluginRef:
         """Return a reference to a plugin with its own parameters, defaults written out."""
@@ -141,7 +198,8 @@ class _Graph:
             operational=tuple(sorted(plugin.operational())),
         )
 
-    def source(self, name: str, step: Step) -> None:
+    def source(self, name: str, step: Step, place: Path) -> None:
+        self.places[name] = place
         plugin = self.ref("source", step)
         material = self.materials.get(name)
         if not is_current(material, plugin):
@@ -173,7 +231,7 @@ class _Graph:
         seed: int | None = None,
         seeded: bool = False,
     ) -> str:
-        name = self._free(name)
+        name = self.free(name)
         if seeded and seed is None:
             seed = derive_seed(self.recipe.seed, name)
         parts, settings = parts or {}, settings or {}
@@ -190,7 +248,8 @@ class _Graph:
         )
         return name
 
-    def _free(self, name: str) -> str:
+    def free(self, name: str) -> str:
+        """Return the name, numbered where it is taken."""
         number, free = 1, name
         while free in self.steps:
             number += 1

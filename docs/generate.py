@@ -70,8 +70,11 @@ def _plugin(registry: Registry, kind: str, name: str, definitions: dict[str, Any
     plugin: Any = registry.get(kind, name).plugin
     body = definitions[f"{kind}.{name}"]
     # What the language adds to every runtime stands in the table of its section.
-    fields = plugin.params_model.model_fields
-    own = {key: value for key, value in body["properties"].items() if key in fields}
+    own = {
+        key: value
+        for key, value in body["properties"].items()
+        if key not in (Train.model_fields if kind == "runtime" else ("use",))
+    }
     table = _table({**body, "properties": own}) if own else "It takes no parameters.\n"
     return f"#### {kind} `{name}`\n\n{plugin.summary()}\n\n{table}"
 

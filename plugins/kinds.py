@@ -58,6 +58,20 @@ class Source(Plugin[P], ABC):
         Raises `FetchError`.
         """
 
+    def place(self) -> str | None:
+        """Return where the source's files lie in a mirror, `huggingface/datasets/GAIR/lima`.
+
+        None, as here, says that a mirror cannot stand in for it.
+        """
+        return None
+
+    def chosen(self, paths: Sequence[str], folder: Path | None) -> list[str]:
+        """Return those of a mirror's paths that the parameters ask for.
+
+        `folder` is where they lie, or None where they are not on this machine.
+        """
+        return list(paths)
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -67,46 +81,143 @@ class SourceFile:
     location: Path
 
 
+@dataclass(frozen=True)
+class Drop:
+    """Why a row goes: a short slug (`too-long`), counted in the record, and what was seen.
+
+    `detail` is for a person who asks about one row: the row it repeats, the phrase it holds.
+    `id` is for a reader alone, whose bad record is no row yet.
+    """
+
+    reason: str
+    detail: str = ""
+    id: str = ""
+
+
 class Reader(Plugin[P], ABC):
     """Turns bytes into rows."""
 
     kind = "reader"
 
     @abstractmethod
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield batches with any of the columns of `khichdi.schema.rows`, and `id` always.
 
         `id` is `<file path>#<number of the record in the file, from 0>`; the caller puts the
         data set's name before it, fills `source`, and fills columns left out with empty values.
-        Files come sorted by path. Raises `StepError` naming file and line of a bad record.
+        Files come sorted by path. Raises `StepError` naming file and line of a bad record, or,
+        where the recipe asks to drop bad records, yields a `Drop` with the id it would have had.
         """
 
 
 # ---- rows -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class FilterInputs:
+    """What a filter asked for beside its rows.
+
+    Attributes:
+        files: by the names in `Filter.sources`, the folder with the verified files.
+        benchmarks: by name, the rows of each benchmark of the recipe's `against:`.
+        base: folder of the base model's files, for a filter with `uses_tokenizer`; else None.
+    """
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    benchmarks: Mapping[str, pa.Table] = field(default_factory=dict)
+    base: Path | None = None
+
+
 class Filter(Plugin[P], ABC):
-    """Keeps or drops rows, each drop with a reason."""
+    """Keeps or drops rows, each drop with a reason.
+
+    Attributes:
+        sources: further bytes that it works with (an embedding model), as name -> description.
+            Each is a source step of that name beside the parameters in the recipe; it is pinned
+            in the lock like any other, and its bytes are part of the filter's key.
+        uses_benchmarks: whether it compares rows with benchmarks; the recipe then names them
+            beside the parameters, by `against: [NAME, ...]`.
+        uses_tokenizer: whether it needs the base model's tokenizer.
+        stateful: whether what it says of a row depends on rows before it. Batches then come in
+            row order to one instance; else they may be shared out to several processes.
+    """
 
     kind = "filter"
+    sources: ClassVar[Mapping[str, str]] = {}
+    uses_benchmarks: ClassVar[bool] = False
+    uses_tokenizer: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Make ready; called once before the first batch."""
 
     @abstractmethod
-    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
-        """Return, for each row of the batch, None to keep it or the reason to drop it.
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | Drop | None]:
+        """Return, for each row of the batch, None to keep it or why it goes."""
 
-        A reason is a short slug (`too-long`): it is counted in the record. Batches come in row
-        order to one instance, so a filter over the whole set may keep state in itself.
+
+class Editor(Filter[P], ABC):
+    """A filter that drops nothing and rewrites rows: it cuts, cleans or renders their text."""
+
+    @abstractmethod
+    def edit(self, batch: pa.RecordBatch, draw: Sequence[int]) -> pa.RecordBatch:
+        """Return the same rows, in order and with their ids, with other values.
+
+        `draw` has a number for each row, uniform in 0 <= n < 2**64, that depends on the seed and
+        the row's id alone; it is empty unless the class says `seeded = True`.
         """
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | Drop | None]:
+        """Keep every row."""
+        return [None] * batch.num_rows
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """All that a scorer gets.
+
+    Attributes:
+        rows: the data set's rows, with the columns of `khichdi.schema.rows`.
+        base: folder of the base model's files, for a scorer with `uses_model`; else None.
+        quantizer: how the base is stored, beside `base`.
+        seed: of everything random in scoring.
+        work: folder that survives a killed run; a job that finds its own parts goes on from them.
+        report: called with the number of rows that are done.
+    """
+
+    rows: pa.Table
+    base: Path | None
+    quantizer: Quantizer[Any] | None
+    seed: int
+    work: Path
+    report: Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scorer found: a finite number for each row, and, where it has one, the model's text.
+
+    `metrics` are numbers for the record; `measured` what differs from machine to machine.
+    """
+
+    values: Sequence[float]
+    predictions: Sequence[str] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float | str] = field(default_factory=dict)
 
 
 class Scorer(Plugin[P], ABC):
-    """Gives each row a number, for samplers to draw by."""
+    """Gives each row a number, for samplers to draw by.
+
+    `uses_model` says that it needs the base model; its key then covers the base's bytes.
+    """
 
     kind = "scorer"
+    uses_model: ClassVar[bool] = False
 
     @abstractmethod
-    def score(self, batch: pa.RecordBatch) -> Sequence[float]:
-        """Return one finite number for each row of the batch."""
+    def score(self, job: ScoringJob) -> Scores:
+        """Return a number for each row, in row order. Raises `StepError`."""
 
 
 class Sampler(Plugin[P], ABC):
@@ -119,6 +230,7 @@ class Sampler(Plugin[P], ABC):
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions of the rows to keep, in any order; the caller keeps row order.
 
+        After a scorer the table has a column `score` beside those of `khichdi.schema.rows`.
         `draw` has a number for each row, uniform in 0 <= n < 2**64, that depends on the seed and
         the row's id alone. Keep the smallest: then more rows asked for means the same rows and
         others, and another source changes nothing here.

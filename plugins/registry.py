@@ -26,7 +26,10 @@ from .base import Params, Plugin
 from .kinds import KINDS
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-RESERVED = {"runtime": frozenset({"use", "template", "sequence_len", "sample_packing"})}
+RESERVED = {
+    "runtime": frozenset({"use", "template", "sequence_len", "sample_packing"}),
+    "filter": frozenset({"use", "against"}),
+}
 """Words of the recipe language that stand beside a kind's parameters; `use` for every kind."""
 BUILTIN = "builtin"
 
@@ -177,7 +180,8 @@ def _fault(plugin: Any, kind: str, base: type[Plugin[Any]]) -> str | None:
         return "its `name` must be lower-case words joined by dashes"
     if type(plugin.version) is not int or plugin.version < 1:
         return "its `version` must be an integer of at least 1"
-    return _params_fault(plugin.params_model, RESERVED.get(kind, frozenset({"use"}))) or (
+    reserved = RESERVED.get(kind, frozenset({"use"})) | set(getattr(plugin, "sources", ()))
+    return _params_fault(plugin.params_model, reserved) or (
         None if plugin.summary() else "its docstring must start with a line that says what it does"
     )
 

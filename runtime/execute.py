@@ -15,6 +15,7 @@ from ..schema.errors import KhichdiError, StepError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Output, RecordedStep, StepResult
 from .environment import environment, installed
+from .mirror import Mirror
 from .steps import implementation
 from .steps.context import Context, Outcome
 from .store import Store, store_error
@@ -44,7 +45,8 @@ def pending(plan: Plan, store: Store) -> list[PlanStep]:
 class Executor:
     """Runs the steps of one plan in one store.
 
-    `folders` has, for each source, the folder that its relative paths start in.
+    `folders` has, for each source, the folder that its relative paths start in; `mirror` is asked
+    for bytes instead of the places that sources name.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Executor:
     registry: Registry
     folders: Mapping[str, Path]
     reporter: Reporter
+    mirror: Mirror | None = None
     done: dict[str, RecordedStep] = field(default_factory=dict)
 
     def run(self) -> list[RecordedStep]:
@@ -99,6 +102,7 @@ class Executor:
                 origin=self.folders.get(step.name),
                 registry=self.registry,
                 report=lambda progress: self.reporter.progress(step, progress),
+                mirror=self.mirror,
             )
             outcome = _guarded(context)
             outputs = {

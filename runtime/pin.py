@@ -16,6 +16,7 @@ from ..schema.digest import file_sha256
 from ..schema.errors import FetchError, LockError
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef
+from .mirror import Mirror
 
 
 def pin(
@@ -25,12 +26,14 @@ def pin(
     previous: Lock | None = None,
     *,
     again: Iterable[str] = (),
+    mirror: Mirror | None = None,
     report: Callable[[str, Material | None], None] = lambda name, material: None,
 ) -> Lock:
     """Return a lock for every source of a plan.
 
     What `previous` pins for the same request is kept as it is; `again` names the sources to pin
-    anew (`*` for all). `report` is called before (with None) and after each source is pinned.
+    anew (`*` for all). `mirror` is asked instead of the places that sources name. `report` is
+    called before (with None) and after each source is pinned.
 
     Raises:
         FetchError: a source cannot be reached or has nothing that was asked for.
@@ -44,7 +47,7 @@ def pin(
             materials[step.name] = kept
             continue
         report(step.name, None)
-        materials[step.name] = _pin_one(step, folders[step.name], registry)
+        materials[step.name] = _pin_one(step, folders[step.name], registry, mirror)
         report(step.name, materials[step.name])
     return Lock(
         recipe=plan.recipe,
@@ -54,7 +57,9 @@ def pin(
     )
 
 
-def fetch(step: PlanStep, origin: Path, registry: Registry, into: Path) -> None:
+def fetch(
+    step: PlanStep, origin: Path, registry: Registry, into: Path, mirror: Mirror | None = None
+) -> None:
     """Bring a locked source's files into a folder, and check each against its pin.
 
     Raises:
@@ -65,7 +70,11 @@ def fetch(step: PlanStep, origin: Path, registry: Registry, into: Path) -> None:
     if material is None:
         raise LockError(f"{step.name} is not pinned", hint="pin it with `recipe lock FILE`")
     source = _create(step.plugin, registry)
-    source.fetch(Pin(files=material.files, revision=material.revision), origin, into)
+    wanted = Pin(files=material.files, revision=material.revision)
+    if mirror is not None and not source.local:
+        mirror.fetch(source, wanted, into)
+    else:
+        source.fetch(wanted, origin, into)
     for file in material.files:
         path = into / file.path
         if path.is_symlink() or not path.is_file():
@@ -119,8 +128,9 @@ def stale(plan: Plan, lock: Lock | None) -> list[str]:
     return found
 
 
-def _pin_one(step: PlanStep, folder: Path, registry: Registry) -> Material:
-    pinned: Pin = _create(step.plugin, registry).pin(folder)
+def _pin_one(step: PlanStep, folder: Path, registry: Registry, mirror: Mirror | None) -> Material:
+    source = _create(step.plugin, registry)
+    pinned: Pin = source.pin(folder) if mirror is None or source.local else mirror.pin(source)
     if not pinned.files:
         raise FetchError(f"{step.name}: {step.plugin.name} found no files")
     return Material(

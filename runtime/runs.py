@@ -26,6 +26,7 @@ from .picture import loss_picture
 from .store import Store, write_atomically
 
 RECORD = "record.json"
+PLAN = "plan.json"
 
 
 def new_run(store: Store, recipe: str, now: datetime) -> Path:
@@ -86,7 +87,7 @@ def write_run(
     for path in recipes:
         shutil.copyfile(path, folder / "recipe" / path.name)
     write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
-    write_atomically(folder / "plan.json", plan.model_dump_json(indent=1) + "\n")
+    write_atomically(folder / PLAN, plan.model_dump_json(indent=1) + "\n")
     trained = next((step for step in record.steps if step.kind == "runtime"), None)
     if trained is not None:
         outputs = trained.result.outputs

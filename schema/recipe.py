@@ -66,6 +66,14 @@ class DataSet(Document):
     sample: Step = Field(description="Which of the rows that are left go into the mixture.")
 
 
+class Benchmark(Document):
+    """An evaluation set: rows that must not be trained on. Filters compare data sets with it."""
+
+    source: Step = Field(description="Where the bytes come from.")
+    read: Step = Field(description="How bytes become rows.")
+    filters: tuple[Step, ...] = Field((), description="What keeps rows out, in this order.")
+
+
 class Validation(Document):
     """The rows held out of training: a count, or a fraction of the mixture."""
 
@@ -114,6 +122,9 @@ class Recipe(Document):
     seed: int = Field(0, ge=0, lt=2**48, description="All randomness is a function of this.")
     model: Model = Field(description="The model to train.")
     data: dict[Name, DataSet] = Field(min_length=1, description="Data sets by name.")
+    benchmarks: dict[Name, Benchmark] = Field(
+        {}, description="Evaluation sets by name; filters name them in `against:`."
+    )
     mixture: Mixture = Field(default=Mixture(), description="How the data sets become one.")
     train: Train = Field(description="How the model is trained.")
     evaluate: tuple[Step, ...] = Field(

@@ -49,7 +49,7 @@ def row_schema() -> pa.Schema:
 
 
 def drop_schema() -> pa.Schema:
-    """Return the Arrow schema of a ledger of drops: the row's id, and the reason it went."""
+    """Return the Arrow schema of a ledger of drops: the row's id, why it went, what was seen."""
     import pyarrow as pa
 
-    return pa.schema([pa.field("id", pa.string()), pa.field("reason", pa.string())])
+    return pa.schema([pa.field(name, pa.string()) for name in ("id", "reason", "detail")])

@@ -10,7 +10,7 @@ from .context import Context, Outcome
 MODULES = {
     "source": "source:bring",
     "reader": "rows:read",
-    "filter": "rows:filter_rows",
+    "filter": "filter:filter_rows",
     "scorer": "rows:score",
     "sampler": "rows:sample",
     "mixture": "mixture:mix",

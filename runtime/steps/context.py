@@ -11,6 +11,7 @@ from ...plugins.kinds import Progress
 from ...plugins.registry import Registry
 from ...schema.errors import StepError
 from ...schema.plan import PlanStep
+from ..mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Context:
         origin: for a source, the folder that its relative paths start in.
         registry: where plugins come from.
         report: called with progress.
+        mirror: what a source's bytes come from instead of the place that it names, if anything.
     """
 
     step: PlanStep
@@ -52,6 +54,7 @@ class Context:
     origin: Path | None
     registry: Registry
     report: Callable[[Progress], None]
+    mirror: Mirror | None = None
 
     def plugin(self) -> Any:
         """Return the step's plugin with its parameters."""
@@ -62,12 +65,16 @@ class Context:
         return self._create(self.step.parts[role])
 
     def base(self) -> Path:
-        """Return the folder of the base model's files.
+        """Return the folder of the base model's files."""
+        return self.folder("base")
+
+    def folder(self, role: str) -> Path:
+        """Return the folder of a source's files.
 
         A folder that holds nothing but one folder is gone into: a wheel has its files below its
         package's name.
         """
-        folder = self.inputs["base"]
+        folder = self.inputs[role]
         inside = list(folder.iterdir())
         while len(inside) == 1 and inside[0].is_dir():
             folder = inside[0]

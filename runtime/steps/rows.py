@@ -1,21 +1,19 @@
-"""Steps over the rows of one data set: read, filter, score, sample."""
+"""Steps over the rows of one data set: read, score, sample; filters are in `filter.py`."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...plugins.kinds import Progress, SourceFile
+from ...plugins.kinds import Drop, Scores, ScoringJob, SourceFile
 from ...schema.digest import draws
-from ...schema.rows import COLUMNS, drop_schema, row_schema
-from ..tables import BATCH, TableWriter, batches, read_table
+from ...schema.rows import COLUMNS, row_schema
+from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
+from .ledger import Ledger
 
 
 def read(context: Context) -> Outcome:
@@ -24,16 +22,16 @@ def read(context: Context) -> Outcome:
     paths = sorted(path for path in root.rglob("*") if path.is_file())
     files = [SourceFile(path.relative_to(root).as_posix(), path) for path in paths]
     schema = row_schema()
-    folder = context.output("rows")
-    with TableWriter(folder, schema) as writer:
-        for batch in context.plugin().read(files):
-            writer.write(_complete(batch, context, schema))
-            context.report(Progress(writer.rows, 0, unit="rows"))
-    if writer.rows == 0:
+    ledger = Ledger(context, schema)
+    name = str(context.step.settings["data_set"])
+    for found in context.plugin().read(files):
+        if isinstance(found, Drop):
+            ledger.drop(f"{name}/{found.id}", found)
+        else:
+            ledger.keep(_complete(found, context, schema))
+    if ledger.rows_out == 0:
         raise context.fail(f"no rows in {len(files)} files")
-    return Outcome(
-        {"rows": Produced(folder, "rows", writer.digest())}, facts={"rows_out": writer.rows}
-    )
+    return ledger.outcome()
 
 
 def _complete(batch: pa.RecordBatch, context: Context, schema: pa.Schema) -> pa.RecordBatch:
@@ -72,18 +70,6 @@ def _typed(column: pa.Array, field: pa.Field, context: Context) -> pa.Array:
         ) from None
 
 
-def filter_rows(context: Context) -> Outcome:
-    """Keep the rows that a filter has no reason to drop; note the others with their reason."""
-    plugin = context.plugin()
-    ledger = _Ledger(context)
-    for batch in batches(context.inputs["rows"]):
-        reasons = plugin.reasons(batch)
-        if len(reasons) != batch.num_rows:
-            raise context.fail(f"gave {len(reasons)} reasons for {batch.num_rows} rows")
-        ledger.add(batch, reasons)
-    return ledger.outcome()
-
-
 def sample(context: Context) -> Outcome:
     """Keep the rows that a sampler selects; the others are noted as `not-sampled`."""
     table = read_table(context.inputs["rows"])
@@ -92,7 +78,7 @@ def sample(context: Context) -> Outcome:
     selected = set(context.plugin().select(table, numbers))
     if not all(0 <= index < table.num_rows for index in selected):
         raise context.fail(f"selected a row that is not there; there are {table.num_rows}")
-    ledger = _Ledger(context)
+    ledger = Ledger(context, table.schema)
     start = 0
     for batch in table.to_batches(max_chunksize=BATCH):
         reasons = [
@@ -106,57 +92,38 @@ def sample(context: Context) -> Outcome:
 def score(context: Context) -> Outcome:
     """Give each row a number, in a column `score` beside the others."""
     plugin = context.plugin()
+    table = read_table(context.inputs["rows"])
+    model = plugin.uses_model
+    found: Scores = plugin.score(
+        ScoringJob(
+            rows=table,
+            base=context.base() if model else None,
+            quantizer=context.part("quantizer") if model else None,
+            seed=context.step.seed or 0,
+            work=context.work,
+            report=context.report,
+        )
+    )
+    if len(found.values) != table.num_rows or not all(map(math.isfinite, found.values)):
+        raise context.fail(f"gave no finite number for each of {table.num_rows} rows")
+    scored = table.append_column("score", pa.array(found.values, pa.float64()))
+    if found.predictions is not None:
+        scored = scored.append_column("prediction", pa.array(found.predictions, pa.string()))
     folder = context.output("rows")
-    schema = row_schema().append(pa.field("score", pa.float64()))
-    with TableWriter(folder, schema) as writer:
-        for batch in batches(context.inputs["rows"]):
-            scores = plugin.score(batch)
-            if len(scores) != batch.num_rows or not all(map(math.isfinite, scores)):
-                raise context.fail(f"gave no finite number for each of {batch.num_rows} rows")
-            columns = [*batch.columns, pa.array(scores, pa.float64())]
-            writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
     return Outcome(
-        {"rows": Produced(folder, "rows", writer.digest())},
-        facts={"rows_in": writer.rows, "rows_out": writer.rows},
+        {"rows": Produced(folder, "rows", write_table(folder, scored))},
+        facts={
+            "rows_in": table.num_rows,
+            "rows_out": table.num_rows,
+            "metrics": dict(found.metrics),
+            "tasks": _by_task(scored),
+        },
+        measured=dict(found.measured),
     )
 
 
-class _Ledger:
-    """Writes kept rows to one table, and the id and reason of dropped ones to another."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.reasons: Counter[str] = Counter()
-        self.rows_in = 0
-        schema = read_table(context.inputs["rows"]).schema
-        self.kept_folder: Path = context.output("rows")
-        self.drops_folder: Path = context.output("drops")
-        self.kept = TableWriter(self.kept_folder, schema)
-        self.drops = TableWriter(self.drops_folder, drop_schema())
-
-    def add(self, batch: pa.RecordBatch, reasons: Sequence[str | None]) -> None:
-        self.rows_in += batch.num_rows
-        keep = pa.array([reason is None for reason in reasons], pa.bool_())
-        self.kept.write(batch.filter(keep))
-        dropped = [reason for reason in reasons if reason is not None]
-        self.reasons.update(dropped)
-        ids = batch.column("id").filter(pc.invert(keep))
-        self.drops.write(
-            pa.RecordBatch.from_arrays([ids, pa.array(dropped, pa.string())], schema=drop_schema())
-        )
-        self.context.report(Progress(self.rows_in, 0, unit="rows"))
-
-    def outcome(self) -> Outcome:
-        for writer in (self.kept, self.drops):
-            writer.__exit__(None, None, None)
-        return Outcome(
-            {
-                "rows": Produced(self.kept_folder, "rows", self.kept.digest()),
-                "drops": Produced(self.drops_folder, "drops", self.drops.digest()),
-            },
-            facts={
-                "rows_in": self.rows_in,
-                "rows_out": self.kept.rows,
-                "drops": dict(sorted(self.reasons.items())),
-            },
-        )
+def _by_task(scored: pa.Table) -> dict[str, float]:
+    """Return the mean score of each task, for data sets that have tasks."""
+    means = scored.group_by("task").aggregate([("score", "mean")]).sort_by("task")
+    tasks, values = means.column("task").to_pylist(), means.column("score_mean").to_pylist()
+    return {task: mean for task, mean in zip(tasks, values, strict=True) if task}

@@ -11,7 +11,7 @@ def bring(context: Context) -> Outcome:
     if context.origin is None:
         raise context.fail("the plan does not say where relative paths start")
     folder = context.output("files")
-    fetch(context.step, context.origin, context.registry, folder)
+    fetch(context.step, context.origin, context.registry, folder, context.mirror)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     return Outcome({"files": Produced(folder, "files")}, facts={"files": len(files), "bytes": size})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
-from khichdi.plugins import Filter, Params, Sampler, Scorer, hookimpl
+from khichdi.plugins import Filter, Params, Sampler, Scorer, Scores, hookimpl
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.pin import pin
@@ -50,8 +50,8 @@ class Length(Scorer[OddParams]):
 
     name = "length"
 
-    def score(self, batch: Any) -> list[float]:
-        return [float(text) for text in batch.column("input").to_pylist()]
+    def score(self, job: Any) -> Scores:
+        return Scores([float(text) for text in job.rows.column("input").to_pylist()])
 
 
 class Top(Sampler[OddParams]):
@@ -135,7 +135,9 @@ def test_drops_are_kept_with_their_reasons(tmp_path: Path) -> None:
     last = run.run()[-1]
     assert last.result.facts == {"rows_in": 6, "rows_out": 3, "drops": {"odd": 3}}
     drops = read_table(run.store.folder(last.result.outputs["drops"])).to_pylist()
-    assert drops == [{"id": f"mine/mine.jsonl#{n}", "reason": "odd"} for n in (1, 3, 5)]
+    assert drops == [
+        {"id": f"mine/mine.jsonl#{n}", "reason": "odd", "detail": ""} for n in (1, 3, 5)
+    ]
 
 
 def test_fail_mend_and_run_again_keeps_what_was_done(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class ExactDuplicates(Filter[ExactDuplicatesParams]):
     """Drop rows that are the same as an earlier one in some fields; the first stays."""
 
     name = "exact-duplicates"
+    stateful = True
 
     def __init__(self, params: ExactDuplicatesParams) -> None:
         super().__init__(params)

@@ -81,6 +81,20 @@ class Git(Source[GitParams]):
             for path, data in repository.read(list(files)):
                 target(into, files[path]).write_bytes(data)
 
+    def place(self) -> str | None:
+        """Return `git/HOST/OWNER/NAME`; a repository on this machine has no place."""
+        address = re.sub(r"^[a-z+]+://([^/@]*@)?|^[^/@]*@", "", self.params.url)
+        host, _, path = address.replace(":", "/", 1).partition("/")
+        if "." not in host or ".." in path.split("/"):
+            return None
+        return f"git/{host}/{path.strip('/').removesuffix('.git')}"
+
+    def chosen(self, paths: Sequence[str], folder: Path | None) -> list[str]:
+        """Return the paths that match `include`."""
+        from .globs import choose
+
+        return choose(paths, self.params.include)
+
     @property
     def _where(self) -> str:
         from .transfer import scrub

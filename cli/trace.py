@@ -1,0 +1,66 @@
+"""Tell a row's way: where it was read, what each step did with it, and where it ended."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .output import columns, emit, quoted
+from .past import open_run, run_argument
+
+if TYPE_CHECKING:
+    from ..runtime.lineage import Event, Origin
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    run_argument(parser)
+    parser.add_argument(
+        "--row", required=True, metavar="ID", help="the row's id, or the end of it that is its own"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Print the row's origin and every step's word on it."""
+    lineage = open_run(options).lineage()
+    row_id = lineage.find(options.row)
+    origin, events = lineage.origin(row_id), list(lineage.events(row_id))
+    row = lineage.row(row_id)
+    document = {
+        "id": row_id,
+        "origin": asdict(origin),
+        "events": [asdict(event) for event in events],
+        "row": row,
+    }
+    emit(options, document, _text(row_id, origin, events, row))
+    return 0
+
+
+def _text(row_id: str, origin: Origin, events: list[Event], row: dict[str, Any] | None) -> str:
+    revision = f" at {origin.revision}" if origin.revision else ""
+    lines = [
+        row_id,
+        f"  from {origin.file}, record {origin.number} counted from 0,"
+        f" of {origin.use} source `{origin.data_set}`{revision}",
+    ]
+    for name in ("instruction", "input", "output"):
+        if row and row[name]:
+            lines.append(f"  {name:<12} {quoted(row[name])}")
+    rows = [(event.step, event.did, _detail(event)) for event in events]
+    return "\n".join([*lines, "", columns(rows), "", f"  {_end(events[-1])}"])
+
+
+def _detail(event: Event) -> str:
+    parts = [text for text in (event.reason, event.detail) if text]
+    for name, (before, after) in event.changes.items():
+        parts.append(f"{name}: {quoted(before, 40)} -> {quoted(after, 40)}")
+    return "   ".join(parts)
+
+
+def _end(last: Event) -> str:
+    if last.did in ("dropped", "left out"):
+        return f"not trained on: {last.did} by {last.step} ({last.reason})"
+    if "validation" in last.detail or last.did == "held out":
+        return "not trained on: held out for validation"
+    return "trained on"
