@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from khichdi.cli.schema import FILE, modeline, write_schema
+from khichdi.cli.shipped import shipped_recipes
 from language_server import LanguageServer, install
 
 RECIPE = """\
@@ -47,9 +48,12 @@ class Editor:
         """Open a recipe; return its path, and `line: message` (from 1) for each fault."""
         self._count += 1
         path = self._folder / f"{self._count}.yaml"
-        found = self._server.open(path, f"{modeline(FILE)}\n{text}")
-        # The first line is the one that names the schema.
-        return path, [f"{fault['range']['start']['line']}: {fault['message']}" for fault in found]
+        return path, self.open_at(path, f"{modeline(FILE)}\n{text}")
+
+    def open_at(self, path: Path, text: str) -> list[str]:
+        """Open a whole file; the line that names the schema does not count."""
+        found = self._server.open(path, text)
+        return [f"{fault['range']['start']['line']}: {fault['message']}" for fault in found]
 
     def complete(self, text: str) -> dict[str, str]:
         """Return what is offered at the `|` in a text, each with what is said of it."""
@@ -82,6 +86,16 @@ def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
 def test_a_right_recipe_and_a_right_change_have_no_faults(editor: Editor) -> None:
     assert editor.open(RECIPE)[1] == []
     assert editor.open(CHANGE)[1] == []
+
+
+@pytest.mark.parametrize("path", shipped_recipes(), ids=lambda path: path.name)
+def test_the_recipes_that_ship_have_no_faults_where_they_lie(editor: Editor, path: Path) -> None:
+    assert editor.open_at(path, path.read_text("utf-8")) == []
+    misspelt = path.with_name(f"misspelt-{path.name}")  # is only ever in the editor
+    text = path.read_text("utf-8").replace("adapter: {use: lora, r:", "adapter: {use: lora, rr:")
+    assert [fault.split(": ")[1] for fault in editor.open_at(misspelt, text)] == [
+        "Property rr is not allowed."
+    ]
 
 
 def test_the_names_of_plugins_are_completed_after_use(editor: Editor) -> None:

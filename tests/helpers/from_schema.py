@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -102,13 +103,17 @@ def _object(draw: Draw, schema: Any, definitions: dict[str, Any]) -> Any:
         key: value(draw, inner, definitions)
         for key, inner in schema["properties"].items()
         if key not in ("use", "extends")
-        and (key in required or (_possible(inner) and draw(st.integers(0, 2)) == 0))
+        and (key in required or (_possible(inner, definitions) and draw(st.integers(0, 2)) == 0))
     }
 
 
-def _possible(schema: Any) -> bool:
+def _possible(schema: Any, definitions: dict[str, Any]) -> bool:
     """Return whether values can be drawn: a kind without plugins has none."""
-    return "scorer" not in str(schema)
+    for name in re.findall(r"#/\$defs/([\w.-]+)", str(schema)):
+        use = definitions[name].get("properties", {}).get("use")
+        if isinstance(use, dict) and "not" in use:
+            return False
+    return True
 
 
 def _list(draw: Draw, schema: Any, definitions: dict[str, Any]) -> Any:
