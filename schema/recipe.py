@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticKnownError
 
 from .document import Document, operational
 
@@ -17,8 +18,21 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_l
 """Lower-case letters, digits, dots, dashes and underscores: safe in step names and file names."""
 
 
+def _no_truth(value: Any) -> Any:
+    """Refuse `true`, which Python takes for 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("literal_error", {"expected": "1"})
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_no_truth)]
+"""A version of the language that this compiler speaks."""
+
+
 class Step(Document):
     """A plugin by name; the other keys are its parameters."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     use: str = Field(description="The plugin's name.")
 
@@ -102,7 +116,7 @@ class Train(Step):
 class Recipe(Document):
     """A whole recipe."""
 
-    recipe: Literal[1] = Field(description="Version of the recipe language.")
+    recipe: Version = Field(description="Version of the recipe language.")
     name: Name = operational("recipe", description="What the recipe is called.")
     description: str | None = operational(None, description="One line for `recipe list`.")
     seed: int = Field(0, ge=0, lt=2**48, description="All randomness is a function of this.")
