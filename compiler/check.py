@@ -21,6 +21,8 @@ def check(recipe: Recipe, loaded: Loaded, registry: Registry) -> None:
     found = [*_needs_validation(recipe, loaded), *_breaches(recipe, loaded, registry)]
     found += _twice(recipe, loaded)
     found += _benchmarks(recipe, loaded)
+    found += _scores(recipe, loaded, registry)
+    found += _weights(recipe, loaded)
     if found:
         raise RecipeError(found)
 
@@ -95,4 +97,39 @@ def _benchmarks(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
         message = f"benchmark `{name}` is used by no filter"
         hint = "name it in a filter's `against:`, or remove it"
         found.append(loaded.diagnose(("benchmarks", name), "unused", message, hint, key=True))
+    return found
+
+
+def _scores(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    """A sampler that works by scores needs a scorer in its data set."""
+    found = []
+    for name, data in recipe.data.items():
+        sampler: Any = registry.get("sampler", data.sample.use).plugin
+        if sampler.uses_scores and data.score is None:
+            message = f"sampler `{sampler.name}` goes by scores, and the data set has no scorer"
+            hint = "add `score: {use: few-shot, ...}` beside `sample:`"
+            found.append(loaded.diagnose(("data", name, "sample"), "no-scores", message, hint))
+    return found
+
+
+def _weights(recipe: Recipe, loaded: Loaded) -> list[Diagnostic]:
+    """Weights of the mixture are for interleaving, and name every data set and nothing else."""
+    weights = recipe.mixture.weights
+    if weights is None:
+        return []
+    place = ("mixture", "weights")
+    if recipe.mixture.order != "interleave":
+        message = f"`weights` say how data sets interleave; the order is `{recipe.mixture.order}`"
+        hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
+        return [loaded.diagnose(place, "unused", message, hint, key=True)]
+    found = []
+    for name in sorted(weights.keys() - recipe.data.keys()):
+        near = get_close_matches(name, recipe.data, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(recipe.data)}"
+        message = f"there is no data set `{name}`"
+        found.append(loaded.diagnose((*place, name), "unknown-data-set", message, hint, key=True))
+    for name in sorted(recipe.data.keys() - weights.keys()):
+        message = f"data set `{name}` has no weight"
+        hint = f"add `{name}: 1`, or leave all weights out to interleave by number of rows"
+        found.append(loaded.diagnose(place, "no-weight", message, hint, key=True))
     return found

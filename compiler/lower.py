@@ -51,6 +51,7 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
         inputs={"rows": mixed},
         settings={
             "order": recipe.mixture.order,
+            "weights": recipe.mixture.weights,
             "validation": validation.to_json() if validation else None,
         },
         seeded=True,

@@ -22,7 +22,9 @@ from .reader.natural_instructions import NaturalInstructions
 from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
 from .runtime.qlora.plugin import Qlora
+from .sampler.buckets import AccuracyBuckets, RougeBuckets
 from .sampler.draws import All, Random
+from .sampler.groups import PerGroup, Proportional
 from .source.files import Files
 from .source.git import Git
 from .source.http import Http
@@ -53,7 +55,7 @@ def khichdi_filters() -> list[type[Any]]:
 @hookimpl
 def khichdi_samplers() -> list[type[Any]]:
     """Return the samplers that ship."""
-    return [All, Random]
+    return [AccuracyBuckets, All, PerGroup, Proportional, Random, RougeBuckets]
 
 
 @hookimpl

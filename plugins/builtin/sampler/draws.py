@@ -57,6 +57,10 @@ class Random(Sampler[RandomParams]):
 
     name = "random"
 
+    def asked(self) -> int | None:
+        """Return `count`."""
+        return self.params.count
+
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions with the smallest draws; equal draws stay in row order.
 
