@@ -25,6 +25,7 @@ from .runtime.qlora.plugin import Qlora
 from .sampler.buckets import AccuracyBuckets, RougeBuckets
 from .sampler.draws import All, Random
 from .sampler.groups import PerGroup, Proportional
+from .scorer.few_shot import FewShot
 from .source.files import Files
 from .source.git import Git
 from .source.http import Http
@@ -50,6 +51,12 @@ def khichdi_readers() -> list[type[Any]]:
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
     return [Categories, ExactDuplicates, Languages, MaxWords, MinWords, Where]
+
+
+@hookimpl
+def khichdi_scorers() -> list[type[Any]]:
+    """Return the scorers that ship."""
+    return [FewShot]
 
 
 @hookimpl
