@@ -46,9 +46,9 @@ def _split(facts: dict[str, Any]) -> str:
         held += f" ({facts['asked']:,} asked for; rows that belong together stay together)"
     sources = [
         f"{name} {count['train']:,}" + (f" + {count['held_out']:,}" if count["held_out"] else "")
-        for name, count in facts["sources"].items()
+        for name, count in facts.get("sources", {}).items()  # earlier results have none
     ]
-    return f"{facts['rows_out']:,} rows, {held}   {', '.join(sources)}"
+    return f"{facts['rows_out']:,} rows, {held}   {', '.join(sources)}".rstrip()
 
 
 def _scored(facts: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ def split(context: Context) -> Outcome:
 
 def _ordered(table: pa.Table, settings: Any, seed: int) -> Positions:
     """Return the positions of rows in the order of the mixture."""
-    order, weights = settings["order"], settings["weights"]
+    order, weights = settings["order"], settings.get("weights")
     if order == "by-source":
         return np.arange(table.num_rows)
     ids = table.column("id").to_pylist()
@@ -131,9 +131,10 @@ def _held_out(context: Context, table: pa.Table, wanted: Any, seed: int) -> Posi
             "ask for fewer with `mixture.validation`",
         )
     seed = derive_seed(seed, "validation")
-    if not wanted["group_by"]:
+    fields = wanted.get("group_by")
+    if not fields:
         return np.sort(_by_draw(seed, table.column("id").to_pylist())[:count])
-    groups = _groups(table, wanted["group_by"])
+    groups = _groups(table, fields)
     chosen: list[int] = []
     names = list(groups)
     for index in _by_draw(seed, names).tolist():
@@ -145,7 +146,7 @@ def _held_out(context: Context, table: pa.Table, wanted: Any, seed: int) -> Posi
         fewest = min(map(len, groups.values()))
         raise context.fail(
             f"{count:,} validation rows asked, and rows that belong together by "
-            f"{', '.join(wanted['group_by'])} come in groups of at least {fewest:,}",
+            f"{', '.join(fields)} come in groups of at least {fewest:,}",
             "ask for more rows, or group by more fields",
         )
     return np.sort(np.array(chosen, np.int64))

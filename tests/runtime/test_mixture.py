@@ -29,7 +29,7 @@ def split(
     seed: int = 57,
     **validation: Any,
 ) -> Outcome:
-    wanted = {"count": None, "fraction": None, "group_by": [], **validation}
+    wanted = {"count": None, "fraction": None, **validation}
     said = {"order": order, "weights": weights, "validation": wanted if validation else None}
     return bench.run("split", {"rows": bench.put(data)}, settings=said, seed=seed)
 
