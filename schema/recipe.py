@@ -74,12 +74,24 @@ class Benchmark(Document):
     filters: tuple[Step, ...] = Field((), description="What keeps rows out, in this order.")
 
 
+TextField = Literal["instruction", "input", "output", "task", "provenance"]
+"""A column of text that near-identical rows share."""
+
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Validation(Document):
     """The rows held out of training: a count, or a fraction of the mixture."""
 
     count: int | None = Field(None, ge=1, description="How many rows are held out.")
     fraction: float | None = Field(
         None, gt=0, lt=1, description="Which part of the mixture is held out."
+    )
+    group_by: tuple[TextField, ...] = Field(
+        (),
+        description="Rows whose text in all of these fields is the same, but for case, white space "
+        "and punctuation, are held out together or not at all. Then `count` is what is held out "
+        "at most.",
     )
 
     @model_validator(mode="after")
@@ -95,8 +107,17 @@ class Mixture(Document):
     filters: tuple[Step, ...] = Field(
         (), description="What keeps rows out of the mixture, data sets in order of their names."
     )
-    order: Literal["shuffle", "by-source"] = Field(
-        "shuffle", description="Order of training rows; `by-source` keeps each data set together."
+    order: Literal["shuffle", "by-source", "interleave", "short-first"] = Field(
+        "shuffle",
+        description="Order of training rows: by chance; `by-source` keeps each data set together; "
+        "`interleave` shuffles each data set and spreads it by `weights`; `short-first` is a "
+        "curriculum by length of text.",
+    )
+    weights: dict[Name, Weight] | None = Field(
+        None,
+        min_length=1,
+        description="For `interleave`: how often each data set comes up, for as long as it has "
+        "rows; every row is taken once. Left out, data sets are spread evenly from start to end.",
     )
     validation: Validation | None = Field(None, description="The rows held out of training.")
 

@@ -23,7 +23,10 @@ from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
 from .rule.neurips_llm_efficiency import NeuripsLlmEfficiency2023
 from .runtime.qlora.plugin import Qlora
+from .sampler.buckets import AccuracyBuckets, RougeBuckets
 from .sampler.draws import All, Random
+from .sampler.groups import PerGroup, Proportional
+from .scorer.few_shot import FewShot
 from .source.files import Files
 from .source.git import Git
 from .source.http import Http
@@ -52,9 +55,15 @@ def khichdi_filters() -> list[type[Any]]:
 
 
 @hookimpl
+def khichdi_scorers() -> list[type[Any]]:
+    """Return the scorers that ship."""
+    return [FewShot]
+
+
+@hookimpl
 def khichdi_samplers() -> list[type[Any]]:
     """Return the samplers that ship."""
-    return [All, Random]
+    return [AccuracyBuckets, All, PerGroup, Proportional, Random, RougeBuckets]
 
 
 @hookimpl
