@@ -18,6 +18,9 @@ from .quantizer.bitsandbytes import BitsAndBytes
 from .quantizer.none import NoQuantizer
 from .reader.alpaca import Alpaca
 from .reader.conversations import Conversations
+from .reader.dialogues import Dialogues
+from .reader.message_trees import MessageTrees
+from .reader.multiple_choice import MultipleChoice
 from .reader.natural_instructions import NaturalInstructions
 from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
@@ -41,7 +44,18 @@ def khichdi_sources() -> list[type[Any]]:
 @hookimpl
 def khichdi_readers() -> list[type[Any]]:
     """Return the readers that ship."""
-    return [Alpaca, Conversations, Csv, Json, Jsonl, NaturalInstructions, Parquet]
+    return [
+        Alpaca,
+        Conversations,
+        Csv,
+        Dialogues,
+        Json,
+        Jsonl,
+        MessageTrees,
+        MultipleChoice,
+        NaturalInstructions,
+        Parquet,
+    ]
 
 
 @hookimpl

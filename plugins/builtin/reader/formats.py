@@ -12,10 +12,20 @@ from .streams import opened, plain_suffix
 from .table_records import csv_records, parquet_records
 
 
-def records(file: SourceFile, paths: Sequence[str] | None = None) -> Iterator[Record | RecordError]:
+def records(
+    file: SourceFile,
+    paths: Sequence[str] | None = None,
+    *,
+    field: str | None = None,
+    names: Sequence[str] | None = None,
+) -> Iterator[Record | RecordError]:
     """Yield the records of a file in the format that its name says.
 
-    `paths` are the fields that will be looked at, for formats that can leave others unread.
+    Args:
+        file: what to read.
+        paths: the fields that will be looked at, for formats that can leave others unread.
+        field: where the list of records is in a `.json` file that holds an object.
+        names: the names of the fields of a `.csv` or `.tsv` file without a header line.
 
     Raises:
         StepError: the name's ending is unknown, or the file cannot be read.
@@ -23,15 +33,17 @@ def records(file: SourceFile, paths: Sequence[str] | None = None) -> Iterator[Re
     match plain_suffix(file.path):
         case ".jsonl" | ".ndjson":
             return jsonl_records(file)
+        case ".json" if field is not None:
+            return json_records(file, field)
         case ".json":
             # Many a `.json` on the hub holds JSON lines; the first character tells.
             with opened(file) as stream:
                 start = stream.read(4096).removeprefix(BOM).lstrip()
             return jsonl_records(file) if start.startswith(b"{") else json_records(file)
         case ".csv":
-            return csv_records(file)
+            return csv_records(file, names=names)
         case ".tsv":
-            return csv_records(file, delimiter="\t")
+            return csv_records(file, delimiter="\t", names=names)
         case ".parquet":
             return parquet_records(file, paths)
         case suffix:

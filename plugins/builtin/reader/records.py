@@ -41,6 +41,17 @@ class RecordError(StepError):
         place = f"line {self.line}: " if self.line is not None else ""
         return Drop(self.reason, place + self.message, self.id)
 
+    def renumbered(self, number: int) -> RecordError:
+        """Return the same for a reader that numbers rows in another way than records."""
+        return RecordError(
+            self.message,
+            id=f"{self.file}#{number}",
+            reason=self.reason,
+            hint=self.hint,
+            file=self.file,
+            line=self.line,
+        )
+
 
 @dataclass(frozen=True)
 class Record:

@@ -113,15 +113,10 @@ class Mapper:
 
 def _rendered(record: Record, path: str) -> str:
     """Return what stands for a field in a rendered text; nothing where it is null."""
-    value = lookup(record.value, path)
-    if value is MISSING:
-        raise record.error(
-            f"there is no field `{path}`, which `render` names",
-            _fields_hint(record, path),
-            "missing-field",
-        )
-    items = value if isinstance(value, list) else [value]
-    return "\n".join(_item(record, path, item) for item in items if item is not None)
+    if lookup(record.value, path) is MISSING:
+        message = f"there is no field `{path}`, which `render` names"
+        raise record.error(message, _fields_hint(record, path), "missing-field")
+    return text_at(record, path, missing="")
 
 
 def _item(record: Record, path: str, item: Any) -> str:
@@ -147,6 +142,30 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
     if as_text and isinstance(value, bool | int | float):
         hint = f"to read it as text say `as_text: [{as_text}]`"
     raise record.error(f"{place} must be a text, found {what(value)}", hint, "wrong-type")
+
+
+def required_at(record: Record, path: str, reason: str = "missing-field") -> Any:
+    """Return what stands at a field; it must be there and not be null."""
+    value = lookup(record.value, path)
+    if value is MISSING:
+        raise record.error(f"there is no field `{path}`", _fields_hint(record, path), reason)
+    if value is None:
+        raise record.error(f"`{path}` is null", reason=reason)
+    return value
+
+
+def text_at(record: Record, path: str, missing: str | None = None) -> str:
+    """Return the text at a field, of a list one line for each item.
+
+    `missing` stands for a field that is not there or null; without it that is an error.
+    """
+    value = lookup(record.value, path)
+    if value is MISSING or value is None:
+        if missing is not None:
+            return missing
+        required_at(record, path)
+    items = value if isinstance(value, list) else [value]
+    return "\n".join(_item(record, path, item) for item in items if item is not None)
 
 
 def _missing(record: Record, name: str, path: str, value: Any) -> RecordError:
