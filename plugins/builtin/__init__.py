@@ -10,8 +10,20 @@ from typing import Any
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .evaluator.generate import Generate
+from .filter.clean import (
+    CollapseWhitespace,
+    FixMojibake,
+    NormalizeUnicode,
+    Strip,
+    StripHtml,
+)
+from .filter.counts import CharacterCount, ReferenceCount, TokenCount
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.labels import Categories, Languages
+from .filter.refusals import Refusals
+from .filter.render import Render
+from .filter.rewrite import CutAfter, LowerCase, Replace
+from .filter.truncate import Truncate, TruncateWords
 from .filter.where import Where
 from .filter.word_counts import MaxWords, MinWords
 from .quantizer.bitsandbytes import BitsAndBytes
@@ -61,7 +73,29 @@ def khichdi_readers() -> list[type[Any]]:
 @hookimpl
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
-    return [Categories, ExactDuplicates, Languages, MaxWords, MinWords, Where]
+    return [
+        Categories,
+        CharacterCount,
+        CollapseWhitespace,
+        CutAfter,
+        ExactDuplicates,
+        FixMojibake,
+        Languages,
+        LowerCase,
+        MaxWords,
+        MinWords,
+        NormalizeUnicode,
+        ReferenceCount,
+        Refusals,
+        Render,
+        Replace,
+        Strip,
+        StripHtml,
+        TokenCount,
+        Truncate,
+        TruncateWords,
+        Where,
+    ]
 
 
 @hookimpl
