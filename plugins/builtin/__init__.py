@@ -10,14 +10,29 @@ from typing import Any
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .evaluator.generate import Generate
+from .filter.clean import (
+    CollapseWhitespace,
+    FixMojibake,
+    NormalizeUnicode,
+    Strip,
+    StripHtml,
+)
+from .filter.counts import CharacterCount, ReferenceCount, TokenCount
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.labels import Categories, Languages
+from .filter.refusals import Refusals
+from .filter.render import Render
+from .filter.rewrite import CutAfter, LowerCase, Replace
+from .filter.truncate import Truncate, TruncateWords
 from .filter.where import Where
 from .filter.word_counts import MaxWords, MinWords
 from .quantizer.bitsandbytes import BitsAndBytes
 from .quantizer.none import NoQuantizer
 from .reader.alpaca import Alpaca
 from .reader.conversations import Conversations
+from .reader.dialogues import Dialogues
+from .reader.message_trees import MessageTrees
+from .reader.multiple_choice import MultipleChoice
 from .reader.natural_instructions import NaturalInstructions
 from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
@@ -45,13 +60,46 @@ def khichdi_sources() -> list[type[Any]]:
 @hookimpl
 def khichdi_readers() -> list[type[Any]]:
     """Return the readers that ship."""
-    return [Alpaca, Conversations, Csv, Json, Jsonl, NaturalInstructions, Parquet]
+    return [
+        Alpaca,
+        Conversations,
+        Csv,
+        Dialogues,
+        Json,
+        Jsonl,
+        MessageTrees,
+        MultipleChoice,
+        NaturalInstructions,
+        Parquet,
+    ]
 
 
 @hookimpl
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
-    return [Categories, ExactDuplicates, Languages, MaxWords, MinWords, Where]
+    return [
+        Categories,
+        CharacterCount,
+        CollapseWhitespace,
+        CutAfter,
+        ExactDuplicates,
+        FixMojibake,
+        Languages,
+        LowerCase,
+        MaxWords,
+        MinWords,
+        NormalizeUnicode,
+        ReferenceCount,
+        Refusals,
+        Render,
+        Replace,
+        Strip,
+        StripHtml,
+        TokenCount,
+        Truncate,
+        TruncateWords,
+        Where,
+    ]
 
 
 @hookimpl

@@ -83,6 +83,7 @@ def others(value: Any) -> Iterator[Any]:
         "lower",
         "keep",
         "first",
+        "drop",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 
