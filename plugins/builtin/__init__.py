@@ -12,6 +12,7 @@ from .adapter.lora import Lora
 from .evaluator.generate import Generate
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.labels import Categories, Languages
+from .filter.minhash_duplicates import MinHashDuplicates
 from .filter.where import Where
 from .filter.word_counts import MaxWords, MinWords
 from .quantizer.bitsandbytes import BitsAndBytes
@@ -47,7 +48,7 @@ def khichdi_readers() -> list[type[Any]]:
 @hookimpl
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
-    return [Categories, ExactDuplicates, Languages, MaxWords, MinWords, Where]
+    return [Categories, ExactDuplicates, Languages, MaxWords, MinHashDuplicates, MinWords, Where]
 
 
 @hookimpl
