@@ -11,8 +11,10 @@ from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .evaluator.generate import Generate
 from .filter.exact_duplicates import ExactDuplicates
+from .filter.field_similarity import FieldSimilarity
 from .filter.labels import Categories, Languages
 from .filter.minhash_duplicates import MinHashDuplicates
+from .filter.near_duplicates import NearDuplicates
 from .filter.where import Where
 from .filter.word_counts import MaxWords, MinWords
 from .quantizer.bitsandbytes import BitsAndBytes
@@ -48,7 +50,17 @@ def khichdi_readers() -> list[type[Any]]:
 @hookimpl
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
-    return [Categories, ExactDuplicates, Languages, MaxWords, MinHashDuplicates, MinWords, Where]
+    return [
+        Categories,
+        ExactDuplicates,
+        FieldSimilarity,
+        Languages,
+        MaxWords,
+        MinHashDuplicates,
+        MinWords,
+        NearDuplicates,
+        Where,
+    ]
 
 
 @hookimpl

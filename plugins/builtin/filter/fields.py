@@ -1,7 +1,12 @@
-"""The fields with text that filters take; in a file without heavy imports."""
+"""What parameters of several filters share; without heavy imports."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 TextField = Literal["instruction", "input", "output"]
+
+EMBEDDING = (
+    "The sentence-embedding model: config.json, weights and tokenizer, and where the model has "
+    "them modules.json, 1_Pooling and sentence_bert_config.json."
+)

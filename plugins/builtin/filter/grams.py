@@ -22,8 +22,8 @@ PLACE = np.uint64(0x9E3779B97F4A7C15)
 STEP = np.uint64(0xD6E8FEB86659FD93)
 
 # What stands between words: white space, controls, punctuation and symbols of ASCII and Latin-1,
-# general punctuation, currency, arrows to dingbats, CJK and full-width punctuation, emoji. Blocks, so
-# that the table does not move with the version of Unicode that Python knows.
+# general punctuation, currency, arrows to dingbats, CJK and full-width punctuation, emoji. These
+# are blocks, so that the table does not move with the version of Unicode that Python knows.
 BETWEEN = (
     (0x00, 0x30), (0x3A, 0x41), (0x5B, 0x61), (0x7B, 0xAA), (0xAB, 0xB5), (0xB6, 0xBA),
     (0xBB, 0xC0), (0xD7, 0xD8), (0xF7, 0xF8), (0x1680, 0x1681), (0x2000, 0x2070),

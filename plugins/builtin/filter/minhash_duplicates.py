@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ... import Drop, Filter, Params
 from .fields import TextField
+from .repeats import near_duplicate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,8 +80,5 @@ class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
         # numpy lets other threads run; blocks are compared in order, whoever sketches them.
         with ThreadPoolExecutor(THREADS) as threads:
             for sketch in threads.map(finder.sketch, ids, texts):
-                reasons += [
-                    found and Drop("near-duplicate", f"{found[0]} (similarity {found[1]:.3f})")
-                    for found in finder.repeats(sketch)
-                ]
+                reasons += map(near_duplicate, finder.repeats(sketch))
         return reasons

@@ -22,9 +22,7 @@ from .minhash import (
     pairs_within,
     shingle_sets,
 )
-
-Repeat = tuple[str, float]
-"""The id of the row that stays, and how similar it is."""
+from .repeats import Likeness, Repeat, settle
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,10 @@ class MinHashFinder:
         """Return, for each row, the first row that stays and is similar enough, or None."""
         sets, keys, first = block.sets, block.keys, block.first.tolist()
         names = [block.ids[row] for row in first]
-        said = self._earlier(sets, keys)
-        self._among(sets, keys, names, said)
+        kept = Sets(self._values.rows, self._bounds.rows)
+        earlier = self._similar(sets, kept, self._index.find(keys))
+        among = self._similar(sets, sets, pairs_within(keys))
+        said = settle(names, self._ids, earlier, among)
         self._stay(sets, keys, names, said)
         answers: list[Repeat | None] = [None] * len(block.ids)
         for row, spoken in enumerate(block.speaker):
@@ -80,23 +80,7 @@ class MinHashFinder:
                 answers[row] = mine or (None if first[spoken] == row else (names[spoken], 1.0))
         return answers
 
-    def _earlier(self, sets: Sets, keys: Values) -> list[Repeat | None]:
-        """Compare with the rows of earlier blocks that stay."""
-        said: list[Repeat | None] = [None] * len(keys)
-        kept = Sets(self._values.rows, self._bounds.rows)
-        for row, other, value in self._similar(sets, kept, self._index.find(keys)):
-            said[row] = said[row] or (self._ids[other], value)
-        return said
-
-    def _among(
-        self, sets: Sets, keys: Values, names: Sequence[str], said: list[Repeat | None]
-    ) -> None:
-        """Compare the rows of a block with one another, in order."""
-        for row, other, value in self._similar(sets, sets, pairs_within(keys)):
-            if said[row] is None and said[other] is None:
-                said[row] = (names[other], value)
-
-    def _similar(self, left: Sets, right: Sets, pairs: Pairs) -> list[tuple[int, int, float]]:
+    def _similar(self, left: Sets, right: Sets, pairs: Pairs) -> list[Likeness]:
         """Return the pairs that are similar enough, in order, with their similarity."""
         rows, others = pairs
         one, two = left.sizes[rows], right.sizes[others]
