@@ -10,9 +10,11 @@ from typing import Any
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .evaluator.generate import Generate
+from .filter.decontaminate import Decontaminate, DecontaminateEmbedding
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.field_similarity import FieldSimilarity
 from .filter.labels import Categories, Languages
+from .filter.language_id import LanguageId
 from .filter.minhash_duplicates import MinHashDuplicates
 from .filter.near_duplicates import NearDuplicates
 from .filter.where import Where
@@ -52,8 +54,11 @@ def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
     return [
         Categories,
+        Decontaminate,
+        DecontaminateEmbedding,
         ExactDuplicates,
         FieldSimilarity,
+        LanguageId,
         Languages,
         MaxWords,
         MinHashDuplicates,

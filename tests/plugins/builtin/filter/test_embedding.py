@@ -153,3 +153,19 @@ def test_all_minilm_knows_what_means_the_same(tmp_path: Path) -> None:
     alike, other = cosines(vectors[[0, 0]], vectors[[1, 2]])
     # sentence-transformers 6.2 gives these.
     assert (round(float(alike), 3), round(float(other), 3)) == (0.875, -0.105)
+
+
+def test_rows_like_a_benchmark_go_with_the_row_that_is_most_alike(model):
+    import pyarrow as pa
+
+    theirs = ["w3 w4 w5", "w1 w2", ""]
+    filter_ = load_registry().create("filter", "decontaminate-embedding", {"above": 0.9999})
+    table = pa.Table.from_batches([batch_of([{"instruction": text} for text in theirs])])
+    filter_.begin(FilterInputs(files={"embedding": model}, benchmarks={"exam": table}))
+    rows = batch_of([{"input": "w1 w2"}, {"output": "w1 w2"}, {}, {"instruction": "w3 w4 w5"}])
+    assert filter_.reasons(rows) == [
+        Drop("like-benchmark", "exam d/f#1 (similarity 1.000)"),
+        None,
+        None,
+        Drop("like-benchmark", "exam d/f#0 (similarity 1.000)"),
+    ]
