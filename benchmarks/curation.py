@@ -87,7 +87,9 @@ def khichdi_step(name: str, **params: Any) -> Callable[[Path], Work]:
         from khichdi.runtime.steps.filter import filter_rows
         from khichdi.schema.plan import PlanStep
 
-        ref = {"kind": "filter", "name": name, "version": 1, "params": params}
+        registry = load_registry()
+        version = registry.get("filter", name).plugin.version
+        ref = {"kind": "filter", "name": name, "version": version, "params": params}
         key = "sha256:" + "0" * 64
         step = PlanStep.model_validate(
             {"name": "data/bench/filter", "kind": "filter", "plugin": ref, "key": key}
@@ -99,7 +101,7 @@ def khichdi_step(name: str, **params: Any) -> Callable[[Path], Work]:
             staging=staging,
             work=staging,
             origin=None,
-            registry=load_registry(),
+            registry=registry,
             report=lambda progress: None,
         )
         return lambda: int(filter_rows(context).facts["rows_out"])
