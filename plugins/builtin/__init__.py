@@ -18,8 +18,13 @@ from .filter.clean import (
     StripHtml,
 )
 from .filter.counts import CharacterCount, ReferenceCount, TokenCount
+from .filter.decontaminate import Decontaminate, DecontaminateEmbedding
 from .filter.exact_duplicates import ExactDuplicates
+from .filter.field_similarity import FieldSimilarity
 from .filter.labels import Categories, Languages
+from .filter.language_id import LanguageId
+from .filter.minhash_duplicates import MinHashDuplicates
+from .filter.near_duplicates import NearDuplicates
 from .filter.refusals import Refusals
 from .filter.render import Render
 from .filter.rewrite import CutAfter, LowerCase, Replace
@@ -82,12 +87,18 @@ def khichdi_filters() -> list[type[Any]]:
         CharacterCount,
         CollapseWhitespace,
         CutAfter,
+        Decontaminate,
+        DecontaminateEmbedding,
         ExactDuplicates,
+        FieldSimilarity,
         FixMojibake,
+        LanguageId,
         Languages,
         LowerCase,
         MaxWords,
+        MinHashDuplicates,
         MinWords,
+        NearDuplicates,
         NormalizeUnicode,
         ReferenceCount,
         Refusals,
