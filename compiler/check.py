@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic
@@ -121,11 +121,48 @@ def _benchmarks(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]
     return found
 
 
+def _scores(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    """A sampler that works by scores needs a scorer in its data set."""
+    found = []
+    for name, data in recipe.data.items():
+        sampler: Any = registry.get("sampler", data.sample.use).plugin
+        if sampler.uses_scores and data.score is None:
+            message = f"sampler `{sampler.name}` goes by scores, and the data set has no scorer"
+            hint = "add `score: {use: few-shot, ...}` beside `sample:`"
+            found.append(loaded.diagnose(("data", name, "sample"), "no-scores", message, hint))
+    return found
+
+
+def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Weights of the mixture are for interleaving, and name every data set and nothing else."""
+    weights = recipe.mixture.weights
+    if weights is None:
+        return []
+    place = ("mixture", "weights")
+    if recipe.mixture.order != "interleave":
+        message = f"`weights` say how data sets interleave; the order is `{recipe.mixture.order}`"
+        hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
+        return [loaded.diagnose(place, "unused", message, hint, key=True)]
+    found = []
+    for name in sorted(weights.keys() - recipe.data.keys()):
+        near = nearest(name, recipe.data)
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(recipe.data)}"
+        message = f"there is no data set `{name}`"
+        found.append(loaded.diagnose((*place, name), "unknown-data-set", message, hint, key=True))
+    for name in sorted(recipe.data.keys() - weights.keys()):
+        message = f"data set `{name}` has no weight"
+        hint = f"add `{name}: 1`, or leave all weights out to interleave by number of rows"
+        found.append(loaded.diagnose(place, "no-weight", message, hint, key=True))
+    return found
+
+
 CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnostic]]]] = [
     ({"mixture", "evaluate", "train"}, _needs_validation),
     ({"model", "data", "mixture", "train", "rules"}, _known_base),
     ({"evaluate"}, _twice),
     ({"data", "mixture", "benchmarks"}, _benchmarks),
+    ({"data"}, _scores),
+    ({"data", "mixture"}, _weights),
     ({"data", "mixture", "train"}, counts),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),

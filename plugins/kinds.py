@@ -199,11 +199,12 @@ class ScoringJob:
 class Scores:
     """What a scorer found: a finite number for each row, and, where it has one, the model's text.
 
-    `metrics` are numbers for the record; `measured` what differs from machine to machine.
+    A row that was not scored has None for both. `metrics` are numbers for the record; `measured`
+    what differs from machine to machine.
     """
 
-    values: Sequence[float]
-    predictions: Sequence[str] | None = None
+    values: Sequence[float | None]
+    predictions: Sequence[str | None] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -219,19 +220,24 @@ class Scorer(Plugin[P], ABC):
 
     @abstractmethod
     def score(self, job: ScoringJob) -> Scores:
-        """Return a number for each row, in row order. Raises `StepError`."""
+        """Return a number, or None, for each row, in row order. Raises `StepError`."""
 
 
 class Sampler(Plugin[P], ABC):
-    """Chooses which rows of a data set go into the mixture."""
+    """Chooses which rows of a data set go into the mixture.
+
+    `uses_scores` says that it samples by what a scorer found; the recipe must then name one.
+    """
 
     kind = "sampler"
     seeded = True
+    uses_scores: ClassVar[bool] = False
 
-    def most(self) -> int | None:
-        """Return the most rows that these parameters can give; None where only data can tell.
+    def asked(self) -> int | None:
+        """Return how many rows the parameters ask for, at most; None where only data can tell.
 
-        Checks of a recipe hold other settings against it, before any row is read.
+        Checks of a recipe hold other settings against it before any row is read, and a sampler
+        that gives fewer is remarked on.
         """
         return None
 
@@ -239,7 +245,8 @@ class Sampler(Plugin[P], ABC):
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions of the rows to keep, in any order; the caller keeps row order.
 
-        After a scorer the table has a column `score` beside those of `khichdi.schema.rows`.
+        After a scorer the table has a column `score` beside those of `khichdi.schema.rows`, null
+        for rows that were not scored.
         `draw` has a number for each row, uniform in 0 <= n < 2**64, that depends on the seed and
         the row's id alone. Keep the smallest: then more rows asked for means the same rows and
         others, and another source changes nothing here.

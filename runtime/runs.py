@@ -110,6 +110,8 @@ def metrics(steps: list[RecordedStep]) -> dict[str, float]:
     """Return the run's numbers: of training, and of each evaluation before and after it."""
     found: dict[str, float] = {}
     for step in steps:
+        if step.kind not in ("runtime", "evaluator"):
+            continue  # a scorer's numbers are about the base on the data, and stay with its step
         values: Any = step.result.facts.get("metrics") or {}
         suffix = "_before" if step.kind == "evaluator" and step.name.endswith("/base") else ""
         for name, value in values.items():

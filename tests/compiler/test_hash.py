@@ -80,7 +80,7 @@ def others(value: Any) -> Iterator[Any]:
         yield from ([*value, "Category"], ["output"], ["q_proj"])
         yield [{"use": "licenses", "allow": ["apache-2.0"]}]
     elif value is None:
-        yield from (3, 0.5, "eval_loss", "text", ["Question Answering"])
+        yield from (3, 0.5, "eval_loss", "text", ["Question Answering"], {"tasks": 2.0})
     words = (
         "fp4",
         "float16",
@@ -91,6 +91,7 @@ def others(value: Any) -> Iterator[Any]:
         "lower",
         "keep",
         "first",
+        "drop",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 
