@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test test-slow lint types check clean
+.PHONY: run test test-slow lint types check docs clean
 
 run: $(READY)
 	$(BIN)/recipe run quickstart.yaml
@@ -31,6 +31,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
+
+# The packaged JSON Schema, and the tables of docs/language.md.
+docs: $(READY)
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) .build .khichdi build *.egg-info

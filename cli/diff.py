@@ -1,86 +1,142 @@
 """What differs in meaning between two recipes, and which steps that makes run again.
 
-Exit status 1 when they differ.
+A and B are each a recipe, a run or its record, or a recipe at a git revision (`HEAD~1:my.yaml`).
+With `--set`, B is what is set in it, and may be left out. Exit status 1 when they differ.
 """
 
 from __future__ import annotations
 
-import json
+import sys
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ..compiler.compile import with_lock
-from ..compiler.diff import Change, changes, other_bytes, reruns
-from ..runtime.pin import stale
-from .output import columns, emit
+from ..compiler.canonical import canonical_text
+from ..compiler.diff import SECTIONS, Change, changes, other_bytes, other_versions
+from ..compiler.reruns import dropped, reruns
+from ..plugins.registry import load_registry
+from ..schema.errors import InputError
+from .outcome import outcome, outcome_text
+from .output import columns, duration, emit, size
 from .plan import estimate
-from .session import Session, open_session
+from .session import set_argument
+from .sides import Side, open_side
+from .values import both
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("before", metavar="A", help="a recipe, or a shipped one's name")
-    parser.add_argument("after", metavar="B", help="another")
+    what = "a recipe, a shipped one's name, a run, a record, or REV:path of git"
+    parser.add_argument("before", nargs="?", metavar="A", help=what)
+    parser.add_argument("after", nargs="?", metavar="B", help="another; with --set, A itself")
+    set_argument(parser)
+    parser.add_argument(
+        "--git-textconv", metavar="FILE", help="print FILE as text that git can diff by meaning"
+    )
 
 
 def run(options: Namespace) -> int:
     """Print what differs, and what it reruns."""
-    one, other = (open_session(options, name) for name in (options.before, options.after))
-    one, other = _pinned_like(one, other), _pinned_like(other, one)
-    found = changes(one.compiled.recipe, other.compiled.recipe)
-    found += other_bytes(one.compiled.plan, other.compiled.plan)
-    again = reruns(one.compiled.plan, other.compiled.plan)
+    if options.git_textconv is not None:
+        return _textconv(options)
+    if options.before is None or (options.after is None and not options.settings):
+        raise InputError(
+            "two are needed to tell a difference",
+            hint="recipe diff A B, or recipe diff A --set PATH=VALUE",
+        )
+    one = open_side(options, options.before)
+    other = open_side(options, options.after or options.before, options.settings)
+    one, other = one.pinned_like(other), other.pinned_like(one)
+    found = changes(one.recipe, other.recipe)
+    found += other_bytes(one.plan, other.plan) + other_versions(one.plan, other.plan)
+    happened = outcome(one.record, other.record) if one.record and other.record else None
+    same = not found and (happened is None or happened["same"])
+    again = reruns(one.plan, other.plan) if found else {}
+    gone = dropped(one.plan, other.plan) if found else []
     document = {
-        "same": not found,
-        "changes": [{"path": c.path, "before": c.before, "after": c.after} for c in found],
-        "reruns": again if found else [],
+        "same": same,
+        "changes": [change.as_json() for change in found],
+        "reruns": list(again),
+        "causes": again,
+        "dropped": gone,
+        "effects": {"before": _known(one), "after": _known(other)},
+        "outcome": happened,
     }
-    text = _text(found, again, one, other) if found else "the same in meaning"
-    emit(options, document, text)
-    return 1 if found else 0
+    parts = [_changes(found)] if found else ["the same in meaning"]
+    if found:
+        parts.append(_reruns(again, gone, other))
+        parts += [text for text in [_effects(one, other)] if text]
+    if happened is not None:
+        parts.append(outcome_text(happened))
+    emit(options, document, "\n\n".join(parts))
+    return 0 if same else 1
 
 
-def _pinned_like(session: Session, other: Session) -> Session:
-    """Return the session with the other's pins for what it asks for in the same words and place.
+def _textconv(options: Namespace) -> int:
+    if options.before is not None or options.settings:
+        raise InputError("--git-textconv takes one file and nothing else")
+    try:
+        raw = Path(options.git_textconv).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {options.git_textconv}: {error.strerror}") from None
+    sys.stdout.flush()
+    sys.stdout.buffer.write(canonical_text(raw, load_registry()))
+    sys.stdout.buffer.flush()
+    return 0
 
-    A variant that was never locked then reruns only what it changes.
+
+def _changes(found: list[Change]) -> str:
+    """Return a line per change, grouped by section.
+
+    Of what is there on one side only, what is default anyway is left out.
     """
-    if other.lock is None:
-        return session
-    compiled, theirs = session.compiled, other.compiled.folders
-    pins = dict(session.lock.materials) if session.lock else {}
-    for name in stale(compiled.plan, session.lock):
-        if name in other.lock.materials and theirs.get(name) == compiled.folders[name]:
-            pins[name] = other.lock.materials[name]
-    lock = other.lock.model_copy(update={"materials": pins})
-    return replace(session, compiled=with_lock(compiled, session.registry, lock))
+    shown = [
+        change
+        for change in found
+        if change.kind == "changed" or not (change.before_default or change.after_default)
+    ] or found
+    width = max(len(change.path) for change in shown)
+    groups = []
+    for section in SECTIONS:
+        lines = [
+            f"{change.path.ljust(width)}  {both(change)}"
+            for change in shown
+            if change.section == section
+        ]
+        if lines:
+            groups.append("\n".join(lines))
+    return "\n\n".join(groups)
 
 
-def _text(found: list[Change], again: list[str], one: Session, other: Session) -> str:
-    rows = [(change.path, f"{_value(change.before)} -> {_value(change.after)}") for change in found]
-    total = len(other.compiled.plan.steps)
-    lines = [columns(rows, indent=""), "", f"reruns {len(again)} of {total} steps"]
+def _reruns(again: dict[str, str], gone: list[str], other: Side) -> str:
+    lines = [f"reruns {len(again)} of {len(other.plan.steps)} steps" + (":" if again else "")]
     if again:
-        lines[-1] += f": {', '.join(again)}"
-    known = [_known(session) for session in (one, other)]
-    effects = [
-        f"{name} {before:,} -> {after:,}"
-        for name, before, after in zip(("rows", "tokens"), *known, strict=True)
-        if before is not None and after is not None
-    ]
-    return "\n".join([*lines, *(["    ".join(effects)] if effects else [])])
+        lines.append(columns(list(again.items())))
+    if gone:
+        lines.append(f"no longer there: {', '.join(gone)}")
+    return "\n".join(lines)
 
 
-def _known(session: Session) -> tuple[int | None, int | None]:
-    """Return the rows and tokens to train on, where they have been counted."""
-    plan = session.compiled.plan
-    counted = estimate(plan, {step.name: session.store.result(step.key) for step in plan.steps})
-    return counted["rows"], counted["tokens"]
+def _known(side: Side) -> dict[str, Any]:
+    """Return what is known of the recipe's size and cost; null where it is not."""
+    return estimate(side.plan, dict(side.results))
 
 
-def _value(value: Any) -> str:
-    if value is None:
-        return "(none)"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+EFFECTS = {
+    "rows": ("rows", "{:,}".format),
+    "tokens": ("tokens", "{:,}".format),
+    "gpu_memory_bytes": ("memory", size),
+    "seconds": ("time", duration),
+}
+
+
+def _effects(one: Side, other: Side) -> str:
+    """Return what the difference does to rows, tokens, memory and time, as far as it is known."""
+    before, after = _known(one), _known(other)
+    words = []
+    for key, (name, shown) in EFFECTS.items():
+        old, new = before.get(key), after.get(key)
+        if old is not None and new is not None:
+            same = shown(old) == shown(new)
+            words.append(f"{name} the same" if same else f"{name} {shown(old)} -> {shown(new)}")
+    return "    ".join(words)

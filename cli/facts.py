@@ -20,13 +20,46 @@ def described(kind: str, result: StepResult | None) -> str:
         fill = f"{packed['packs']:,} packs, {100 * packed['fill']:.1f} % full, "
         return fill + f"{packed['tokens']:,} tokens"
     if kind == "split":
-        return f"{facts['rows_out']:,} rows, {facts['held_out']:,} held out"
+        return _split(facts)
+    if kind == "mixture":
+        sources = ", ".join(f"{name} {count:,}" for name, count in facts["sources"].items())
+        return f"{facts['rows_out']:,} rows   {sources}"
+    if kind == "scorer":
+        return _scored(facts)
     if "metrics" in facts:
         return _metrics(facts["metrics"], kind)
     if facts.get("drops"):
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["drops"].items())
-        return f"{facts['rows_in']:,} -> {facts['rows_out']:,} rows   {reasons}"
-    return f"{facts['rows_out']:,} rows"
+        return f"{facts['rows_in']:,} -> {facts['rows_out']:,} rows   {reasons}{_asked(facts)}"
+    return f"{facts['rows_out']:,} rows{_asked(facts)}"
+
+
+def _asked(facts: dict[str, Any]) -> str:
+    """Return a remark where there are fewer rows than the recipe asks for."""
+    asked = facts.get("asked")
+    return "" if asked is None or asked <= facts["rows_out"] else f" ({asked:,} asked for)"
+
+
+def _split(facts: dict[str, Any]) -> str:
+    held = f"{facts['held_out']:,} held out"
+    if facts["held_out"] < facts.get("asked", 0):
+        held += f" ({facts['asked']:,} asked for; rows that belong together stay together)"
+    sources = [
+        f"{name} {count['train']:,}" + (f" + {count['held_out']:,}" if count["held_out"] else "")
+        for name, count in facts.get("sources", {}).items()  # earlier results have none
+    ]
+    return f"{facts['rows_out']:,} rows, {held}   {', '.join(sources)}".rstrip()
+
+
+def _scored(facts: dict[str, Any]) -> str:
+    """Return how many rows were scored, and the scorer's numbers; counts without decimals."""
+    shown = [
+        f"{name.replace('_', ' ')} " + (f"{value:,.0f}" if value % 1 == 0 else f"{value:.3f}")
+        for name, value in facts["metrics"].items()
+    ]
+    few = facts["scored"] < facts["rows_in"]
+    rows = f"{facts['scored']:,} of {facts['rows_in']:,}" if few else f"{facts['rows_in']:,}"
+    return f"{rows} rows scored   {', '.join(shown)}"
 
 
 def _metrics(metrics: dict[str, float], kind: str) -> str:

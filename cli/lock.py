@@ -6,7 +6,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ..compiler.compile import with_lock
+from ..compiler.compile import compile_recipe, with_lock
+from ..compiler.lower import is_current
 from ..runtime.pin import pin, stale
 from ..runtime.store import write_atomically
 from ..schema.errors import InputError
@@ -14,11 +15,12 @@ from ..schema.lock import Lock, Material
 from .mirrors import mirror_argument, open_mirror
 from .output import columns, emit, short, size
 from .session import Session, open_session, recipe_argument
+from .shipped import open_recipe
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    recipe_argument(parser)
+    recipe_argument(parser, settings=False)
     mirror_argument(parser)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
@@ -59,7 +61,11 @@ def run(options: Namespace) -> int:
 
 
 def write_lock(session: Session, options: Namespace, *, again: Sequence[str] = ()) -> Lock:
-    """Pin what the lock lacks and what is asked for again; write the lock and return it."""
+    """Pin what the lock lacks and what is asked for again; write the lock and return it.
+
+    The lock is of the recipe as it is written: what `--set` asks for instead is pinned for this
+    once, and is returned but not written.
+    """
 
     def report(name: str, material: Material | None) -> None:
         if material is None and not (options.quiet or options.json):
@@ -75,6 +81,30 @@ def write_lock(session: Session, options: Namespace, *, again: Sequence[str] = (
         mirror=open_mirror(options),
         report=report,
     )
-    if lock != session.lock:
-        write_atomically(session.lock_file, lock.to_text())
+    lasting = _lasting(session, lock)
+    if lasting is not None and lasting != session.lock:
+        write_atomically(session.lock_file, lasting.to_text())
     return lock
+
+
+def _lasting(session: Session, lock: Lock) -> Lock | None:
+    """Return the lock of the recipe as it is written, without what is set for this once."""
+    if not session.settings:
+        return lock
+    path = session.compiled.loaded.path
+    try:
+        written = compile_recipe(
+            str(path), path.parent, open_recipe, session.registry, session.lock
+        ).plan
+    except InputError:  # only what is set makes it whole
+        return session.lock
+    materials = {}
+    for step in written.steps:
+        if step.kind == "source":
+            pinned = lock.materials.get(step.name)
+            material = pinned if is_current(pinned, step.plugin) else step.material
+            if material is not None:
+                materials[step.name] = material
+    if not materials:
+        return session.lock
+    return lock.model_copy(update={"materials": materials, "recipe": written.recipe})

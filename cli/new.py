@@ -11,6 +11,7 @@ from ..compiler.compile import compile_recipe
 from ..plugins.registry import load_registry
 from ..schema.errors import InputError
 from .output import emit
+from .schema import modeline, name_schema, write_schema
 from .shipped import open_recipe, shipped_folder
 
 
@@ -38,13 +39,19 @@ def run(options: Namespace) -> int:
     for path, copy in copies.items():
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+        if copy.suffix == ".yaml" and copy.read_text("utf-8").startswith(modeline("")):
+            copy.write_text(name_schema(copy.read_text("utf-8"), copy), encoding="utf-8")
     text = re.sub(r"(?m)^name: .*$", f"name: {name}", raw.decode(), count=1)
-    target.write_text(text, encoding="utf-8")
+    target.write_text(name_schema(text, target), encoding="utf-8")
+    schema = write_schema(Path())
     folders = sorted({f"{copy.parts[0]}/" for copy in copies.values()})
-    made = ", ".join([str(target), *folders])
+    made = ", ".join([str(target), *folders, str(schema)])
     emit(
         options,
-        {"recipe": str(target), "made": [str(target), *map(str, copies.values())]},
+        {
+            "recipe": str(target),
+            "made": [str(target), *map(str, copies.values()), str(schema)],
+        },
         f"wrote {made} from {origin.name}\nnext: recipe run {target}",
     )
     return 0

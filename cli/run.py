@@ -17,6 +17,7 @@ from ..runtime.runs import finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
 from .display import Display
+from .known import forecast
 from .lock import write_lock
 from .mirrors import mirror_argument, open_mirror
 from .output import emit, short
@@ -42,6 +43,7 @@ def run(options: Namespace) -> int:
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry)
+    forecast(session)  # refuses what the base cannot do, and what breaks a rule by now
     to_run = len(pending(plan, session.store))
     folder = new_run(session.store, plan.recipe, started) if to_run else None
     log = folder / "log.txt" if folder else None
@@ -52,7 +54,9 @@ def run(options: Namespace) -> int:
         steps = executor.run()
         seconds = time.monotonic() - clock
         record = make_record(plan, steps, session.registry, started, seconds)
-        folder = folder or finished_run(session.store, plan.recipe_hash, record.result_hash)
+        bound = session.compiled.recipe.to_json()
+        record = record.model_copy(update={"bound": bound, "settings": session.settings})
+        folder = folder or finished_run(session.store, record)
         if log is None and folder is None:
             folder = new_run(session.store, plan.recipe, started)
         assert folder is not None
@@ -74,7 +78,8 @@ def _locked(session: Session, options: Namespace) -> Session:
             f"the lock lacks {', '.join(missing)}", hint=f"pin with `recipe lock {options.file}`"
         )
     lock = write_lock(session, options)
-    _say(options, f"  wrote {session.lock_file}")
+    if not session.settings:
+        _say(options, f"  wrote {session.lock_file}")
     compiled = with_lock(session.compiled, session.registry, lock)
     return replace(session, lock=lock, compiled=compiled)
 

@@ -44,4 +44,5 @@ def _one(record: Record) -> str:
     metrics = [(name, f"{value:.4g}") for name, value in record.metrics.items()]
     head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
-    return "\n".join([head, columns(rows), columns(metrics), hashes])
+    settings = [f"  --set {text}" for text in record.settings]
+    return "\n".join([head, *settings, columns(rows), columns(metrics), hashes])

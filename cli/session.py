@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ STORE = ".khichdi"
 class Session:
     """A recipe, ready to be planned, locked or run.
 
-    `lock_file` is where the lock is, or would be written.
+    `lock_file` is where the lock is, or would be written; `settings` are what `--set` set.
     """
 
     registry: Registry
@@ -30,15 +31,26 @@ class Session:
     lock_file: Path
     store: Store
     shipped: bool
+    settings: tuple[str, ...] = ()
 
 
-def recipe_argument(parser: ArgumentParser) -> None:
-    """Add the recipe that a command is about."""
+def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
+    """Add the recipe that a command is about, and values set for this once."""
     parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    if settings:
+        set_argument(parser)
 
 
-def open_session(options: Namespace, recipe: str) -> Session:
-    """Compile a recipe with its lock.
+def set_argument(parser: ArgumentParser) -> None:
+    """Add `--set`."""
+    parser.add_argument(
+        "--set", dest="settings", metavar="PATH=VALUE", action="append", default=[],
+        help="set a value, as in train.learning_rate=1.0e-4; the path as `recipe diff` prints it",
+    )  # fmt: skip
+
+
+def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None = None) -> Session:
+    """Compile a recipe with its lock, and with the values that `--set` sets.
 
     Raises:
         InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
@@ -49,9 +61,10 @@ def open_session(options: Namespace, recipe: str) -> Session:
     shipped = by_bare_name(recipe, folder)
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
-    compiled = compile_recipe(recipe, folder, open_recipe, registry, lock)
+    chosen = tuple(getattr(options, "settings", ()) if settings is None else settings)
+    compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
     store = Store(store_folder(options, None if shipped else path))
-    return Session(registry, compiled, lock, lock_file, store, shipped)
+    return Session(registry, compiled, lock, lock_file, store, shipped, chosen)
 
 
 def read_lock(path: Path) -> Lock | None:

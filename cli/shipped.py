@@ -14,7 +14,7 @@ from ..schema.text import MAX_BYTES, too_large
 
 def shipped_folder() -> Path:
     """Return the folder of the recipes that ship."""
-    return Path(str(files("khichdi.recipes")))
+    return Path(str(files("khichdi.recipes"))).resolve()
 
 
 def shipped_recipes() -> list[Path]:

@@ -1,27 +1,99 @@
-"""Show the bound recipe: every default written out, with what it extends merged in."""
+"""Show the bound recipe: every default written out, with what it extends merged in.
+
+With `--origin`, each value has the file and line it came from.
+"""
 
 from __future__ import annotations
 
-import io
 from argparse import ArgumentParser, Namespace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
+from ..compiler.lines import Line, find, layout
+from ..compiler.load import Loaded
+from ..compiler.paths import PathError, parse_path
+from ..schema.errors import InputError
 from .output import emit
 from .session import open_session, recipe_argument
+from .shipped import shipped_folder
+
+COLUMN = 60
+"""Where comments stand; after a longer line, two spaces follow."""
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     recipe_argument(parser)
+    parser.add_argument(
+        "section", nargs="?", metavar="PATH", help="only this part, as in train or data.lima"
+    )
+    parser.add_argument(
+        "--origin", action="store_true", help="say which file and line each value came from"
+    )
 
 
 def run(options: Namespace) -> int:
     """Print the recipe as YAML, or as JSON."""
-    from ruamel.yaml import YAML
-
-    recipe = open_session(options, options.file).compiled.recipe.to_json()
-    text = io.StringIO()
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(recipe, text)
-    emit(options, recipe, text.getvalue().rstrip())
+    compiled = open_session(options, options.file).compiled
+    document: Any = compiled.recipe.to_json()
+    start: tuple[str | int, ...] = ()
+    if options.section is not None:
+        start = _place(document, options.section)
+    lines = [line for line in layout(document) if line.place[: len(start)] == start]
+    for part in start:
+        document = document[part]
+    if options.origin:
+        document = {"recipe": document, "origins": _origins(lines, compiled.loaded)}
+    emit(options, document, _text(lines, compiled.loaded if options.origin else None))
     return 0
+
+
+def _place(document: Any, text: str) -> tuple[str | int, ...]:
+    """Return the place of a path in the recipe's document.
+
+    Raises:
+        InputError: nothing is there; names what is.
+    """
+    try:
+        segments, _ = parse_path(text)
+    except PathError:
+        hint = "a path reads as `recipe diff` prints it: train, data.lima.filters[max-words]"
+        raise InputError(f"`{text}` is not a path of a recipe", hint=hint) from None
+    place, known = find(document, segments)
+    if place is None:
+        near = [name for s in segments for name in get_close_matches(s.name, known, n=1)]
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+        raise InputError(f"the recipe has no `{text}`", hint=hint)
+    return place
+
+
+def _origins(lines: list[Line], loaded: Loaded) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        if line.path is not None:
+            file, number = loaded.place(line.place) or (None, None)
+            found[line.path] = {"file": file, "line": number, "default": file is None}
+    return found
+
+
+def _text(lines: list[Line], loaded: Loaded | None) -> str:
+    indent = len(lines[0].text) - len(lines[0].text.lstrip()) if lines else 0
+    texts = [line.text[indent:] for line in lines]
+    if loaded is None:
+        return "\n".join(texts)
+    width = max((len(text) for text in texts if len(text) <= COLUMN), default=0)
+    shown = []
+    for line, text in zip(lines, texts, strict=True):
+        if line.path is not None:
+            place = loaded.place(line.place)
+            text = f"{text.ljust(width)}  # {_named(*place) if place else 'default'}"
+        shown.append(text)
+    return "\n".join(shown)
+
+
+def _named(file: str, line: int) -> str:
+    if file.startswith("--set "):  # an option has one line, and its text says all
+        return file
+    path, ships = Path(file), shipped_folder().resolve()
+    return f"{path.relative_to(ships) if path.is_relative_to(ships) else path}:{line}"

@@ -11,6 +11,7 @@ from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from .diagnostics import show
 from .output import emit
+from .session import set_argument
 from .shipped import open_recipe
 
 
@@ -19,6 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a recipe, or a shipped one's name"
     )
+    set_argument(parser)
 
 
 def run(options: Namespace) -> int:
@@ -27,7 +29,7 @@ def run(options: Namespace) -> int:
     found: list[Diagnostic] = []
     for name in options.files:
         try:
-            validate(name, Path.cwd(), open_recipe, registry)
+            validate(name, Path.cwd(), open_recipe, registry, options.settings)
         except RecipeError as error:
             found.extend(error.diagnostics)
         except InputError as error:

@@ -7,12 +7,14 @@ with a union discriminated by `use` wherever a plugin is named. One validation f
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, WithJsonSchema, create_model
 
+from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic, RecipeError
 from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
@@ -22,25 +24,54 @@ from .load import Loaded
 
 ROUNDS = 8
 """How often a recipe is looked at again without what was found wrong."""
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that canonical JSON can hold, and so a recipe."""
+KIND_MARK = "x-kind"
+"""Stands in a model's JSON Schema for a step of this kind; `json_schema` fills it in."""
 
 _create: Any = create_model  # its fields are only known when plugins are, so it has no types
 
 
 @cache
-def bound_model(registry: Registry) -> type[Recipe]:
-    """Return the recipe model over the installed plugins; its JSON Schema is the language's."""
-    kinds = {
-        kind: _union(registry, kind, Step)
-        for kind in (
-            "source", "reader", "scorer", "sampler", "template",
-            "quantizer", "adapter", "evaluator", "rule",
+def step_models(registry: Registry) -> dict[str, dict[str, type[Step]]]:
+    """Return the recipe's model of every plugin, by kind and name."""
+    found: dict[str, dict[str, type[Step]]] = {}
+    # A filter may name sources and a runtime names a template: those come first.
+    for kind in sorted(KINDS, key=lambda kind: kind in ("filter", "runtime")):
+        base = (
+            _extend(Train, template=(_step(found, "template"), ...)) if kind == "runtime" else Step
         )
-    }  # fmt: skip
-    filters = _tuple(_union(registry, "filter", Step))
+        plugins: list[Any] = registry.classes(kind)
+        found[kind] = {
+            plugin.name: step_model(plugin, base, **_inputs(plugin, found)) for plugin in plugins
+        }
+    return found
+
+
+def _inputs(plugin: Any, models: dict[str, dict[str, type[Step]]]) -> dict[str, Any]:
+    """Return the fields by which a filter is given more than rows."""
+    if plugin.kind != "filter":
+        return {}
+    added: dict[str, Any] = {
+        name: (_step(models, "source"), Field(description=description))
+        for name, description in plugin.sources.items()
+    }
+    if plugin.uses_benchmarks:
+        words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
+        added["against"] = (_tuple(Name), Field(min_length=1, description=words))
+    return added
+
+
+@cache
+def bound_model(registry: Registry) -> type[Recipe]:
+    """Return the recipe model over the installed plugins."""
+    models = step_models(registry)
+    kinds = {kind: _step(models, kind) for kind in models}
+    filters = _tuple(kinds["filter"])
     model = _extend(
         Model,
         base=(kinds["source"], ...),
-        quantization=(kinds["quantizer"], _default(registry, "quantizer", "none")),
+        quantization=(kinds["quantizer"], _default(models, "quantizer", "none")),
         adapter=(kinds["adapter"], ...),
     )
     data_set = _extend(
@@ -49,20 +80,19 @@ def bound_model(registry: Registry) -> type[Recipe]:
         read=(kinds["reader"], ...),
         filters=(filters, ()),
         score=(kinds["scorer"] | None, None),
-        sample=(kinds["sampler"], _default(registry, "sampler", "all")),
+        sample=(kinds["sampler"], _default(models, "sampler", "all")),
     )
     benchmark = _extend(
         Benchmark, source=(kinds["source"], ...), read=(kinds["reader"], ...), filters=(filters, ())
     )
     mixture = _extend(Mixture, filters=(filters, ()))
-    train_base = _extend(Train, template=(kinds["template"], ...))
     bound: type[Recipe] = _extend(
         Recipe,
         model=(model, ...),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
         benchmarks=(dict[Name, benchmark], {}),  # type: ignore[valid-type]
         mixture=(mixture, mixture()),
-        train=(_union(registry, "runtime", train_base), ...),
+        train=(kinds["runtime"], ...),
         evaluate=(_tuple(kinds["evaluator"]), ()),
         rules=(_tuple(kinds["rule"]), ()),
     )
@@ -105,7 +135,8 @@ def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
     for _ in range(ROUNDS):
         try:
             # As JSON and strictly: "1" is no number; what the JSON Schema rejects is rejected.
-            recipe = root.model_validate_json(json.dumps(data), strict=True)
+            text = json.dumps(_numbers(data))
+            recipe = root.model_validate_json(text, strict=True)
             return Partial(recipe, faults, frozenset(without))
         except ValidationError as error:
             faults += diagnostics(error, loaded, registry, root, without)
@@ -134,17 +165,24 @@ def remove(data: Any, path: Path) -> None:
     data.pop(path[-1], None)
 
 
-@cache
-def step_model(plugin: Any, base: Any, registry: Registry) -> type[Step]:
+def _numbers(value: Any) -> Any:
+    """Return a value with its numbers as JSON Schema sees them: 16.0 is the integer 16.
+
+    An integer that canonical JSON cannot hold is no integer.
+    """
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_INTEGER:
+        return int(value)
+    if type(value) is int and abs(value) > MAX_INTEGER:
+        return float(value) if abs(value) < 10**308 else math.inf
+    return value
+
+
+def step_model(plugin: Any, base: Any, **added: Any) -> type[Step]:
     """Return the recipe's model of one plugin: `use`, what the language adds, its parameters."""
-    added: dict[str, Any] = {}
-    if plugin.kind == "filter":
-        for name, description in plugin.sources.items():
-            source = _union(registry, "source", Step)
-            added[name] = (source, Field(description=description))
-        if plugin.uses_benchmarks:
-            words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
-            added["against"] = (_tuple(Name), Field(min_length=1, description=words))
     model: type[Step] = _create(
         f"{plugin.__name__}Step",
         __base__=(base, plugin.params_model),
@@ -155,32 +193,27 @@ def step_model(plugin: Any, base: Any, registry: Registry) -> type[Step]:
     return model
 
 
-@cache
-def _union(registry: Registry, kind: str, base: type[Step]) -> Any:
-    plugins: list[Any] = list(registry.classes(kind))
-    models = [step_model(plugin, base, registry) for plugin in plugins]
-    if not models:
-        # No plugin of the kind: whatever is named is unknown, and the message says so.
-        return _create(
-            f"No{kind.title()}",
-            __base__=base,
-            use=(Literal[""], Field(description=f"No {kind} is installed.")),
-        )
-    if len(models) == 1:
-        return models[0]
-    return Annotated[Union[tuple(models)], Field(discriminator="use")]  # noqa: UP007
+def _step(models: dict[str, dict[str, type[Step]]], kind: str) -> Any:
+    """Return the type of a step of a kind: whichever of its plugins `use` names."""
+    mark = WithJsonSchema({KIND_MARK: kind})
+    known = tuple(models[kind].values())
+    if len(known) > 1:
+        return Annotated[Union[known], Field(discriminator="use"), mark]  # noqa: UP007
+    if known:
+        return Annotated[known[0], mark]
+    # No plugin of the kind: whatever is named is unknown, and the message says so.
+    nothing = Field(description=f"No {kind} is installed.")
+    none = _create(f"No{kind.title()}", __base__=Step, use=(Literal[""], nothing))
+    return Annotated[none, mark]
 
 
 def _tuple(item: Any) -> Any:
     return tuple[item, ...]
 
 
-def _default(registry: Registry, kind: str, name: str) -> Any:
+def _default(models: dict[str, dict[str, type[Step]]], kind: str, name: str) -> Any:
     """Return a step to fall back on, where that plugin is installed."""
-    if name not in registry.names(kind):
-        return ...
-    plugin: Any = registry.get(kind, name).plugin
-    return step_model(plugin, Step, registry)(use=name)
+    return models[kind][name](use=name) if name in models[kind] else ...
 
 
 def _extend(base: type[Any], /, **fields: tuple[Any, Any]) -> Any:

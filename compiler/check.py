@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..plugins.kinds import Facts
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic
 from ..schema.recipe import Recipe, Step
@@ -13,6 +12,10 @@ from ..schema.yaml import Path
 from .contradictions import chains, counts, sources
 from .load import Loaded
 from .spelling import nearest
+
+if TYPE_CHECKING:
+    from ..schema.architecture import Architecture
+    from .estimate import Known
 
 
 def check(
@@ -29,6 +32,36 @@ def check(
         if touched.isdisjoint(looks_at):
             found += function(recipe, loaded, registry)
     return found
+
+
+def check_base(
+    recipe: Recipe,
+    loaded: Loaded,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known | None = None,
+) -> list[Diagnostic]:
+    """Return what the base cannot do, and breaches of rules, given what is known by now."""
+    from .check_model import check_architecture
+
+    found = check_architecture(recipe, loaded, architecture)
+    if recipe.rules:
+        from .estimate import NOTHING
+        from .rules import check_rules
+
+        found += check_rules(recipe, loaded, registry, architecture, known or NOTHING)
+    return found
+
+
+def _known_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    if not (
+        recipe.rules or hasattr(recipe.model.base, "repo") or hasattr(recipe.model.base, "package")
+    ):
+        return []
+    # Not every recipe needs what this brings, and a check is to be fast.
+    from .architectures import known_architecture
+
+    return check_base(recipe, loaded, registry, known_architecture(recipe))
 
 
 def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
@@ -50,22 +83,6 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
         )
         for path, reason in needy
     ]
-
-
-def _breaches(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
-    facts = Facts(
-        base={"use": recipe.model.base.use, **recipe.model.base.params()},
-        base_license=recipe.model.license,
-        data_licenses={name: data.license for name, data in sorted(recipe.data.items())},
-    )
-    found = []
-    for index, step in enumerate(recipe.rules):
-        rule: Any = registry.create("rule", step.use, step.params())
-        for breach in rule.breaches(facts):
-            path = breach.path or ("rules", index)
-            message = f"breaks rule `{step.use}`: {breach.message}"
-            found.append(loaded.diagnose(path, "rule", message, key=True))
-    return found
 
 
 def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
@@ -104,11 +121,48 @@ def _benchmarks(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]
     return found
 
 
+def _scores(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    """A sampler that works by scores needs a scorer in its data set."""
+    found = []
+    for name, data in recipe.data.items():
+        sampler: Any = registry.get("sampler", data.sample.use).plugin
+        if sampler.uses_scores and data.score is None:
+            message = f"sampler `{sampler.name}` goes by scores, and the data set has no scorer"
+            hint = "add `score: {use: few-shot, ...}` beside `sample:`"
+            found.append(loaded.diagnose(("data", name, "sample"), "no-scores", message, hint))
+    return found
+
+
+def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Weights of the mixture are for interleaving, and name every data set and nothing else."""
+    weights = recipe.mixture.weights
+    if weights is None:
+        return []
+    place = ("mixture", "weights")
+    if recipe.mixture.order != "interleave":
+        message = f"`weights` say how data sets interleave; the order is `{recipe.mixture.order}`"
+        hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
+        return [loaded.diagnose(place, "unused", message, hint, key=True)]
+    found = []
+    for name in sorted(weights.keys() - recipe.data.keys()):
+        near = nearest(name, recipe.data)
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(recipe.data)}"
+        message = f"there is no data set `{name}`"
+        found.append(loaded.diagnose((*place, name), "unknown-data-set", message, hint, key=True))
+    for name in sorted(recipe.data.keys() - weights.keys()):
+        message = f"data set `{name}` has no weight"
+        hint = f"add `{name}: 1`, or leave all weights out to interleave by number of rows"
+        found.append(loaded.diagnose(place, "no-weight", message, hint, key=True))
+    return found
+
+
 CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnostic]]]] = [
     ({"mixture", "evaluate", "train"}, _needs_validation),
-    ({"model", "data", "rules"}, _breaches),
+    ({"model", "data", "mixture", "train", "rules"}, _known_base),
     ({"evaluate"}, _twice),
     ({"data", "mixture", "benchmarks"}, _benchmarks),
+    ({"data"}, _scores),
+    ({"data", "mixture"}, _weights),
     ({"data", "mixture", "train"}, counts),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),

@@ -44,6 +44,7 @@ class _Reader:
         self.chains: list[tuple[Entry, ...]] = []
         """Each entry, in order of the text, after those that it is in."""
         self.flows: list[Node] = []
+        """Each mapping or list in flow style that is in no other one."""
 
     def node(self, raw: Any, path: Path, chain: tuple[Entry, ...] = ()) -> Node:
         mark = self.parsed.values[path]
@@ -52,7 +53,7 @@ class _Reader:
             return self._scalar(raw, path, mark, start, end)
         kind: Literal["mapping", "sequence"] = "mapping" if raw.id == "mapping" else "sequence"
         node = Node(kind, mark, flow=bool(raw.flow_style), span=(start, end))
-        if node.flow:
+        if node.flow and not (self.flows and start < self.flows[-1].span[1]):
             self.flows.append(node)
         column = raw.start_mark.column
         for index, item in enumerate(raw.value):
@@ -175,8 +176,15 @@ class _Placer:
         return self.chains[index][-1] if index < len(self.chains) else None
 
     def _flow(self, offset: int) -> Node | None:
-        around = [node for node in self.flows if node.span[0] < offset < node.span[1]]
-        return max(around, key=lambda node: node.span[0], default=None)
+        """Return the innermost mapping or list in flow style around an offset."""
+        index = bisect_left(self.flows, offset, key=lambda node: node.span[0]) - 1
+        found = None
+        inside = self.flows[index : index + 1] if index >= 0 else []
+        while inside:
+            around = [n for n in inside if n.flow and n.span[0] < offset < n.span[1]]
+            found = around[0] if around else found
+            inside = [entry.node for node in around for entry in node.entries]
+        return found
 
     def _blank(self, offset: int) -> None:
         entry = self._next(offset - 1)

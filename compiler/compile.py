@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +31,20 @@ class Compiled:
 
 
 def compile_recipe(
-    name: str, folder: Path, open_recipe: Open, registry: Registry, lock: Lock | None = None
+    name: str,
+    folder: Path,
+    open_recipe: Open,
+    registry: Registry,
+    lock: Lock | None = None,
+    settings: Sequence[str] = (),
 ) -> Compiled:
-    """Compile a recipe, with its lock where there is one.
+    """Compile a recipe, with its lock where there is one and values set as by `--set`.
 
     Raises:
         InputError: there is no such recipe.
         RecipeError: it has faults; all of them, each with its place.
     """
-    loaded, recipe = validate(name, folder, open_recipe, registry)
+    loaded, recipe = validate(name, folder, open_recipe, registry, settings)
     places = source_places(recipe, registry)
     folders = {name: loaded.folder(place) for name, place in places.items()}
     return Compiled(loaded, recipe, _plan(loaded, recipe, registry, lock), folders)

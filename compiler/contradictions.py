@@ -25,7 +25,7 @@ def counts(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnosti
     Filters only make it fewer, so the most that samplers give is the most that there is.
     """
     most = [
-        registry.create("sampler", data.sample.use, data.sample.params()).most()
+        registry.create("sampler", data.sample.use, data.sample.params()).asked()
         for data in recipe.data.values()
     ]
     rows = sum(count for count in most if count is not None)

@@ -1,4 +1,4 @@
-"""What differs in meaning between two recipes, and which steps that makes run again.
+"""What differs in meaning between two recipes.
 
 Compared are bound recipes, so order of keys, comments, and defaults written out do not count, nor
 does anything that cannot change a result. Steps of a list go by the name of their plugin.
@@ -8,37 +8,64 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from ..schema.document import operational_fields
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
+from .paths import below, step_names
 
 MISSING = object()
+
+BYTES = "bytes"
+VERSIONS = "plugin versions"
+SECTIONS = (*Recipe.model_fields, BYTES, VERSIONS)
+"""What changes are grouped by: the keys of a recipe, and what is beside it."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One value that differs; None stands for not there. `path` reads as the recipe is written."""
+    """One value that differs; None stands for not there, and for null.
+
+    `path` reads as the recipe is written. `before_default` and `after_default` say that a value is
+    the language's default, whether it stands in the file or not.
+    """
 
     path: str
     before: Any
     after: Any
+    section: str = ""
+    kind: Literal["changed", "added", "removed"] = "changed"
+    before_default: bool = False
+    after_default: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys that scripts rely on."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    value: Any
+    is_default: bool
 
 
 def changes(before: Recipe, after: Recipe) -> list[Change]:
-    """Return every value that differs in meaning, in order of its path.
+    """Return every value that differs in meaning, by section in the language's order, then by path.
 
-    A value that is there on one side only is a change from or to None, one for each leaf.
+    What is there on one side only is one change for each of its values.
     """
-    old, new = dict(_leaves(before)), dict(_leaves(after))
     found = []
-    for path in sorted(old.keys() | new.keys()):
-        one, other = old.get(path, MISSING), new.get(path, MISSING)
-        if one is MISSING or other is MISSING or one != other:
-            found.append(Change(path, _plain(one), _plain(other)))
+    for section in Recipe.model_fields:
+        if section in operational_fields(Recipe):
+            continue
+        old, new = (_section(recipe, section) for recipe in (before, after))
+        for path in sorted(old.keys() | new.keys()):
+            one, other = old.get(path), new.get(path)
+            if one is None or other is None or one.value != other.value:
+                found.append(_change(path, section, one, other))
     return found
 
 
@@ -49,44 +76,69 @@ def other_bytes(before: Plan, after: Plan) -> list[Change]:
     for step in after.steps:
         old = pinned.get(step.name)
         if step.material and old and old.manifest() != step.material.manifest():
-            found.append(Change(f"bytes of {step.name}", old.manifest(), step.material.manifest()))
+            one, other = old.manifest(), step.material.manifest()
+            found.append(Change(f"bytes of {step.name}", one, other, BYTES))
     return found
 
 
-def reruns(before: Plan, after: Plan) -> list[str]:
-    """Return the steps of `after` whose result a run of `before` does not give."""
-    keys = {step.key for step in before.steps}
-    return [step.name for step in after.steps if step.key not in keys]
+def other_versions(before: Plan, after: Plan) -> list[Change]:
+    """Return the steps of one plugin whose versions differ, which a run's record can tell."""
+    old = {step.name: step.plugin for step in before.steps}
+    found = []
+    for step in after.steps:
+        one, other = old.get(step.name), step.plugin
+        if (
+            one
+            and (one.kind, one.name) == (other.kind, other.name)
+            and one.version != other.version
+        ):
+            path = f"version of {step.name}"
+            found.append(Change(path, one.version, other.version, VERSIONS))
+    return found
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (path, value) of everything that can change a result."""
+def _section(recipe: Recipe, name: str) -> dict[str, _Leaf]:
+    default = type(recipe).model_fields[name].get_default(call_default_factory=True)
+    return dict(_leaves(getattr(recipe, name), name, default))
+
+
+def _change(path: str, section: str, one: _Leaf | None, other: _Leaf | None) -> Change:
+    return Change(
+        path,
+        _plain(one.value) if one else None,
+        _plain(other.value) if other else None,
+        section,
+        "added" if one is None else "removed" if other is None else "changed",
+        one is not None and one.is_default,
+        other is not None and other.is_default,
+    )
+
+
+def _leaves(value: Any, path: str, default: Any) -> Iterator[tuple[str, _Leaf]]:
+    """Yield (path, leaf) of everything that can change a result.
+
+    `default` is what stands here when the recipe says nothing; where it has to say something,
+    anything that no value equals.
+    """
     if isinstance(value, BaseModel):
         skipped = operational_fields(type(value)) | ({"use"} if path.endswith("]") else set())
-        for name in type(value).model_fields:
+        for name, field in type(value).model_fields.items():
             if name not in skipped:
-                yield from _leaves(getattr(value, name), f"{path}.{name}" if path else name)
-    elif isinstance(value, Mapping):
+                own = field.get_default(call_default_factory=True)
+                inherited = getattr(default, name) if type(default) is type(value) else own
+                yield from _leaves(getattr(value, name), below(path, name), inherited)
+    elif isinstance(value, Mapping) and value:
+        defaults = default if isinstance(default, Mapping) else {}
         for name, item in value.items():
-            yield from _leaves(item, f"{path}.{name}")
+            yield from _leaves(item, below(path, name), defaults.get(name, MISSING))
     elif isinstance(value, tuple | list) and any(isinstance(item, BaseModel) for item in value):
-        names = _names([item.use for item in value])
-        yield path, names
+        names = step_names([item.use for item in value])
+        yield path, _Leaf(names, False)
         for name, item in zip(names, value, strict=True):
-            yield from _leaves(item, f"{path}[{name}]")
+            yield from _leaves(item, f"{path}[{name}]", MISSING)
     else:
-        yield path, value
-
-
-def _names(uses: list[str]) -> list[str]:
-    """Number the second and later steps of one plugin, as plans do."""
-    return [
-        use if use not in uses[:index] else f"{use}-{uses[: index + 1].count(use)}"
-        for index, use in enumerate(uses)
-    ]
+        yield path, _Leaf(value, bool(value == default))
 
 
 def _plain(value: Any) -> Any:
-    if value is MISSING:
-        return None
     return list(value) if isinstance(value, tuple) else value

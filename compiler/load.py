@@ -4,8 +4,9 @@ How a recipe states only what differs:
 
 - mappings merge key by key, and `null` takes a key of the parent away;
 - a step (a mapping with `use`) whose `use` differs from the parent's replaces it whole;
-- lists of steps merge by `use`: the parent's step of that name is changed in place, others are
-  appended; any other list replaces the parent's. Nothing merges by position.
+- lists of steps merge by `use`: the parent's step of that name is changed in place (its second
+  step of that name by the child's second), others are appended; any other list replaces the
+  parent's. Nothing merges by position.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.yaml import Parsed, Path
 from .migrate import read
+from .paths import step_names
 
 MAX_CHAIN = 10
 
@@ -57,6 +59,14 @@ class Loaded:
             path = path[:-1]
         parsed, local, _ = self.origins[path]
         return parsed.diagnose(local, code, message, suggestion, key=key or missing)
+
+    def place(self, path: Path) -> tuple[str, int] | None:
+        """Return the file and line that a value was written in; None where nobody wrote it."""
+        if path not in self.origins:
+            return None
+        parsed, local, _ = self.origins[path]
+        mark = parsed.keys.get(local) or parsed.values[local]
+        return parsed.file, mark.line
 
     def folder(self, path: Path) -> FilePath:
         """Return the folder of the file that wrote the value at a path."""
@@ -163,7 +173,7 @@ def _merge_value(out: Loaded, path: Path, parent: Side, child: Side) -> Any:
     if _steps(old) and _steps(new):
         out.origins[path] = child[0].origins[child[2]]
         return _merge_steps(out, path, parent, child)
-    return _take(out, path, child)
+    return take(out, path, child)
 
 
 def _other_step(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -171,6 +181,7 @@ def _other_step(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _steps(value: Any) -> bool:
+    """Return whether a value is a list of steps; a `use` that is no word is a fault for later."""
     return isinstance(value, list) and all(
         isinstance(item, dict) and isinstance(item.get("use"), str) for item in value
     )
@@ -182,42 +193,44 @@ def _merge_mappings(out: Loaded, path: Path, parent: Side, child: Side) -> dict[
         below_parent = (parent[0], parent[1].get(key), (*parent[2], key))
         below_child = (child[0], child[1].get(key), (*child[2], key))
         if key not in child[1]:
-            result[key] = _take(out, (*path, key), below_parent)
+            result[key] = take(out, (*path, key), below_parent)
         elif child[1][key] is None and key in parent[1]:
             continue
         elif key not in parent[1]:
-            result[key] = _take(out, (*path, key), below_child)
+            result[key] = take(out, (*path, key), below_child)
         else:
             result[key] = _merge_value(out, (*path, key), below_parent, below_child)
     return result
 
 
 def _merge_steps(out: Loaded, path: Path, parent: Side, child: Side) -> list[Any]:
-    changes = {step["use"]: index for index, step in enumerate(child[1])}
+    named = zip(step_names([step["use"] for step in child[1]]), range(len(child[1])), strict=True)
+    changes = dict(named)
     result: list[Any] = []
-    for index, step in enumerate(parent[1]):
+    for index, name in enumerate(step_names([step["use"] for step in parent[1]])):
+        step = parent[1][index]
         old = (parent[0], step, (*parent[2], index))
         place = (*path, len(result))
-        if step["use"] in changes:
-            at = changes.pop(step["use"])
+        if name in changes:
+            at = changes.pop(name)
             new = (child[0], child[1][at], (*child[2], at))
             result.append(_merge_value(out, place, old, new))
         else:
-            result.append(_take(out, place, old))
+            result.append(take(out, place, old))
     for at in sorted(changes.values()):
         new = (child[0], child[1][at], (*child[2], at))
-        result.append(_take(out, (*path, len(result)), new))
+        result.append(take(out, (*path, len(result)), new))
     return result
 
 
-def _take(out: Loaded, path: Path, side: Side) -> Any:
+def take(out: Loaded, path: Path, side: Side) -> Any:
     """Take a value whole, with the places of everything below it."""
     tree, value, local = side
     out.origins[path] = tree.origins[local]
     if isinstance(value, dict):
         for key, item in value.items():
-            _take(out, (*path, key), (tree, item, (*local, key)))
+            take(out, (*path, key), (tree, item, (*local, key)))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _take(out, (*path, index), (tree, item, (*local, index)))
+            take(out, (*path, index), (tree, item, (*local, index)))
     return value

@@ -16,7 +16,7 @@ from ..plugins.registry import Registry
 from ..schema.digest import derive_seed
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
-from ..schema.recipe import Benchmark, DataSet, Recipe, Step
+from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step
 from ..schema.yaml import Path
 
 CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
@@ -45,15 +45,8 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
     mixed = graph.core("mixture", inputs=rows)
     mixed = _filters(graph, "mixture", recipe.mixture.filters, f"{mixed}#rows", ("mixture",))
-    validation = recipe.mixture.validation
     graph.core(
-        "split",
-        inputs={"rows": mixed},
-        settings={
-            "order": recipe.mixture.order,
-            "validation": validation.to_json() if validation else None,
-        },
-        seeded=True,
+        "split", inputs={"rows": mixed}, settings=_split_settings(recipe.mixture), seeded=True
     )
     template = graph.ref("template", recipe.train.template)
     graph.core(
@@ -69,6 +62,18 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     for step in recipe.evaluate:
         _evaluate(graph, recipe, step, template)
     return graph
+
+
+def _split_settings(mixture: Mixture) -> dict[str, Any]:
+    """Return what the split goes by; what the recipe does not use stays out of its key."""
+    settings: dict[str, Any] = {"order": mixture.order, "validation": None}
+    if mixture.validation is not None:
+        settings["validation"] = mixture.validation.to_json()
+        if not mixture.validation.group_by:
+            del settings["validation"]["group_by"]
+    if mixture.weights is not None:
+        settings["weights"] = mixture.weights
+    return settings
 
 
 def is_current(material: Material | None, plugin: PluginRef) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..plugins.registry import Registry
@@ -10,18 +11,23 @@ from ..schema.recipe import Recipe
 from .bind import bind_partly
 from .check import check
 from .load import Loaded, Open, load_leniently
+from .settings import with_settings
 
 
 def validate(
-    name: str, folder: Path, open_recipe: Open, registry: Registry
+    name: str,
+    folder: Path,
+    open_recipe: Open,
+    registry: Registry,
+    settings: Sequence[str] = (),
 ) -> tuple[Loaded, Recipe]:
-    """Return a recipe as it is written, and bound.
+    """Return a recipe as it is written, and bound; `settings` are `path=value`, as of `--set`.
 
     Raises:
         InputError: there is no such recipe.
         RecipeError: it has faults; all of them, each with its place.
     """
-    loaded = load_leniently(name, folder, open_recipe)
+    loaded = with_settings(load_leniently(name, folder, open_recipe), settings)
     partial = bind_partly(loaded, registry)
     found = [*loaded.faults, *partial.faults]
     if partial.recipe is not None and not loaded.incomplete:

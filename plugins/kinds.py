@@ -10,13 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..schema.lock import PinnedFile
 from .base import P, Plugin
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ..schema.estimate import Estimate
 
 Row = Mapping[str, Any]
 """A row as plain Python values, with the columns of `khichdi.schema.rows`."""
@@ -197,11 +199,12 @@ class ScoringJob:
 class Scores:
     """What a scorer found: a finite number for each row, and, where it has one, the model's text.
 
-    `metrics` are numbers for the record; `measured` what differs from machine to machine.
+    A row that was not scored has None for both. `metrics` are numbers for the record; `measured`
+    what differs from machine to machine.
     """
 
-    values: Sequence[float]
-    predictions: Sequence[str] | None = None
+    values: Sequence[float | None]
+    predictions: Sequence[str | None] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -217,19 +220,24 @@ class Scorer(Plugin[P], ABC):
 
     @abstractmethod
     def score(self, job: ScoringJob) -> Scores:
-        """Return a number for each row, in row order. Raises `StepError`."""
+        """Return a number, or None, for each row, in row order. Raises `StepError`."""
 
 
 class Sampler(Plugin[P], ABC):
-    """Chooses which rows of a data set go into the mixture."""
+    """Chooses which rows of a data set go into the mixture.
+
+    `uses_scores` says that it samples by what a scorer found; the recipe must then name one.
+    """
 
     kind = "sampler"
     seeded = True
+    uses_scores: ClassVar[bool] = False
 
-    def most(self) -> int | None:
-        """Return the most rows that these parameters can give; None where only data can tell.
+    def asked(self) -> int | None:
+        """Return how many rows the parameters ask for, at most; None where only data can tell.
 
-        Checks of a recipe hold other settings against it, before any row is read.
+        Checks of a recipe hold other settings against it before any row is read, and a sampler
+        that gives fewer is remarked on.
         """
         return None
 
@@ -237,7 +245,8 @@ class Sampler(Plugin[P], ABC):
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions of the rows to keep, in any order; the caller keeps row order.
 
-        After a scorer the table has a column `score` beside those of `khichdi.schema.rows`.
+        After a scorer the table has a column `score` beside those of `khichdi.schema.rows`, null
+        for rows that were not scored.
         `draw` has a number for each row, uniform in 0 <= n < 2**64, that depends on the seed and
         the row's id alone. Keep the smallest: then more rows asked for means the same rows and
         others, and another source changes nothing here.
@@ -416,25 +425,38 @@ class Evaluator(Plugin[P], ABC):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may look at: the declared facts of a bound recipe.
+    """What a rule may look at: the declared facts of a bound recipe, and what it will take.
 
     Attributes:
         base: the base model's source parameters.
         base_license: SPDX id of the base model, or None where the recipe does not say.
         data_licenses: SPDX id of each data set by name, or None where the recipe does not say.
+        data_sources: source parameters of each data set by name, its plugin as `use`.
+        instruction_tuned: whether the base was tuned to follow instructions, as far as its name
+            tells; None where it does not.
+        estimate: gives the estimate for a device of the table by its name. None in a check
+            that makes no estimates.
     """
 
     base: Mapping[str, Any]
     base_license: str | None
     data_licenses: Mapping[str, str | None]
+    data_sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    instruction_tuned: bool | None = None
+    estimate: Callable[[str], Estimate] | None = None
 
 
 @dataclass(frozen=True)
 class Breach:
-    """A broken rule: what is wrong, and the path in the recipe it is about."""
+    """A broken rule: what is wrong, the path in the recipe it is about, and what to change.
+
+    A `warning` does not refuse the recipe: it says what is doubtful, or cannot be known yet.
+    """
 
     message: str
     path: tuple[str | int, ...] = ()
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
 
 
 class Rule(Plugin[P], ABC):

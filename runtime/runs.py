@@ -42,12 +42,16 @@ def new_run(store: Store, recipe: str, now: datetime) -> Path:
             number += 1
 
 
-def finished_run(store: Store, recipe_hash: str, result: str) -> Path | None:
-    """Return the newest run that came from this recipe hash to this result hash, if any."""
-    for folder, record in reversed(list(all_runs(store))):
-        if record and (record.recipe_hash, record.result_hash) == (recipe_hash, result):
+def finished_run(store: Store, record: Record) -> Path | None:
+    """Return the newest run of the same recipe and settings with the same result, if any."""
+    for folder, found in reversed(list(all_runs(store))):
+        if found and _told_apart(found) == _told_apart(record):
             return folder
     return None
+
+
+def _told_apart(record: Record) -> tuple[object, ...]:
+    return record.recipe_hash, record.result_hash, record.settings
 
 
 def all_runs(store: Store) -> Iterator[tuple[Path, Record | None]]:
@@ -106,6 +110,8 @@ def metrics(steps: list[RecordedStep]) -> dict[str, float]:
     """Return the run's numbers: of training, and of each evaluation before and after it."""
     found: dict[str, float] = {}
     for step in steps:
+        if step.kind not in ("runtime", "evaluator"):
+            continue  # a scorer's numbers are about the base on the data, and stay with its step
         values: Any = step.result.facts.get("metrics") or {}
         suffix = "_before" if step.kind == "evaluator" and step.name.endswith("/base") else ""
         for name, value in values.items():

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticKnownError
 
 from .document import Document, operational
 
@@ -17,8 +18,21 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_l
 """Lower-case letters, digits, dots, dashes and underscores: safe in step names and file names."""
 
 
+def _no_truth(value: Any) -> Any:
+    """Refuse `true`, which Python takes for 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("literal_error", {"expected": "1"})
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_no_truth)]
+"""A version of the language that this compiler speaks."""
+
+
 class Step(Document):
     """A plugin by name; the other keys are its parameters."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     use: str = Field(description="The plugin's name.")
 
@@ -60,12 +74,24 @@ class Benchmark(Document):
     filters: tuple[Step, ...] = Field((), description="What keeps rows out, in this order.")
 
 
+TextField = Literal["instruction", "input", "output", "task", "provenance"]
+"""A column of text that near-identical rows share."""
+
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Validation(Document):
     """The rows held out of training: a count, or a fraction of the mixture."""
 
     count: int | None = Field(None, ge=1, description="How many rows are held out.")
     fraction: float | None = Field(
         None, gt=0, lt=1, description="Which part of the mixture is held out."
+    )
+    group_by: tuple[TextField, ...] = Field(
+        (),
+        description="Rows whose text in all of these fields is the same, but for case, white space "
+        "and punctuation, are held out together or not at all. Then `count` is what is held out "
+        "at most.",
     )
 
     @model_validator(mode="after")
@@ -81,8 +107,17 @@ class Mixture(Document):
     filters: tuple[Step, ...] = Field(
         (), description="What keeps rows out of the mixture, data sets in order of their names."
     )
-    order: Literal["shuffle", "by-source"] = Field(
-        "shuffle", description="Order of training rows; `by-source` keeps each data set together."
+    order: Literal["shuffle", "by-source", "interleave", "short-first"] = Field(
+        "shuffle",
+        description="Order of training rows: by chance; `by-source` keeps each data set together; "
+        "`interleave` shuffles each data set and spreads it by `weights`; `short-first` is a "
+        "curriculum by length of text.",
+    )
+    weights: dict[Name, Weight] | None = Field(
+        None,
+        min_length=1,
+        description="For `interleave`: how often each data set comes up, for as long as it has "
+        "rows; every row is taken once. Left out, data sets are spread evenly from start to end.",
     )
     validation: Validation | None = Field(None, description="The rows held out of training.")
 
@@ -102,7 +137,7 @@ class Train(Step):
 class Recipe(Document):
     """A whole recipe."""
 
-    recipe: Literal[1] = Field(description="Version of the recipe language.")
+    recipe: Version = Field(description="Version of the recipe language.")
     name: Name = operational("recipe", description="What the recipe is called.")
     description: str | None = operational(None, description="One line for `recipe list`.")
     seed: int = Field(0, ge=0, lt=2**48, description="All randomness is a function of this.")

@@ -62,7 +62,12 @@ class RecordedStep(Document):
 
 
 class Record(Document):
-    """A whole run."""
+    """A whole run.
+
+    `bound` is the recipe that ran, every default written out, so that a record can be read and
+    compared without the recipe's files; None in records from before it was kept. `settings` are
+    the `path=value` that were set for this run and do not stand in the files.
+    """
 
     record: Literal[1] = 1
     recipe: str
@@ -75,3 +80,5 @@ class Record(Document):
     metrics: dict[str, float]
     plugins: tuple[Distribution, ...]
     environment: dict[str, Any]
+    bound: dict[str, Any] | None = None
+    settings: tuple[str, ...] = ()

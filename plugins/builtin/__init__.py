@@ -10,19 +10,43 @@ from typing import Any
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .evaluator.generate import Generate
+from .filter.clean import (
+    CollapseWhitespace,
+    FixMojibake,
+    NormalizeUnicode,
+    Strip,
+    StripHtml,
+)
+from .filter.counts import CharacterCount, ReferenceCount, TokenCount
+from .filter.decontaminate import Decontaminate, DecontaminateEmbedding
 from .filter.exact_duplicates import ExactDuplicates
+from .filter.field_similarity import FieldSimilarity
 from .filter.labels import Categories, Languages
+from .filter.language_id import LanguageId
+from .filter.minhash_duplicates import MinHashDuplicates
+from .filter.near_duplicates import NearDuplicates
+from .filter.refusals import Refusals
+from .filter.render import Render
+from .filter.rewrite import CutAfter, LowerCase, Replace
+from .filter.truncate import Truncate, TruncateWords
 from .filter.where import Where
 from .filter.word_counts import MaxWords, MinWords
 from .quantizer.bitsandbytes import BitsAndBytes
 from .quantizer.none import NoQuantizer
 from .reader.alpaca import Alpaca
 from .reader.conversations import Conversations
+from .reader.dialogues import Dialogues
+from .reader.message_trees import MessageTrees
+from .reader.multiple_choice import MultipleChoice
 from .reader.natural_instructions import NaturalInstructions
 from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
+from .rule.neurips_llm_efficiency import NeuripsLlmEfficiency2023
 from .runtime.qlora.plugin import Qlora
+from .sampler.buckets import AccuracyBuckets, RougeBuckets
 from .sampler.draws import All, Random
+from .sampler.groups import PerGroup, Proportional
+from .scorer.few_shot import FewShot
 from .source.files import Files
 from .source.git import Git
 from .source.http import Http
@@ -41,19 +65,64 @@ def khichdi_sources() -> list[type[Any]]:
 @hookimpl
 def khichdi_readers() -> list[type[Any]]:
     """Return the readers that ship."""
-    return [Alpaca, Conversations, Csv, Json, Jsonl, NaturalInstructions, Parquet]
+    return [
+        Alpaca,
+        Conversations,
+        Csv,
+        Dialogues,
+        Json,
+        Jsonl,
+        MessageTrees,
+        MultipleChoice,
+        NaturalInstructions,
+        Parquet,
+    ]
 
 
 @hookimpl
 def khichdi_filters() -> list[type[Any]]:
     """Return the filters that ship."""
-    return [Categories, ExactDuplicates, Languages, MaxWords, MinWords, Where]
+    return [
+        Categories,
+        CharacterCount,
+        CollapseWhitespace,
+        CutAfter,
+        Decontaminate,
+        DecontaminateEmbedding,
+        ExactDuplicates,
+        FieldSimilarity,
+        FixMojibake,
+        LanguageId,
+        Languages,
+        LowerCase,
+        MaxWords,
+        MinHashDuplicates,
+        MinWords,
+        NearDuplicates,
+        NormalizeUnicode,
+        ReferenceCount,
+        Refusals,
+        Render,
+        Replace,
+        Strip,
+        StripHtml,
+        TokenCount,
+        Truncate,
+        TruncateWords,
+        Where,
+    ]
+
+
+@hookimpl
+def khichdi_scorers() -> list[type[Any]]:
+    """Return the scorers that ship."""
+    return [FewShot]
 
 
 @hookimpl
 def khichdi_samplers() -> list[type[Any]]:
     """Return the samplers that ship."""
-    return [All, Random]
+    return [AccuracyBuckets, All, PerGroup, Proportional, Random, RougeBuckets]
 
 
 @hookimpl
@@ -89,4 +158,4 @@ def khichdi_evaluators() -> list[type[Any]]:
 @hookimpl
 def khichdi_rules() -> list[type[Any]]:
     """Return the rules that ship."""
-    return [Licenses]
+    return [Licenses, NeuripsLlmEfficiency2023]

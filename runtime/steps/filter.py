@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...plugins.kinds import Editor, FilterInputs
-from ...schema.digest import draws
-from ..tables import batches, read_table
+from ...plugins.kinds import Editor
+from ..tables import read_table
 from .context import Context, Outcome
 from .ledger import Ledger
+from .shards import Job, answers
 
 AGAINST = "against/"
 
@@ -19,42 +17,28 @@ AGAINST = "against/"
 def filter_rows(context: Context) -> Outcome:
     """Keep the rows that a filter has no reason to drop; note the others with their reason."""
     plugin = context.plugin()
-    plugin.begin(_inputs(context))
-    schema = read_table(context.inputs["rows"]).schema
-    ledger = Ledger(context, schema)
-    edited = 0
-    for batch in batches(context.inputs["rows"]):
-        if isinstance(plugin, Editor):
-            after = _edited(context, plugin, batch)
-            edited += _differing(batch, after)
-            batch = after
-        reasons = plugin.reasons(batch)
-        if len(reasons) != batch.num_rows:
-            raise context.fail(f"gave {len(reasons)} reasons for {batch.num_rows} rows")
-        ledger.add(batch, reasons)
-    return ledger.outcome(**({"edited": edited} if isinstance(plugin, Editor) else {}))
-
-
-def _inputs(context: Context) -> FilterInputs:
     found = context.inputs
-    return FilterInputs(
-        files={name: context.folder(name) for name in context.plugin().sources},
+    job = Job(
+        plugin=plugin,
+        rows=found["rows"],
+        files={name: context.folder(name) for name in plugin.sources},
         benchmarks={
-            role.removeprefix(AGAINST): read_table(folder)
+            role.removeprefix(AGAINST): folder
             for role, folder in sorted(found.items())
             if role.startswith(AGAINST)
         },
         base=context.base() if "base" in found else None,
+        seed=context.step.seed,
     )
-
-
-def _edited(context: Context, plugin: Editor[Any], batch: pa.RecordBatch) -> pa.RecordBatch:
-    seed = context.step.seed
-    draw = [] if seed is None else draws(seed, batch.column("id").to_pylist())
-    after = plugin.edit(batch, draw)
-    if after.schema != batch.schema or not after.column("id").equals(batch.column("id")):
-        raise context.fail("an editor gives the same rows back, with the same ids and columns")
-    return after
+    ledger = Ledger(context, read_table(found["rows"]).schema)
+    edited = 0
+    for before, (after, reasons) in answers(job):
+        if isinstance(plugin, Editor):
+            edited += _differing(before, after)
+        if len(reasons) != after.num_rows:
+            raise context.fail(f"gave {len(reasons)} reasons for {after.num_rows} rows")
+        ledger.add(after, reasons)
+    return ledger.outcome(**({"edited": edited} if isinstance(plugin, Editor) else {}))
 
 
 def _differing(before: pa.RecordBatch, after: pa.RecordBatch) -> int:

@@ -81,7 +81,8 @@ def sample(context: Context) -> Outcome:
     table = read_table(context.inputs["rows"])
     seed = context.step.seed or 0
     numbers = draws(seed, table.column("id").to_pylist())
-    selected = set(context.plugin().select(table, numbers))
+    plugin = context.plugin()
+    selected = set(plugin.select(table, numbers))
     if not all(0 <= index < table.num_rows for index in selected):
         raise context.fail(f"selected a row that is not there; there are {table.num_rows}")
     ledger = Ledger(context, table.schema)
@@ -92,11 +93,12 @@ def sample(context: Context) -> Outcome:
         ]
         ledger.add(batch, reasons)
         start += batch.num_rows
-    return ledger.outcome()
+    asked = plugin.asked()
+    return ledger.outcome(**({} if asked is None else {"asked": asked}))
 
 
 def score(context: Context) -> Outcome:
-    """Give each row a number, in a column `score` beside the others."""
+    """Give each row a number, in a column `score` beside the others; null where it has none."""
     plugin = context.plugin()
     table = read_table(context.inputs["rows"])
     model = plugin.uses_model
@@ -110,7 +112,8 @@ def score(context: Context) -> Outcome:
             report=context.report,
         )
     )
-    if len(found.values) != table.num_rows or not all(map(math.isfinite, found.values)):
+    scores = [value for value in found.values if value is not None]
+    if len(found.values) != table.num_rows or not all(map(math.isfinite, scores)):
         raise context.fail(f"gave no finite number for each of {table.num_rows} rows")
     scored = table.append_column("score", pa.array(found.values, pa.float64()))
     if found.predictions is not None:
@@ -121,6 +124,7 @@ def score(context: Context) -> Outcome:
         facts={
             "rows_in": table.num_rows,
             "rows_out": table.num_rows,
+            "scored": len(scores),
             "metrics": dict(found.metrics),
             "tasks": _by_task(scored),
         },
@@ -132,4 +136,5 @@ def _by_task(scored: pa.Table) -> dict[str, float]:
     """Return the mean score of each task, for data sets that have tasks."""
     means = scored.group_by("task").aggregate([("score", "mean")]).sort_by("task")
     tasks, values = means.column("task").to_pylist(), means.column("score_mean").to_pylist()
-    return {task: mean for task, mean in zip(tasks, values, strict=True) if task}
+    pairs = zip(tasks, values, strict=True)
+    return {task: mean for task, mean in pairs if task and mean is not None}

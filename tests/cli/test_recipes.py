@@ -36,7 +36,7 @@ def test_every_shipped_recipe_validates_and_plans_from_any_folder(
     assert status == 0
     plan = json.loads(out)
     assert {"recipe_hash", "steps", "estimate"} <= set(plan)
-    assert set(plan["estimate"]) == {"rows", "tokens", "gpu_memory_bytes", "seconds"}
+    assert {"rows", "tokens", "gpu_memory_bytes", "seconds"} <= set(plan["estimate"])
     assert {step["status"] for step in plan["steps"]} == {"to-run"}
     assert list(tmp_path.iterdir()) == []
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import Compiled, compile_recipe
-from khichdi.compiler.diff import Change, changes, reruns
+from khichdi.compiler.diff import changes
+from khichdi.compiler.reruns import reruns
 from khichdi.plugins.registry import load_registry
 
 
@@ -29,13 +30,18 @@ SAME = {
 def test_what_means_the_same_is_no_change(tmp_path: Path, what: str) -> None:
     before, after = variant(tmp_path, ""), variant(tmp_path, SAME[what])
     assert changes(before.recipe, after.recipe) == []
-    assert reruns(before.plan, after.plan) == []
+    assert reruns(before.plan, after.plan) == {}
 
 
 def test_a_changed_value_reruns_what_follows_from_it(tmp_path: Path) -> None:
     before, after = variant(tmp_path, ""), variant(tmp_path, "train: {learning_rate: 0.001}\n")
-    assert changes(before.recipe, after.recipe) == [Change("train.learning_rate", 0.002, 0.001)]
-    assert reruns(before.plan, after.plan) == ["train", "evaluate/generate/adapter"]
+    (change,) = changes(before.recipe, after.recipe)
+    assert (change.path, change.before, change.after) == ("train.learning_rate", 0.002, 0.001)
+    assert (change.before_default, change.after_default) == (False, False)
+    assert reruns(before.plan, after.plan) == {
+        "train": "its parameters (learning_rate)",
+        "evaluate/generate/adapter": "its input train",
+    }
 
 
 def test_a_new_filter_is_told_by_name_not_by_position(tmp_path: Path) -> None:

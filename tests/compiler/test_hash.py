@@ -1,22 +1,30 @@
-"""Every field of a recipe moves the recipe hash, or is declared as not changing results."""
+"""Every field of a recipe moves the recipe hash, or is declared as not changing results.
+
+And nothing else moves it: comments, order of keys, quoting, indentation, line endings, defaults.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import language
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.bind import bound_model
 from khichdi.compiler.load import load
 from khichdi.compiler.lower import lower
 from khichdi.plugins.registry import load_registry
+from khichdi.schema.document import operational_fields
 from khichdi.schema.lock import Lock
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 OPERATIONAL = {
     "name",
@@ -72,7 +80,7 @@ def others(value: Any) -> Iterator[Any]:
         yield from ([*value, "Category"], ["output"], ["q_proj"])
         yield [{"use": "licenses", "allow": ["apache-2.0"]}]
     elif value is None:
-        yield from (3, 0.5, "eval_loss", "text", ["Question Answering"])
+        yield from (3, 0.5, "eval_loss", "text", ["Question Answering"], {"tasks": 2.0})
     words = (
         "fp4",
         "float16",
@@ -83,6 +91,7 @@ def others(value: Any) -> Iterator[Any]:
         "lower",
         "keep",
         "first",
+        "drop",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 
@@ -137,3 +146,148 @@ def test_a_changed_field_moves_the_hash_or_is_declared(path: tuple[Any, ...]) ->
 def test_the_fields_that_keep_the_hash_are_all_there() -> None:
     assert {".".join(map(str, path)) for path in FIELDS} >= OPERATIONAL
     assert len(FIELDS) > 60
+
+
+# ---- every plugin, and any recipe -----------------------------------------------------------
+
+SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "source": lambda step: {"data": {"a": {"source": step, "read": {"use": "jsonl"}}}},
+    "reader": lambda step: {"data": {"a": {"source": FILES, "read": step}}},
+    "filter": lambda step: {"mixture": {"filters": [step]}},
+    "scorer": lambda step: {
+        "data": {"a": {"source": FILES, "read": {"use": "jsonl"}, "score": step}}
+    },
+    "sampler": lambda step: {
+        "data": {"a": {"source": FILES, "read": {"use": "jsonl"}, "sample": step}}
+    },
+    "template": lambda step: {"train": {"use": "qlora", "template": step}},
+    "quantizer": lambda step: {
+        "model": {"base": FILES, "adapter": {"use": "lora"}, "quantization": step}
+    },
+    "adapter": lambda step: {"model": {"base": FILES, "adapter": step}},
+    "runtime": lambda step: {"train": {"template": {"use": "alpaca"}, **step}},
+    "evaluator": lambda step: {"evaluate": [step]},
+    "rule": lambda step: {"rules": [step]},
+}
+FILES = {"use": "files", "include": ["*"]}
+SMALL: dict[str, Any] = {
+    "recipe": 1,
+    "model": {"base": FILES, "adapter": {"use": "lora"}},
+    "data": {"a": {"source": FILES, "read": {"use": "jsonl"}}},
+    "train": {"use": "qlora", "template": {"use": "alpaca"}},
+}
+
+
+def asked_hash(data: dict[str, Any]) -> str:
+    """Return the recipe hash without a lock, which is over what sources are asked for too."""
+    return lower(language.bound(data), language.REGISTRY, None).recipe_hash
+
+
+def meaning(value: Any) -> Any:
+    """Return what can change a result, by the declarations beside the fields alone."""
+    if isinstance(value, BaseModel):
+        names = type(value).model_fields.keys() - operational_fields(type(value))
+        return {name: meaning(getattr(value, name)) for name in names}
+    if isinstance(value, dict):
+        return {key: meaning(item) for key, item in value.items()}
+    return [meaning(item) for item in value] if isinstance(value, tuple) else value
+
+
+CLASSES = [plugin for kind in SLOTS for plugin in language.REGISTRY.classes(kind)]
+
+
+@pytest.mark.parametrize("plugin", CLASSES, ids=lambda plugin: f"{plugin.kind}-{plugin.name}")
+def test_every_parameter_of_every_plugin_moves_the_hash_or_is_declared(plugin: Any) -> None:
+    tried = set()
+    for name, *both in language.pairs(plugin):
+        one, other = (
+            asked_hash({**SMALL, **SLOTS[plugin.kind]({"use": plugin.name, **params})})
+            for params in both
+        )
+        declared = plugin.kind == "rule" or name in plugin.operational()
+        assert (one == other) == declared, name
+        tried.add(name)
+    schema = plugin.params_model.model_json_schema().get("properties", {})
+    assert tried == {name for name, field in schema.items() if "const" not in field}
+
+
+def same_hash_means_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    means = [meaning(language.bound(data)) for data in (one, other)]
+    assert (asked_hash(one) == asked_hash(other)) == (means[0] == means[1])
+
+
+def changed(data: dict[str, Any], other: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a recipe with another's value at a path, or without it where the other has none."""
+    data = copy.deepcopy(data)
+    place, source = data, other
+    for key in path[:-1]:
+        place, source = place[key], source[key]
+    if path[-1] in source:
+        place[path[-1]] = source[path[-1]]
+    else:
+        place.pop(path[-1], None)
+    return data
+
+
+def mappings(one: Any, other: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield every path of either that ends in a mapping which both have.
+
+    A step and `validation` change whole: their keys do not go together in every way.
+    """
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return
+    if not path or ("use" not in one and path[-1] != "validation"):
+        for key in sorted(one.keys() | other.keys()):
+            yield (*path, key)
+            yield from mappings(one.get(key), other.get(key), (*path, key))
+
+
+def check_changes(data: st.DataObject) -> None:
+    one, other = data.draw(language.recipes()), data.draw(language.recipes())
+    path = data.draw(st.sampled_from(list(mappings(one, other))))
+    after = changed(one, other, path)
+    assume(after["data"])  # a recipe has one data set at least
+    same_hash_means_the_same(one, after)
+
+
+def check_writing(data: st.DataObject) -> None:
+    recipe = data.draw(language.recipes())
+    before = language.bound(recipe)
+    rng = random.Random(data.draw(st.integers(0, 2**32)))
+    filled = language.with_defaults(recipe, before.to_json(), rng)
+    raw = language.Writer(rng).document(filled)
+    path = Path("/recipe.yaml")
+    after = language.bound(load("recipe.yaml", Path("/"), lambda *_: (path, raw)).data)
+    assert after == before, raw.decode()
+    one, other = (lower(recipe, language.REGISTRY, None) for recipe in (before, after))
+    assert one.recipe_hash == other.recipe_hash
+
+
+QUICK = settings(max_examples=200, suppress_health_check=list(HealthCheck))
+FULL = settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
+
+
+@QUICK
+@given(st.data())
+def test_the_hash_moves_when_the_meaning_does(data: st.DataObject) -> None:
+    check_changes(data)
+
+
+@QUICK
+@given(st.data())
+def test_how_it_is_written_never_moves_the_hash(data: st.DataObject) -> None:
+    check_writing(data)
+
+
+@pytest.mark.slow
+@FULL
+@given(st.data())
+def test_the_hash_moves_when_the_meaning_does_10000_times(data: st.DataObject) -> None:
+    check_changes(data)
+
+
+@pytest.mark.slow
+@FULL
+@given(st.data())
+def test_how_it_is_written_never_moves_the_hash_10000_times(data: st.DataObject) -> None:
+    check_writing(data)

@@ -52,7 +52,7 @@ def test_meaning_and_comments_are_kept_and_twice_is_once(random: Random) -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000)
+@settings(max_examples=3_000)
 @given(st.randoms())
 def test_the_same_of_many(random: Random) -> None:
     holds(random)

@@ -1,4 +1,4 @@
-"""Greedy generation without padding, and its scores.
+"""Answers to held-out rows, and their scores.
 
 Rows are generated together only where their prompts have the same number of tokens: nothing is
 padded, so nothing is masked. Which rows these are follows from the rows alone.
@@ -15,7 +15,9 @@ import torch
 
 from ....schema.digest import draws
 from ....schema.errors import StepError
+from ...agreement import exact_match, rouge_l
 from ...determinism import deterministic
+from ...generation import Generator
 from ...kinds import EvaluationResult, Progress
 from ...linears import install
 from ...models import attach_adapter, encode_all, load_model, load_tokenizer, quiet
@@ -40,7 +42,7 @@ def evaluate(params: GenerateParams, job: EvaluationJob) -> EvaluationResult:
         # All but the last piece, which is the answer.
         segments = [job.template.segments(row, tokenizer)[:-1] for row in rows]
         prompts = [ids for ids, _ in encode_all(segments, tokenizer)]
-        generator = Generator(params, job, tokenizer)
+        generator = _generator(params, job, tokenizer)
         answers = [""] * len(rows)
         done = 0
         for group in same_length(prompts, params.batch_size):
@@ -77,79 +79,27 @@ def same_length(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[l
             yield indices[first : first + batch_size]
 
 
-class Generator:
-    """A model that answers prompts greedily."""
-
-    def __init__(self, params: GenerateParams, job: EvaluationJob, tokenizer: Any) -> None:
-        model = load_model(job.base, job.quantizer)
-        self._model = model if job.adapter is None else attach_adapter(model, job.adapter)
-        dtype = getattr(torch, job.quantizer.dtype())
-        install(self._model, dtype, int(params.weight_cache_gib * 2**30))
-        self._device = model.device
-        self._tokenizer = tokenizer
-        self._stop = params.stop
-        self._limit = params.max_new_tokens
-        self._ends = _ends(model, tokenizer)
-
-    def answers(self, prompts: Sequence[Sequence[int]]) -> list[str]:
-        """Return the texts that follow prompts of the same length."""
-        with torch.inference_mode():
-            return [self._text(ids) for ids in self._generate(prompts)]
-
-    def _generate(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        current = torch.tensor(prompts, device=self._device)
-        cache = None
-        ids: list[list[int]] = [[] for _ in prompts]
-        open_rows = set(range(len(prompts)))
-        for _ in range(self._limit):
-            result = self._model(
-                input_ids=current, past_key_values=cache, use_cache=True, logits_to_keep=1
-            )
-            cache = result.past_key_values
-            # Of equal logits the first wins: argmax says so.
-            best = result.logits[:, -1].float().argmax(dim=-1)
-            for row, token in enumerate(best.tolist()):
-                if row in open_rows:
-                    ids[row].append(token)
-                    if token in self._ends or self._stopped(ids[row]):
-                        open_rows.discard(row)
-            if not open_rows:
-                break
-            current = best[:, None]
-        return ids
-
-    def _text(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text if self._stop is None else text.split(self._stop, 1)[0]
-
-    def _stopped(self, ids: list[int]) -> bool:
-        return self._stop is not None and self._stop in self._tokenizer.decode(ids)
-
-
-def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return the tokens that end an answer: the tokenizer's and the model's own."""
-    own = model.generation_config.eos_token_id
-    listed = own if isinstance(own, list) else [own]
-    return frozenset(token for token in [tokenizer.eos_token_id, *listed] if token is not None)
+def _generator(params: GenerateParams, job: EvaluationJob, tokenizer: Any) -> Generator:
+    model = load_model(job.base, job.quantizer)
+    if job.adapter is not None:
+        model = attach_adapter(model, job.adapter)
+    dtype = getattr(torch, job.quantizer.dtype())
+    install(model, dtype, int(params.weight_cache_gib * 2**30))
+    return Generator(model, tokenizer, max_new_tokens=params.max_new_tokens, stop=params.stop)
 
 
 def _scored(
     params: GenerateParams, rows: list[dict[str, Any]], answers: list[str]
 ) -> EvaluationResult:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    scorer = RougeScorer(["rougeL"])
     predictions = []
     for row, answer in zip(rows, answers, strict=True):
         references = row["references"] or [row["output"]]
-        exact = any(_normal(answer, params) == _normal(text, params) for text in references)
-        rouge = max(scorer.score(text, answer)["rougeL"].fmeasure for text in references)
         predictions.append(
             {
                 "id": row["id"],
                 "prediction": answer,
-                "exact_match": float(exact),
-                "rouge_l": float(rouge),
+                "exact_match": exact_match(answer, references, params.normalize),
+                "rouge_l": rouge_l(answer, references),
             }
         )
     count = len(predictions)
@@ -158,8 +108,3 @@ def _scored(
         for name in ("exact_match", "rouge_l")
     }
     return EvaluationResult(metrics=metrics | {"rows": float(count)}, predictions=predictions)
-
-
-def _normal(text: str, params: GenerateParams) -> str:
-    stripped = text.strip()
-    return stripped.casefold() if params.normalize == "lower" else stripped

@@ -30,6 +30,9 @@ AnyField = Literal[
 ]
 
 
+CONDITIONS = ("equals", "one_of", "matches", "contains")
+
+
 class WhereParams(Params):
     """A field, and one condition on it."""
 
@@ -41,6 +44,12 @@ class WhereParams(Params):
     matches: str | None = Field(
         None, description="A Python regular expression that is found anywhere in the text."
     )
+    contains: str | None = Field(
+        None,
+        min_length=1,
+        description="A text that is found anywhere in the field.",
+    )
+    ignore_case: bool = Field(False, description="Take upper and lower case for the same.")
     negate: bool = Field(False, description="Keep the rows that do not meet the condition.")
 
     @field_validator("matches")
@@ -55,25 +64,28 @@ class WhereParams(Params):
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Self:
-        given = [
-            name for name in ("equals", "one_of", "matches") if getattr(self, name) is not None
-        ]
+        given = [name for name in CONDITIONS if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(f"`{name}`" for name in given) or "none"
-            raise ValueError(f"exactly one of `equals`, `one_of`, `matches`: found {found}")
+            known = ", ".join(f"`{name}`" for name in CONDITIONS)
+            raise ValueError(f"exactly one of {known}: found {found}")
         return self
 
     def condition(self) -> Callable[[str], bool]:
         """Return the condition on one text."""
         if self.matches is not None:
-            found = re.compile(self.matches).search
+            found = re.compile(self.matches, re.IGNORECASE if self.ignore_case else 0).search
             return lambda text: found(text) is not None
-        wanted = frozenset(self.one_of or (self.equals,))
-        return lambda text: text in wanted
+        same = str.casefold if self.ignore_case else str
+        if self.contains is not None:
+            part = same(self.contains)
+            return lambda text: part in same(text)
+        wanted = frozenset(map(same, self.one_of or (str(self.equals),)))
+        return lambda text: same(text) in wanted
 
 
 class Where(Filter[WhereParams]):
-    """Keep rows whose field equals a text, is one of some, or matches a regular expression."""
+    """Keep rows whose field equals a text or one of some, has it in it, or matches a pattern."""
 
     name = "where"
 

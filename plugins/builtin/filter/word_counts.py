@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ... import Filter, Params
+from .fields import TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-TextField = Literal["instruction", "input", "output"]
 
 
 class MaxWordsParams(Params):
@@ -30,15 +29,14 @@ class MaxWords(Filter[MaxWordsParams]):
     """Drop rows with too many words in some fields together; words are split at white space."""
 
     name = "max-words"
-    requires = ("pyarrow",)
+    requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `too-long` for rows with `below` words or more."""
         from .words import count_words
 
-        below = self.params.below
         counts = count_words(batch, self.params.fields)
-        return [None if count < below else "too-long" for count in counts]
+        return _given(counts >= self.params.below, "too-long")
 
 
 class MinWordsParams(Params):
@@ -56,12 +54,19 @@ class MinWords(Filter[MinWordsParams]):
     """Drop rows with too few words in some fields together; words are split at white space."""
 
     name = "min-words"
-    requires = ("pyarrow",)
+    requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `too-short` for rows with fewer words than `at_least`."""
         from .words import count_words
 
-        at_least = self.params.at_least
         counts = count_words(batch, self.params.fields)
-        return [None if count >= at_least else "too-short" for count in counts]
+        return _given(counts < self.params.at_least, "too-short")
+
+
+def _given(rows: Any, reason: str) -> list[str | None]:
+    """Return the reason for the rows marked in this array."""
+    reasons: list[str | None] = [None] * len(rows)
+    for row in rows.nonzero()[0].tolist():
+        reasons[row] = reason
+    return reasons

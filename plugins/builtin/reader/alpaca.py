@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ... import Params, Reader, SourceFile
-from .columns import AS_TEXT_HELP, COLUMNS_HELP, Columns, FieldPath, TextColumn
+from ... import Drop, Reader, SourceFile
+from .columns import AS_TEXT_HELP, COLUMNS_HELP, Columns, FieldPath, ReaderParams, TextColumn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .records import Record
 
 
-class AlpacaParams(Params):
+class AlpacaParams(ReaderParams):
     """What is read beside instruction, input and output."""
 
     columns: Columns = Field(
@@ -36,9 +37,9 @@ class Alpaca(Reader[AlpacaParams]):
     """Read records of instruction, input (may be missing) and output; JSON, CSV or Parquet."""
 
     name = "alpaca"
-    requires = ("datasets", "pyarrow")
+    requires = ("pyarrow",)
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; the format of each file is the one its name ends with."""
         from .formats import records
         from .rows import Mapper, read_mapped
@@ -50,8 +51,10 @@ class Alpaca(Reader[AlpacaParams]):
             optional=() if "input" in self.params.columns else ("input",),
             as_text=self.params.as_text,
         )
-        finish = None if self.params.history is None else self._with_history
-        return read_mapped(files, records, mapper, finish)
+        history = self.params.history
+        parse = partial(records, paths=[*mapper.paths, *([history] if history else [])])
+        finish = self._with_history if history else None
+        return read_mapped(files, parse, mapper, self.params.on_bad_row, finish)
 
     def _with_history(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
         """Put the turns of the history before the row's own."""

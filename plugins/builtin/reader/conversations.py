@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
-from ... import Params, Reader, SourceFile
-from .columns import COLUMNS_HELP, Columns, FieldPath
+from ... import Drop, Reader, SourceFile
+from .columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,7 @@ ROLES = {
 KEYS = (("role", "content"), ("from", "value"), ("role", "text"))
 
 
-class ConversationsParams(Params):
+class ConversationsParams(ReaderParams):
     """Where the conversation is, and what else is read."""
 
     field: FieldPath = Field(
@@ -59,15 +60,16 @@ class Conversations(Reader[ConversationsParams]):
     """Read conversations: first question and answer are instruction and output, all are turns."""
 
     name = "conversations"
-    requires = ("datasets", "pyarrow")
+    requires = ("pyarrow",)
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; the format of each file is the one its name ends with."""
         from .formats import records
         from .rows import Mapper, read_mapped
 
         mapper = Mapper(self.params.columns, required=())
-        return read_mapped(files, records, mapper, self._with_turns)
+        parse = partial(records, paths=[*mapper.paths, self.params.field])
+        return read_mapped(files, parse, mapper, self.params.on_bad_row, self._with_turns)
 
     def _with_turns(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
         """Add the turns, and the first question and answer."""
@@ -100,7 +102,7 @@ class Conversations(Reader[ConversationsParams]):
         value = lookup(record.value, field)
         if not isinstance(value, list):
             found = "no such field" if value is MISSING else what(value)
-            known = ", ".join(record.value)
+            known = ", ".join(record.fields)
             hint = f"the record has: {known}; say which one it is: `field: ...`"
             raise record.error(f"`{field}` must be a list of turns, found {found}", hint)
         turns = []

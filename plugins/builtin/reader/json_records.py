@@ -12,30 +12,60 @@ from typing import Any
 
 from ....schema.errors import StepError
 from ... import SourceFile
-from .records import BOM, MISSING, Record, lookup, read_text, refuse_none, utf8, what
+from .records import (
+    BOM,
+    MISSING,
+    NOT_UTF8_HINT,
+    Record,
+    RecordError,
+    lookup,
+    read_text,
+    refuse_none,
+    what,
+)
+from .streams import opened
 
 
-def jsonl_records(file: SourceFile) -> Iterator[Record]:
-    """Yield the objects of a file with one JSON object on each line; blank lines are skipped."""
+def jsonl_records(file: SourceFile) -> Iterator[Record | RecordError]:
+    """Yield the objects of a file with one JSON object on each line; blank lines are skipped.
+
+    A line that is not UTF-8, not JSON or no object is a `RecordError`; the next one is read.
+    """
     number, offset = 0, 0
-    with file.location.open("rb") as stream:
+    with opened(file) as stream:
         for line, raw in enumerate(stream, start=1):
             body = raw.removeprefix(BOM) if line == 1 else raw
-            text = utf8(body, file, offset + len(raw) - len(body), line)
+            if body.strip():
+                yield _of_line(Record(file, number, line, {}), body, offset + len(raw) - len(body))
+                number += 1
             offset += len(raw)
-            if not text.strip():
-                continue
-            try:
-                value = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise _broken(file, line, error) from None
-            yield _object(file, number, line, value)
-            number += 1
     refuse_none(file, number)
 
 
-def json_records(file: SourceFile, field: str | None = None) -> Iterator[Record]:
-    """Yield the objects of a JSON list; `field` is where the list is in the file's object."""
+def _of_line(record: Record, body: bytes, offset: int) -> Record | RecordError:
+    """Return the record of one line; `offset` is where it starts in the file."""
+    if b"\0" in body:
+        return record.error(
+            f"byte {offset + body.index(0)} is NUL, which no text has",
+            "the file was damaged when it was copied, or it is not text",
+            "nul-byte",
+        )
+    try:
+        value = json.loads(body.decode())
+    except UnicodeDecodeError as error:
+        place = f"byte {offset + error.start} (0x{body[error.start]:02x})"
+        return record.error(f"{place} is not UTF-8", NOT_UTF8_HINT, "not-utf8")
+    except (ValueError, RecursionError) as error:
+        return record.error(f"broken JSON: {_detail(error)}", BROKEN_HINT, "broken-json")
+    return _object(record.file, record.number, record.line, value)
+
+
+def json_records(file: SourceFile, field: str | None = None) -> Iterator[Record | RecordError]:
+    """Yield the objects of a JSON list; `field` is where the list is in the file's object.
+
+    An item that is no object is a `RecordError`. Broken JSON is an error of the file: where the
+    next item starts could only be guessed.
+    """
     text = read_text(file)
     if not text.strip():
         refuse_none(file, 0)
@@ -61,7 +91,7 @@ def load_json(file: SourceFile, text: str) -> Any:
         raise _broken(file, error.lineno, error) from None
 
 
-def _listed(file: SourceFile, text: str) -> Iterator[Record]:
+def _listed(file: SourceFile, text: str) -> Iterator[Record | RecordError]:
     """Yield the items of a list one by one, so that each has its line and memory stays low."""
     decoder = json.JSONDecoder()
     place = _skip(text, 0)
@@ -106,18 +136,23 @@ def _skip(text: str, place: int) -> int:
     return place
 
 
-def _object(file: SourceFile, number: int, line: int | None, value: Any) -> Record:
+def _object(file: SourceFile, number: int, line: int | None, value: Any) -> Record | RecordError:
     record = Record(file, number, line, value)
     if not isinstance(value, dict):
-        raise record.error(f"an object with fields was expected, found {what(value)}")
+        message = f"an object with fields was expected, found {what(value)}"
+        return record.error(message, reason="wrong-type")
     return record
 
 
+BROKEN_HINT = "mend the line; a file that stops in the middle was not copied whole"
+
+
 def _broken(file: SourceFile, line: int, error: Exception) -> StepError:
-    detail = "it is nested too deep"
+    message = f"broken JSON: {_detail(error)}"
+    return StepError(message, hint=BROKEN_HINT, file=file.path, line=line)
+
+
+def _detail(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        detail = f"{error.msg} (column {error.colno})"
-    elif isinstance(error, ValueError):
-        detail = str(error)
-    hint = "mend the line; a file that stops in the middle was not copied whole"
-    return StepError(f"broken JSON: {detail}", hint=hint, file=file.path, line=line)
+        return f"{error.msg} (column {error.colno})"
+    return str(error) if isinstance(error, ValueError) else "it is nested too deep"

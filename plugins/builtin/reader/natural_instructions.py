@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from ....schema.errors import StepError
-from ... import Params, Reader, SourceFile
+from ... import Drop, Reader, SourceFile
+from .columns import ReaderParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class NaturalInstructionsParams(Params):
+class NaturalInstructionsParams(ReaderParams):
     """Which tasks are read, and what of them."""
 
     tasks: tuple[str, ...] | None = Field(
@@ -35,23 +35,26 @@ class NaturalInstructions(Reader[NaturalInstructionsParams]):
     """Read task files of Natural Instructions; the definition is the instruction."""
 
     name = "natural-instructions"
-    requires = ("datasets", "jsonschema", "pyarrow")
+    requires = ("jsonschema", "pyarrow")
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows in file order; the task is the file's name without its ending."""
         from .rows import batches
         from .tasks import task_rows
 
         every = self.params.references == "all"
         chosen = self._chosen(files)
-        return batches(row for file in chosen for row in task_rows(file, every))
+        rows = (row for file in chosen for row in task_rows(file, every))
+        return batches(rows, self.params.on_bad_row)
 
     def _chosen(self, files: Sequence[SourceFile]) -> Sequence[SourceFile]:
         """Return the files of the tasks that are asked for."""
         if self.params.tasks is None:
             return files
+        from .tasks import task_name
+
         wanted, found, chosen = set(self.params.tasks), set(), []
-        stems = [PurePosixPath(file.path).stem for file in files]
+        stems = [task_name(file) for file in files]
         for file, stem in zip(files, stems, strict=True):
             names = {stem, stem.split("_", 1)[0]} & wanted
             found |= names

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any, get_args
 
-import datasets
 import pyarrow as pa
 
 from ....schema.errors import StepError
-from ....schema.rows import COLUMNS
-from ... import SourceFile
-from .columns import Column, TextColumn
-from .records import BATCH, MISSING, Record, lookup, what
+from ....schema.rows import row_schema
+from ... import Drop, SourceFile
+from ..placeholders import Text
+from .columns import Column, OnBadRow, TextColumn
+from .records import BATCH, MISSING, Record, RecordError, lookup, what
 
 TEXT = frozenset(get_args(TextColumn))
 SAME_NAMES: dict[str, str] = {name: name for name in get_args(Column)}
@@ -32,6 +31,8 @@ class Mapper:
             in `columns` and that no record of a file has is taken for a misspelling.
         as_text: columns whose numbers and truth values become text.
         constants: our column -> the text that every row gets there.
+        render: our column -> a text with fields in braces; lists are joined by line breaks.
+        split: list column -> what stands between its items, where the field is one text.
     """
 
     def __init__(
@@ -42,21 +43,33 @@ class Mapper:
         optional: Collection[str] = (),
         as_text: Collection[str] = (),
         constants: Mapping[Any, str] | None = None,
+        render: Mapping[Any, str] | None = None,
+        split: Mapping[Any, str] | None = None,
     ) -> None:
         self.columns = dict(columns)
         self._constants = dict(constants or {})
+        self._render = {name: Text(text) for name, text in (render or {}).items()}
+        self._split = dict(split or {})
         self._required = frozenset(required)
         self._as_text = frozenset(as_text)
         self._expected = frozenset(columns) - set(optional) - self._required
         self._seen: set[str] = set()
 
+    @property
+    def paths(self) -> list[str]:
+        """The fields that it looks at."""
+        inside = [name for text in self._render.values() for name in text.names]
+        return [*self.columns.values(), *inside]
+
     def row(self, record: Record) -> dict[str, Any]:
         """Return the columns of one record.
 
         Raises:
-            StepError: a required field is missing, or a field is of another type.
+            RecordError: a required field is missing, or a field is of another type.
         """
         row: dict[str, Any] = {"id": record.id, **self._constants}
+        for name, text in self._render.items():
+            row[name] = text.fill({path: _rendered(record, path) for path in text.names})
         for name, path in self.columns.items():
             value = lookup(record.value, path)
             if value is not MISSING:
@@ -68,9 +81,16 @@ class Mapper:
             elif name in TEXT:
                 row[name] = self._text(record, name, path, value)
             else:
-                items = value if isinstance(value, list) else [value]
+                items = value if isinstance(value, list) else self._items(name, value)
                 row[name] = [self._text(record, name, path, item) for item in items]
         return row
+
+    def _items(self, name: str, value: Any) -> list[Any]:
+        """Return the items that one value stands for."""
+        if name not in self._split or not isinstance(value, str):
+            return [value]
+        parts = (part.strip() for part in value.split(self._split[name]))
+        return [part for part in parts if part]
 
     def finish(self, record: Record) -> None:
         """Check, after the last record of a file, that every field that was asked for was there."""
@@ -91,6 +111,20 @@ class Mapper:
         return text_of(record, f"`{path}`", value, as_text=name)
 
 
+def _rendered(record: Record, path: str) -> str:
+    """Return what stands for a field in a rendered text; nothing where it is null."""
+    if lookup(record.value, path) is MISSING:
+        message = f"there is no field `{path}`, which `render` names"
+        raise record.error(message, _fields_hint(record, path), "missing-field")
+    return text_at(record, path, missing="")
+
+
+def _item(record: Record, path: str, item: Any) -> str:
+    if isinstance(item, bool | int | float):
+        return json.dumps(item)
+    return text_of(record, f"`{path}`", item)
+
+
 def text_of(record: Record, place: str, value: Any, as_text: str | None = None) -> str:
     """Return a value that must be a text; `as_text` names the column that could take a number."""
     if isinstance(value, str):
@@ -101,25 +135,52 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
             raise record.error(
                 f"{place} has half a character (\\u{code:04x}) at position {error.start}",
                 "an emoji was cut in two before the file was written; mend the text",
+                "half-character",
             ) from None
         return value
     hint = None
     if as_text and isinstance(value, bool | int | float):
         hint = f"to read it as text say `as_text: [{as_text}]`"
-    raise record.error(f"{place} must be a text, found {what(value)}", hint)
+    raise record.error(f"{place} must be a text, found {what(value)}", hint, "wrong-type")
 
 
-def _missing(record: Record, name: str, path: str, value: Any) -> StepError:
+def required_at(record: Record, path: str, reason: str = "missing-field") -> Any:
+    """Return what stands at a field; it must be there and not be null."""
+    value = lookup(record.value, path)
+    if value is MISSING:
+        raise record.error(f"there is no field `{path}`", _fields_hint(record, path), reason)
     if value is None:
-        return record.error(f"`{path}` is null, and `{name}` must be a text in every record")
+        raise record.error(f"`{path}` is null", reason=reason)
+    return value
+
+
+def text_at(record: Record, path: str, missing: str | None = None) -> str:
+    """Return the text at a field, of a list one line for each item.
+
+    `missing` stands for a field that is not there or null; without it that is an error.
+    """
+    value = lookup(record.value, path)
+    if value is MISSING or value is None:
+        if missing is not None:
+            return missing
+        required_at(record, path)
+    items = value if isinstance(value, list) else [value]
+    return "\n".join(_item(record, path, item) for item in items if item is not None)
+
+
+def _missing(record: Record, name: str, path: str, value: Any) -> RecordError:
+    if value is None:
+        message = f"`{path}` is null, and `{name}` must be a text in every record"
+        return record.error(message, reason="missing-field")
     return record.error(
         f"there is no field `{path}`, and `{name}` must be a text in every record",
         _fields_hint(record, path, name),
+        "missing-field",
     )
 
 
 def _fields_hint(record: Record, path: str, name: str | None = None) -> str:
-    known = [str(key) for key in record.value]
+    known = record.fields
     near = get_close_matches(path, known, n=1)
     guess = f"did you mean `{near[0]}`? " if near else ""
     mapping = f"; say which one it is: `columns: {{{name}: ...}}`" if name and not near else ""
@@ -128,22 +189,33 @@ def _fields_hint(record: Record, path: str, name: str | None = None) -> str:
 
 def read_mapped(
     files: Sequence[SourceFile],
-    parse: Callable[[SourceFile], Iterator[Record]],
+    parse: Callable[[SourceFile], Iterator[Record | RecordError]],
     mapper: Mapper,
+    on_bad_row: OnBadRow,
     finish: Callable[[Record, dict[str, Any]], dict[str, Any]] | None = None,
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[pa.RecordBatch | Drop]:
     """Yield the batches of files, each parsed by `parse` and mapped; `finish` edits each row."""
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for file in files:
-            record = None
-            for record in parse(file):
-                row = mapper.row(record)
-                yield _with_references(finish(record, row) if finish else row)
-            if record is not None:
-                mapper.finish(record)
+    def made(record: Record) -> dict[str, Any] | RecordError:
+        try:
+            row = mapper.row(record)
+            return _with_references(finish(record, row) if finish else row)
+        except RecordError as bad:
+            return bad
 
-    return batches(rows())
+    def rows() -> Iterator[dict[str, Any] | RecordError]:
+        for file in files:
+            last = None
+            for found in parse(file):
+                if isinstance(found, RecordError):
+                    yield found
+                else:
+                    last = found
+                    yield made(found)
+            if last is not None:
+                mapper.finish(last)
+
+    return batches(rows(), on_bad_row)
 
 
 def _with_references(row: dict[str, Any]) -> dict[str, Any]:
@@ -154,18 +226,40 @@ def _with_references(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def batches(rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    """Yield Arrow batches of rows that all have the same columns of `khichdi.schema.rows`."""
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, BATCH)):
-        features = datasets.Features({name: _FEATURES[COLUMNS[name]] for name in chunk[0]})
-        table = datasets.Dataset.from_list(chunk, features=features).data.table
-        yield from table.replace_schema_metadata(None).combine_chunks().to_batches()
+def batches(
+    rows: Iterable[dict[str, Any] | Drop | RecordError], on_bad_row: OnBadRow
+) -> Iterator[pa.RecordBatch | Drop]:
+    """Yield Arrow batches of rows that all have the same columns of `khichdi.schema.rows`.
+
+    Raises:
+        RecordError: a record is bad, and the recipe does not ask to drop such.
+        StepError: every record is bad: then it is the recipe that is wrong, not the records.
+    """
+    chunk: list[dict[str, Any]] = []
+    kept, dropped, first = 0, 0, None
+    for row in rows:
+        if isinstance(row, dict):
+            kept += 1
+            chunk.append(row)
+            if len(chunk) == BATCH:
+                yield _batch(chunk)
+                chunk = []
+        elif isinstance(row, Drop):
+            yield row
+        elif on_bad_row == "error":
+            raise row
+        else:
+            first = first or row
+            dropped += 1
+            yield row.drop()
+    if first is not None and not kept:
+        message = f"not one of {dropped} records could be read; the first: {first.message}"
+        raise StepError(message, hint=first.hint, file=first.file, line=first.line)
+    if chunk:
+        yield _batch(chunk)
 
 
-_STRING = datasets.Value("string")
-_FEATURES: dict[str, Any] = {
-    "string": _STRING,
-    "list": datasets.List(_STRING),
-    "turns": datasets.List({"role": _STRING, "text": _STRING}),
-}
+def _batch(chunk: list[dict[str, Any]]) -> pa.RecordBatch:
+    schema = row_schema()
+    fields = [schema.field(name) for name in chunk[0]]
+    return pa.RecordBatch.from_pylist(chunk, schema=pa.schema(fields))

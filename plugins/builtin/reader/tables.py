@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from ... import Params, Reader, SourceFile
-from .columns import AS_TEXT_HELP, COLUMNS_HELP, Columns, FieldPath, TextColumn
+from ... import Drop, Reader, SourceFile
+from .columns import (
+    AS_TEXT_HELP,
+    COLUMNS_HELP,
+    Columns,
+    FieldPath,
+    ListColumn,
+    ReaderParams,
+    TemplateText,
+    TextColumn,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from .rows import Mapper
 
-REQUIRES = ("datasets", "pyarrow")
+REQUIRES = ("pyarrow",)
 
 
-class TableParams(Params):
+class TableParams(ReaderParams):
     """Which fields of a record fill which columns."""
 
     columns: Columns | None = Field(
@@ -33,28 +42,47 @@ class TableParams(Params):
         "need `columns`, and name none that a field fills.",
     )
 
-    @model_validator(mode="after")
-    def _constants_beside_columns(self) -> Self:
-        if self.constants and self.columns is None:
-            raise ValueError("`constants` needs `columns`, which say what the fields fill")
-        both = sorted(set(self.constants) & set(self.columns or ()))
-        if both:
-            raise ValueError(f"`{both[0]}` is filled by `columns` and by `constants`: choose one")
-        return self
+    render: dict[TextColumn, TemplateText] = Field(
+        {},
+        description="Columns put together from several fields, named in braces: "
+        '`{input: "{context}\\n\\n{history}"}`. A list gives a line for each item, null nothing. '
+        "They need `columns`.",
+    )
 
     @model_validator(mode="after")
-    def _has_output(self) -> Self:
-        if self.columns is not None and "output" not in self.columns:
+    def _each_column_once(self) -> Self:
+        filled: dict[str, str] = dict.fromkeys(self.columns or (), "columns")
+        for word in ("constants", "render"):
+            names = sorted(getattr(self, word))
+            if names and self.columns is None:
+                raise ValueError(f"`{word}` needs `columns`, which say what the fields fill")
+            for name in names:
+                if name in filled:
+                    other = filled[name]
+                    raise ValueError(f"`{name}` is filled by `{other}` and by `{word}`: choose one")
+                filled[name] = word
+        if self.columns is not None and not {"output"} & (set(self.columns) | set(self.render)):
             raise ValueError("`columns` must say which field is the `output`: the text to learn")
         return self
 
-    def mapper(self, as_text: Sequence[TextColumn] = ()) -> Mapper:
+    def mapper(
+        self,
+        as_text: Sequence[TextColumn] = (),
+        split: Mapping[ListColumn, str] | None = None,
+    ) -> Mapper:
         """Return what makes rows of records."""
         from .rows import SAME_NAMES, Mapper
 
         if self.columns is None:
-            return Mapper(SAME_NAMES, optional=SAME_NAMES, as_text=as_text)
-        return Mapper(self.columns, as_text=as_text, constants=self.constants)
+            return Mapper(SAME_NAMES, optional=SAME_NAMES, as_text=as_text, split=split)
+        return Mapper(
+            self.columns,
+            required=set(self.columns) & {"output"},
+            as_text=as_text,
+            constants=self.constants,
+            render=self.render,
+            split=split,
+        )
 
 
 class TypedParams(TableParams):
@@ -93,6 +121,11 @@ class CsvParams(TableParams):
         description="Names of the fields when the file has no header line; left out, the first "
         "line is the header.",
     )
+    split: dict[ListColumn, Annotated[str, StringConstraints(min_length=1)]] = Field(
+        {},
+        description="What stands between the items of a list that is written as one text: "
+        '`{references: ";"}`.',
+    )
 
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> Self:
@@ -110,12 +143,13 @@ class Jsonl(Reader[TypedParams]):
     name = "jsonl"
     requires = REQUIRES
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
         from .json_records import jsonl_records
         from .rows import read_mapped
 
-        return read_mapped(files, jsonl_records, self.params.mapper(self.params.as_text))
+        mapper = self.params.mapper(self.params.as_text)
+        return read_mapped(files, jsonl_records, mapper, self.params.on_bad_row)
 
 
 class Json(Reader[JsonParams]):
@@ -124,13 +158,14 @@ class Json(Reader[JsonParams]):
     name = "json"
     requires = REQUIRES
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
         from .json_records import json_records
         from .rows import read_mapped
 
         parse = partial(json_records, field=self.params.field)
-        return read_mapped(files, parse, self.params.mapper(self.params.as_text))
+        mapper = self.params.mapper(self.params.as_text)
+        return read_mapped(files, parse, mapper, self.params.on_bad_row)
 
 
 class Csv(Reader[CsvParams]):
@@ -139,7 +174,7 @@ class Csv(Reader[CsvParams]):
     name = "csv"
     requires = REQUIRES
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; `007` and `NA` stay the texts they are."""
         from .rows import read_mapped
         from .table_records import csv_records
@@ -148,18 +183,21 @@ class Csv(Reader[CsvParams]):
         parse = partial(
             csv_records, delimiter=params.delimiter, quote=params.quote, names=params.names
         )
-        return read_mapped(files, parse, params.mapper())
+        mapper = params.mapper(split=params.split)
+        return read_mapped(files, parse, mapper, params.on_bad_row)
 
 
 class Parquet(Reader[TypedParams]):
-    """Read Parquet files."""
+    """Read Parquet files; only the columns that are asked for."""
 
     name = "parquet"
     requires = REQUIRES
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
         from .rows import read_mapped
         from .table_records import parquet_records
 
-        return read_mapped(files, parquet_records, self.params.mapper(self.params.as_text))
+        mapper = self.params.mapper(self.params.as_text)
+        parse = partial(parquet_records, paths=mapper.paths)
+        return read_mapped(files, parse, mapper, self.params.on_bad_row)

@@ -16,7 +16,7 @@ import jsonschema
 from ....schema.errors import StepError
 from ... import SourceFile
 from .json_records import load_json
-from .records import Record, read_text, what
+from .records import Record, RecordError, read_text, what
 from .rows import text_of
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
@@ -62,8 +62,13 @@ SPDX = {
 """The files' words for licences -> SPDX ids; other words stay as they are."""
 
 
-def task_rows(file: SourceFile, every_reference: bool) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one task.
+def task_name(file: SourceFile) -> str:
+    """Return the task's name: the file's, without its endings."""
+    return PurePosixPath(file.path).name.split(".json", 1)[0]
+
+
+def task_rows(file: SourceFile, every_reference: bool) -> Iterator[dict[str, Any] | RecordError]:
+    """Yield the rows of one task, and what is wrong with instances that are none.
 
     Raises:
         StepError: the file is not a task; names the place as a JSON path.
@@ -76,15 +81,15 @@ def task_rows(file: SourceFile, every_reference: bool) -> Iterator[dict[str, Any
     header = _header(task, file)
     for number, instance in enumerate(task["Instances"]):
         record = Record(file, number, None, instance)
-        outputs = _outputs(record)
+        try:
+            outputs = _outputs(record)
+            text = _text(record, "input")
+        except RecordError as bad:
+            yield bad
+            continue
         references = list(dict.fromkeys(outputs)) if every_reference else outputs[:1]
-        yield {
-            "id": record.id,
-            **header,
-            "input": _text(record, "input"),
-            "output": outputs[0],
-            "references": references,
-        }
+        changing = {"input": text, "output": outputs[0], "references": references}
+        yield {"id": record.id, **header, **changing}
 
 
 def _check(task: Any, file: SourceFile) -> None:
@@ -115,7 +120,7 @@ def _header(task: dict[str, Any], file: SourceFile) -> dict[str, Any]:
     """Return the columns that all rows of a task share."""
     licenses = [SPDX.get(name, name) for name in _texts(task.get("Instance License"))]
     return {
-        "task": PurePosixPath(file.path).stem,
+        "task": task_name(file),
         "license": " AND ".join(name for name in licenses if name),
         "categories": _texts(task.get("Categories")),
         "domains": _texts(task.get("Domains")),
@@ -136,7 +141,8 @@ def _outputs(record: Record) -> list[str]:
     place = f"$.Instances[{record.number}].output"
     outputs = value if isinstance(value, list) else [value]
     if not outputs:
-        raise record.error(f"{place}: it is empty; one answer at least was expected")
+        message = f"{place}: it is empty; one answer at least was expected"
+        raise record.error(message, reason="missing-field")
     return [text_of(record, place, output) for output in outputs]
 
 
@@ -147,7 +153,8 @@ def _text(record: Record, key: str) -> str:
 def _instance(record: Record, key: str) -> Any:
     place = f"$.Instances[{record.number}]"
     if not isinstance(record.value, dict):
-        raise record.error(f"{place}: an object was expected, found {what(record.value)}")
+        message = f"{place}: an object was expected, found {what(record.value)}"
+        raise record.error(message, reason="wrong-type")
     if key not in record.value:
-        raise record.error(f"{place}: `{key}` is missing")
+        raise record.error(f"{place}: `{key}` is missing", reason="missing-field")
     return record.value[key]

@@ -59,8 +59,8 @@ class Random(Sampler[RandomParams]):
 
     name = "random"
 
-    def most(self) -> int | None:
-        """Return the count, where one is given."""
+    def asked(self) -> int | None:
+        """Return `count`."""
         return self.params.count
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from khichdi.plugins import Drop
 from khichdi.plugins.builtin.filter.words import count_words
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.rows import COLUMNS, row_schema
@@ -33,7 +34,7 @@ def test_words_are_counted_as_python_splits_them_around_every_character():
     texts = [f"a{c}b {c} c{c}" for c in characters] + ["", " ", "\n\t", "a", "  a  b\u3000"]
     rows = pa.RecordBatch.from_pydict({"instruction": texts})
 
-    assert count_words(rows, ["instruction"]) == [len(text.split()) for text in texts]
+    assert count_words(rows, ["instruction"]).tolist() == [len(text.split()) for text in texts]
 
 
 def test_words_of_real_texts_are_counted_as_python_does():
@@ -45,7 +46,9 @@ def test_words_of_real_texts_are_counted_as_python_does():
 
     counts = count_words(rows, ["instruction", "output"])
 
-    assert counts == [len(r["instruction"].split()) + len(r["output"].split()) for r in records]
+    assert counts.tolist() == [
+        len(r["instruction"].split()) + len(r["output"].split()) for r in records
+    ]
 
 
 def test_max_words_keeps_rows_below_the_bound():
@@ -120,11 +123,12 @@ def test_categories_choose_rows(params, expected):
 def test_the_first_of_equal_rows_stays_across_batches():
     filter_ = create("exact-duplicates", by=["input"])
 
-    first = filter_.reasons(batch({"input": "a"}, {"input": "b"}, {"input": "a"}))
-    second = filter_.reasons(batch({"input": "b", "output": "x"}, {"input": "c"}))
+    rows = batch(*({"id": str(n), "input": text} for n, text in enumerate("abaabc")))
 
-    assert first == [None, None, "duplicate"]
-    assert second == ["duplicate", None]
+    first, second = filter_.reasons(rows.slice(0, 3)), filter_.reasons(rows.slice(3))
+
+    assert first == [None, None, Drop("duplicate", "0")]
+    assert second == [Drop("duplicate", "0"), Drop("duplicate", "1"), None]
 
 
 def test_how_rows_are_cut_into_batches_does_not_matter():
@@ -183,3 +187,13 @@ def test_where_keeps_the_rows_that_meet_its_condition(params, kept):
 def test_parameters_that_make_no_sense_are_refused_with_the_recipe(name, params, message):
     with pytest.raises(ValidationError, match=message):
         create(name, **params)
+
+
+def test_words_of_slices_begin_and_end_with_their_rows():
+    texts = ["a b", "", "c", " d", "e ", "\u3000", "f\u2003g", "", "h"] * 50
+    rows = pa.RecordBatch.from_pydict({"input": texts, "output": texts[::-1]})
+    for start, size in ((0, 450), (1, 3), (5, 1), (7, 64), (7, 65), (449, 1), (450, 0)):
+        part = rows.slice(start, size)
+        both = zip(part.column("input").to_pylist(), part.column("output").to_pylist(), strict=True)
+        wanted = [len(one.split()) + len(two.split()) for one, two in both]
+        assert count_words(part, ["input", "output"]).tolist() == wanted

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from khichdi.plugins import SourceFile
+from khichdi.plugins import Drop, SourceFile
 from khichdi.plugins.registry import load_registry
 
 Rows = list[dict[str, Any]]
@@ -24,13 +24,27 @@ def real() -> Path:
 
 
 @pytest.fixture(scope="session")
-def read() -> Callable[..., Rows]:
-    """Return `read(reader, params, *files)`: the rows, through the registry."""
+def read_all() -> Callable[..., tuple[Rows, list[Drop]]]:
+    """Return `read_all(reader, params, *files)`: rows and drops, through the registry."""
     registry = load_registry()
 
-    def read(name: str, params: dict[str, Any], *files: Path) -> Rows:
+    def read_all(name: str, params: dict[str, Any], *files: Path) -> tuple[Rows, list[Drop]]:
         reader = registry.create("reader", name, params)
-        inputs = [SourceFile(file.name, file) for file in files]
-        return [row for batch in reader.read(inputs) for row in batch.to_pylist()]
+        found = list(reader.read([SourceFile(file.name, file) for file in files]))
+        drops = [item for item in found if isinstance(item, Drop)]
+        rows = [row for item in found if not isinstance(item, Drop) for row in item.to_pylist()]
+        return rows, drops
+
+    return read_all
+
+
+@pytest.fixture(scope="session")
+def read(read_all: Callable[..., tuple[Rows, list[Drop]]]) -> Callable[..., Rows]:
+    """Return `read(reader, params, *files)`: the rows, where nothing is dropped."""
+
+    def read(name: str, params: dict[str, Any], *files: Path) -> Rows:
+        rows, drops = read_all(name, params, *files)
+        assert drops == []
+        return rows
 
     return read

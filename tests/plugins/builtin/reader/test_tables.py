@@ -211,7 +211,7 @@ BROKEN = {
     "too few fields": ("csv", {}, 'output,task\n"a\nb",t\na\n', 4, "2 fields were expected"),
     "open quote": ("csv", {}, 'output\na\n"b\nc', 3, "broken CSV"),
     "twice in the header": ("csv", {}, "output,output\na,b\n", 1, "more than once"),
-    "latin-1 CSV": ("csv", {}, b"output\na\n\xe9\n", 3, "byte 9 (0xe9)"),
+    "latin-1 CSV": ("csv", {}, b"output\na\n\xe9\n", 3, "the byte 0xe9, which is not"),
     "not Parquet": ("parquet", {}, "PAR1 it is not", None, "not a whole Parquet file"),
     "empty Parquet": ("parquet", {}, "", None, "not a whole Parquet file"),
 }

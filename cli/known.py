@@ -1,0 +1,218 @@
+"""What the store knows of a recipe before it runs: the base, counts, and what runs measured."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..compiler.architectures import from_config, known_architecture
+from ..compiler.check import check_base
+from ..compiler.devices import DEVICES, Device, device_named
+from ..compiler.estimate import Known, estimate
+from ..runtime.runs import all_runs
+from ..schema.architecture import Architecture
+from ..schema.errors import InputError, RecipeError
+from ..schema.estimate import Estimate
+from ..schema.plan import Plan, PlanStep
+from ..schema.record import Record, StepResult
+from .session import Session
+
+Results = Mapping[str, StepResult | None]
+
+NEWEST = 20
+"""Runs that are looked at for what they measured, newest first."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known of a recipe, and what it will take."""
+
+    architecture: Architecture | None
+    known: Known
+    device: Device | None
+    estimate: Estimate
+
+
+def forecast(session: Session, device: str | None = None) -> Forecast:
+    """Estimate a recipe with all that its store knows, and check it against that.
+
+    Args:
+        session: the recipe.
+        device: a device of the table; left out, the one that a rule of the recipe names, else
+            the one that training of this base was measured on.
+
+    Raises:
+        InputError: there is no such device.
+        RecipeError: the base cannot do what the recipe asks, or a rule is broken.
+    """
+    compiled = session.compiled
+    recipe, plan = compiled.recipe, compiled.plan
+    results = {step.name: session.store.result(step.key) for step in plan.steps}
+    named = device_named(device) if device else _ruled(session)
+    measured = _measured(session, results, named)
+    chosen = named or (_device_of(measured["device"]) if measured else None)
+    architecture = base_architecture(session, results)
+    known = _known(plan, results, measured)
+    faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
+    if faults:
+        raise RecipeError(faults)
+    return Forecast(architecture, known, chosen, estimate(recipe, architecture, chosen, known))
+
+
+def base_architecture(session: Session, results: Results) -> Architecture | None:
+    """Return the architecture of the base: by its own config.json, else by its name."""
+    folder: Path | None = None
+    done = results.get("base")
+    base = session.compiled.plan.step("base")
+    if done is not None:
+        folder = session.store.folder(done.outputs["files"])
+    elif base.plugin.name == "files":
+        folder = session.compiled.folders["base"] / str(base.plugin.params.get("folder", "."))
+    found = _config(folder) if folder is not None else None
+    return (from_config(found) if found else None) or known_architecture(session.compiled.recipe)
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    """Return the config.json nearest to the top of a folder; None where there is none to read."""
+    for pattern in ("config.json", "*/config.json", "*/*/config.json"):
+        for path in sorted(folder.glob(pattern)):
+            try:
+                found = json.loads(path.read_bytes())
+            except (OSError, ValueError):
+                return None
+            return found if isinstance(found, dict) else None
+    return None
+
+
+def _ruled(session: Session) -> Device | None:
+    """Return the device that a rule of the recipe is about."""
+    for step in session.compiled.recipe.rules:
+        track = step.params().get("track")
+        if track in DEVICES:
+            return DEVICES[track]
+    return None
+
+
+def _known(plan: Plan, results: Results, measured: Mapping[str, Any] | None) -> Known:
+    rows, before, filtered = _rows(plan, results)
+    split, pack = results.get("split"), results.get("pack")
+    sources = [step for step in plan.steps if step.kind == "source"]
+    counted: Any = split.facts if split else {}
+    packed: Any = pack.facts["train"] if pack else None
+    found = measured or {}
+    return Known(
+        rows=rows,
+        before=before,
+        filtered=filtered,
+        split=counted.get("rows_out"),
+        held_out=counted.get("held_out"),
+        packs=packed,
+        tokens_per_row=found.get("tokens_per_row"),
+        tokens_per_second=found.get("tokens_per_second"),
+        measured=found.get("run"),
+        seconds=found.get("seconds"),
+        sources={step.name: _size(step) for step in sources},
+        fetched=frozenset(step.name for step in sources if results[step.name]),
+    )
+
+
+def _size(source: PlanStep) -> int | None:
+    if source.material is None:
+        return None
+    return sum(file.size for file in source.material.files)
+
+
+def _rows(plan: Plan, results: Results) -> tuple[dict[str, int], dict[str, int], frozenset[str]]:
+    """Return rows after and before samplers, and whose filters are all done."""
+    rows: dict[str, int] = {}
+    before: dict[str, int] = {}
+    filtered: set[str] = set()
+    for step in plan.steps:
+        if not step.name.startswith("data/") or step.kind == "source":
+            continue
+        name = step.name.split("/")[1]
+        result = results[step.name]
+        if result is None:
+            filtered.discard(name)
+        elif step.kind == "sampler":
+            rows[name] = int(str(result.facts["rows_out"]))
+        else:
+            before[name] = int(str(result.facts["rows_out"]))
+            filtered.add(name)
+    unsampled = {n for n in filtered if not any(_waits(s, n, results) for s in plan.steps)}
+    return rows, before, frozenset(unsampled)
+
+
+def _waits(step: PlanStep, name: str, results: Results) -> bool:
+    """Tell whether a step of a data set, other than its sampler, is still to run."""
+    inside = step.name.startswith(f"data/{name}/") and step.kind not in ("source", "sampler")
+    return inside and results[step.name] is None
+
+
+# ---- what runs measured ----------------------------------------------------------------------
+
+
+def _measured(session: Session, results: Results, device: Device | None) -> dict[str, Any] | None:
+    """Return what training of this base came to here, on this device if one is asked for."""
+    plan = session.compiled.plan
+    train = results.get("train")
+    if train is not None and _fits(train.measured, device):
+        measured: dict[str, Any] = dict(train.measured)
+        return {"device": measured["device"], "seconds": measured.get("seconds")}
+    for name, record, other in _runs(session):
+        if other.step("base").key != plan.step("base").key or not _alike(plan, other):
+            continue
+        steps = {step.name: step for step in record.steps}
+        numbers: dict[str, Any] = dict(steps["train"].result.measured)
+        if not _fits(numbers, device):
+            continue
+        return {
+            "run": name,
+            "device": numbers["device"],
+            "tokens_per_second": numbers["tokens_per_second"],
+            "tokens_per_row": _tokens_per_row(plan, other, steps["pack"].result),
+        }
+    return None
+
+
+def _runs(session: Session) -> Iterator[tuple[str, Record, Plan]]:
+    finished = [(folder, record) for folder, record in all_runs(session.store) if record]
+    for folder, record in finished[: -NEWEST - 1 : -1]:
+        path = folder / "plan.json"
+        try:
+            yield folder.name, record, Plan.from_json(path.read_bytes(), str(path))
+        except (OSError, InputError):
+            continue
+
+
+def _alike(plan: Plan, other: Plan) -> bool:
+    """Tell whether two trainings do about the same arithmetic for a token."""
+    one, two = plan.step("train"), other.step("train")
+    same = one.plugin.name == two.plugin.name and one.parts["quantizer"] == two.parts["quantizer"]
+    words = ("gradient_checkpointing", "micro_batch_size")
+    return same and all(one.plugin.params.get(w) == two.plugin.params.get(w) for w in words)
+
+
+def _tokens_per_row(plan: Plan, other: Plan, packed: StepResult) -> float | None:
+    if plan.step("pack").parts != other.step("pack").parts:
+        return None
+    facts: Any = packed.facts["train"]
+    return facts["tokens"] / facts["rows"] if facts["rows"] else None
+
+
+def _fits(measured: Mapping[str, Any], device: Device | None) -> bool:
+    found = measured.get("device")
+    if not found or not measured.get("seconds"):
+        return False
+    return device is None or _device_of(str(found)) == device
+
+
+def _device_of(measured: str) -> Device | None:
+    """Return the device of the table that torch calls so."""
+    words = set(re.split(r"[^a-z0-9]+", measured.lower()))
+    fitting = [d for d in DEVICES.values() if set(d.name.split("-")) <= words]
+    return max(fitting, key=lambda d: len(d.name), default=None)

@@ -1,0 +1,171 @@
+"""What `recipe diff` compares: a recipe, a run or its record, or a recipe at a git revision."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..compiler.bind import bound_model
+from ..compiler.lower import is_current, lower
+from ..plugins.registry import Registry, load_registry
+from ..runtime.runs import RECORD
+from ..runtime.store import Store
+from ..schema.errors import InputError
+from ..schema.lock import Lock, Material, request_digest
+from ..schema.plan import Plan
+from ..schema.recipe import Recipe
+from ..schema.record import Record, StepResult
+from .revisions import open_revision, revision_of
+from .session import Session, open_session, store_folder
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared.
+
+    `folders` has the folder that each source's relative paths start in, where that is known;
+    `results` has, by step, what is known already of what it gives.
+    """
+
+    registry: Registry
+    recipe: Recipe
+    plan: Plan
+    folders: Mapping[str, Path]
+    results: Mapping[str, StepResult | None]
+    record: Record | None = None
+    store: Store | None = None
+
+    def pinned_like(self, other: Side) -> Side:
+        """Return this recipe with the other's pins for what it asks in the same words and place.
+
+        A variant that was never locked then reruns only what it changes. A record stays as it is.
+        """
+        if self.record is not None or self.store is None:
+            return self
+        theirs = {step.name: step.material for step in other.plan.steps if step.material}
+        pins: dict[str, Material] = {}
+        for step in self.plan.steps:
+            pin = step.material or theirs.get(step.name)
+            if pin is None or not is_current(pin, step.plugin):
+                continue
+            if step.material or self._same_place(step.name, other):
+                pins[step.name] = pin
+        lock = Lock(recipe=self.recipe.name, language=self.recipe.recipe, materials=pins)
+        plan = lower(self.recipe, self.registry, lock)
+        return replace(self, plan=plan, results=_kept(plan, self.store))
+
+    def _same_place(self, name: str, other: Side) -> bool:
+        step = self.plan.step(name)
+        source: Any = self.registry.get("source", step.plugin.name).plugin
+        return not source.local or other.folders.get(name) == self.folders[name]
+
+
+def open_side(options: Namespace, text: str, settings: Sequence[str] = ()) -> Side:
+    """Return what a word of the command line means.
+
+    A file or folder that is there comes first; then `REV:path` of git; then a run in the store;
+    then a recipe that ships.
+
+    Raises:
+        InputError: it is none of these, or it is wrong.
+    """
+    path = Path(text)
+    if path.is_dir() and (path / RECORD).is_file():
+        return _of_record(path / RECORD, settings)
+    if path.is_file() and _is_record(path):
+        return _of_record(path, settings)
+    if not path.exists() and revision_of(text):
+        return _of_session(open_revision(options, text, settings))
+    run = Store(store_folder(options)).runs / text / RECORD
+    if not path.exists() and run.is_file():
+        return _of_record(run, settings)
+    return _of_session(open_session(options, text, settings))
+
+
+def _is_record(path: Path) -> bool:
+    """Return whether a file is a record: a JSON object with `record`, which no recipe has."""
+    raw = path.read_bytes()
+    if not raw.lstrip().startswith(b"{"):
+        return False
+    try:
+        return "record" in json.loads(raw)
+    except ValueError:
+        return False
+
+
+def _of_session(session: Session) -> Side:
+    compiled = session.compiled
+    return Side(
+        session.registry,
+        compiled.recipe,
+        compiled.plan,
+        compiled.folders,
+        _kept(compiled.plan, session.store),
+        store=session.store,
+    )
+
+
+def _kept(plan: Plan, store: Store) -> dict[str, StepResult | None]:
+    return {step.name: store.result(step.key) for step in plan.steps}
+
+
+def _of_record(path: Path, settings: Sequence[str]) -> Side:
+    record = Record.from_json(path.read_bytes(), str(path))
+    if settings:
+        raise InputError(
+            f"{path} is what happened: nothing can be set in it",
+            hint="give the recipe as B, and --set what differs",
+        )
+    if record.bound is None:
+        raise InputError(
+            f"{path} does not hold the recipe that ran",
+            hint="it is from before records did; compare the files in the run's `recipe` folder",
+        )
+    registry = load_registry()
+    try:
+        recipe = bound_model(registry).model_validate_json(json.dumps(record.bound), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        made = ", ".join(f"{plugin.name} {plugin.version}" for plugin in record.plugins)
+        raise InputError(
+            f"{path}: its recipe does not fit the installed plugins: {place}: {first['msg']}",
+            hint=f"it was run with {made}",
+        ) from None
+    results = {step.name: step.result for step in record.steps}
+    return Side(registry, recipe, _recorded(recipe, registry, record), {}, results, record)
+
+
+def _recorded(recipe: Recipe, registry: Registry, record: Record) -> Plan:
+    """Return the plan that ran: lowered again, with the bytes, versions and keys on record."""
+    asked = {step.name: step.plugin for step in lower(recipe, registry, None).steps}
+    materials = {}
+    for step in record.steps:
+        ref = asked.get(step.name)
+        output = step.result.outputs.get("files")
+        if step.kind == "source" and ref is not None and output is not None:
+            files = [
+                {"path": name, "size": file.size, "sha256": file.sha256}
+                for name, file in sorted(output.files.items())
+            ]
+            request = request_digest(ref.name, ref.version, dict(ref.params))
+            made = {"use": ref.name, "request": request, "files": files}
+            materials[step.name] = Material.model_validate(made)
+    lock = Lock(recipe=recipe.name, language=recipe.recipe, materials=materials)
+    plan = lower(recipe, registry, lock)
+    happened = {step.name: step for step in record.steps}
+    steps = []
+    for planned in plan.steps:
+        found = happened.get(planned.name)
+        if found is not None:
+            plugin = planned.plugin.model_copy(update={"version": found.version})
+            update = {"key": found.result.key, "seed": found.seed, "plugin": plugin}
+            planned = planned.model_copy(update=update)
+        steps.append(planned)
+    return plan.model_copy(update={"steps": tuple(steps), "recipe_hash": record.recipe_hash})

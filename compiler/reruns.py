@@ -1,0 +1,85 @@
+"""Which steps a difference makes run again, and why: the nearest cause of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..schema.plan import Plan, PlanStep, PluginRef
+
+
+def reruns(before: Plan, after: Plan) -> dict[str, str]:
+    """Return the steps of `after` whose result a run of `before` does not give, each with why.
+
+    A step's own causes come first; a step without any runs again for its inputs.
+    """
+    keys = {step.key for step in before.steps}
+    old = {step.name: step for step in before.steps}
+    return {
+        step.name: _why(step, old.get(step.name), before, after)
+        for step in after.steps
+        if step.key not in keys
+    }
+
+
+def dropped(before: Plan, after: Plan) -> list[str]:
+    """Return the steps of `before` that `after` does without."""
+    names = {step.name for step in after.steps}
+    return [step.name for step in before.steps if step.name not in names]
+
+
+def _why(step: PlanStep, old: PlanStep | None, before: Plan, after: Plan) -> str:
+    if old is None:
+        return "it is new"
+    own = list(_own(step, old))
+    causes = own or list(dict.fromkeys(_inputs(step, old, before, after)))
+    return ", ".join(causes) or "what is not on record, such as the version of a part"
+
+
+def _own(step: PlanStep, old: PlanStep) -> Iterator[str]:
+    if step.kind == "source" and (step.material or old.material):
+        both = step.material and old.material
+        yield "its bytes" if both else "its bytes, which are pinned on one side only"
+        return
+    settings = _differ(old.settings, step.settings)
+    yield from _plugin(old.plugin, step.plugin, "its ", "plugin version", settings)
+    for role in sorted(old.parts.keys() & step.parts.keys()):
+        whose = f"its {role}'s "
+        yield from _plugin(old.parts[role], step.parts[role], whose, f"its {role}'s version", [])
+    if None not in (step.seed, old.seed) and step.seed != old.seed:
+        yield "the seed"
+
+
+def _plugin(
+    old: PluginRef, new: PluginRef, whose: str, version: str, settings: list[str]
+) -> Iterator[str]:
+    """Yield how a plugin differs; `whose` and `version` are how it is spoken of."""
+    if (old.kind, old.name) != (new.kind, new.name):
+        yield f"{new.kind} {old.name} -> {new.name}"
+        return
+    if old.version != new.version:
+        yield f"{version} {old.version} -> {new.version}"
+    names = _differ(old.identity()["params"], new.identity()["params"]) + settings
+    if names:
+        yield f"{whose}parameters ({', '.join(names)})"
+
+
+def _inputs(step: PlanStep, old: PlanStep, before: Plan, after: Plan) -> Iterator[str]:
+    old_keys, keys = ({s.name: s.key for s in plan.steps} for plan in (before, after))
+    was = {role: (name, output) for role, name, output in old.sources()}
+    for role, name, output in step.sources():
+        one = was.pop(role, None)
+        if one is None:
+            yield f"its new input {name}"
+        elif (old_keys.get(one[0]), one[1]) != (keys[name], output):
+            yield f"its input {name}"
+    for name, _ in was.values():
+        yield f"without its input {name}"
+
+
+def _differ(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    missing = object()
+    return [
+        name
+        for name in sorted(one.keys() | other.keys())
+        if one.get(name, missing) != other.get(name, missing)
+    ]

@@ -1,0 +1,91 @@
+"""The rules that a recipe asks to be held to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..plugins.kinds import Breach, Facts
+from ..plugins.registry import Registry
+from ..schema.architecture import Architecture
+from ..schema.errors import Diagnostic
+from ..schema.estimate import Estimate
+from ..schema.recipe import Recipe
+from .architectures import TABLE, base_name
+from .devices import device_named
+from .estimate import NOTHING, Known, estimate
+from .load import Loaded
+
+TUNED = re.compile(r"(?i)(^|[-_.])(instruct|chat|it|sft|dpo|rlhf)([-_.]|$)")
+"""What the name of an instruction-tuned model has in it."""
+
+
+def check_rules(
+    recipe: Recipe,
+    loaded: Loaded,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known = NOTHING,
+) -> list[Diagnostic]:
+    """Return a diagnostic for each breach that refuses the recipe."""
+    return [
+        loaded.diagnose(
+            breach.path or ("rules", index),
+            "rule",
+            f"breaks rule `{recipe.rules[index].use}`: {breach.message}",
+            breach.hint,
+            key=True,
+        )
+        for index, breach in _breaches(recipe, registry, architecture, known)
+        if breach.severity == "error"
+    ]
+
+
+def rule_warnings(
+    recipe: Recipe,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known = NOTHING,
+) -> dict[str, list[Breach]]:
+    """Return by rule what it only warns of; every rule of the recipe is there."""
+    found: dict[str, list[Breach]] = {step.use: [] for step in recipe.rules}
+    for index, breach in _breaches(recipe, registry, architecture, known):
+        if breach.severity == "warning":
+            found[recipe.rules[index].use].append(breach)
+    return found
+
+
+def _breaches(
+    recipe: Recipe, registry: Registry, architecture: Architecture | None, known: Known
+) -> Iterator[tuple[int, Breach]]:
+    def of_device(name: str) -> Estimate:
+        return estimate(recipe, architecture, device_named(name), known)
+
+    facts = _facts(recipe, of_device)
+    for index, step in enumerate(recipe.rules):
+        rule: Any = registry.create("rule", step.use, step.params())
+        for breach in rule.breaches(facts):
+            yield index, breach
+
+
+def _facts(recipe: Recipe, of_device: Callable[[str], Estimate]) -> Facts:
+    data = dict(sorted(recipe.data.items()))
+    return Facts(
+        base={"use": recipe.model.base.use, **recipe.model.base.params()},
+        base_license=recipe.model.license,
+        data_licenses={name: item.license for name, item in data.items()},
+        data_sources={
+            name: {"use": item.source.use, **item.source.params()} for name, item in data.items()
+        },
+        instruction_tuned=_instruction_tuned(base_name(recipe)),
+        estimate=of_device,
+    )
+
+
+def _instruction_tuned(name: str | None) -> bool | None:
+    if name is None:
+        return None
+    if TUNED.search(name.rpartition("/")[2]):
+        return True
+    return False if name in TABLE else None

@@ -1,0 +1,145 @@
+"""Drop rows that a benchmark has too, word for word or in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, model_validator
+
+from ... import Drop, Filter, FilterInputs, Params
+from .fields import EMBEDDING, TextField
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ALL_FIELDS: tuple[TextField, ...] = ("instruction", "input", "output")
+MINE = "Fields of the rows that are looked at, each for itself."
+THEIRS = (
+    "Fields of the benchmarks' rows that are looked for, each for itself; leave out one that holds "
+    "the same words in every row, such as a prompt."
+)
+
+
+class DecontaminateParams(Params):
+    """Which runs of words are too long to be there by chance."""
+
+    fields: tuple[TextField, ...] = Field(ALL_FIELDS, min_length=1, description=MINE)
+    benchmark_fields: tuple[TextField, ...] = Field(ALL_FIELDS, min_length=1, description=THEIRS)
+    words: int = Field(
+        13,
+        ge=1,
+        le=64,
+        description="A row goes when it has so many words in a row in common with a benchmark; "
+        "case and punctuation do not count.",
+    )
+    shortest: int = Field(
+        8,
+        ge=1,
+        le=64,
+        description="Texts of benchmarks with fewer words than `words`, but at least this many, "
+        "are looked for whole; shorter ones, such as a letter or a number, are not.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.shortest > self.words:
+            raise ValueError(f"`shortest` ({self.shortest}) is above `words` ({self.words})")
+        return self
+
+
+class Decontaminate(Filter[DecontaminateParams]):
+    """Drop rows that share a long run of words with a benchmark (13 words by default).
+
+    The runs of all benchmarks are in memory: 16 bytes for each of their words.
+    """
+
+    name = "decontaminate"
+    uses_benchmarks = True
+    requires = ("numpy", "pyarrow")
+
+    _index: Any
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Note every run of words of the benchmarks."""
+        from .runs import RunIndex
+
+        self._index = RunIndex(
+            inputs.benchmarks,
+            self.params.benchmark_fields,
+            self.params.words,
+            self.params.shortest,
+        )
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+        """Return `in-benchmark` with the benchmark, its row, and the words that both have."""
+        reasons: list[Drop | None] = [None] * batch.num_rows
+        for name in self.params.fields:
+            hits = self._index.hits(batch.column(name).to_pylist())
+            for row, (benchmark, theirs, phrase) in hits.items():
+                if reasons[row] is None:
+                    reasons[row] = Drop("in-benchmark", f'{benchmark} {theirs}: "{phrase}"')
+        return reasons
+
+
+class DecontaminateEmbeddingParams(Params):
+    """How alike a row and a benchmark's row may be."""
+
+    fields: tuple[TextField, ...] = Field(("instruction", "input"), min_length=1, description=MINE)
+    benchmark_fields: tuple[TextField, ...] = Field(
+        ("instruction", "input"), min_length=1, description=THEIRS
+    )
+    above: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="A row goes when the cosine of its embedding and that of a benchmark's text is "
+        "at least this.",
+    )
+
+
+class DecontaminateEmbedding(Filter[DecontaminateEmbeddingParams]):
+    """Drop rows that say what a benchmark says, be it in other words.
+
+    The embeddings of all benchmarks are in memory.
+    """
+
+    name = "decontaminate-embedding"
+    sources = {"embedding": EMBEDDING}
+    uses_benchmarks = True
+    requires = ("numpy", "pyarrow", "torch", "transformers")
+
+    _embedder: Any
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Load the embedding model and embed the benchmarks' texts."""
+        from .embedding import Embedder
+
+        self._embedder = Embedder(inputs.files["embedding"])
+        found: dict[str, str] = {}
+        for benchmark, table in sorted(inputs.benchmarks.items()):
+            for name in self.params.benchmark_fields:
+                ids, texts = (table.column(column).to_pylist() for column in ("id", name))
+                for row, text in zip(ids, texts, strict=True):
+                    if text.strip():
+                        found.setdefault(text, f"{benchmark} {row}")
+        self._places = list(found.values())
+        self._vectors = self._embedder.embed(list(found))
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+        """Return `like-benchmark` with the benchmark's row that is most alike, and the cosine."""
+        from .embedding import similar_pairs
+
+        best: list[tuple[float, str]] = [(0.0, "")] * batch.num_rows
+        for name in self.params.fields:
+            texts = batch.column(name).to_pylist()
+            written = [row for row, text in enumerate(texts) if text.strip()]
+            vectors = self._embedder.embed([texts[row] for row in written])
+            for place, other, value in similar_pairs(vectors, self._vectors, self.params.above):
+                row = written[place]
+                if value > best[row][0]:
+                    best[row] = (value, self._places[other])
+        return [
+            Drop("like-benchmark", f"{place} (similarity {value:.3f})") if place else None
+            for value, place in best
+        ]

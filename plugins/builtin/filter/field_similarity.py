@@ -1,0 +1,60 @@
+"""Keep rows two fields of which are about the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, model_validator
+
+from ... import Drop, Filter, FilterInputs, Params
+from .fields import EMBEDDING, TextField
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class FieldSimilarityParams(Params):
+    """Which two fields, and how alike."""
+
+    fields: tuple[TextField, TextField] = Field(
+        ("input", "output"),
+        description="The two fields that are compared, such as an article and its summary.",
+    )
+    at_least: float = Field(
+        ge=-1, le=1, description="A row is kept when the cosine of both embeddings is this or more."
+    )
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.fields[0] == self.fields[1]:
+            raise ValueError(f"two different fields: `{self.fields[0]}` is there twice")
+        return self
+
+
+class FieldSimilarity(Filter[FieldSimilarityParams]):
+    """Keep rows the embeddings of two fields of which are close."""
+
+    name = "field-similarity"
+    sources = {"embedding": EMBEDDING}
+    requires = ("numpy", "pyarrow", "torch", "transformers")
+
+    _embedder: Any
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Load the embedding model."""
+        from .embedding import Embedder
+
+        self._embedder = Embedder(inputs.files["embedding"])
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+        """Return `fields-differ` with the cosine for rows below the bound."""
+        from .embedding import cosines
+
+        one, two = (
+            self._embedder.embed(batch.column(name).to_pylist()) for name in self.params.fields
+        )
+        return [
+            None if value >= self.params.at_least else Drop("fields-differ", f"cosine {value:.3f}")
+            for value in cosines(one, two).tolist()
+        ]

@@ -1,0 +1,12 @@
+"""What parameters of several filters share; without heavy imports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+TextField = Literal["instruction", "input", "output"]
+
+EMBEDDING = (
+    "The sentence-embedding model: config.json, weights and tokenizer, and where the model has "
+    "them modules.json, 1_Pooling and sentence_bert_config.json."
+)

@@ -1,0 +1,78 @@
+"""Keep rows in some languages, as identified from their text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from ....schema.errors import StepError
+from ... import Drop, Filter, FilterInputs, Params
+from .fields import TextField
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class LanguageIdParams(Params):
+    """Which languages, and how sure."""
+
+    fields: tuple[TextField, ...] = Field(
+        ("instruction", "input", "output"),
+        min_length=1,
+        description="Fields whose text is looked at, one after another.",
+    )
+    languages: tuple[Code, ...] = Field(
+        min_length=1, description="Languages to keep, by their ISO 639 codes, such as `en`."
+    )
+    min_confidence: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="A row is kept when its language is identified with this probability or more.",
+    )
+
+
+class LanguageId(Filter[LanguageIdParams]):
+    """Keep rows whose text is identified as one of some languages (py3langid).
+
+    The model comes with the package, so that nothing is fetched; the answers are the library's
+    own. Of a row without text nothing can be said, and it goes.
+    """
+
+    name = "language-id"
+    requires = ("numpy", "py3langid")
+
+    _identifier: Any
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Load the model. Raises `StepError` for a language that it does not know."""
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        known = self._identifier.labels
+        for language in self.params.languages:
+            if language not in known:
+                near = get_close_matches(language, known, n=1)
+                hint = f"did you mean `{near[0]}`? " if near else ""
+                raise StepError(
+                    f"py3langid does not know the language `{language}`",
+                    hint=f"{hint}it knows {', '.join(sorted(known))}",
+                )
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+        """Return `language` or `language-unsure`, with the language and its probability."""
+        from .grams import field_texts
+
+        texts = field_texts(batch, self.params.fields)
+        return [self._reason(*self._identifier.classify(text)) for text in texts]
+
+    def _reason(self, language: str, confidence: float) -> Drop | None:
+        seen = f"{language} (confidence {confidence:.3f})"
+        if language not in self.params.languages:
+            return Drop("language", seen)
+        return Drop("language-unsure", seen) if confidence < self.params.min_confidence else None

@@ -1,0 +1,84 @@
+"""Drop rows that share most of their word runs with an earlier row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ... import Drop, Filter, Params
+from .fields import TextField
+from .repeats import near_duplicate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK = 1024  # rows that are compared with one another at once
+THREADS = 4
+
+
+class MinHashDuplicatesParams(Params):
+    """How alike, and how thoroughly to look."""
+
+    fields: tuple[TextField, ...] = Field(
+        ("instruction", "input", "output"),
+        min_length=1,
+        description="Fields whose words are compared, one after another.",
+    )
+    above: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="A row goes when an earlier one is at least this similar: word runs that "
+        "both have, of those that either has (Jaccard).",
+    )
+    words: int = Field(
+        5, ge=1, le=32, description="Length of a run (shingle), in words without punctuation."
+    )
+    permutations: int = Field(
+        128,
+        ge=16,
+        le=1024,
+        description="More find rarer likenesses and take longer; at most 1 in 100 of the rows "
+        "that are just similar enough are overlooked, whatever the number.",
+    )
+
+
+class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
+    """Drop rows that share most of their word runs with an earlier row that stays (MinHash).
+
+    Candidates are found by MinHash and compared truly, so nothing goes that is not as similar as
+    was asked. A row is compared with rows that stay, and the first stays; rows without words
+    stay. Memory grows with the rows that stay: about 0.5 kB each and 4 bytes a word.
+    """
+
+    name = "minhash-duplicates"
+    stateful = True
+    requires = ("numpy", "pyarrow")
+
+    def __init__(self, params: MinHashDuplicatesParams) -> None:
+        super().__init__(params)
+        self._finder: Any = None
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+        """Return `near-duplicate` with the row that stays and the similarity."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from .grams import field_texts
+        from .minhash_finder import MinHashFinder
+
+        if self._finder is None:
+            self._finder = MinHashFinder(
+                self.params.words, self.params.permutations, self.params.above
+            )
+        finder: MinHashFinder = self._finder
+        blocks = [batch.slice(start, BLOCK) for start in range(0, batch.num_rows, BLOCK)]
+        ids = [block.column("id").to_pylist() for block in blocks]
+        texts = [field_texts(block, self.params.fields) for block in blocks]
+        reasons: list[Drop | None] = []
+        # numpy lets other threads run; blocks are compared in order, whoever sketches them.
+        with ThreadPoolExecutor(THREADS) as threads:
+            for sketch in threads.map(finder.sketch, ids, texts):
+                reasons += map(near_duplicate, finder.repeats(sketch))
+        return reasons

@@ -1,0 +1,89 @@
+"""Drop rows whose text means nearly the same as an earlier row's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from ... import Drop, Filter, FilterInputs, Params
+from .fields import EMBEDDING, TextField
+from .repeats import near_duplicate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK = 1024  # rows that are compared with one another at once
+
+
+class NearDuplicatesParams(Params):
+    """How alike two rows are too alike."""
+
+    fields: tuple[TextField, ...] = Field(
+        ("instruction", "input", "output"),
+        min_length=1,
+        description="Fields whose text is embedded, one after another.",
+    )
+    above: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="A row goes when the cosine of its embedding and an earlier row's is at least "
+        "this; 1 is the same direction.",
+    )
+
+
+class NearDuplicates(Filter[NearDuplicatesParams]):
+    """Drop rows whose embedding is close to that of an earlier row that stays.
+
+    Every row is compared with every row that stays, and the first stays; rows without text stay.
+    Memory grows with the rows that stay: 1.5 kB each with 384 dimensions.
+    """
+
+    name = "near-duplicates"
+    sources = {"embedding": EMBEDDING}
+    stateful = True
+    requires = ("numpy", "pyarrow", "torch", "transformers")
+
+    _embedder: Any
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Load the embedding model."""
+        import numpy as np
+
+        from .embedding import Embedder
+        from .minhash import Grown
+
+        self._embedder = Embedder(inputs.files["embedding"])
+        self._ids: list[str] = []
+        self._kept = Grown(np.empty((0, self._embedder.dimensions), np.float32))
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+        """Return `near-duplicate` with the row that stays and the cosine."""
+        from .grams import field_texts
+
+        texts = field_texts(batch, self.params.fields)
+        ids = batch.column("id").to_pylist()
+        written = [row for row, text in enumerate(texts) if text.strip()]
+        vectors = self._embedder.embed([texts[row] for row in written])
+        reasons: list[Drop | None] = [None] * batch.num_rows
+        for start in range(0, len(written), BLOCK):
+            rows = written[start : start + BLOCK]
+            found = self._repeats([ids[row] for row in rows], vectors[start : start + BLOCK])
+            for row, drop in zip(rows, found, strict=True):
+                reasons[row] = drop
+        return reasons
+
+    def _repeats(self, ids: list[str], vectors: Any) -> list[Drop | None]:
+        from .embedding import similar_pairs
+        from .repeats import settle
+
+        above = self.params.above
+        earlier = similar_pairs(vectors, self._kept.rows, above)
+        among = similar_pairs(vectors, vectors, above, earlier=True)
+        said = settle(ids, self._ids, earlier, among)
+        staying = [row for row, found in enumerate(said) if found is None]
+        self._kept.add(vectors[staying])
+        self._ids.extend(ids[row] for row in staying)
+        return [near_duplicate(found) for found in said]

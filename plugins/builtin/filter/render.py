@@ -1,0 +1,73 @@
+"""Put the fields of a row together anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from ... import Editor, Params
+from ..placeholders import Text, check_names
+from ..reader.columns import TemplateText
+from .editing import replaced
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAMES = ("instruction", "input", "output", "task", "source", "provenance")
+FIELDS = ("instruction", "input", "output")
+
+
+class RenderParams(Params):
+    """What each field becomes."""
+
+    instruction: TemplateText | None = Field(
+        None,
+        description="What the instruction becomes, with fields of the row in braces: "
+        r'`"{input}\n\nSummarize the above article in 3 sentences."`. Left out, it stays.',
+    )
+    input: TemplateText | None = Field(
+        None, description='What the input becomes; `""` empties it. Left out, it stays.'
+    )
+    output: TemplateText | None = Field(
+        None, description="What the output becomes, and with it each reference. Left out, it stays."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        given = [text for name in FIELDS if (text := getattr(self, name)) is not None]
+        if not given:
+            raise ValueError("say what `instruction`, `input` or `output` becomes")
+        for text in given:
+            check_names(text, NAMES)
+        return self
+
+
+class Render(Editor[RenderParams]):
+    """Compose instruction, input or output from the fields of the row as it was."""
+
+    name = "render"
+    requires = ("pyarrow",)
+
+    def edit(self, batch: pa.RecordBatch, draw: Sequence[int]) -> pa.RecordBatch:
+        """Return the rows with the fields composed; white space at their ends is left out."""
+        import pyarrow as pa
+
+        columns = [batch.column(name).to_pylist() for name in NAMES]
+        rows = [dict(zip(NAMES, values, strict=True)) for values in zip(*columns, strict=True)]
+        new = {}
+        for name in FIELDS:
+            if (written := getattr(self.params, name)) is not None:
+                text = Text(written)
+                new[name] = pa.array([text.fill(row) for row in rows], pa.string())
+        if self.params.output is not None:
+            text = Text(self.params.output)
+            lists = [
+                list(dict.fromkeys(text.fill(row | {"output": one}) for one in references))
+                for row, references in zip(
+                    rows, batch.column("references").to_pylist(), strict=True
+                )
+            ]
+            new["references"] = pa.array(lists, batch.schema.field("references").type)
+        return replaced(batch, new)

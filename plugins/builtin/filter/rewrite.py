@@ -1,0 +1,104 @@
+"""Rewrite texts by a rule that the recipe gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from .editing import EditedField, FieldsParams, TextEditor, rewrite
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ReplaceParams(FieldsParams):
+    """What is looked for, and what is put in its place."""
+
+    pattern: str = Field(
+        min_length=1,
+        description="A Python regular expression; `(?i)` at its start ignores case.",
+    )
+    by: str = Field(
+        description=r"What is put in the place of each match; `\1` and `\g<name>` are its groups."
+    )
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        try:
+            pattern = re.compile(self.pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"`pattern` is not a regular expression: {error}") from None
+        try:
+            pattern.sub(self.by, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(f"`by` does not fit the pattern: {error}") from None
+        return self
+
+
+class Replace(TextEditor[ReplaceParams]):
+    """Replace what a regular expression matches."""
+
+    name = "replace"
+
+    def __init__(self, params: ReplaceParams) -> None:
+        super().__init__(params)
+        self._pattern = re.compile(params.pattern)
+
+    def text(self, text: str) -> str:
+        """Return the text with every match replaced."""
+        return self._pattern.sub(self.params.by, text)
+
+
+class CutAfterParams(FieldsParams):
+    """Where texts are cut."""
+
+    fields: tuple[EditedField, ...] = Field(
+        ("output",), min_length=1, description="Fields that are cut."
+    )
+    marker: str = Field(
+        min_length=1, description="The text goes from here on, where it has this: `####`."
+    )
+    keep: bool = Field(False, description="Keep the marker itself.")
+
+
+class CutAfter(TextEditor[CutAfterParams]):
+    """Cut texts at the first place where a marker stands, and the white space before it."""
+
+    name = "cut-after"
+
+    def text(self, text: str) -> str:
+        """Return the text up to the marker; a text without it stays as it is."""
+        before, marker, _ = text.partition(self.params.marker)
+        if not marker:
+            return text
+        return before + marker if self.params.keep else before.rstrip()
+
+
+class LowerCaseParams(FieldsParams):
+    """Which texts, and of how many rows."""
+
+    fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="How many of the rows, drawn by the seed: 0.3 is about three in ten.",
+    )
+
+
+class LowerCase(TextEditor[LowerCaseParams]):
+    """Write texts in lower case, in every row or in a fraction of them drawn by the seed."""
+
+    name = "lower-case"
+    seeded = True
+
+    def text(self, text: str) -> str:
+        """Return the text in lower case."""
+        return text.lower()
+
+    def edit(self, batch: pa.RecordBatch, draw: Sequence[int]) -> pa.RecordBatch:
+        """Return the rows with the fields of those drawn in lower case."""
+        bound = int(self.params.fraction * 2**64)
+        return rewrite(batch, self.params.fields, self.texts, [number < bound for number in draw])

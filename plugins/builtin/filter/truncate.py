@@ -1,0 +1,109 @@
+"""Keep the head of long texts, by tokens of the base or by words."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import Any
+
+from pydantic import Field
+
+from ... import FilterInputs, StepError
+from .editing import EditedField, FieldsParams, TextEditor
+
+_WORD = re.compile(r"\S+")
+
+
+class TruncateWordsParams(FieldsParams):
+    """Which texts, and how much of them stays."""
+
+    fields: tuple[EditedField, ...] = Field(
+        ("input",), min_length=1, description="Fields that are cut, each by itself."
+    )
+    words: int = Field(ge=1, description="Words that stay; they are split at white space.")
+
+
+class TruncateWords(TextEditor[TruncateWordsParams]):
+    """Keep the first words of texts, with the white space that stands between them."""
+
+    name = "truncate-words"
+
+    def text(self, text: str) -> str:
+        """Return the head of the text; a text that is short enough stays as it is."""
+        kept = list(islice(_WORD.finditer(text), self.params.words + 1))
+        return text[: kept[-2].end()] if len(kept) > self.params.words else text
+
+
+class TruncateParams(FieldsParams):
+    """Which texts, and how much of them stays."""
+
+    fields: tuple[EditedField, ...] = Field(
+        ("input",), min_length=1, description="Fields that are cut, each by itself."
+    )
+    tokens: int = Field(ge=1, description="Tokens of the base's tokenizer that a text may have.")
+
+
+class Truncate(TextEditor[TruncateParams]):
+    """Keep the head of texts that have more tokens than they may; no word is cut in two."""
+
+    name = "truncate"
+    requires = ("pyarrow", "transformers")
+    uses_tokenizer = True
+    _tokenizer: Any = None
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Load the base's tokenizer.
+
+        Raises:
+            StepError: it cannot say which characters a token stands for.
+        """
+        from ...tokens import load_tokenizer
+
+        assert inputs.base is not None
+        self._tokenizer = load_tokenizer(inputs.base)
+        if not self._tokenizer.is_fast:
+            raise StepError(
+                "`truncate` needs a tokenizer that says where in the text its tokens are",
+                hint="cut by words, `{use: truncate-words, words: 400}`, or use a base with a "
+                "tokenizer.json",
+            )
+
+    def text(self, text: str) -> str:
+        """Return the head of the text."""
+        return self.texts([text])[0]
+
+    def texts(self, texts: list[str]) -> list[str]:
+        """Return the heads of the texts; those that are short enough stay as they are.
+
+        A head can have more tokens than it had in the whole text, so it is counted again.
+        """
+        done = list(texts)
+        left = [place for place, text in enumerate(done) if text]
+        while left:
+            ends = self._ends([done[place] for place in left])
+            long = [(place, end) for place, end in zip(left, ends, strict=True) if end is not None]
+            for place, end in long:
+                done[place] = _head(done[place], end)
+            left = [place for place, _ in long]
+        return done
+
+    def _ends(self, texts: list[str]) -> list[int | None]:
+        """Return where the last token that may stay ends; None where all may."""
+        from ...tokens import quiet
+
+        with quiet():
+            found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        most = self.params.tokens
+        return [
+            offsets[most - 1][1] if len(offsets) > most else None
+            for offsets in found["offset_mapping"]
+        ]
+
+
+def _head(text: str, end: int) -> str:
+    """Return the whole words before a place; of a text that is one word, its characters."""
+    end = min(end, len(text) - 1)
+    whole = end
+    while whole > 0 and not text[whole].isspace():
+        whole -= 1
+    return text[:whole].rstrip() or text[:end].rstrip()

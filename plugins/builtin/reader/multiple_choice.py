@@ -1,0 +1,150 @@
+"""Read questions with choices, in the layouts that data sets write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ... import Drop, Reader, SourceFile
+from ..placeholders import Text, check_names
+from .columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .records import Record
+
+OWN = ("question", "options", "letter", "text")
+"""What a template can name beside the fields that the recipe names."""
+
+
+class MultipleChoiceParams(ReaderParams):
+    """Where question, choices and answer are, and how they are written."""
+
+    question: FieldPath = Field("question", description="The field with the question.")
+    choices: FieldPath | tuple[FieldPath, ...] = Field(
+        "choices",
+        description="The field with the choices, or a field for each. One field holds a list of "
+        "texts, a list of objects with `text` and `label`, an object with two lists, or an object "
+        "with a number for each choice, which is above 0 for the right ones.",
+    )
+    answer: FieldPath | None = Field(
+        "answer",
+        description="The field with the right choice; null where the choices say it themselves.",
+    )
+    answer_is: Literal["auto", "index", "number", "letter", "label", "text"] = Field(
+        "auto",
+        description="How the answer names a choice: `index` from 0, `number` from 1, `letter` "
+        "from A, the choice's own `label` or its `text`. `auto` takes what fits, and asks where "
+        "two choices would.",
+    )
+    strip: str | None = Field(
+        None,
+        description="A regular expression for what goes from the start of each choice: "
+        r"`\([A-E]\)` where the file has its own letters in the text.",
+    )
+    fields: dict[str, FieldPath] = Field(
+        {},
+        description="Further fields to name in the texts below: `{context: passage}`, then "
+        "`{context}`. A field that is null or missing gives nothing.",
+    )
+    option: TemplateText = Field(
+        "{letter}. {text}", description="A choice, as it stands in `{options}`; each has a line."
+    )
+    instruction: TemplateText = Field(
+        "{question}\n{options}",
+        description="The instruction, with `{question}`, `{options}` and names from `fields`.",
+    )
+    input: TemplateText = Field("", description="The input, with the same names.")
+    output: TemplateText = Field(
+        "{letter}",
+        description="The answer, with `{letter}` and `{text}` of the right choice beside them.",
+    )
+    columns: Columns = Field(
+        default_factory=dict,
+        description=COLUMNS_HELP + "Instruction, input and output come from the texts above.",
+    )
+    field: FieldPath | None = Field(
+        None, description="Where the list of records is when a JSON file holds an object."
+    )
+    names: tuple[FieldPath, ...] | None = Field(
+        None, min_length=1, description="Names of the fields of CSV files without a header line."
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _not_composed(cls, columns: Columns) -> Columns:
+        taken = sorted({"instruction", "input", "output", "references"} & set(columns))
+        if taken:
+            raise ValueError(f"{', '.join(taken)}: these come from question, choices and answer")
+        return columns
+
+    @field_validator("strip")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        asked = ("question", "options", *self.fields)
+        check_names(self.option, ("letter", "text"))
+        check_names(self.instruction, asked)
+        check_names(self.input, asked)
+        check_names(self.output, (*OWN, *self.fields))
+        taken = sorted(set(OWN) & set(self.fields))
+        if taken:
+            raise ValueError(f"`{taken[0]}` has a meaning of its own; call the field another name")
+        return self
+
+
+class MultipleChoice(Reader[MultipleChoiceParams]):
+    """Read questions with choices: lettered options, and the right one as the output."""
+
+    name = "multiple-choice"
+    requires = ("pyarrow",)
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
+        """Yield rows; the format of each file is the one its name ends with."""
+        from .formats import records
+        from .rows import Mapper, read_mapped
+
+        params = self.params
+        mapper = Mapper(params.columns, required=())
+        choices = [params.choices] if isinstance(params.choices, str) else params.choices
+        answer = [params.answer] if params.answer else []
+        paths = [*mapper.paths, params.question, *choices, *answer, *params.fields.values()]
+        parse = partial(records, paths=paths, field=params.field, names=params.names)
+        return read_mapped(files, parse, mapper, params.on_bad_row, self._composed)
+
+    def _composed(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+        """Add instruction, input and output."""
+        from .choices import choices_of, right_ones
+        from .rows import text_at
+
+        params = self.params
+        choices = choices_of(record, params.choices, params.strip)
+        right = right_ones(record, choices, params.answer, params.answer_is)
+        letters = [chr(ord("A") + number) for number in range(len(choices.texts))]
+        lettered = [
+            {"letter": letter, "text": text}
+            for letter, text in zip(letters, choices.texts, strict=True)
+        ]
+        values = {name: text_at(record, path, "") for name, path in params.fields.items()}
+        values["question"] = text_at(record, params.question)
+        option = Text(params.option)
+        values["options"] = "\n".join(option.fill(choice) for choice in lettered)
+        row["instruction"] = Text(params.instruction).fill(values)
+        row["input"] = Text(params.input).fill(values)
+        output = Text(params.output)
+        answers = [output.fill(values | lettered[number]) for number in right]
+        row["output"] = answers[0]
+        row["references"] = list(dict.fromkeys(answers))
+        return row

@@ -1,0 +1,94 @@
+"""What a base model is made of: enough to count its parameters, bytes and arithmetic."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .document import Document
+
+
+class Linear(Document):
+    """A linear module of one layer; its weight is (outputs, inputs).
+
+    `reads` names the tensor it multiplies: modules that read the same one share what is kept of
+    it for the backward pass.
+    """
+
+    path: str = Field(description="Path inside a layer, such as `self_attn.q_proj`.")
+    inputs: int = Field(ge=1, description="Features that come in.")
+    outputs: int = Field(ge=1, description="Features that go out.")
+    reads: str = Field(description="Which tensor it reads: attention, context, mlp or middle.")
+    bias: bool = Field(False, description="Whether it has a bias.")
+
+    @property
+    def name(self) -> str:
+        """Return the last part of the path, which is what adapters are put on by."""
+        return self.path.rpartition(".")[2]
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights, without the bias."""
+        return self.inputs * self.outputs
+
+
+class Architecture(Document):
+    """A decoder of equal layers."""
+
+    model_type: str = Field(description="The name of the architecture in transformers.")
+    layers: int = Field(ge=1, description="Decoder layers.")
+    hidden: int = Field(ge=1, description="Width of the residual stream.")
+    heads: int = Field(ge=1, description="Query heads.")
+    kv_heads: int = Field(ge=1, description="Key and value heads.")
+    head_dim: int = Field(ge=1, description="Width of a head.")
+    intermediate: int = Field(ge=1, description="Width inside the MLP.")
+    vocab: int = Field(ge=1, description="Rows of the embedding.")
+    tied: bool = Field(description="Whether the head is the embedding.")
+    max_positions: int | None = Field(
+        description="Positions the model was made for, where it says."
+    )
+    window: int | None = Field(None, description="Positions that attention sees back, if limited.")
+    linears: tuple[Linear, ...] = Field(description="Linear modules of one layer, in order.")
+    head: str = Field("lm_head", description="What the output head is called.")
+    gated: bool = Field(True, description="Whether the MLP multiplies a gate by what goes up.")
+    qk_norm: bool = Field(False, description="Whether queries and keys are normed.")
+    norms: int = Field(ge=0, description="Parameters of the norms of one layer.")
+    rest: int = Field(0, ge=0, description="Parameters outside layers, embedding and head.")
+
+    @property
+    def layer_weights(self) -> int:
+        """Return the weights of one layer's linear modules: those that are quantized."""
+        return sum(linear.weights for linear in self.linears)
+
+    @property
+    def linear_weights(self) -> int:
+        """Return the weights of all linear modules but the head."""
+        return self.layers * self.layer_weights
+
+    @property
+    def embedding_weights(self) -> int:
+        """Return the weights of the embedding and, where it is another matrix, of the head."""
+        return self.vocab * self.hidden * (1 if self.tied else 2)
+
+    @property
+    def small_parameters(self) -> int:
+        """Return norms, biases and the rest: what is neither linear nor embedding."""
+        biases = sum(linear.outputs for linear in self.linears if linear.bias)
+        return self.layers * (self.norms + biases) + self.rest
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of parameters of the whole model."""
+        return self.linear_weights + self.embedding_weights + self.small_parameters
+
+    def modules(self, names: tuple[str, ...] | str) -> tuple[Linear, ...]:
+        """Return the modules of one layer that `target_modules` names, as peft matches them.
+
+        `all-linear` is all of them; a name fits a module whose path is it or ends with it.
+        """
+        if isinstance(names, str):
+            return self.linears
+        return tuple(
+            linear
+            for linear in self.linears
+            if any(linear.path == name or linear.path.endswith(f".{name}") for name in names)
+        )

@@ -1,0 +1,176 @@
+"""Rows, steps and time before anything is spent, and checks against the base's architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bound import bound, load_bound, write
+from khichdi.compiler.architectures import TABLE, from_config, known_architecture
+from khichdi.compiler.check_model import check_architecture
+from khichdi.compiler.devices import DEVICES, device_named
+from khichdi.compiler.estimate import Known, estimate
+from khichdi.schema.errors import InputError
+from khichdi.schema.estimate import Estimate
+from khichdi.schema.recipe import Recipe
+
+CARD = DEVICES["rtx-4090"]
+
+
+def estimated(recipe: Recipe, known: Known | None = None, device: Any = CARD) -> Estimate:
+    return estimate(recipe, known_architecture(recipe), device, known or Known())
+
+
+def test_rows_that_the_recipe_declares_are_taken_and_assumptions_said(tmp_path: Path) -> None:
+    found = estimated(bound(tmp_path))
+    assert (found.rows, found.tokens) == (10_000, 2_000_000)
+    assert found.data["one"].basis == "declared"
+    assert found.assumed == ("200 tokens a row: none were counted yet",)
+    assert found.unknown == ()
+    assert not found.counted
+    assert found.gpu_memory_bytes == found.memory.total  # type: ignore[union-attr]
+    assert found.rate == "rtx-4090: table, not measured here"
+    assert Estimate.from_json(found.model_dump_json(), "estimate") == found
+
+
+def test_rows_that_nothing_says_are_unknown_with_the_reason(tmp_path: Path) -> None:
+    found = estimated(bound(tmp_path, sample="{use: all}"))
+    assert (found.rows, found.tokens, found.steps, found.seconds) == (None, None, None, None)
+    assert found.at_least is None
+    assert "rows of data.one: `all` names no number" in found.unknown[0]
+    assert found.gpu_memory_bytes is not None
+
+
+def test_what_is_known_of_some_data_is_a_lower_bound(tmp_path: Path) -> None:
+    more = """
+  two:
+    source: {use: huggingface, repo: someone/two, repo_type: dataset}
+    read: {use: jsonl}
+"""
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("mixture:", more.lstrip("\n") + "mixture:"))
+    found = estimated(load_bound(path)[1])
+    assert found.rows is None
+    assert found.at_least is not None
+    assert found.at_least.rows == 10_000
+    assert found.at_least.seconds is not None
+    assert found.at_least.seconds > 0
+
+
+def test_counted_rows_go_before_declared_ones(tmp_path: Path) -> None:
+    recipe = bound(tmp_path, sample="{use: random, count: 10100, short: take-all}")
+    assert estimated(recipe).data["one"].basis == "at most"
+    known = Known(rows={"one": 640}, split=500, held_out=100)
+    found = estimated(recipe, known)
+    assert (found.rows, found.data["one"].rows, found.data["one"].basis) == (500, 640, "counted")
+
+
+@pytest.mark.parametrize("packs", [1, 7, 31])
+@pytest.mark.parametrize("train", ["num_epochs: 3", "max_steps: 10", "num_epochs: 1"])
+@pytest.mark.parametrize("batch", [(1, 1), (2, 3)])
+def test_steps_are_the_runtimes_own(
+    tmp_path: Path, packs: int, train: str, batch: tuple[int, int]
+) -> None:
+    from khichdi.plugins.builtin.runtime.qlora.batches import plan_steps
+
+    more = f", micro_batch_size: {batch[0]}, gradient_accumulation_steps: {batch[1]}"
+    recipe = bound(tmp_path, train=f"sequence_len: 64, {train}{more}")
+    facts = {"rows": 90, "packs": packs, "tokens": packs * 60, "response_tokens": packs * 20}
+    found = estimated(recipe, Known(split=90, held_out=10, packs=facts))
+    assert found.steps == len(plan_steps(packs, recipe.train, 0))  # type: ignore[arg-type]
+    assert found.counted
+
+
+def test_time_follows_arithmetic_and_recomputation(tmp_path: Path) -> None:
+    plain = estimated(bound(tmp_path, train="sequence_len: 8192"))
+    again = estimated(bound(tmp_path, train="sequence_len: 8192, gradient_checkpointing: true"))
+    assert plain.seconds is not None
+    assert again.seconds is not None
+    # performance of a 7B: 28.7 GFLOP a token at rank 4, 42.7 with recomputation
+    assert plain.flops_per_token == pytest.approx(29.0e9, rel=0.03)
+    assert again.flops_per_token == pytest.approx(43.1e9, rel=0.03)
+    assert 1.4 < again.seconds / plain.seconds < 1.6
+    slower = estimated(bound(tmp_path, train="sequence_len: 8192"), device=DEVICES["l4"])
+    assert slower.seconds is not None
+    assert slower.seconds > plain.seconds
+
+
+def test_a_published_rate_is_near(tmp_path: Path) -> None:
+    """torchtune: Llama-3.1-8B, r 8, 2 x 2,048 packed, recomputation, RTX 4090: 2,413 compiled."""
+    recipe = bound(
+        tmp_path,
+        base="{use: huggingface, repo: meta-llama/Llama-3.1-8B}",
+        adapter="{use: lora, r: 8}",
+        train="sequence_len: 2048, micro_batch_size: 2, gradient_checkpointing: true",
+    )
+    found = estimated(recipe)
+    assert found.tokens_per_second == pytest.approx(2413 / 1.27, rel=0.15)
+
+
+def test_what_was_measured_here_goes_before_the_table(tmp_path: Path) -> None:
+    known = Known(tokens_per_second=1000.0, measured="run-1")
+    found = estimated(bound(tmp_path), known)
+    assert found.seconds == pytest.approx(2000.0)
+    assert found.rate == "measured here, run-1"
+
+
+def test_an_unknown_base_leaves_memory_and_time_unknown(tmp_path: Path) -> None:
+    found = estimated(bound(tmp_path, base="{use: huggingface, repo: some/model}"))
+    assert found.memory is None
+    assert found.gpu_memory_bytes is None
+    assert found.seconds is None
+    assert "architecture is not known" in found.unknown[0]
+
+
+def test_configurations_that_are_not_known_or_not_whole_give_none() -> None:
+    assert from_config({"model_type": "mamba"}) is None
+    assert from_config({"model_type": "llama"}) is None
+    assert from_config({**TABLE["openai-community/gpt2"], "n_head": 0}) is None
+    assert from_config({}) is None
+
+
+def test_every_device_has_what_an_estimate_needs() -> None:
+    for name, device in DEVICES.items():
+        assert device.name == name
+        assert 0 < device.realised < 1
+        assert device.gpu == (device.memory_bytes is not None)
+    with pytest.raises(InputError, match="no device `rtx4090`") as caught:
+        device_named("rtx4090")
+    assert "rtx-4090" in str(caught.value.hint)
+
+
+# ---- checks -----------------------------------------------------------------------------------
+
+
+def faults(path: Path) -> list[tuple[int, int, str, str, str | None]]:
+    loaded, recipe = load_bound(path)
+    found = check_architecture(recipe, loaded, known_architecture(recipe))
+    return [(d.line, d.column, d.code, d.message, d.suggestion) for d in found]
+
+
+def test_modules_that_the_base_lacks_are_named_where_they_stand(tmp_path: Path) -> None:
+    path = write(tmp_path, adapter="{use: lora, target_modules: [q_proj, k_porj, lm_head, c_attn]}")
+    line = path.read_text().splitlines()[5]
+    known = "it has: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
+    assert [fault[:3] + fault[4:] for fault in faults(path)] == [
+        (6, line.index("k_porj") + 1, "no-module", f"did you mean `k_proj`? {known}"),
+        (6, line.index("c_attn") + 1, "no-module", known),
+    ]
+
+
+def test_a_sequence_longer_than_the_base_was_made_for(tmp_path: Path) -> None:
+    base = "{use: huggingface, repo: meta-llama/Llama-2-7b-hf}"
+    path = write(tmp_path, base=base, train="sequence_len: 8192")
+    [(line, _, code, message, suggestion)] = faults(path)
+    assert (line, code, suggestion) == (14, "too-long-for-base", "at most 4096")
+    assert "8,192" in message
+    assert faults(write(tmp_path, base=base, train="sequence_len: 4096")) == []
+
+
+def test_the_default_length_has_a_place_too(tmp_path: Path) -> None:
+    base = "{use: huggingface, repo: gpt2}"
+    path = write(tmp_path, base=base, train="num_epochs: 1")
+    [(line, _, _, message, _)] = faults(path)
+    assert line == 14
+    assert "2,048 (the default)" in message

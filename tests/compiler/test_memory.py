@@ -1,0 +1,307 @@
+"""The account of memory is what peft, bitsandbytes and the runtime really hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from bound import bound
+from jobs import job, packs
+from khichdi.compiler.architectures import TABLE, from_config
+from khichdi.compiler.memory import (
+    LOGIT_ROWS,
+    PROCESS,
+    Batch,
+    memory,
+    packed_bytes,
+    savings,
+    trained_shapes,
+)
+from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
+from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
+from khichdi.plugins.builtin.runtime.qlora.engine import Training
+from khichdi.plugins.builtin.runtime.qlora.loss import ROWS_AT_ONCE
+from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
+from khichdi.plugins.determinism import deterministic
+from khichdi.schema.architecture import Architecture, Linear
+from khichdi.schema.estimate import PARTS
+from live_bytes import LiveBytes
+from miniature import make_base
+
+SMALL = {
+    "vocab_size": 128, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
+}  # fmt: skip
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "llama-tied-and-biased": {
+        "model_type": "llama", "tie_word_embeddings": True, "attention_bias": True,
+        "mlp_bias": True,
+    },
+    "mistral": {"head_dim": 24},
+    "qwen2": {},
+    "qwen3": {"head_dim": 32},
+    "phi3": {"pad_token_id": 0},
+    "gpt2": {"n_embd": 64, "n_head": 4, "n_layer": 3, "n_positions": 64},
+    "gpt_neox": {},
+}  # fmt: skip
+
+
+def real(name: str) -> tuple[Any, Architecture]:
+    """Return a model of the layout without weights, and its architecture by its config."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    own = {"model_type": name, **LAYOUTS[name]}
+    base = {"vocab_size": 128} if name == "gpt2" else SMALL
+    config = AutoConfig.for_model(**{**base, **own})
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    found = from_config(json.loads(config.to_json_string(use_diff=False)))
+    assert found is not None
+    return model, found
+
+
+def lora(recipe: SimpleNamespace, **changes: Any) -> None:
+    recipe.model.adapter = SimpleNamespace(use="lora", r=8, dropout=0.0, **changes)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_parameters_are_those_of_the_real_model(name: str) -> None:
+    model, found = real(name)
+    assert found.parameters == sum(p.numel() for p in model.parameters())
+    assert found.tied == (
+        model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    )
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("part", ["all-linear", "attention", "middle", "head"])
+def test_trained_parameters_are_pefts_own(name: str, part: str) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model, found = real(name)
+    targets: Any = part
+    if part == "head":
+        targets = (found.linears[0].name, found.head)
+    elif part != "all-linear":
+        targets = tuple({linear.name for linear in found.linears if linear.reads == part})
+    asked = SimpleNamespace(model=SimpleNamespace(adapter=None))
+    lora(asked, target_modules=targets)
+    wanted = targets if isinstance(targets, str) else list(targets)
+    config = LoraConfig(task_type="CAUSAL_LM", r=8, target_modules=wanted)
+    trained = [p.numel() for p in get_peft_model(model, config).parameters() if p.requires_grad]
+    assert sorted(trained_shapes(asked, found)) == sorted(trained)  # type: ignore[arg-type]
+
+
+def test_published_parameter_counts() -> None:
+    counts = {
+        "mistralai/Mistral-7B-v0.1": 7_241_732_096,
+        "meta-llama/Llama-2-7b-hf": 6_738_415_616,
+        "meta-llama/Llama-2-13b-hf": 13_015_864_320,
+        "meta-llama/Llama-2-70b-hf": 68_976_648_192,
+        "meta-llama/Llama-3.1-8B": 8_030_261_248,
+        "Qwen/Qwen-14B": 14_167_290_880,
+        "Qwen/Qwen2.5-7B": 7_615_616_512,
+        "Qwen/Qwen3-8B-Base": 8_190_735_360,
+        "HuggingFaceTB/SmolLM2-135M": 134_515_008,
+        "openai-community/gpt2": 124_439_808,
+    }
+    for name, count in counts.items():
+        found = from_config(TABLE[name])
+        assert found is not None
+        assert found.parameters == count, name
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("shape", [(64, 64), (192, 1000), (4096, 512)])
+def test_four_bit_bytes_are_bitsandbytes_own(double: bool, shape: tuple[int, int]) -> None:
+    import bitsandbytes as bnb
+
+    module = bnb.nn.Linear4bit(
+        shape[0], shape[1], bias=False, compress_statistics=double, quant_type="nf4"
+    )
+    module.to("cpu")
+    weight: Any = module.weight
+    state = weight.quant_state
+    held = [weight.data, state.absmax, state.code]
+    if double:
+        held += [state.state2.absmax, state.state2.code, state.offset]
+    real_bytes = sum(t.numel() * t.element_size() for t in held)
+    linear = Linear(path="x", inputs=shape[0], outputs=shape[1], reads="mlp")
+    asked = SimpleNamespace(use="bitsandbytes", bits=4, double_quant=double)
+    assert packed_bytes(linear, asked) == real_bytes
+
+
+def test_eight_bit_bytes_are_bitsandbytes_own(tiny_base: Path) -> None:
+    from khichdi.plugins.models import load_model
+
+    model = load_model(tiny_base, BitsAndBytes(BitsAndBytesParams(bits=8)))
+    found = from_config(json.loads((tiny_base / "config.json").read_text()))
+    assert found is not None
+    asked = SimpleNamespace(use="bitsandbytes", bits=8)
+    for linear in found.linears:
+        weight = model.get_submodule(f"model.layers.0.{linear.path}").weight
+        assert weight.dtype == torch.int8
+        assert packed_bytes(linear, asked) == weight.numel() + 4 * weight.SCB.numel()
+
+
+def test_logits_are_made_for_as_many_tokens_as_the_runtime_takes_at_once() -> None:
+    assert LOGIT_ROWS == ROWS_AT_ONCE
+
+
+# ---- what is alive while the runtime trains ---------------------------------------------------
+
+WIDE = {
+    "hidden_size": 256, "intermediate_size": 896, "num_attention_heads": 4, "head_dim": 64,
+    "num_key_value_heads": 4, "num_hidden_layers": 4,
+}  # fmt: skip
+TOKENS = 1536
+MLP = ("gate_proj", "up_proj", "down_proj")
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "dropout": {"dropout": 0.05},
+    "checkpointing": {"gradient_checkpointing": True},
+    "checkpointing and dropout": {"gradient_checkpointing": True, "dropout": 0.05},
+    "mlp only": {"target_modules": MLP},
+    "mlp only, checkpointing": {"target_modules": MLP, "gradient_checkpointing": True},
+    "outputs only": {"target_modules": ("o_proj", "down_proj"), "dropout": 0.05},
+    "grouped heads": {"num_key_value_heads": 2},
+    "rank 64": {"r": 64},
+    "scores written out": {"attn_implementation": "eager"},
+    "two packs": {"micro_batch_size": 2, "gradient_checkpointing": True},
+    "many words": {"vocab_size": 16000, "gradient_checkpointing": True},
+    "weights kept": {"weight_cache_gib": 0.001},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path: Path) -> None:
+    case = dict(CASES[name])
+    shape = {k: case.pop(k) for k in ("num_key_value_heads", "vocab_size") if k in case}
+    adapter = {"r": 8, "dropout": 0.0, "target_modules": "all-linear"}
+    adapter |= {k: case.pop(k) for k in tuple(adapter) if k in case}
+    settings = {"attn_implementation": "sdpa", "weight_cache_gib": 0, "cpu_threads": 1, **case}
+    params = QloraParams.model_validate(settings)
+    micro = params.micro_batch_size
+    base = make_base(tmp_path / "base", **{**WIDE, **shape})
+    the_job = job(
+        base, tmp_path / "work", tmp_path / "out", adapter=Lora(LoraParams.model_validate(adapter)),
+        train=packs(micro, TOKENS), validation=packs(1, 64),
+    )  # fmt: skip
+    with deterministic(1):
+        training = Training(params, the_job)
+        trainee = training.trainee
+        batch = training.train.batch(tuple(range(micro)))
+        trainee.peft.train()
+        trainee.summed_loss(batch).backward()
+        for parameter in trainee.trained:
+            parameter.grad = None
+        with LiveBytes() as alive:
+            trainee.summed_loss(batch).backward()
+    asked: Any = SimpleNamespace(
+        model=SimpleNamespace(
+            adapter=SimpleNamespace(use="lora", **adapter),
+            quantization=SimpleNamespace(
+                use="bitsandbytes", bits=4, double_quant=True, compute_dtype="bfloat16"
+            ),
+        ),
+        train=SimpleNamespace(sample_packing=True, sequence_len=TOKENS, **params.model_dump()),
+    )
+    found = from_config(json.loads((base / "config.json").read_text()))
+    assert found is not None
+    tokens = TOKENS * micro
+    sample = tokens / len(batch.lengths)
+    account = memory(asked, found, Batch(tokens, sample, batch.response_tokens / tokens), False)
+    work = account.workspace - PROCESS  # one weight unpacked
+    estimated = account.activations + account.logits + account.gradients + work
+    assert estimated == pytest.approx(alive.peak, rel=0.10), alive.peak / estimated
+    assert account.unpacked == trainee.cached
+    assert account.adapter == sum(4 * p.numel() for p in trainee.trained)
+
+
+# ---- what others published --------------------------------------------------------------------
+
+GB = 1e9
+NEXTAI = "{use: huggingface, repo: meta-llama/Llama-2-70b-hf}"
+OUTPUTS = "[o_proj, down_proj]"
+"""nextAI's "attention + FFN output layers": the ones that give the 17 million they report."""
+
+
+def nextai(
+    folder: Path, r: int, targets: str, length: int, optimizer: str, attention: str = "flash"
+) -> float:
+    """Return the GB that a setting of nextAI's takes, without pages that may leave the GPU."""
+    recipe = bound(
+        folder,
+        base=NEXTAI,
+        adapter=f"{{use: lora, r: {r}, alpha: 16, dropout: 0.05, target_modules: {targets}}}",
+        train=f"sequence_len: {length}, sample_packing: false, optimizer: {optimizer}, "
+        f"gradient_checkpointing: true, weight_cache_gib: 0, attn_implementation: {attention}",
+    )
+    found = from_config(TABLE["meta-llama/Llama-2-70b-hf"])
+    assert found is not None
+    account = memory(recipe, found, Batch(length, 200, 1.0), True)
+    if targets == OUTPUTS and r == 4:
+        assert sum(trained_shapes(recipe, found)) == 17_039_360
+    return (account.total - account.paged) / GB
+
+
+def test_nextai_submission(tmp_path: Path) -> None:
+    """Their Table 9: 39.56 GB with 17 million trained parameters."""
+    assert nextai(tmp_path, 4, OUTPUTS, 1024, "paged_adamw_8bit") == pytest.approx(39.56, rel=0.01)
+
+
+def test_nextai_layers(tmp_path: Path) -> None:
+    """Their Table 5: order and memory of which layers get an adapter."""
+    reported = {
+        "[k_proj, q_proj]": 41.39,
+        OUTPUTS: 41.46,
+        "[q_proj, k_proj, v_proj, o_proj]": 41.57,
+        "[gate_proj, up_proj, down_proj]": 41.72,
+        "all-linear": 42.09,
+    }
+    found = {t: nextai(tmp_path, 4, t, 1024, "paged_adamw_32bit") for t in reported}
+    assert sorted(found, key=found.__getitem__) == list(reported)
+    for targets, value in reported.items():
+        assert found[targets] == pytest.approx(value, rel=0.05)
+
+
+def test_nextai_ranks(tmp_path: Path) -> None:
+    """Their Table 4: memory grows with the rank, at 4,096 tokens."""
+    reported = {4: 46.49, 8: 46.95, 16: 47.43, 64: 51.27}
+    found = [nextai(tmp_path, r, "all-linear", 4096, "paged_adamw_32bit") for r in reported]
+    assert found == sorted(found)
+    assert found == pytest.approx(list(reported.values()), rel=0.05)
+
+
+def test_nextai_without_flash_attention(tmp_path: Path) -> None:
+    """Their Table 6: written-out scores take 21.2 GB more there, 13.9 here with fewer copies."""
+    flash, eager = (
+        nextai(tmp_path, 8, "all-linear", 4096, "paged_adamw_32bit", name)
+        for name in ("flash", "eager")
+    )
+    assert flash == pytest.approx(46.95, rel=0.05)
+    assert eager == pytest.approx(68.13, rel=0.11)
+    assert eager - flash > 13
+
+
+def test_birbal_fits_a_4090(tmp_path: Path) -> None:
+    recipe = bound(
+        tmp_path,
+        adapter="{use: lora, r: 128, alpha: 256, dropout: 0.05}",
+        train="sequence_len: 8192, micro_batch_size: 2, gradient_accumulation_steps: 3, "
+        "optimizer: paged_adamw_32bit, gradient_checkpointing: true, attn_implementation: flash",
+    )
+    found = from_config(TABLE["mistralai/Mistral-7B-v0.1"])
+    assert found is not None
+    batch = Batch(16384, 200, 1.0)
+    account = memory(recipe, found, batch, True)
+    assert account.total < 24e9
+    assert account.total == sum(getattr(account, name) for name in PARTS)
+    first = savings(recipe, found, batch, True)[0]
+    assert first.path == ("train", "micro_batch_size")
+    assert first.saves_bytes > 4e9

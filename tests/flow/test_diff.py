@@ -1,0 +1,164 @@
+"""Runs and their records compared with recipes and with one another; values set for one run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from .conftest import Kitchen
+
+
+def test_a_run_is_the_same_as_the_recipe_it_ran(cooked: tuple[Kitchen, Any]) -> None:
+    kitchen, ran = cooked
+    run = Path(ran["run"])
+    for name in (run.name, str(run), str(run / "record.json")):
+        found = kitchen.json("diff", name, "pico.yaml")
+        assert (found["same"], found["reruns"], found["outcome"]) == (True, [], None)
+        assert kitchen.json("diff", "pico.yaml", name)["same"]
+
+
+def test_a_record_alone_says_what_a_changed_recipe_reruns(
+    cooked: tuple[Kitchen, Any], tmp_path: Path
+) -> None:
+    """Without the run's folder, its recipe's files or the store."""
+    kitchen, ran = cooked
+    record = tmp_path / "given.json"
+    shutil.copy(Path(ran["run"]) / "record.json", record)
+    words = ["--set", "train.learning_rate=2.0e-3", "--store", str(tmp_path / "none")]
+    found = kitchen.json("diff", str(record), "pico.yaml", *words, status=1)
+    assert [(c["path"], c["before"], c["after"]) for c in found["changes"]] == [
+        ("train.learning_rate", 0.001, 0.002)
+    ]
+    assert found["causes"] == {
+        "train": "its parameters (learning_rate)",
+        "evaluate/generate/adapter": "its input train",
+    }
+    assert found["effects"]["before"]["rows"] == ran_rows(ran)
+    assert found["effects"]["after"]["rows"] is None
+
+
+def ran_rows(ran: Any) -> int:
+    record = json.loads((Path(ran["run"]) / "record.json").read_text())
+    split = next(step for step in record["steps"] if step["name"] == "split")
+    return int(split["result"]["facts"]["rows_out"])
+
+
+def test_other_bytes_are_a_difference_from_the_run(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, ran = warm
+    path = kitchen.folder / "colours.jsonl"
+    path.write_text(path.read_text().replace("Rome", "Oslo", 1))
+    kitchen.json("lock", "pico.yaml", "--update", "data/colours/source")
+    found = kitchen.json("diff", Path(ran["run"]).name, "pico.yaml", status=1)
+    assert [change["path"] for change in found["changes"]] == ["bytes of data/colours/source"]
+    assert found["causes"]["data/colours/source"] == "its bytes"
+    assert "data/capitals/read" not in found["reruns"]
+
+
+def test_another_plugin_version_is_named_as_the_cause(
+    cooked: tuple[Kitchen, Any], tmp_path: Path
+) -> None:
+    kitchen, ran = cooked
+    record = json.loads((Path(ran["run"]) / "record.json").read_text())
+    step = next(s for s in record["steps"] if s["name"] == "data/colours/read")
+    step["version"] += 1
+    step["result"]["key"] = "sha256:" + "0" * 64
+    (tmp_path / "old.json").write_text(json.dumps(record))
+    found = kitchen.json("diff", str(tmp_path / "old.json"), "pico.yaml", status=1)
+    assert [change["path"] for change in found["changes"]] == ["version of data/colours/read"]
+    version = step["version"]
+    assert found["causes"]["data/colours/read"] == f"plugin version {version} -> {version - 1}"
+
+
+def test_two_runs_differ_in_recipe_and_outcome(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, first = warm
+    setting = "train.learning_rate=5.0e-3"
+    second = kitchen.json("run", "pico.yaml", "--set", setting)
+    assert kitchen.ran(second) == ["train", "evaluate/generate/adapter"]
+    names = [Path(run["run"]).name for run in (first, second)]
+
+    # The same hash as the file edited that way, and nothing is left to run.
+    kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 5.0e-3")
+    edited = kitchen.json("run", "pico.yaml")
+    assert edited["recipe_hash"] == second["recipe_hash"]
+    assert kitchen.ran(edited) == []
+
+    # What was set is on record, and the run of the edited file is another run.
+    assert edited["run"] != second["run"]
+    assert kitchen.json("runs", names[1])["settings"] == [setting]
+    assert f"--set {setting}" in kitchen.call("runs", names[1])[1]
+    assert kitchen.json("runs", Path(edited["run"]).name)["settings"] == []
+
+    found = kitchen.json("diff", *names, status=1)
+    assert [change["path"] for change in found["changes"]] == ["train.learning_rate"]
+    outcome = found["outcome"]
+    assert not outcome["same"]
+    assert outcome["digests"][0] == "train"
+    assert outcome["environment"] == {}
+    assert outcome["metrics"]["train_loss"] == [
+        run["metrics"]["train_loss"] for run in (first, second)
+    ]
+    text = kitchen.call("diff", *names)[1]
+    assert "rows the same    tokens the same" in text
+    assert "first to differ  train" in text
+    assert kitchen.json("diff", names[1], Path(edited["run"]).name)["outcome"]["same"]
+
+
+def test_the_same_recipe_with_another_outcome_is_a_difference(
+    cooked: tuple[Kitchen, Any], tmp_path: Path
+) -> None:
+    kitchen, ran = cooked
+    record = json.loads((Path(ran["run"]) / "record.json").read_text())
+    record["result_hash"] = "sha256:" + "1" * 64
+    record["environment"]["packages"]["torch"] = "0.1"
+    (tmp_path / "else.json").write_text(json.dumps(record))
+    found = kitchen.json("diff", Path(ran["run"]).name, str(tmp_path / "else.json"), status=1)
+    assert found["changes"] == []
+    assert found["outcome"]["environment"]["torch"][1] == "0.1"
+
+
+def test_the_lock_keeps_what_the_file_asks_for(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, _ = warm
+    lock = kitchen.folder / "pico.lock"
+    before = lock.read_text()
+    shutil.copy(kitchen.folder / "colours.jsonl", kitchen.folder / "more.jsonl")
+    setting = "data.colours.source.include=[colours.jsonl, more.jsonl]"
+    status, _, err = kitchen.call("run", "pico.yaml", "--locked", "--set", setting)
+    assert (status, "data/colours/source" in err) == (2, True)
+    ran = kitchen.json("run", "pico.yaml", "--set", setting, "--set", "train.max_steps=1")
+    assert "data/colours/read" in kitchen.ran(ran)
+    assert "data/capitals/read" not in kitchen.ran(ran)
+    assert lock.read_text() == before
+    own = json.loads(next((Path(ran["run"]) / "recipe").glob("*.lock")).read_text())
+    assert len(own["materials"]["data/colours/source"]["files"]) == 2
+
+
+def test_a_first_run_with_a_value_set_pins_the_rest_for_good(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, _ = warm
+    lock = kitchen.folder / "pico.lock"
+    before = json.loads(lock.read_text())
+    lock.unlink()
+    shutil.copy(kitchen.folder / "colours.jsonl", kitchen.folder / "more.jsonl")
+    words = ["--set", "data.colours.source.include=[more.jsonl]", "--set", "train.max_steps=1"]
+    kitchen.json("run", "pico.yaml", *words)
+    after = json.loads(lock.read_text())
+    del before["materials"]["data/colours/source"]
+    assert after["materials"] == before["materials"]
+
+
+def test_what_cannot_be_compared_is_said(cooked: tuple[Kitchen, Any], tmp_path: Path) -> None:
+    kitchen, ran = cooked
+    status, _, err = kitchen.call("diff", "pico.yaml", ran["run"], "--set", "seed=1")
+    assert (status, "nothing can be set in it" in err) == (2, True)
+    record = json.loads((Path(ran["run"]) / "record.json").read_text())
+    for change, expected in (
+        ({"bound": None}, "does not hold the recipe that ran"),
+        ({"bound": {**record["bound"], "sede": 1}}, "does not fit the installed plugins: sede"),
+        ({"record": 9}, "not a valid record: record"),
+    ):
+        (tmp_path / "bad.json").write_text(json.dumps({**record, **change}))
+        status, _, err = kitchen.call("diff", str(tmp_path / "bad.json"), "pico.yaml")
+        assert (status, expected in err) == (2, True), err
+    status, _, err = kitchen.call("diff", "pico.yaml", "2020-01-01-0000-gone")
+    assert (status, "there is no recipe 2020-01-01-0000-gone" in err) == (2, True)

@@ -1,0 +1,68 @@
+"""What a plan knows before it runs, after it ran, and when one thing changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .conftest import Kitchen
+
+Warm = tuple[Kitchen, Any]
+
+
+def test_before_anything_ran_the_base_of_this_folder_is_known(kitchen: Kitchen) -> None:
+    found = kitchen.json("plan", "pico.yaml", "--device", "rtx-4090")["estimate"]
+    assert found["memory"]["weights"] > 0
+    assert found["gpu_memory_bytes"] < found["device_memory_bytes"]
+    assert found["rows"] is None
+    assert any("data.colours" in text for text in found["unknown"])
+
+
+def test_after_a_run_everything_is_counted_and_measured(warm: Warm) -> None:
+    kitchen, document = warm
+    found = kitchen.json("plan", "pico.yaml")["estimate"]
+    metrics = document["metrics"]
+    assert found["counted"]
+    assert found["steps"] == metrics["optimizer_steps"]
+    assert found["trained"] == metrics["trainable_parameters"]
+    assert found["tokens"] * 3 == metrics["train_tokens"]
+    assert found["device"] == "cpu"
+    assert found["gpu_memory_bytes"] is None
+    assert found["rate"].startswith("measured here")
+    assert found["unknown"] == []
+
+
+def test_what_a_run_measured_serves_a_recipe_that_differs(warm: Warm) -> None:
+    kitchen, document = warm
+    kitchen.edit("sequence_len: 96", "sequence_len: 128")
+    kitchen.edit("num_epochs: 3", "num_epochs: 6")
+    found = kitchen.json("plan", "pico.yaml")["estimate"]
+    assert document["run"].endswith(found["rate"].removeprefix("measured here, "))
+    assert found["seconds"] > 0
+    assert "as in an earlier run" in found["assumed"][0]
+    table = kitchen.json("plan", "pico.yaml", "--device", "h100")["estimate"]
+    assert table["rate"] == "h100: table, not measured here"
+
+
+def test_the_screen_says_rows_memory_time_and_what_is_next(warm: Warm) -> None:
+    kitchen, _ = warm
+    status, out, _ = kitchen.call("plan", "pico.yaml")
+    assert status == 0
+    for words in ("capitals", "mixture", "memory", "time", "disk", "measured here", "cached: "):
+        assert words in out
+    assert "data/colours/read" not in out
+    assert "data/colours/read" in kitchen.call("plan", "pico.yaml", "-v")[1]
+
+
+def test_modules_are_checked_against_the_base_of_this_folder(kitchen: Kitchen) -> None:
+    kitchen.edit("target_modules: all-linear", "target_modules: [q_proj, up_porj]")
+    status, _, err = kitchen.call("plan", "pico.yaml")
+    assert status == 2
+    assert "pico.yaml:7:" in err
+    assert "did you mean `up_proj`?" in err
+    assert kitchen.call("run", "pico.yaml")[0] == 2
+
+
+def test_a_device_that_is_not_in_the_table(kitchen: Kitchen) -> None:
+    status, _, err = kitchen.call("plan", "pico.yaml", "--device", "rtx-4091")
+    assert status == 2
+    assert "did you mean `rtx-4090`?" in err

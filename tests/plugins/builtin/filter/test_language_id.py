@@ -1,0 +1,56 @@
+"""Language identification gives the library's own answers."""
+
+from __future__ import annotations
+
+import pytest
+from khichdi.plugins import Drop, FilterInputs
+from khichdi.plugins.registry import load_registry
+from khichdi.schema.errors import StepError
+from planted import batch_of
+
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog, and nobody saw it happen.",
+    "Der schnelle braune Fuchs springt über den faulen Hund, und niemand hat es gesehen.",
+    "El zorro marrón salta sobre el perro perezoso y nadie lo vio.",
+    "El raposo marrón salta sobre o can preguiceiro e ninguén o viu.",
+    "素早い茶色の狐がのろまな犬を飛び越えた。",
+    "ok",
+    "",
+]
+
+
+def create(**params):
+    pytest.importorskip("py3langid", reason="the extra `curate` is not installed")
+    filter_ = load_registry().create("filter", "language-id", {"fields": ["input"], **params})
+    filter_.begin(FilterInputs())
+    return filter_
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.5, 0.8, 1.0])
+def test_rows_stay_where_the_library_says_the_language_with_that_confidence(bound):
+    filter_ = create(languages=["en", "de"], min_confidence=bound)
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    answers = [
+        LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify(text)
+        for text in TEXTS
+    ]
+    found = filter_.reasons(batch_of([{"input": text} for text in TEXTS]))
+    assert [reason is None for reason in found] == [
+        language in ("en", "de") and confidence >= bound for language, confidence in answers
+    ]
+    for (language, confidence), reason in zip(answers, found, strict=True):
+        if reason:
+            slug = "language-unsure" if language in ("en", "de") else "language"
+            assert reason == Drop(slug, f"{language} (confidence {confidence:.3f})")
+
+
+def test_english_is_kept_and_german_is_not():
+    found = create(languages=["en"]).reasons(batch_of([{"input": text} for text in TEXTS[:3]]))
+    assert [reason and reason.detail[:2] for reason in found] == [None, "de", "es"]
+
+
+def test_a_language_that_the_model_does_not_know_is_named_with_what_it_knows():
+    with pytest.raises(StepError, match="does not know the language `eng`") as caught:
+        create(languages=["eng"])
+    assert "did you mean `en`? it knows " in (caught.value.hint or "")
