@@ -28,6 +28,8 @@ PATTERNED = [
     "https://example.org/a",
     "https://example.org/b/c",
     "train",
+    "en",
+    "fr",
     "f" * 64,
     "0" * 64,
 ]
@@ -121,11 +123,23 @@ def pairs(plugin: Any) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
                 break
 
 
+FILES = {"use": "files", "include": ["*"]}
+BENCHMARKS = {"exam": {"source": FILES, "read": {"use": "jsonl"}}}
+
+
+def beside(plugin: Any) -> dict[str, Any]:
+    """Return what the language puts beside a plugin's parameters, as some recipe would say it."""
+    added: dict[str, Any] = dict.fromkeys(getattr(plugin, "sources", ()), FILES)
+    return {**added, "against": ["exam"]} if getattr(plugin, "uses_benchmarks", False) else added
+
+
 @cache
 def pool(registry: Registry, kind: str) -> list[dict[str, Any]]:
     """Return steps of every plugin of a kind, with parameters in which each field varies."""
     steps = []
     for plugin in registry.classes(kind):
+        if getattr(plugin, "uses_benchmarks", False):
+            continue  # the recipes made of these have no benchmarks
         schema = plugin.params_model.model_json_schema()
         rng = random.Random(plugin.name)
         made = [params for _, *both in pairs(plugin) for params in both]
@@ -136,7 +150,7 @@ def pool(registry: Registry, kind: str) -> list[dict[str, Any]]:
                 filter(lambda p: valid(plugin, p), tries), range(POOL), strict=False
             )
         ]
-        steps += [{"use": plugin.name, **params} for params in made]
+        steps += [{"use": plugin.name, **beside(plugin), **params} for params in made]
     return steps
 
 
