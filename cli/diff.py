@@ -19,7 +19,7 @@ from ..schema.errors import InputError
 from .outcome import outcome, outcome_text
 from .output import columns, duration, emit, size
 from .plan import estimate
-from .session import set_argument
+from .setting import set_argument
 from .sides import Side, open_side
 from .values import both
 

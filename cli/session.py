@@ -13,6 +13,7 @@ from ..plugins.registry import Registry, load_registry
 from ..runtime.store import Store
 from ..schema.errors import InputError, LockError
 from ..schema.lock import Lock
+from .setting import set_argument
 from .shipped import by_bare_name, open_recipe
 
 STORE = ".khichdi"
@@ -39,14 +40,6 @@ def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
     parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
     if settings:
         set_argument(parser)
-
-
-def set_argument(parser: ArgumentParser) -> None:
-    """Add `--set`."""
-    parser.add_argument(
-        "--set", dest="settings", metavar="PATH=VALUE", action="append", default=[],
-        help="set a value, as in train.learning_rate=1.0e-4; the path as `recipe diff` prints it",
-    )  # fmt: skip
 
 
 def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None = None) -> Session:

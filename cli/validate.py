@@ -11,7 +11,7 @@ from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from .diagnostics import show
 from .output import emit
-from .session import set_argument
+from .setting import set_argument
 from .shipped import open_recipe
 
 

@@ -1,0 +1,13 @@
+"""The option `--set`, apart from what most commands start from: checks load it alone."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+
+def set_argument(parser: ArgumentParser) -> None:
+    """Add `--set`."""
+    parser.add_argument(
+        "--set", dest="settings", metavar="PATH=VALUE", action="append", default=[],
+        help="set a value, as in train.learning_rate=1.0e-4; the path as `recipe diff` prints it",
+    )  # fmt: skip
