@@ -169,11 +169,12 @@ SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "evaluator": lambda step: {"evaluate": [step]},
     "rule": lambda step: {"rules": [step]},
 }
-FILES = {"use": "files", "include": ["*"]}
+FILES = language.FILES
 SMALL: dict[str, Any] = {
     "recipe": 1,
     "model": {"base": FILES, "adapter": {"use": "lora"}},
     "data": {"a": {"source": FILES, "read": {"use": "jsonl"}}},
+    "benchmarks": language.BENCHMARKS,
     "train": {"use": "qlora", "template": {"use": "alpaca"}},
 }
 
@@ -201,7 +202,7 @@ def test_every_parameter_of_every_plugin_moves_the_hash_or_is_declared(plugin: A
     tried = set()
     for name, *both in language.pairs(plugin):
         one, other = (
-            asked_hash({**SMALL, **SLOTS[plugin.kind]({"use": plugin.name, **params})})
+            asked_hash({**SMALL, **SLOTS[plugin.kind](language.step(plugin, params))})
             for params in both
         )
         declared = plugin.kind == "rule" or name in plugin.operational()

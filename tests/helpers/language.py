@@ -21,6 +21,8 @@ from pydantic import ValidationError
 
 TEXTS = ["a", "Question Answering", "yes", "null", "1.0", "a: b", "# c", "é 是", " x ", "it's", '"']
 PATTERNED = [
+    "en",
+    "de",
     "a",
     "a-b",
     "1.0",
@@ -121,6 +123,19 @@ def pairs(plugin: Any) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
                 break
 
 
+FILES = {"use": "files", "include": ["*"]}
+BENCHMARKS = {"bench": {"source": FILES, "read": {"use": "jsonl"}}}
+
+
+def step(plugin: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """Return a step with these parameters, and with what the language makes a filter name."""
+    more: dict[str, Any] = {}
+    if plugin.kind == "filter":
+        more = {name: FILES for name in plugin.sources}
+        more |= {"against": ["bench"]} if plugin.uses_benchmarks else {}
+    return {"use": plugin.name, **params, **more}
+
+
 @cache
 def pool(registry: Registry, kind: str) -> list[dict[str, Any]]:
     """Return steps of every plugin of a kind, with parameters in which each field varies."""
@@ -136,7 +151,7 @@ def pool(registry: Registry, kind: str) -> list[dict[str, Any]]:
                 filter(lambda p: valid(plugin, p), tries), range(POOL), strict=False
             )
         ]
-        steps += [{"use": plugin.name, **params} for params in made]
+        steps += [step(plugin, params) for params in made]
     return steps
 
 
@@ -187,6 +202,7 @@ def recipes() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {
             "recipe": st.just(1),
+            "benchmarks": st.just(BENCHMARKS),
             "model": st.fixed_dictionaries(
                 {"base": steps("source"), "adapter": steps("adapter")},
                 optional=_optional(
@@ -304,7 +320,9 @@ class Writer:
         return self.text(value)
 
     def text(self, value: str) -> str:
-        ways = [json.dumps(value, ensure_ascii=False), "'" + value.replace("'", "''") + "'"]
+        ways = [json.dumps(value, ensure_ascii=False)]
+        if value.isprintable():
+            ways.append("'" + value.replace("'", "''") + "'")
         ways.append('"' + "".join(f"\\u{ord(c):04x}" for c in value) + '"')
         words = ("yes", "null", "true", "false", "no", "on", "off", "y", "n")
         if value[:1].isalpha() and value.replace("-", "").isalnum() and value not in words:
