@@ -39,7 +39,7 @@ def test_the_recipe_of_the_readme_is_valid_and_its_errors_are_real(
 
 def test_every_command_is_in_the_readme() -> None:
     table = README.split("## Commands")[1].split("\n\n")[1]
-    named = set(re.findall(r"`(?:recipe )?([a-z]+)", table))
+    named = set(re.findall(r"`(?:recipe )?([a-z-]+)", table))
     assert named >= set(COMMANDS)
 
 

@@ -231,7 +231,7 @@ def test_a_part_of_a_recipe_is_shown_alone(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said(capsys, "show", "child.yaml", "mixture.validation")[1] == (
-        "validation:\n  count: 2\n  fraction: null\n"
+        "validation:\n  count: 2\n  fraction: null\n  group_by: []\n"
     )
     status, _, err = said(capsys, "show", "child.yaml", "train.learning_rte")
     assert (status, "did you mean `learning_rate`" in err) == (2, True)

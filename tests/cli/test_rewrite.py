@@ -91,7 +91,7 @@ def test_fmt_reads_a_pipe(
 BROKEN = {
     b"recipe: 1\nname: a\nname: b\n": (3, 1, "twice"),
     b"recipe: 1\na: &x 1\n": (2, 4, "anchors"),
-    b"recipe: [\n": (2, 1, "not YAML"),
+    b"recipe: [\n": (1, 9, "not YAML"),
     b"- 1\n": (1, 1, "this is a list"),
     b"services: {web: {image: nginx}}\n": (1, 1, "this is no recipe"),
     b"recipe: 9\n": (1, 9, "version 9"),

@@ -21,8 +21,6 @@ from pydantic import ValidationError
 
 TEXTS = ["a", "Question Answering", "yes", "null", "1.0", "a: b", "# c", "é 是", " x ", "it's", '"']
 PATTERNED = [
-    "en",
-    "de",
     "a",
     "a-b",
     "1.0",
@@ -30,6 +28,8 @@ PATTERNED = [
     "https://example.org/a",
     "https://example.org/b/c",
     "train",
+    "en",
+    "fr",
     "f" * 64,
     "0" * 64,
 ]
@@ -124,16 +124,13 @@ def pairs(plugin: Any) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 
 FILES = {"use": "files", "include": ["*"]}
-BENCHMARKS = {"bench": {"source": FILES, "read": {"use": "jsonl"}}}
+BENCHMARKS = {"exam": {"source": FILES, "read": {"use": "jsonl"}}}
 
 
-def step(plugin: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Return a step with these parameters, and with what the language makes a filter name."""
-    more: dict[str, Any] = {}
-    if plugin.kind == "filter":
-        more = {name: FILES for name in plugin.sources}
-        more |= {"against": ["bench"]} if plugin.uses_benchmarks else {}
-    return {"use": plugin.name, **params, **more}
+def beside(plugin: Any) -> dict[str, Any]:
+    """Return what the language puts beside a plugin's parameters, as some recipe would say it."""
+    added: dict[str, Any] = dict.fromkeys(getattr(plugin, "sources", ()), FILES)
+    return {**added, "against": ["exam"]} if getattr(plugin, "uses_benchmarks", False) else added
 
 
 @cache
@@ -141,6 +138,8 @@ def pool(registry: Registry, kind: str) -> list[dict[str, Any]]:
     """Return steps of every plugin of a kind, with parameters in which each field varies."""
     steps = []
     for plugin in registry.classes(kind):
+        if getattr(plugin, "uses_benchmarks", False):
+            continue  # the recipes made of these have no benchmarks
         schema = plugin.params_model.model_json_schema()
         rng = random.Random(plugin.name)
         made = [params for _, *both in pairs(plugin) for params in both]
@@ -151,7 +150,7 @@ def pool(registry: Registry, kind: str) -> list[dict[str, Any]]:
                 filter(lambda p: valid(plugin, p), tries), range(POOL), strict=False
             )
         ]
-        steps += [step(plugin, params) for params in made]
+        steps += [{"use": plugin.name, **beside(plugin), **params} for params in made]
     return steps
 
 
@@ -202,7 +201,6 @@ def recipes() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {
             "recipe": st.just(1),
-            "benchmarks": st.just(BENCHMARKS),
             "model": st.fixed_dictionaries(
                 {"base": steps("source"), "adapter": steps("adapter")},
                 optional=_optional(
@@ -320,9 +318,7 @@ class Writer:
         return self.text(value)
 
     def text(self, value: str) -> str:
-        ways = [json.dumps(value, ensure_ascii=False)]
-        if value.isprintable():
-            ways.append("'" + value.replace("'", "''") + "'")
+        ways = [json.dumps(value, ensure_ascii=False), "'" + value.replace("'", "''") + "'"]
         ways.append('"' + "".join(f"\\u{ord(c):04x}" for c in value) + '"')
         words = ("yes", "null", "true", "false", "no", "on", "off", "y", "n")
         if value[:1].isalpha() and value.replace("-", "").isalnum() and value not in words:

@@ -107,7 +107,9 @@ def lookup(value: dict[str, Any], path: str) -> Any:
 
     A `*` in the path stands for every item of a list, and gives a list: `steps.*.text`.
     """
-    return value[path] if path in value else _follow(value, path.split("."))
+    if path in value:
+        return value[path]
+    return _follow(value, path.split(".")) if "." in path else MISSING
 
 
 def _follow(here: Any, parts: list[str]) -> Any:
