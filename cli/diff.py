@@ -18,7 +18,6 @@ from ..plugins.registry import load_registry
 from ..schema.errors import InputError
 from .outcome import outcome, outcome_text
 from .output import columns, duration, emit, size
-from .plan import estimate
 from .setting import set_argument
 from .sides import Side, open_side
 from .values import both
@@ -30,6 +29,9 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("before", nargs="?", metavar="A", help=what)
     parser.add_argument("after", nargs="?", metavar="B", help="another; with --set, A itself")
     set_argument(parser)
+    parser.add_argument(
+        "--device", metavar="NAME", help="estimate for this device, as `recipe plan` takes it"
+    )
     parser.add_argument(
         "--git-textconv", metavar="FILE", help="print FILE as text that git can diff by meaning"
     )
@@ -53,19 +55,20 @@ def run(options: Namespace) -> int:
     same = not found and (happened is None or happened["same"])
     again = reruns(one.plan, other.plan) if found else {}
     gone = dropped(one.plan, other.plan) if found else []
+    before, after = (side.known(options.device) for side in (one, other))
     document = {
         "same": same,
         "changes": [change.as_json() for change in found],
         "reruns": list(again),
         "causes": again,
         "dropped": gone,
-        "effects": {"before": _known(one), "after": _known(other)},
+        "effects": {"before": before, "after": after},
         "outcome": happened,
     }
     parts = [_changes(found)] if found else ["the same in meaning"]
     if found:
         parts.append(_reruns(again, gone, other))
-        parts += [text for text in [_effects(one, other)] if text]
+        parts += [text for text in [_effects(before, after)] if text]
     if happened is not None:
         parts.append(outcome_text(happened))
     emit(options, document, "\n\n".join(parts))
@@ -117,25 +120,20 @@ def _reruns(again: dict[str, str], gone: list[str], other: Side) -> str:
     return "\n".join(lines)
 
 
-def _known(side: Side) -> dict[str, Any]:
-    """Return what is known of the recipe's size and cost; null where it is not."""
-    return estimate(side.plan, dict(side.results))
-
-
-EFFECTS = {
+SHOWN = {
     "rows": ("rows", "{:,}".format),
     "tokens": ("tokens", "{:,}".format),
+    "steps": ("steps", "{:,}".format),
     "gpu_memory_bytes": ("memory", size),
     "seconds": ("time", duration),
 }
 
 
-def _effects(one: Side, other: Side) -> str:
+def _effects(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Return what the difference does to rows, tokens, memory and time, as far as it is known."""
-    before, after = _known(one), _known(other)
     words = []
-    for key, (name, shown) in EFFECTS.items():
-        old, new = before.get(key), after.get(key)
+    for key, (name, shown) in SHOWN.items():
+        old, new = before[key], after[key]
         if old is not None and new is not None:
             same = shown(old) == shown(new)
             words.append(f"{name} the same" if same else f"{name} {shown(old)} -> {shown(new)}")

@@ -16,13 +16,18 @@ from ..compiler.lower import is_current, lower
 from ..plugins.registry import Registry, load_registry
 from ..runtime.runs import RECORD
 from ..runtime.store import Store
-from ..schema.errors import InputError
+from ..schema.errors import InputError, RecipeError
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from ..schema.record import Record, StepResult
+from .known import forecast
+from .plan import estimate
 from .revisions import open_revision, revision_of
 from .session import Session, open_session, store_folder
+
+EFFECTS = ("rows", "tokens", "steps", "gpu_memory_bytes", "seconds")
+"""What a difference may do to a recipe, by the names that estimates have."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,14 @@ class Side:
     folders: Mapping[str, Path]
     results: Mapping[str, StepResult | None]
     record: Record | None = None
-    store: Store | None = None
+    session: Session | None = None
 
     def pinned_like(self, other: Side) -> Side:
         """Return this recipe with the other's pins for what it asks in the same words and place.
 
         A variant that was never locked then reruns only what it changes. A record stays as it is.
         """
-        if self.record is not None or self.store is None:
+        if self.session is None:
             return self
         theirs = {step.name: step.material for step in other.plan.steps if step.material}
         pins: dict[str, Material] = {}
@@ -58,7 +63,29 @@ class Side:
                 pins[step.name] = pin
         lock = Lock(recipe=self.recipe.name, language=self.recipe.recipe, materials=pins)
         plan = lower(self.recipe, self.registry, lock)
-        return replace(self, plan=plan, results=_kept(plan, self.store))
+        compiled = replace(self.session.compiled, plan=plan)
+        return _of_session(replace(self.session, compiled=compiled))
+
+    def known(self, device: str | None) -> dict[str, Any]:
+        """Return what is known of the recipe's size and cost; null where nothing says.
+
+        Of a run, what it came to; of a recipe, what is counted in its store or estimated.
+        """
+        if self.session is not None:
+            try:
+                found = forecast(self.session, device).estimate.to_json()
+                return {key: found[key] for key in EFFECTS}
+            except RecipeError:
+                pass  # the base that lies here cannot do this; `recipe plan` says why
+        train = self.results.get("train")
+        measured: dict[str, Any] = train.measured if train else {}
+        on_gpu = str(measured.get("device", "cpu")).split()[0] != "cpu"
+        came_to = {
+            **estimate(self.plan, dict(self.results)),
+            "gpu_memory_bytes": measured.get("peak_memory_bytes") if on_gpu else None,
+            "seconds": measured.get("seconds"),
+        }
+        return {key: came_to.get(key) for key in EFFECTS}
 
     def _same_place(self, name: str, other: Side) -> bool:
         step = self.plan.step(name)
@@ -107,7 +134,7 @@ def _of_session(session: Session) -> Side:
         compiled.plan,
         compiled.folders,
         _kept(compiled.plan, session.store),
-        store=session.store,
+        session=session,
     )
 
 

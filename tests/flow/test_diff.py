@@ -126,7 +126,7 @@ def test_the_lock_keeps_what_the_file_asks_for(warm: tuple[Kitchen, Any]) -> Non
     setting = "data.colours.source.include=[colours.jsonl, more.jsonl]"
     status, _, err = kitchen.call("run", "pico.yaml", "--locked", "--set", setting)
     assert (status, "data/colours/source" in err) == (2, True)
-    ran = kitchen.json("run", "pico.yaml", "--set", setting, "--set", "train.max_steps=1")
+    ran = kitchen.json("run", "pico.yaml", "--set", setting, "--set", "train.max_steps=3")
     assert "data/colours/read" in kitchen.ran(ran)
     assert "data/capitals/read" not in kitchen.ran(ran)
     assert lock.read_text() == before
@@ -140,7 +140,7 @@ def test_a_first_run_with_a_value_set_pins_the_rest_for_good(warm: tuple[Kitchen
     before = json.loads(lock.read_text())
     lock.unlink()
     shutil.copy(kitchen.folder / "colours.jsonl", kitchen.folder / "more.jsonl")
-    words = ["--set", "data.colours.source.include=[more.jsonl]", "--set", "train.max_steps=1"]
+    words = ["--set", "data.colours.source.include=[more.jsonl]", "--set", "train.max_steps=3"]
     kitchen.json("run", "pico.yaml", *words)
     after = json.loads(lock.read_text())
     del before["materials"]["data/colours/source"]

@@ -318,7 +318,9 @@ class Writer:
         return self.text(value)
 
     def text(self, value: str) -> str:
-        ways = [json.dumps(value, ensure_ascii=False), "'" + value.replace("'", "''") + "'"]
+        ways = [json.dumps(value, ensure_ascii=False)]
+        if value.isprintable():  # single quotes know no escapes, and fold line breaks
+            ways.append("'" + value.replace("'", "''") + "'")
         ways.append('"' + "".join(f"\\u{ord(c):04x}" for c in value) + '"')
         words = ("yes", "null", "true", "false", "no", "on", "off", "y", "n")
         if value[:1].isalpha() and value.replace("-", "").isalnum() and value not in words:
