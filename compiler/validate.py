@@ -29,7 +29,12 @@ def validate(
     """
     loaded = with_settings(load_leniently(name, folder, open_recipe), settings)
     partial = bind_partly(loaded, registry)
-    found = [*loaded.faults, *partial.faults]
+    # A value that is no YAML we hold is read as nothing: saying so too would be noise.
+    told = {(fault.file, fault.line, fault.column) for fault in loaded.faults}
+    found = [*loaded.faults]
+    found += [
+        fault for fault in partial.faults if (fault.file, fault.line, fault.column) not in told
+    ]
     if partial.recipe is not None and not loaded.incomplete:
         found += check(partial.recipe, loaded, registry, partial.without)
     if found or partial.recipe is None:

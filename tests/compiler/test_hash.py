@@ -265,8 +265,8 @@ def check_writing(data: st.DataObject) -> None:
     assert one.recipe_hash == other.recipe_hash
 
 
-QUICK = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
-FULL = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+FULL = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUICK

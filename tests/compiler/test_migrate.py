@@ -123,7 +123,7 @@ def test_a_diagnostic_has_the_word_of_the_file_beside_that_of_the_language(tmp_p
     assert said.endswith("(version 0 of the language calls it `lora_r`)")
 
 
-@pytest.mark.parametrize("version", [2, -1, 10**30])
+@pytest.mark.parametrize("version", [2, -1, 2**53 - 1])
 def test_a_version_that_is_not_known_is_refused(version: int, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(f"name: x\nrecipe: {version}\n")
     with pytest.raises(RecipeError) as caught:
@@ -132,6 +132,13 @@ def test_a_version_that_is_not_known_is_refused(version: int, tmp_path: Path) ->
     assert (found.line, found.column, found.code) == (2, 9, "version")
     assert f"version {version} of the language; this khichdi reads versions 0 to 1" in found.message
     assert "pip install --upgrade khichdi" in str(found.suggestion)
+
+
+def test_a_version_that_is_no_number_here_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(f"recipe: {10**30}\nname: x\n")
+    with pytest.raises(RecipeError) as caught:
+        compiled("r.yaml", tmp_path)
+    assert [d.code for d in caught.value.diagnostics if d.line == 1 and d.column == 9] == ["number"]
 
 
 def test_no_rows_held_out_in_a_draft_takes_a_parents_away(tmp_path: Path) -> None:

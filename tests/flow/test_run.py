@@ -147,6 +147,11 @@ def test_diff_says_beforehand_what_runs_again(warm: Warm) -> None:
     variant = "extends: pico.yaml\nrecipe: 1\nname: variant\ntrain: {learning_rate: 2.0e-3}\n"
     (kitchen.folder / "variant.yaml").write_text(variant)
     document = kitchen.json("diff", "pico.yaml", "variant.yaml", status=1)
-    assert document["changes"] == [{"path": "train.learning_rate", "before": 0.001, "after": 0.002}]
+    (change,) = document["changes"]
+    assert (change["path"], change["before"], change["after"]) == (
+        "train.learning_rate",
+        0.001,
+        0.002,
+    )
     assert document["reruns"] == kitchen.ran(kitchen.json("run", "variant.yaml"))
     assert kitchen.json("diff", "pico.yaml", "pico.yaml")["same"]

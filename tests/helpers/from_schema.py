@@ -117,7 +117,8 @@ def _possible(schema: Any, definitions: dict[str, Any]) -> bool:
 
 
 def _list(draw: Draw, schema: Any, definitions: dict[str, Any]) -> Any:
-    count = draw(st.integers(schema.get("minItems", 0), 2))
+    low = schema.get("minItems", 0)
+    count = draw(st.integers(low, min(schema.get("maxItems", low + 2), low + 2)))
     return [value(draw, schema["items"], definitions) for _ in range(count)]
 
 

@@ -209,7 +209,7 @@ def test_the_words_of_a_filters_source_are_checked_like_any_other(tmp_path: Path
         "15: no source named `fils` is installed; did you mean `files`?",
     ]
     found = faults(tmp_path, RECIPE.replace("include: [words.txt]", "inclde: [words.txt]"))
-    assert found[1] == "15: unknown parameter `inclde` of source `files`; did you mean `include`?"
+    assert found[0] == "15: unknown parameter `inclde` of source `files`; did you mean `include`?"
     found = faults(
         tmp_path, RECIPE.replace("        words: {use: files, include: [words.txt]}\n", "")
     )

@@ -13,7 +13,6 @@ from khichdi.compiler.estimate import Known
 from khichdi.compiler.rules import check_rules, rule_warnings
 from khichdi.plugins import Facts
 from khichdi.plugins.registry import load_registry
-from khichdi.schema.errors import RecipeError
 
 REGISTRY = load_registry()
 RULE = "rules: [{{use: neurips-llm-efficiency-2023, track: {track}}}]\n"
@@ -51,8 +50,7 @@ def test_memory_beyond_the_card_names_what_to_change(tmp_path: Path) -> None:
     assert "GiB of 24.0" in message
     assert hint is not None
     assert hint.startswith("`micro_batch_size: 1 with gradient_accumulation_steps: 12` saves")
-    with pytest.raises(RecipeError, match="training takes about"):
-        check(*reversed(load_bound(path)), REGISTRY)
+    assert [d.message for d in check(*reversed(load_bound(path)), REGISTRY)] == [message]
     assert errors(write(tmp_path, adapter=ADAPTER, train=BIG, more=ON_4090)) == []
 
 
