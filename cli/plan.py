@@ -78,16 +78,6 @@ def _step(step: PlanStep, result: StepResult | None) -> dict[str, Any]:
     }
 
 
-def estimate(plan: Plan, results: Results) -> dict[str, Any]:
-    """Return what is known from cached steps alone; what is not known is null."""
-    split, pack = results.get("split"), results.get("pack")
-    packed: Any = pack.facts["train"] if pack else None
-    return {
-        "rows": split.facts["rows_out"] if split else None,
-        "tokens": packed["tokens"] if packed else None,
-    }
-
-
 def _head(plan: Plan) -> list[str]:
     sources = [step for step in plan.steps if step.kind == "source"]
     unpinned = [step.name for step in sources if step.material is None]

@@ -22,7 +22,6 @@ from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from ..schema.record import Record, StepResult
 from .known import forecast
-from .plan import estimate
 from .revisions import open_revision, revision_of
 from .session import Session, open_session, store_folder
 
@@ -77,11 +76,13 @@ class Side:
                 return {key: found[key] for key in EFFECTS}
             except RecipeError:
                 pass  # the base that lies here cannot do this; `recipe plan` says why
-        train = self.results.get("train")
+        train, split, pack = (self.results.get(name) for name in ("train", "split", "pack"))
+        packed: Any = pack.facts["train"] if pack else None
         measured: dict[str, Any] = train.measured if train else {}
         on_gpu = str(measured.get("device", "cpu")).split()[0] != "cpu"
         came_to = {
-            **estimate(self.plan, dict(self.results)),
+            "rows": split.facts["rows_out"] if split else None,
+            "tokens": packed["tokens"] if packed else None,
             "gpu_memory_bytes": measured.get("peak_memory_bytes") if on_gpu else None,
             "seconds": measured.get("seconds"),
         }

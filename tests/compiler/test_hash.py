@@ -265,7 +265,8 @@ def check_writing(data: st.DataObject) -> None:
     assert one.recipe_hash == other.recipe_hash
 
 
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 FULL = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -282,7 +283,7 @@ def test_how_it_is_written_never_moves_the_hash(data: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@FULL
+@MANY
 @given(st.data())
 def test_the_hash_moves_when_the_meaning_does_many_times(data: st.DataObject) -> None:
     check_changes(data)

@@ -213,4 +213,4 @@ def test_the_words_of_a_filters_source_are_checked_like_any_other(tmp_path: Path
     found = faults(
         tmp_path, RECIPE.replace("        words: {use: files, include: [words.txt]}\n", "")
     )
-    assert found == ["14: filter `banned` needs `words`; None"]
+    assert found == ["14: filter `banned` needs `words`; A file with a word per line."]
