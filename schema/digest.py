@@ -84,6 +84,9 @@ class TableDigest:
         self._types = [_type_name(field.type) for field in schema]
         self._streams: list[dict[str, Any]] = [{} for _ in self._names]
         self._rows = 0
+        # Every stream is there from the start, so that a table of no batches has them too.
+        for field, streams in zip(schema, self._streams, strict=True):
+            _feed(_no_values(field.type), streams, "")
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Feed the next rows; the batch has the schema's columns in the schema's order."""
@@ -106,6 +109,12 @@ def table_digest(table: pa.Table) -> str:
     for batch in table.to_batches():
         state.update(batch)
     return state.hexdigest()
+
+
+def _no_values(kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array([], kind)
 
 
 def _type_name(kind: pa.DataType) -> str:

@@ -68,6 +68,24 @@ def test_a_run_from_the_store_imports_no_heavy_library(warm: Warm) -> None:
     assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
 
 
+def test_the_second_implementation_derives_the_hashes_of_a_real_run(warm: Warm) -> None:
+    """It sees every digest agree, and one that does not when a byte of an artifact is another."""
+    kitchen, document = warm
+    script = Path(__file__).parents[2] / "docs" / "recipe_hash.py"
+    command = [sys.executable, str(script), document["run"], str(kitchen.folder / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=kitchen.folder)
+    count = int(done.stdout.split()[0])
+    assert done.stdout == f"{count} of {count} digests agree\n", done.stderr
+    assert count > 60
+    damaged = sorted((kitchen.folder / "store").glob("artifacts/*/values.json"))[0]
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes() + b" ")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=kitchen.folder)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].startswith(str(damaged))
+    assert done.stdout.endswith(f"{count - 1} of {count} digests agree\n")
+
+
 def test_changing_the_learning_rate_reruns_training_and_what_follows(warm: Warm) -> None:
     kitchen, before = warm
     kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
