@@ -10,7 +10,7 @@ from typing import Any
 from ...plugins.registry import Registry
 from ...schema.errors import InputError, RecipeError
 from ...schema.yaml import Parsed, parse
-from . import axolotl, axolotl_words
+from . import axolotl, axolotl_words, llama_factory, llama_factory_words, trl
 from .facts import Facts
 from .report import Report, key_text
 from .sources import recipe_name
@@ -31,6 +31,10 @@ FORMATS = {
     "axolotl": Format(
         "axolotl", axolotl_words.FACTS, axolotl.translate, {"datasets": axolotl_words.DATASET}
     ),
+    "llama-factory": Format(
+        "LLaMA-Factory", llama_factory_words.FACTS, llama_factory.translate, {}
+    ),
+    "trl": Format("TRL", trl.FACTS, trl.translate, {}),
 }
 """Formats by their name on the command line."""
 

@@ -130,7 +130,7 @@ def test_what_axolotl_does_where_nothing_is_said_is_written_out(tmp_path: Path) 
 def test_a_default_that_a_recipe_cannot_say_is_told() -> None:
     report = imported(SMALL.replace("warmup_steps: 10\n", ""), "axolotl").report
     assert not report.complete
-    assert ["warmup_steps"] == [default.key for default in report.defaults if not default.ours]
+    assert [default.key for default in report.defaults if not default.ours] == ["warmup_steps"]
 
 
 def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path) -> None:
