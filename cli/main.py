@@ -12,6 +12,7 @@ import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 from ..schema.errors import InputError, KhichdiError, RecipeError
@@ -21,6 +22,7 @@ COMMANDS = {
     "new": "start a recipe of your own from one that ships",
     "validate": "check recipes; every error with its place",
     "fmt": "lay recipes out in the one canonical way, comments kept",
+    "import": "a recipe from a configuration of axolotl, LLaMA-Factory or TRL",
     "migrate": "bring recipes to this version of the language, comments kept",
     "schema": "the JSON Schema of the language with the installed plugins",
     "show": "the recipe with every default written out",
@@ -91,7 +93,9 @@ def _dispatch(words: list[str]) -> int:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean `recipe {near[0]}`?" if near else "see `recipe --help`"
         raise InputError(f"there is no command `{name}`", hint=hint)
-    module = import_module(f".{name.replace('-', '_')}", __package__)
+    # `import` is a word of Python's, which no module can be called.
+    file = f"{name}_" if iskeyword(name) else name.replace("-", "_")
+    module = import_module(f".{file}", __package__)
     parser = Parser(prog=f"recipe {name}", description=module.__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--store", metavar="DIR", help="the store (default: .khichdi)")

@@ -1,0 +1,260 @@
+"""axolotl's configurations become recipes that do the same, and no key is dropped in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imports import imported, leaves, listed
+from khichdi.cli.shipped import open_recipe
+from khichdi.compiler.validate import validate
+from khichdi.plugins.registry import load_registry
+from khichdi.schema.errors import InputError, RecipeError
+
+ZIGGURAT = sorted((Path(__file__).parent / "ziggurat").glob("*.yml"))
+SMALL = """\
+base_model: meta-llama/Llama-2-7b-hf
+load_in_4bit: true
+adapter: qlora
+lora_r: 8
+lora_alpha: 16
+lora_target_linear: true
+datasets:
+  - path: tatsu-lab/alpaca
+    type: alpaca
+learning_rate: 2e-4
+warmup_steps: 10
+"""
+
+
+def bound(text: str, tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "imported.yaml").write_text(text, encoding="utf-8")
+    _, recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry())
+    return recipe.to_json()
+
+
+def axolotl(text: str, tmp_path: Path) -> tuple[dict[str, Any], Any]:
+    done = imported(text, "axolotl")
+    return bound(done.text, tmp_path), done.report
+
+
+def test_all_six_are_there() -> None:
+    assert len(ZIGGURAT) == 6
+
+
+@pytest.mark.parametrize("config", ZIGGURAT, ids=lambda path: path.stem)
+def test_a_ziggurat_configuration_imports_to_the_recipe_that_ships(
+    config: Path, tmp_path: Path
+) -> None:
+    theirs, report = axolotl(config.read_text(), tmp_path)
+    name = f"ziggurat-{config.stem.lower()}"
+    _, recipe = validate(name, tmp_path, open_recipe, load_registry())
+    ours = recipe.to_json()
+    assert ours.pop("name") == name
+    assert ours.pop("description")
+    assert {theirs.pop("name"), theirs.pop("description")} == {"config", None}
+    assert theirs.keys() == ours.keys()
+    for section in ours:
+        assert theirs[section] == ours[section], section
+    assert report.complete
+
+
+def test_every_linear_layer_is_added_to_the_listed_ones_and_the_recipe_says_so() -> None:
+    text = (Path(__file__).parent / "ziggurat" / "Mistral-02.yml").read_text()
+    lines = imported(text, "axolotl").text.splitlines()
+    place = lines.index("    target_modules: all-linear")
+    said = "axolotl adds every linear layer to the listed gate_proj, down_proj, up_proj"
+    assert lines[place - 1].strip() == f"# {said}"
+
+
+def test_listed_modules_alone_stay_as_they_are(tmp_path: Path) -> None:
+    config = SMALL.replace("lora_target_linear: true", "lora_target_modules: [gate_proj, up_proj]")
+    recipe, report = axolotl(config, tmp_path)
+    assert recipe["model"]["adapter"]["target_modules"] == ["gate_proj", "up_proj"]
+    assert report.complete
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "path", "ours"),
+    [
+        ("noisy_embedding_alpha", "5", "train.neftune_noise_alpha", 5),
+        ("neftune_noise_alpha", "5.0", "train.neftune_noise_alpha", 5),
+        ("flash_attention", "true", "train.attn_implementation", "flash"),
+        ("sdp_attention", "true", "train.attn_implementation", "sdpa"),
+        ("gradient_checkpointing", "true", "train.gradient_checkpointing", True),
+        ("max_grad_norm", "0.3", "train.max_grad_norm", 0.3),
+        ("adam_beta2", "0.95", "train.adam_beta2", 0.95),
+        ("num_epochs", "3", "train.num_epochs", 3),
+        ("val_set_size", "0.05", "mixture.validation.fraction", 0.05),
+        ("val_set_size", "2000", "mixture.validation.count", 2000),
+        ("optimizer", "adamw_torch_fused", "train.optimizer", "adamw_torch"),
+        ("lr_scheduler", "linear", "train.lr_scheduler", "linear"),
+        ("seed", "57", "seed", 57),
+        ("save_steps", "50", "train.save_steps", 50),
+        ("peft_use_rslora", "true", "model.adapter.use_rslora", True),
+        ("fp16", "true", "model.quantization.compute_dtype", "float16"),
+        ("batch_size", "12", "train.gradient_accumulation_steps", 12),
+        ("model_revision", "abc", "model.base.revision", "abc"),
+    ],
+)
+def test_a_word_that_is_translated(
+    word: str, value: str, path: str, ours: Any, tmp_path: Path
+) -> None:
+    recipe, report = axolotl(SMALL + f"{word}: {value}\n", tmp_path)
+    found: Any = recipe
+    for part in path.split("."):
+        found = found[part]
+    assert found == ours
+    entry = next(entry for entry in report.mapped if entry.key == (word,))
+    assert entry.ours[path] == ours
+    assert entry.mark.line == len(SMALL.splitlines()) + 1
+    assert report.complete
+
+
+def test_what_axolotl_does_where_nothing_is_said_is_written_out(tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL, tmp_path)
+    assert recipe["seed"] == 42
+    assert recipe["train"]["sequence_len"] == 512
+    assert recipe["train"]["sample_packing"] is False
+    assert recipe["train"]["template"] == {"use": "alpaca", "preamble": True}
+    assert recipe["model"]["quantization"]["double_quant"] is True
+    assert recipe["data"]["alpaca"]["source"]["split"] == "train"
+    assert {default.key for default in report.defaults} >= {
+        "seed",
+        "sequence_len",
+        "sample_packing",
+    }
+
+
+def test_a_default_that_a_recipe_cannot_say_is_told() -> None:
+    report = imported(SMALL.replace("warmup_steps: 10\n", ""), "axolotl").report
+    assert not report.complete
+    assert [default.key for default in report.defaults if not default.ours] == ["warmup_steps"]
+
+
+def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path) -> None:
+    config = SMALL + "val_set_size: 100\neval_steps: 20\nload_best_model_at_end: true\n"
+    for saves, best in (("save_steps: 40\n", "eval_loss"), ("save_steps: 30\n", None), ("", None)):
+        recipe, _ = axolotl(config + saves, tmp_path)
+        assert recipe["train"]["metric_for_best_model"] == best, saves
+
+
+@pytest.mark.parametrize(
+    ("line", "todo"),
+    [
+        ("lora_rr: 16", "did you mean `lora_r`?"),
+        ("squence_len: 4096", "did you mean `sequence_len`?"),
+        ("train_on_inputs: true", "template"),
+        ("group_by_length: true", "packs"),
+        ("warmup_ratio: 0.1", "recipe plan"),
+        ("lora_model_dir: ./old", "anew"),
+        ("deepspeed: zero3.json", "gradient_accumulation_steps"),
+        ("early_stopping_patience: 3", "metric_for_best_model"),
+        ("optimizer: lion_pytorch", "paged_adamw_32bit"),
+        ("lr_scheduler: polynomial", "cosine"),
+        ("num_epochs: 1.5", "max_steps"),
+        ("learning_rates: fast", "did you mean `learning_rate`?"),
+        ("micro_batch_size: two", "correct the value"),
+        ("special_tokens: {eos_token: <|im_end|>}", "tokenizer"),
+        ("lora_modules_to_save: [embed_tokens]", "adapters only"),
+    ],
+)
+def test_what_is_not_mapped_is_told_with_its_place_and_what_to_do(line: str, todo: str) -> None:
+    word = line.split(":")[0]
+    base = SMALL.replace("warmup_steps: 10\n", "") if word == "warmup_ratio" else SMALL
+    done = imported(base + line + "\n", "axolotl")
+    (entry,) = done.report.not_mapped
+    assert entry.key[0] == word
+    assert entry.mark.line == len(base.splitlines()) + 1
+    assert todo in entry.todo
+    assert f"Not mapped: {word}" in " ".join(done.text.replace("\n# ", " ").split())
+    assert not done.report.complete
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["wandb_project: mine", "logging_steps: 1", "output_dir: ./out", "hub_model_id: me/mine",
+     "group_by_length: false", "tf32: true", "deepspeed:", "fsdp_config: {}", "strict: false",
+     "pad_to_sequence_len: true", "eval_steps: 20", "early_stopping_patience:"],
+)  # fmt: skip
+def test_what_does_nothing_here_is_told_and_is_no_fault(line: str) -> None:
+    report = imported(SMALL + line + "\n", "axolotl").report
+    assert [entry.key[0] for entry in report.inert] == [line.split(":")[0]]
+    assert report.complete
+
+
+EVERYTHING = (
+    SMALL
+    + """\
+fsdp: [full_shard]
+fsdp_config: {fsdp_offload_params: true, deep: {er: [1, {x: 2}]}}
+special_tokens: {pad_token: "</s>", bos_token: <s>}
+typo: {nested: 1, more: [1, 2]}
+test_datasets:
+  - {path: a/b, type: alpaca}
+lr_scheduler_kwargs: {num_cycles: 2}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "text", [SMALL, EVERYTHING, *(path.read_text() for path in ZIGGURAT)]
+)  # fmt: skip
+def test_the_three_lists_together_are_exactly_the_keys_of_the_file(text: str) -> None:
+    report = imported(text, "axolotl").report
+    told = listed(report)
+    assert sorted(told) == sorted(set(told)), "a key is in two lists"
+    assert sorted(told) == sorted(leaves(text))
+
+
+def test_data_sets_of_their_own_fields_files_and_names(tmp_path: Path) -> None:
+    config = SMALL.replace(
+        "  - path: tatsu-lab/alpaca\n    type: alpaca\n",
+        "  - {path: data/mine.jsonl, type: alpaca, ds_type: json}\n"
+        "  - {path: json, data_files: other.json, type: gpteacher}\n"
+        "  - {path: a/b, name: small, split: test, type: alpaca}\n"
+        "  - {path: c/b, data_files: [x.json], revision: v1, type: alpaca, fild: x}\n",
+    )
+    recipe, report = axolotl(config, tmp_path)
+    assert recipe["data"]["mine"]["source"]["folder"] == "data"
+    assert recipe["data"]["mine"]["source"]["include"] == ["mine.jsonl"]
+    assert recipe["data"]["other"]["read"]["columns"] == {"output": "response"}
+    assert recipe["data"]["b"]["source"]["config"] == "small"
+    assert recipe["data"]["b"]["source"]["split"] == "test"
+    assert recipe["data"]["b-2"]["source"]["include"] == ["x.json"]
+    assert recipe["data"]["b-2"]["source"]["revision"] == "v1"
+    (entry,) = report.not_mapped
+    assert entry.key == ("datasets", 3, "fild")
+    assert "did you mean `field`?" in entry.todo
+
+
+def test_chat_data_is_rendered_by_the_tokenizers_own_template(tmp_path: Path) -> None:
+    config = SMALL.replace("type: alpaca", "type: chat_template\n    field_messages: talk")
+    recipe, report = axolotl(config + "chat_template: tokenizer_default\n", tmp_path)
+    assert recipe["train"]["template"]["use"] == "chat"
+    assert recipe["data"]["alpaca"]["read"]["field"] == "talk"
+    assert report.complete
+
+
+def test_another_prompt_than_ours_is_not_passed_off_as_ours() -> None:
+    report = imported(SMALL.replace("type: alpaca", "type: sharegpt"), "axolotl").report
+    assert [entry.key for entry in report.not_mapped] == [("datasets", 0, "type")]
+
+
+def test_anchors_are_refused_with_our_sentence() -> None:
+    with pytest.raises(RecipeError, match="anchors and aliases") as caught:
+        imported(SMALL + "a: &x 1\nb: *x\n", "axolotl")
+    assert caught.value.diagnostics[0].line == len(SMALL.splitlines()) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "empty"), ("- 1\n", "mapping"), ("recipe: 1\n", "recipe already"),
+     ("adapter: lora\n", "base_model"), ("base_model: a/b\n", "datasets"),
+     ("base_model: a/b\ndatasets: []\n", "datasets"),
+     ("base_model: a/b\ndatasets: [{type: alpaca}]\n", "path")],
+)  # fmt: skip
+def test_a_file_that_says_too_little_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        imported(text, "axolotl")

@@ -1,0 +1,172 @@
+"""LLaMA-Factory's configurations become recipes that do the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imports import imported, leaves, listed
+from khichdi.cli.shipped import open_recipe
+from khichdi.compiler.validate import validate
+from khichdi.plugins.registry import load_registry
+from khichdi.schema.errors import InputError
+
+SMALL = """\
+model_name_or_path: mistralai/Mistral-7B-v0.1
+stage: sft
+do_train: true
+finetuning_type: lora
+lora_rank: 16
+lora_target: all
+quantization_bit: 4
+dataset: own,alpaca_en
+template: llama3
+cutoff_len: 1024
+val_size: 0.1
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+num_train_epochs: 3.0
+lr_scheduler_type: cosine
+warmup_steps: 10
+bf16: true
+eval_strategy: steps
+eval_steps: 500
+output_dir: saves/x
+plot_loss: true
+"""
+INFO = {
+    "own": {"file_name": "own.json", "columns": {"prompt": "question", "response": "answer"}},
+    "alpaca_en": {"hf_hub_url": "yahma/alpaca-cleaned"},
+    "talks": {
+        "hf_hub_url": "a/talks",
+        "subset": "small",
+        "formatting": "sharegpt",
+        "columns": {"messages": "talk"},
+    },
+}
+
+
+def recipe_of(text: str, tmp_path: Path) -> tuple[dict[str, Any], Any]:
+    done = imported(text, "llama-factory", data_sets=INFO)
+    (tmp_path / "imported.yaml").write_text(done.text, encoding="utf-8")
+    _, recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry())
+    return recipe.to_json(), done.report
+
+
+def test_a_configuration_and_its_data_sets(tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL, tmp_path)
+    assert report.complete, report.not_mapped
+    adapter = recipe["model"]["adapter"]
+    assert (adapter["r"], adapter["alpha"], adapter["target_modules"]) == (16, 32, "all-linear")
+    quantization = recipe["model"]["quantization"]
+    assert (quantization["bits"], quantization["double_quant"]) == (4, True)
+    assert recipe["data"]["own"]["source"]["folder"] == "data"
+    columns = {"instruction": "question", "output": "answer"}
+    assert recipe["data"]["own"]["read"]["columns"] == columns
+    assert recipe["data"]["alpaca_en"]["source"]["repo"] == "yahma/alpaca-cleaned"
+    assert recipe["mixture"]["validation"]["fraction"] == 0.1
+    train = recipe["train"]
+    assert train["template"]["use"] == "chat"
+    assert train["sequence_len"] == 1024
+    assert (train["num_epochs"], train["eval_steps"]) == (3, 500)
+    assert train["metric_for_best_model"] is None
+
+
+def test_what_it_does_where_nothing_is_said_is_written_out(tmp_path: Path) -> None:
+    text = "model_name_or_path: a/b\ndataset: alpaca_en\ntemplate: llama3\n"
+    recipe, report = recipe_of(text, tmp_path)
+    assert report.complete
+    train = recipe["train"]
+    found = {key: train[key] for key in ("learning_rate", "lr_scheduler", "micro_batch_size",
+             "num_epochs", "sample_packing", "gradient_checkpointing")}  # fmt: skip
+    assert found == {
+        "learning_rate": 5e-5,
+        "lr_scheduler": "linear",
+        "micro_batch_size": 8,
+        "num_epochs": 3,
+        "sample_packing": False,
+        "gradient_checkpointing": True,
+    }
+    assert recipe["seed"] == 42
+    assert (recipe["model"]["adapter"]["r"], recipe["model"]["adapter"]["alpha"]) == (8, 16)
+
+
+def test_conversations_of_a_configuration_on_the_hub(tmp_path: Path) -> None:
+    recipe, _ = recipe_of(SMALL.replace("own,alpaca_en", "talks"), tmp_path)
+    assert recipe["data"]["talks"]["read"]["field"] == "talk"
+    assert recipe["data"]["talks"]["source"]["config"] == "small"
+
+
+def test_alpaca_puts_the_input_below_the_instruction_as_theirs_does(tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL.replace("llama3", "alpaca"), tmp_path)
+    assert report.complete
+    assert [step["use"] for step in recipe["data"]["own"]["filters"]] == ["render", "strip"]
+    assert recipe["train"]["template"] == {"use": "alpaca", "preamble": True}
+
+
+def test_a_data_set_without_a_description_is_told() -> None:
+    report = imported(SMALL, "llama-factory").report
+    (entry,) = report.not_mapped
+    assert entry.key == ("dataset",)
+    assert "--dataset-info" in entry.todo
+
+
+@pytest.mark.parametrize(
+    ("line", "todo"),
+    [
+        ("lora_rnak: 8", "did you mean `lora_rank`?"),
+        ("train_on_prompt: true", "template"),
+        ("mask_history: true", "conversation"),
+        ("interleave_probs: 0.5,0.5", "mixture.weights"),
+        ("additional_target: embed_tokens", "adapters only"),
+        ("adapter_name_or_path: old", "anew"),
+        ("use_dora: true", "LoRA"),
+        ("warmup_ratio: 0.1", "recipe plan"),
+        ("mix_strategy: interleave_under", "interleave"),
+        ("quantization_method: hqq", "bitsandbytes"),
+    ],
+)
+def test_what_is_not_mapped_is_told(line: str, todo: str) -> None:
+    base = SMALL.replace("warmup_steps: 10\n", "")
+    report = imported(base + line + "\n", "llama-factory", data_sets=INFO).report
+    (entry,) = report.not_mapped
+    assert entry.key == (line.split(":")[0],)
+    assert entry.mark.line == len(base.splitlines()) + 1
+    assert todo in entry.todo
+
+
+MORE = """\
+dataset_dir: data
+max_samples: 100
+packing: true
+neat_packing: true
+flash_attn: fa2
+disable_gradient_checkpointing: true
+ddp_timeout: 180000000
+deepspeed: {a: {b: 1}}
+nonsense: [{x: 1}, 2]
+"""
+
+
+@pytest.mark.parametrize("text", [SMALL, SMALL + MORE])
+def test_the_three_lists_together_are_exactly_the_keys_of_the_file(text: str) -> None:
+    report = imported(text, "llama-factory", data_sets=INFO).report
+    told = listed(report)
+    assert sorted(told) == sorted(set(told)), "a key is in two lists"
+    assert sorted(told) == sorted(leaves(text))
+
+
+def test_samples_are_limited_in_every_data_set(tmp_path: Path) -> None:
+    recipe, _ = recipe_of(SMALL + "max_samples: 10000\n", tmp_path)
+    assert {data["sample"]["count"] for data in recipe["data"].values()} == {10000}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("stage: sft\n", "model_name_or_path"), ("model_name_or_path: a/b\n", "dataset")],
+)
+def test_a_file_that_says_too_little_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        imported(text, "llama-factory")

@@ -1,0 +1,96 @@
+"""TRL's configurations become recipes that do the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imports import imported, leaves, listed
+from khichdi.cli.shipped import open_recipe
+from khichdi.compiler.validate import validate
+from khichdi.plugins.registry import load_registry
+
+SMALL = """\
+model_name_or_path: mistralai/Mistral-7B-v0.1
+torch_dtype: bfloat16
+attn_implementation: flash_attention_2
+use_peft: true
+lora_r: 32
+lora_alpha: 64
+load_in_4bit: true
+bnb_4bit_quant_type: nf4
+use_bnb_nested_quant: true
+dataset_name: someone/chats
+dataset_train_split: train_sft
+assistant_only_loss: true
+max_length: 4096
+packing: true
+learning_rate: 1.0e-5
+max_steps: 200
+warmup_ratio: 0.1
+lr_scheduler_type: cosine
+per_device_train_batch_size: 2
+report_to: [wandb]
+hub_model_id: me/mine
+"""
+
+
+def recipe_of(text: str, tmp_path: Path) -> tuple[dict[str, Any], Any]:
+    done = imported(text, "trl")
+    (tmp_path / "imported.yaml").write_text(done.text, encoding="utf-8")
+    _, recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry())
+    return recipe.to_json(), done.report
+
+
+def test_a_configuration(tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL, tmp_path)
+    assert report.complete, report.not_mapped
+    model, train = recipe["model"], recipe["train"]
+    assert model["quantization"]["compute_dtype"] == "bfloat16"
+    assert model["quantization"]["double_quant"] is True
+    # What peft chooses by itself for Mistral, and TRL's own dropout.
+    assert model["adapter"]["target_modules"] == ["q_proj", "v_proj"]
+    assert model["adapter"]["dropout"] == 0.05
+    assert recipe["data"]["chats"]["source"]["split"] == "train_sft"
+    assert recipe["data"]["chats"]["read"]["field"] == "messages"
+    assert (train["sequence_len"], train["sample_packing"]) == (4096, True)
+    # A share of the steps can be told where their number is given.
+    assert (train["max_steps"], train["warmup_steps"]) == (200, 20)
+    assert train["gradient_checkpointing"] is True
+    assert train["attn_implementation"] == "flash"
+
+
+def test_learning_prompts_too_is_not_passed_off_as_ours() -> None:
+    report = imported(SMALL.replace("assistant_only_loss: true\n", ""), "trl").report
+    assert [d.key for d in report.defaults if not d.ours] == ["assistant_only_loss"]
+
+
+@pytest.mark.parametrize(
+    ("line", "todo"),
+    [
+        ("max_lenght: 100", "did you mean `max_length`?"),
+        ("packing_strategy: wrapped", "sequence_len"),
+        ("dataset_text_field: text", "answers"),
+        ("eos_token: <|im_end|>", "tokenizer"),
+        ("loss_type: dft", "leave it out"),
+        ("lora_modules_to_save: [lm_head]", "adapters only"),
+        ("deepspeed: x.json", "gradient_accumulation_steps"),
+    ],
+)
+def test_what_is_not_mapped_is_told(line: str, todo: str) -> None:
+    (entry,) = imported(SMALL + line + "\n", "trl").report.not_mapped
+    assert entry.key == (line.split(":")[0],)
+    assert todo in entry.todo
+
+
+def test_without_an_adapter_every_weight_would_be_trained() -> None:
+    (entry,) = imported(SMALL.replace("use_peft: true", "use_peft: false"), "trl").report.not_mapped
+    assert "every weight" in entry.would
+
+
+@pytest.mark.parametrize("more", ["", "model_init_kwargs: {a: {b: [1]}}\nfoo: [{c: 1}]\nseed: 1\n"])
+def test_the_three_lists_together_are_exactly_the_keys_of_the_file(more: str) -> None:
+    told = listed(imported(SMALL + more, "trl").report)
+    assert sorted(told) == sorted(set(told)), "a key is in two lists"
+    assert sorted(told) == sorted(leaves(SMALL + more))
