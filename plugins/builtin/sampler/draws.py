@@ -83,4 +83,4 @@ class Random(Sampler[RandomParams]):
 
     def rehearsal(self) -> dict[str, Any]:
         """Take what there is."""
-        return {"short": "take-all"}
+        return {} if self.params.count is None else {"short": "take-all"}
