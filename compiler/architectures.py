@@ -55,6 +55,10 @@ TABLE: dict[str, Config] = {
         "model_type": "qwen", "vocab_size": 152064, "max_position_embeddings": 8192,
         "kv_channels": 128, "tie_word_embeddings": False, **_sizes(5120, 27392, 40, 40, 40),
     },
+    "Qwen/Qwen1.5-14B": {
+        "model_type": "qwen2", "vocab_size": 152064, "max_position_embeddings": 32768,
+        **_sizes(5120, 13696, 40, 40, 40),
+    },
     "Qwen/Qwen2.5-7B": {
         "model_type": "qwen2", "vocab_size": 152064, "max_position_embeddings": 131072,
         **_sizes(3584, 18944, 28, 28, 4),

@@ -48,7 +48,8 @@ class Rehearsal:
         mirror: asked for sources that are not on this machine.
         fetch: whether sources that are pinned may be brought over the network.
         notes: by step name, what was replaced or left out; filled while it runs.
-        missing: the sources whose bytes could not be had; filled while it runs.
+        missing: keys of the sources whose bytes could not be had; filled while it runs. Keys, as
+            two data sets may share a source, and the second is not asked for again.
     """
 
     plan: Plan
@@ -96,7 +97,7 @@ class Rehearsal:
             known = "of its own architecture" if found else "of Llama's architecture"
             self.notes[name] = f"random weights in a miniature {known}"
         elif real is None:
-            self.missing.add(name)
+            self.missing.add(self.plan.step(name).key)
             self.notes.setdefault(name, "not on this machine")
             (folder / "stand-in").write_text("nothing of the source is here\n")
         else:
@@ -109,7 +110,7 @@ class Rehearsal:
         from .steps.rows import write_rows
 
         root = context.inputs["files"]
-        if any(name in self.missing for _, name, _ in context.step.sources()):
+        if self._missing(context.step):
             self.notes[context.step.name] = f"{self.rows} generated rows"
             salt = str(context.step.settings["data_set"])
             return write_rows(context, [stand_ins(self.rows, salt)])
@@ -135,7 +136,7 @@ class Rehearsal:
     def _filter(self, context: Context) -> Outcome:
         """Filter, unless its bytes are missing; generated rows that all go are passed on."""
         step = context.step
-        missing = [role for role, name, _ in step.sources() if name in self.missing]
+        missing = self._missing(step)
         if missing:
             self.notes[step.name] = f"not rehearsed: {', '.join(missing)} is not on this machine"
             return _pass_on(context)
@@ -144,6 +145,11 @@ class Rehearsal:
             self.notes[step.name] = "keeps none of these rows; they are passed on all the same"
             return _pass_on(replace(context, staging=_emptied(context.staging)))
         return outcome
+
+    def _missing(self, step: PlanStep) -> list[str]:
+        """Return which of a step's sources could not be had, by what they are to it."""
+        keys = [(role, self.plan.step(name).key) for role, name, _ in step.sources()]
+        return [role for role, key in keys if key in self.missing]
 
     # ---- what is real -----------------------------------------------------------------------
 

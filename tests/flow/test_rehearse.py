@@ -53,6 +53,25 @@ def test_rows_of_a_source_that_is_not_here_are_generated_and_it_is_said(
     assert notes(document).keys() == {"base"}
 
 
+def test_a_source_that_two_data_sets_share_is_missing_for_both(kitchen: Kitchen) -> None:
+    for name in ("capitals", "colours"):
+        kitchen.edit(f"{{use: files, include: [{name}.jsonl]}}", HUB)
+    kitchen.environment = {"HF_ENDPOINT": NOWHERE}
+    found = notes(kitchen.json("rehearse", "pico.yaml"))
+    assert found["data/capitals/read"] == found["data/colours/read"] == "64 generated rows"
+
+
+def test_scores_and_buckets_are_rehearsed_in_a_few_tokens(kitchen: Kitchen) -> None:
+    score = "score: {use: few-shot, metric: exact-match, shots: 2, max_prompt_tokens: 256}"
+    quota = "[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]"
+    sample = f"sample: {{use: accuracy-buckets, keep: all, drop_below: 0.5, quota: {quota}}}"
+    kitchen.edit("sample: {use: random, fraction: 0.9}", f"{score}\n    {sample}")
+    steps = kitchen.json("rehearse", "pico.yaml")["steps"]
+    facts = {step["name"]: step["facts"] for step in steps}
+    # Random weights answer nothing rightly, and the task is not dropped for it.
+    assert facts["data/capitals/sample"]["rows_out"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in shipped_recipes()))
 def test_a_shipped_recipe_rehearses(

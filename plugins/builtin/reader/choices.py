@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -124,6 +125,15 @@ def right_ones(record: Record, choices: Choices, field: str | None, how: str) ->
     known = ", ".join(choices.labels or map(repr, choices.texts))[:200]
     message = f"`{field}` is {str(value)[:80]!r}, which names none of {len(choices.texts)} choices"
     raise record.error(message, f"the choices are {known}; see `answer_is`", "unknown-answer")
+
+
+def shuffled(question: str, texts: Sequence[str]) -> list[int]:
+    """Return the old positions of choices in their new order, which their texts alone decide."""
+
+    def digest(position: int) -> bytes:
+        return hashlib.sha256(f"{question}\0{texts[position]}".encode()).digest()
+
+    return sorted(range(len(texts)), key=digest)
 
 
 def _readings(choices: Choices, value: Any) -> dict[str, int | None]:

@@ -47,6 +47,12 @@ class MultipleChoiceParams(ReaderParams):
         description="A regular expression for what goes from the start of each choice: "
         r"`\([A-E]\)` where the file has its own letters in the text.",
     )
+    shuffle: bool = Field(
+        False,
+        description="Put the choices in another order, by the digest of question and choice: for "
+        "files that always have the right one in the same place. Whatever the seed, a question "
+        "gets the same order.",
+    )
     fields: dict[str, FieldPath] = Field(
         {},
         description="Further fields to name in the texts below: `{context: passage}`, then "
@@ -126,19 +132,22 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
 
     def _composed(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
         """Add instruction, input and output."""
-        from .choices import choices_of, right_ones
+        from .choices import choices_of, right_ones, shuffled
         from .rows import text_at
 
         params = self.params
         choices = choices_of(record, params.choices, params.strip)
         right = right_ones(record, choices, params.answer, params.answer_is)
-        letters = [chr(ord("A") + number) for number in range(len(choices.texts))]
-        lettered = [
-            {"letter": letter, "text": text}
-            for letter, text in zip(letters, choices.texts, strict=True)
-        ]
         values = {name: text_at(record, path, "") for name, path in params.fields.items()}
         values["question"] = text_at(record, params.question)
+        texts = choices.texts
+        if params.shuffle:
+            order = shuffled(values["question"], texts)
+            texts, right = [texts[old] for old in order], [order.index(old) for old in right]
+        letters = [chr(ord("A") + number) for number in range(len(texts))]
+        lettered = [
+            {"letter": letter, "text": text} for letter, text in zip(letters, texts, strict=True)
+        ]
         option = Text(params.option)
         values["options"] = "\n".join(option.fill(choice) for choice in lettered)
         row["instruction"] = Text(params.instruction).fill(values)

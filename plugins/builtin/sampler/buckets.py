@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -70,6 +70,10 @@ class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
         """Return `total`."""
         return self.params.total
 
+    def rehearsal(self) -> dict[str, Any]:
+        """Take what there is: random weights find every task too hard."""
+        return {"short": "take-all", "drop_below": None}
+
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return positions: for each task its quota, of these as many as `total` says.
 
@@ -131,6 +135,10 @@ class RougeBuckets(Sampler[RougeBucketsParams]):
     def asked(self) -> int | None:
         """Return `total`."""
         return self.params.total
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take what there is."""
+        return {"short": "take-all"}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return positions: of each task and bucket its part, of these as many as `total` says.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,10 @@ class PerGroup(Sampler[PerGroupParams]):
     """Keep the same number of rows, or the same part, of every task, category or origin."""
 
     name = "per-group"
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take what there is."""
+        return {"short": "take-all"}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions with each group's smallest draws; no group depends on another.
@@ -103,6 +107,10 @@ class Proportional(Sampler[ProportionalParams]):
     def asked(self) -> int | None:
         """Return `total`."""
         return self.params.total
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take what there is."""
+        return {"short": "take-all"}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions with each group's smallest draws, as many as its share.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -82,6 +82,13 @@ class FewShot(Scorer[FewShotParams]):
     requires = ("torch", "transformers", "peft", "rouge-score")
     uses_model = True
     seeded = True
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Answer a few rows of each task in a few tokens."""
+        return {
+            "max_new_tokens": min(8, self.params.max_new_tokens),
+            "rows_per_task": min(4, self.params.rows_per_task or 4),
+        }
 
     def score(self, job: ScoringJob) -> Scores:
         """Return each row's score and answer, and their mean in `metrics`.

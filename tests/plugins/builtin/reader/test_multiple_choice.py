@@ -95,6 +95,25 @@ def test_truthfulqa_marks_right_choices_with_numbers(read, real):
         assert row["references"] == list(dict.fromkeys(right))
 
 
+def test_choices_are_put_in_an_order_that_their_texts_decide(read, real):
+    file = real / "truthfulqa/mc_task.json"
+    params = {"choices": "mc1_targets", "answer": None}
+    as_written = read("multiple-choice", params, file)
+    assert {row["output"] for row in as_written} == {"A"}
+
+    rows = read("multiple-choice", {**params, "shuffle": True}, file)
+
+    for row, record in zip(rows, json.loads(file.read_text()), strict=True):
+        (right,) = (text.strip() for text, mark in record["mc1_targets"].items() if mark)
+        question, *options = row["instruction"][len(record["question"].strip()) :].split("\n")
+        assert (row["output"], question) == (options[ord(row["output"]) - ord("A")][0], "")
+        assert f"{row['output']}. {right}" in options
+        assert len(options) == len(record["mc1_targets"])
+    places = [row["output"] for row in rows]
+    assert all(places.count(letter) > len(rows) / 10 for letter in "ABC")
+    assert rows == read("multiple-choice", {**params, "shuffle": True}, file)
+
+
 def test_big_bench_tasks_are_read_from_inside_their_object(read, real):
     file = real / "bigbench/causal_judgment.task.json"
     params = {
