@@ -92,9 +92,9 @@ def test_a_right_recipe_and_a_right_change_have_no_faults(editor: Editor) -> Non
 def test_the_recipes_that_ship_have_no_faults_where_they_lie(editor: Editor, path: Path) -> None:
     assert editor.open_at(path, path.read_text("utf-8")) == []
     misspelt = path.with_name(f"misspelt-{path.name}")  # is only ever in the editor
-    text = path.read_text("utf-8").replace("adapter: {use: lora, r:", "adapter: {use: lora, rr:")
+    text = path.read_text("utf-8") + "\nmixtre: {order: shuffle}\n"
     assert [fault.split(": ")[1] for fault in editor.open_at(misspelt, text)] == [
-        "Property rr is not allowed."
+        "Property mixtre is not allowed."
     ]
 
 
