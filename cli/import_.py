@@ -113,9 +113,7 @@ def _tell(options: Namespace, report: Report) -> None:
     for entry in report.not_mapped:
         place = f"{report.file}:{entry.mark.line}:{entry.mark.column}:"
         lines.append(f"{place} not mapped: {key_text(entry.key)} = {quoted(entry.value, 60)}")
-        lines.append(f"  it would {entry.would}; {entry.todo}"
-                     if not entry.would.startswith(("unknown", report.tool))
-                     else f"  {entry.would}; {entry.todo}")  # fmt: skip
+        lines.append(f"  {entry.sentence}")
     lines += [f"not mapped: {d.key} is left out; {d.note}" for d in report.defaults if not d.ours]
     missing = len(report.not_mapped) + sum(not d.ours for d in report.defaults)
     lines.append(

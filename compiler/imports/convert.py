@@ -101,9 +101,13 @@ def _head(report: Report) -> list[str]:
     """Return comments on top of the recipe: where it comes from, and what it does not do."""
     head = [f"From {PurePath(report.file).name}, a configuration of {report.tool}."]
     head += [
-        f"Not mapped: {key_text(entry.key)} = {value_text(entry.value)} (line {entry.mark.line}) "
-        f"would {entry.would}; {entry.todo}."
+        f"Not mapped: {key_text(entry.key)} = {value_text(entry.value)}, line {entry.mark.line}: "
+        f"{entry.sentence}"
         for entry in report.not_mapped
     ]
-    head += [f"Not mapped: {entry.note}." for entry in report.defaults if not entry.ours]
+    head += [
+        f"Not mapped: {entry.key} is left out: {entry.note}"
+        for entry in report.defaults
+        if not entry.ours
+    ]
     return head

@@ -33,7 +33,7 @@ class Draft:
             data = data.setdefault(part, {})
         data[last] = value
         if comment:
-            self.comments[place] = comment
+            self.comments[place] = _plain(comment)
 
     def get(self, place: Place) -> Any:
         """Return the value at a path, or None."""
@@ -77,4 +77,10 @@ class Draft:
 
 
 def _wrapped(text: str) -> list[str]:
-    return [f"# {line}" for line in textwrap.wrap(text, 90, subsequent_indent="")]
+    return [f"# {line}" for line in textwrap.wrap(_plain(text), 90)]
+
+
+def _plain(text: str) -> str:
+    """Return a text that a comment can hold: on one line, nothing that cannot be printed."""
+    line = " ".join(text.split())
+    return "".join(character if character.isprintable() else "?" for character in line)

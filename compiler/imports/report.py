@@ -39,6 +39,12 @@ class NotMapped:
     value: Any
     would: str
     todo: str
+    unknown: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it would have done, and what to do."""
+        return f"{self.would if self.unknown else f'it would {self.would}'}; {self.todo}"
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Translation:
         return None
 
     def _wrong(self, key: Key, wanted: str) -> None:
-        self.lost(key, f"{self.tool} takes {wanted} here", "correct the value")
+        self.lost(key, f"{self.tool} takes {wanted} here", "correct the value", unknown=True)
 
     # ---- writing ----------------------------------------------------------------------------
 
@@ -119,11 +119,13 @@ class Translation:
             self.report.inert.append(Inert(leaf, mark, self.value(leaf), why))
             self.done.add(leaf)
 
-    def lost(self, key: Key, would: str, todo: str) -> None:
-        """Note a key, and those below it, as not mapped."""
+    def lost(self, key: Key, would: str, todo: str, *, unknown: bool = False) -> None:
+        """Note a key, and those below it, as not mapped; of an `unknown` one `would` says why."""
         for leaf in self.leaves(_path(key)):
             mark = self.parsed.keys[leaf]
-            self.report.not_mapped.append(NotMapped(leaf, mark, self.value(leaf), would, todo))
+            self.report.not_mapped.append(
+                NotMapped(leaf, mark, self.value(leaf), would, todo, unknown)
+            )
             self.done.add(leaf)
 
     def default(self, key: str, value: Any, ours: Ours, note: str | None = None) -> None:
@@ -169,7 +171,7 @@ class Translation:
         if not facts.knows(name):
             near = nearest(name, facts.known())
             todo = f"did you mean `{near}`?" if near else "look it up, or remove it"
-            self.lost(leaf, f"unknown: no key of {self.tool} that this importer knows", todo)
+            self.lost(leaf, f"no key of {self.tool} that is known here", todo, unknown=True)
         elif value is None:
             self.inert(leaf, "left empty")
         elif why is not None:
@@ -214,15 +216,17 @@ def _number(value: Any) -> Any:
 
 
 def _leaves(value: Any, path: Path) -> list[Path]:
-    """Return the keys that hold no further keys; lists of mappings are gone into."""
-    if isinstance(value, dict) and value:
-        return [leaf for key, item in value.items() for leaf in _leaves(item, (*path, key))]
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        found = []
-        for index, item in enumerate(value):
-            found += _leaves(item, (*path, index))
-        return found
-    return [path]
+    """Return the keys that hold no further keys; lists that hold some are gone into."""
+    if not _holds_keys(value):
+        return [path]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return [leaf for key, item in items for leaf in _leaves(item, (*path, key))]
+
+
+def _holds_keys(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_holds_keys(item) for item in value)
+    return isinstance(value, dict) and bool(value)
 
 
 __all__ = ["Key", "Translation", "key_text", "our_path", "value_text"]

@@ -10,8 +10,11 @@ from khichdi.plugins.registry import load_registry
 from khichdi.schema.yaml import parse
 
 
+REGISTRY = load_registry()
+
+
 def imported(text: str, kind: str, **more: Any) -> Imported:
-    return import_config(text.encode(), "config.yml", kind, load_registry(), **more)
+    return import_config(text.encode(), "config.yml", kind, REGISTRY, **more)
 
 
 def listed(report: Report) -> list[str]:
