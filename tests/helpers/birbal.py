@@ -99,14 +99,14 @@ data:
 {SOURCE}    read: {{use: natural-instructions, tasks: {json.dumps(EXACT)}}}
     license: apache-2.0
 {SELECTED}    score: {{use: few-shot, metric: exact-match, shots: 2, max_new_tokens: 8,
-      rows_per_task: 24, max_prompt_tokens: 512, cpu_threads: 1}}
+      rows_per_task: 24, max_prompt_tokens: 320, cpu_threads: 1}}
     sample: {{use: accuracy-buckets, keep: wrong, quota: [12, 11, 10, 9, 8, 7, 6, 5, 4, 3],
       drop_below: 0.02, total: 40, short: take-all}}
   ni-generation:
 {SOURCE}    read: {{use: natural-instructions, tasks: {json.dumps(GENERATION)}}}
     license: apache-2.0
 {SELECTED}    score: {{use: few-shot, metric: rouge-l, shots: 2, max_new_tokens: 16,
-      rows_per_task: 24, max_prompt_tokens: 512, cpu_threads: 1}}
+      rows_per_task: 24, max_prompt_tokens: 320, cpu_threads: 1}}
     sample: {{use: rouge-buckets, fractions: [0.8, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], total: 30}}
   openbookqa:
     source: {{use: huggingface, repo: allenai/openbookqa, repo_type: dataset, config: main,
@@ -142,7 +142,7 @@ mixture:
   order: shuffle
   validation: {{count: 20}}
 train: {{max_steps: 1, num_epochs: 1, warmup_steps: 0, eval_steps: 1, sequence_len: 256}}
-evaluate: []
+evaluate: [{{use: generate, max_rows: 1, max_new_tokens: 1}}]
 """
 
 
