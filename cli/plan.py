@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from typing import Any
 
 from ..compiler.devices import DEVICES
 from ..compiler.rules import rule_warnings
+from ..plugins.kinds import Breach
 from ..runtime.pin import check_local
 from ..schema.estimate import PARTS, Estimate
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import StepResult
+from .causes import causes
 from .facts import described
 from .known import Forecast, forecast
 from .output import columns, duration, emit, short, size
@@ -41,12 +44,14 @@ def run(options: Namespace) -> int:
     check_local(plan, session.compiled.folders, session.registry)
     seen = forecast(session, options.device)
     results = {step.name: session.store.result(step.key) for step in plan.steps}
+    found = causes(session)
+    why = found.why if found else {}
     recipe = session.compiled.recipe
     warnings = rule_warnings(recipe, session.registry, seen.architecture, seen.known)
     document = {
         "recipe_hash": plan.recipe_hash,
         "locked": plan.locked,
-        "steps": [_step(step, results[step.name]) for step in plan.steps],
+        "steps": [_step(step, results[step.name], why) for step in plan.steps],
         "estimate": seen.estimate.to_json(),
         "rules": {
             name: [{"path": b.path, "message": b.message, "hint": b.hint} for b in found]
@@ -54,26 +59,35 @@ def run(options: Namespace) -> int:
         },
     }
     lines = [*_head(plan), *_data(session, seen, results), *_train(session, seen.estimate)]
+    lines += _rules(warnings)
+    lines += [f"  assumed {text}" for text in seen.estimate.assumed]
+    told = [text for text in seen.estimate.unknown if not text.startswith("size of sources")]
+    lines += [f"  unknown {text}" for text in told]
+    lines += ["", *found.lines()] if found else []
+    emit(options, document, "\n".join([*lines, *_end(plan, results, options)]))
+    return 0
+
+
+def _rules(warnings: Mapping[str, list[Breach]]) -> list[str]:
+    """Return a line for each rule, and one for each thing that is doubtful about it."""
+    lines = []
     for name, found in warnings.items():
         doubts = f"{len(found)} thing{'s' * (len(found) != 1)} to look at" if found else ""
         lines.append(
             f"  rules   {name}: {f'holds as far as known; {doubts}' if found else 'holds'}"
         )
         lines += [f"    - {b.message}{f' ({b.hint})' if b.hint else ''}" for b in found]
-    lines += [f"  assumed {text}" for text in seen.estimate.assumed]
-    told = [text for text in seen.estimate.unknown if not text.startswith("size of sources")]
-    lines += [f"  unknown {text}" for text in told]
-    emit(options, document, "\n".join([*lines, *_end(plan, results, options)]))
-    return 0
+    return lines
 
 
-def _step(step: PlanStep, result: StepResult | None) -> dict[str, Any]:
+def _step(step: PlanStep, result: StepResult | None, why: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": step.name,
         "kind": step.kind,
         "plugin": step.plugin.name,
         "key": step.key,
         "status": "cached" if result else "to-run",
+        "why": why.get(step.name),
         "facts": result.facts if result else None,
     }
 

@@ -19,12 +19,14 @@ from .mirrors import mirror_argument, open_mirror
 from .output import columns, duration, emit
 from .quiet import quiet
 from .session import open_session, recipe_argument
+from .workers import use_workers, workers_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     recipe_argument(parser)
     mirror_argument(parser)
+    workers_argument(parser)
     parser.add_argument(
         "--rows", type=int, default=64, metavar="N", help="rows that each source gives (64)"
     )
@@ -40,6 +42,7 @@ def run(options: Namespace) -> int:
 
     if options.rows < 16:
         raise InputError("--rows must be at least 16: some are held out, others are filtered")
+    use_workers(options)
     session = open_session(options, options.file)
     plan = session.compiled.plan
     clock = time.monotonic()

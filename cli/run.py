@@ -16,6 +16,7 @@ from ..runtime.pin import check_local, stale
 from ..runtime.runs import finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
+from .causes import Causes, causes
 from .display import Display
 from .known import forecast
 from .lock import write_lock
@@ -23,12 +24,14 @@ from .mirrors import mirror_argument, open_mirror
 from .output import emit, short
 from .quiet import quiet
 from .session import Session, open_session, recipe_argument
+from .workers import use_workers, workers_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     recipe_argument(parser)
     mirror_argument(parser)
+    workers_argument(parser)
     parser.add_argument(
         "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
     )
@@ -36,6 +39,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Run, and print the record's main lines."""
+    use_workers(options)
     started, clock = datetime.now().astimezone(), time.monotonic()
     session = open_session(options, options.file)
     if session.shipped:
@@ -45,6 +49,9 @@ def run(options: Namespace) -> int:
     check_local(plan, folders, session.registry)
     forecast(session)  # refuses what the base cannot do, and what breaks a rule by now
     to_run = len(pending(plan, session.store))
+    changed = causes(session)
+    if changed:
+        _say(options, "\n".join(changed.lines()))
     folder = new_run(session.store, plan.recipe, started) if to_run else None
     log = folder / "log.txt" if folder else None
     with quiet(log) as screen, Display(plan, screen, options, to_run) as display:
@@ -64,7 +71,7 @@ def run(options: Namespace) -> int:
             assert session.lock is not None
             recipes = session.compiled.loaded.files
             write_run(folder, record, plan, session.lock, recipes, session.store)
-    emit(options, _document(record, folder), _text(record, folder, to_run))
+    emit(options, _document(record, folder, changed), _text(record, folder, to_run))
     return 0
 
 
@@ -89,7 +96,8 @@ def _say(options: Namespace, text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def _document(record: Record, folder: Path) -> dict[str, Any]:
+def _document(record: Record, folder: Path, changed: Causes | None) -> dict[str, Any]:
+    why = changed.why if changed else {}
     steps = [
         {
             "name": step.name,
@@ -98,6 +106,7 @@ def _document(record: Record, folder: Path) -> dict[str, Any]:
             "key": step.result.key,
             "digest": step.digests(),
             "status": step.status,
+            "why": why.get(step.name),
             "seconds": step.seconds,
         }
         for step in record.steps

@@ -21,6 +21,21 @@ def reruns(before: Plan, after: Plan) -> dict[str, str]:
     }
 
 
+def roots(before: Plan, after: Plan) -> dict[str, str]:
+    """Return those of the steps that run again which are a cause themselves, each with how.
+
+    The others run again because one of these does.
+    """
+    old = {step.name: step for step in before.steps}
+    found = {}
+    for name in reruns(before, after):
+        step, was = after.step(name), old.get(name)
+        own = ["it is new"] if was is None else [*_own(step, was), *_lost(step, was, after)]
+        if own:
+            found[name] = ", ".join(own)
+    return found
+
+
 def dropped(before: Plan, after: Plan) -> list[str]:
     """Return the steps of `before` that `after` does without."""
     names = {step.name for step in after.steps}
@@ -74,6 +89,15 @@ def _inputs(step: PlanStep, old: PlanStep, before: Plan, after: Plan) -> Iterato
             yield f"its input {name}"
     for name, _ in was.values():
         yield f"without its input {name}"
+
+
+def _lost(step: PlanStep, old: PlanStep, after: Plan) -> Iterator[str]:
+    """Yield the inputs that a step had and that no step of the plan gives any more."""
+    there = {other.name for other in after.steps}
+    roles = {role for role, _, _ in step.sources()}
+    for role, name, _ in old.sources():
+        if role not in roles and name not in there:
+            yield f"without its input {name}"
 
 
 def _differ(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:

@@ -173,3 +173,14 @@ def test_diff_says_beforehand_what_runs_again(warm: Warm) -> None:
     )
     assert document["reruns"] == kitchen.ran(kitchen.json("run", "variant.yaml"))
     assert kitchen.json("diff", "pico.yaml", "pico.yaml")["same"]
+
+
+def test_workers_are_outside_every_key_and_must_be_a_number(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, before = warm
+    again = kitchen.json("run", "pico.yaml", "--workers", "7")
+    assert kitchen.ran(again) == []
+    assert again["result_hash"] == before["result_hash"]
+    for command in ("run", "rehearse"):
+        status, _, err = kitchen.call(command, "pico.yaml", "--workers", "0")
+        assert status == 2
+        assert "--workers is `0`; a whole number from 1 on was expected" in err

@@ -1,0 +1,62 @@
+"""Why steps are not cached: what differs from the last finished run of the same recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..compiler.reruns import reruns, roots
+from ..runtime.execute import pending
+from ..runtime.runs import PLAN, all_runs
+from ..schema.errors import InputError
+from ..schema.plan import Plan
+from .session import Session
+
+FORGOTTEN = "the store does not have its result any more"
+
+
+@dataclass(frozen=True)
+class Causes:
+    """Steps that have to run although the recipe ran before.
+
+    Attributes:
+        since: the run that they are compared with.
+        why: each step that has to run, with its nearest cause.
+        roots: those among them that differ themselves; the others follow from these.
+    """
+
+    since: str
+    why: dict[str, str]
+    roots: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """Return in words what differs, a line for each cause."""
+        follow = len(self.why) - len(self.roots)
+        lines = [f"  changed since {self.since}"]
+        lines += [f"    {name}: {why}" for name, why in self.roots.items()]
+        if follow:
+            word = "step follows" if follow == 1 else "steps follow"
+            lines.append(f"    {follow} {word} from {'it' if len(self.roots) == 1 else 'these'}")
+        return lines
+
+
+def causes(session: Session) -> Causes | None:
+    """Return why steps have to run; None where nothing has to, or the recipe never ran here."""
+    plan, store = session.compiled.plan, session.store
+    waiting = {step.name for step in pending(plan, store)}
+    if not waiting:
+        return None
+    for folder, record in reversed(list(all_runs(store))):
+        if record is None or record.recipe != plan.recipe:
+            continue
+        try:
+            before = Plan.from_json((folder / PLAN).read_bytes(), str(folder / PLAN))
+        except (OSError, InputError):
+            continue
+        again = reruns(before, plan)
+        own = {name: why for name, why in roots(before, plan).items() if name in waiting}
+        lost = {name: FORGOTTEN for name in sorted(waiting - again.keys())}
+        every, differ = again | lost, own | lost
+        names = [step.name for step in plan.steps if step.name in waiting]
+        why = {name: every[name] for name in names}
+        return Causes(folder.name, why, {name: differ[name] for name in names if name in differ})
+    return None
