@@ -61,6 +61,8 @@ def watched(files: Iterable[Path] = ()) -> Iterator[None]:
     finally:
         for name, (read, put) in _STATES.items():
             now = read()
+            if before[name] is None:
+                before[name] = _fresh(name)  # the library was loaded inside
             if before[name] is not None and not _same(before[name], now):
                 faults.append(f"changed {_difference(name, before[name], now)}")
                 put(before[name])
@@ -135,8 +137,18 @@ def void(_: object) -> None:
 # ---- what is watched ------------------------------------------------------------------------
 
 
+LIBRARIES = ("BNB_", "CUDA_", "HF_", "KMP_", "OMP_", "TOKENIZERS_", "TORCH", "TRITON_")
+"""How the variables begin that libraries set when they are first used, for themselves."""
+
+
 def _environment() -> dict[str, str]:
     return dict(os.environ)
+
+
+def _fresh(name: str) -> Any:
+    """Return the state that torch's generator has when torch is loaded, where it is now."""
+    torch = sys.modules.get("torch")
+    return torch.Generator().get_state() if torch and "torch" in name else None
 
 
 def _put_environment(values: Mapping[str, str]) -> None:
@@ -178,6 +190,8 @@ _STATES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return not _changed_names(one, other)
     if hasattr(one, "equal"):
         return bool(one.equal(other))
     if isinstance(one, tuple) and len(one) > 1 and hasattr(one[1], "tobytes"):
@@ -185,9 +199,14 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def _changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    added = {k for k in now.keys() - before.keys() if k.startswith(LIBRARIES)}
+    return sorted(k for k in (before.keys() | now.keys()) - added if before.get(k) != now.get(k))
+
+
 def _difference(name: str, before: Any, now: Any) -> str:
     if name == "environment":
-        changed = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+        changed = _changed_names(before, now)
         many = "s" * (len(changed) > 1)
         return f"the environment variable{many} {', '.join(changed)}"
     if name == "the working directory":

@@ -224,5 +224,6 @@ def _returned(
     for plugin in plugins:
         wrong = fault(plugin, kind, base)
         if wrong:
-            raise RegistryError(f"{who}: {place(plugin)}: {wrong}", hint=NEXT)
+            where = place(plugin if isinstance(plugin, type) else implementation.plugin)
+            raise RegistryError(f"{who}: {where}: {wrong}", hint=NEXT)
     return plugins
