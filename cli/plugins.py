@@ -1,20 +1,55 @@
-"""The installed plugins: kind, name, version, distribution, what each does."""
+"""The installed plugins: list, show, start and check them.
+
+    recipe plugins [KIND]                  kind, name, version, distribution, what each does
+    recipe plugins show NAME               parameters, and an example that validates
+    recipe plugins new NAME --kind KIND    a distribution of your own, ready to install
+    recipe plugins check [NAME ...]        the conformance kit on what is installed
+
+Where plugins of two kinds share a name, write KIND/NAME.
+"""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from difflib import get_close_matches
+from importlib import import_module
 
+from ..plugins.kinds import KINDS
 from ..plugins.registry import load_registry
+from ..schema.errors import InputError
 from .output import columns, emit
+
+ACTIONS = ("show", "new", "check")
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="only plugins of this kind")
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.add_argument("what", nargs="?", metavar="KIND", help="a kind, or show, new, check")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="plugins, for show, new, check")
+    parser.add_argument("--kind", choices=list(KINDS), help="the kind of the plugin")
+    parser.add_argument("--into", metavar="DIR", default=".", help="where `new` makes its folder")
 
 
 def run(options: Namespace) -> int:
+    """Do what was asked: without a word of its own, list."""
+    if options.what in ACTIONS:
+        done: int = import_module(f".plugins_{options.what}", __package__).run(options)
+        return done
+    if options.names:
+        raise InputError(
+            f"`{options.what}` takes no name", hint=f"did you mean `show {options.names[0]}`?"
+        )
+    return _list(options, options.what or options.kind)
+
+
+def _list(options: Namespace, kind: str | None) -> int:
     """Print a line per plugin."""
+    if kind is not None and kind not in KINDS:
+        known = (*KINDS, *ACTIONS)
+        near = get_close_matches(kind, known, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        raise InputError(f"there is no kind `{kind}`", hint=f"{hint}known: {', '.join(known)}")
     found = [
         {
             "kind": entry.plugin.kind,
@@ -24,7 +59,7 @@ def run(options: Namespace) -> int:
             "summary": entry.plugin.summary(),
         }
         for entry in load_registry()
-        if options.kind in (None, entry.plugin.kind)
+        if kind in (None, entry.plugin.kind)
     ]
     rows = [tuple(str(value) for value in plugin.values()) for plugin in found]
     emit(options, found, columns(rows))

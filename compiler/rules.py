@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..plugins.checks import check_breaches
+from ..plugins.guard import PluginError, watched
 from ..plugins.kinds import Breach, Facts
 from ..plugins.registry import Registry
 from ..schema.architecture import Architecture
-from ..schema.errors import Diagnostic
+from ..schema.errors import Diagnostic, KhichdiError
 from ..schema.estimate import Estimate
 from ..schema.recipe import Recipe
 from .architectures import TABLE, base_name
@@ -62,11 +64,36 @@ def _breaches(
     def of_device(name: str) -> Estimate:
         return estimate(recipe, architecture, device_named(name), known)
 
-    facts = _facts(recipe, of_device)
     for index, step in enumerate(recipe.rules):
-        rule: Any = registry.create("rule", step.use, step.params())
-        for breach in rule.breaches(facts):
+        facts = _facts(recipe, of_device)
+        for breach in _asked(registry, step.use, step.params(), facts):
             yield index, breach
+        if facts != _facts(recipe, of_device):
+            raise _failure(registry, step.use, "changed its input")
+
+
+def _asked(registry: Registry, name: str, params: Any, facts: Facts) -> list[Breach]:
+    """Return what a rule finds; an error names rule and distribution."""
+    rule: Any = registry.create("rule", name, params)
+    try:
+        with watched():
+            found: list[Breach] = rule.breaches(facts)
+        check_breaches(found)
+    except PluginError as error:
+        raise _failure(registry, name, error.message) from error
+    except KhichdiError:
+        raise
+    except Exception as error:
+        raise _failure(registry, name, f"{type(error).__name__}: {error}") from error
+    return found
+
+
+def _failure(registry: Registry, name: str, message: str) -> PluginError:
+    origin = registry.get("rule", name).distribution
+    return PluginError(
+        f"rule `{name}` of {origin.name} {origin.version}: {message}",
+        hint="this is a fault in the plugin; a recipe without the rule can still be used",
+    )
 
 
 def _facts(recipe: Recipe, of_device: Callable[[str], Estimate]) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from ..schema.document import Document, operational, operational_fields
@@ -31,6 +32,8 @@ class Plugin(Generic[P]):
         requires: distributions that the plugin imports when it runs, for the message when one
             is missing. Heavy imports belong inside methods, so that commands start fast.
         seeded: whether the plugin draws random numbers; only then is a seed part of its key.
+        example: parameters that work, as a recipe would give them; `recipe plugins show` prints
+            them, and the conformance kit starts from them. Those with a default may be left out.
     """
 
     kind: ClassVar[str]
@@ -38,6 +41,7 @@ class Plugin(Generic[P]):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ()
     seeded: ClassVar[bool] = False
+    example: ClassVar[Mapping[str, Any]] = {}
     params_model: ClassVar[type[Params]] = Params
 
     def __init__(self, params: P) -> None:
@@ -61,6 +65,14 @@ class Plugin(Generic[P]):
     def summary(cls) -> str:
         """Return the first line of the docstring: what `recipe plugins` and editors show."""
         return (inspect.getdoc(cls) or "").split("\n", 1)[0].strip()
+
+    @classmethod
+    def example_step(cls) -> dict[str, Any]:
+        """Return a whole step of a recipe: `use`, the example, and what the language asks beside.
+
+        A kind that needs more than parameters overrides this.
+        """
+        return {"use": cls.name, **cls.example}
 
     @classmethod
     def operational(cls) -> frozenset[str]:

@@ -150,6 +150,13 @@ class Filter(Plugin[P], ABC):
     uses_tokenizer: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
 
+    @classmethod
+    def example_step(cls) -> dict[str, Any]:
+        """Return a whole step, with its sources and with a benchmark that a recipe names so."""
+        step = {name: {"use": "files", "include": [f"{name}/*"]} for name in cls.sources}
+        against = {"against": ["exam"]} if cls.uses_benchmarks else {}
+        return {"use": cls.name, **step, **against, **cls.example}
+
     def begin(self, inputs: FilterInputs) -> None:
         """Make ready; called once before the first batch."""
 
@@ -377,6 +384,11 @@ class Runtime(Plugin[P], ABC):
 
     kind = "runtime"
     seeded = True
+
+    @classmethod
+    def example_step(cls) -> dict[str, Any]:
+        """Return a whole step, with the template that stands beside a runtime's parameters."""
+        return {"use": cls.name, "template": {"use": "alpaca"}, **cls.example}
 
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:

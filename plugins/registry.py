@@ -7,10 +7,7 @@ separated by commas (the built-in ones are always there).
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,16 +19,15 @@ import pluggy
 from ..schema.errors import RegistryError
 from ..schema.lock import Distribution
 from . import hookspecs
-from .base import Params, Plugin
+from .base import Plugin
+from .contract import fault, place
 from .kinds import KINDS
 
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-RESERVED = {
-    "runtime": frozenset({"use", "template", "sequence_len", "sample_packing"}),
-    "filter": frozenset({"use", "against"}),
-}
-"""Words of the recipe language that stand beside a kind's parameters; `use` for every kind."""
+API_VERSION = 1
+"""Of the seam between khichdi and plugins. It rises when a plugin would have to change."""
 BUILTIN = "builtin"
+HOOKS = tuple(f"khichdi_{kind}s" for kind in KINDS)
+NEXT = "mend or uninstall it, or set KHICHDI_PLUGINS=none to go without"
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,27 @@ class Registry:
             hint=f"{hint}installed: {', '.join(known) or 'none'}",
         )
 
+    def find(self, name: str) -> Registered:
+        """Return the plugin of a name, of whatever kind, or of `KIND/NAME`.
+
+        Raises:
+            RegistryError: there is none, or plugins of several kinds have the name.
+        """
+        if "/" in name:
+            kind, name = name.split("/", 1)
+            return self.get(kind, name)
+        found = [entry for (_, known), entry in self._plugins.items() if known == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ways = " or ".join(f"`{entry.plugin.kind}/{name}`" for entry in found)
+            raise RegistryError(f"{len(found)} plugins are named `{name}`", hint=f"say {ways}")
+        near = get_close_matches(name, {known for _, known in self._plugins}, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        raise RegistryError(
+            f"no plugin named `{name}` is installed", hint=f"{hint}`recipe plugins` lists them"
+        )
+
     def create(self, kind: str, name: str, params: Mapping[str, Any]) -> Any:
         """Return an instance with these parameters, validated."""
         plugin = self.get(kind, name).plugin
@@ -98,25 +115,17 @@ def load_registry(extra: Iterable[object] = ()) -> Registry:
     manager.add_hookspecs(hookspecs)
     origins: dict[str, Distribution] = {}
     for point in _chosen(entry_points(group=hookspecs.GROUP)):
-        origins[point.name] = _distribution(point)
-        manager.register(_import(point), name=point.name)
+        _register(manager, origins, _import(point), point.name, _distribution(point))
     for number, module in enumerate(extra):
         name = getattr(module, "__name__", f"extra-{number}")
-        origins[name] = Distribution(name=name, version="0")
-        manager.register(module, name=name)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise RegistryError(
-            f"plugin `{error.plugin}` has an unknown hook: {error}",
-            hint="the hooks are " + ", ".join(f"khichdi_{kind}s" for kind in KINDS),
-        ) from None
+        _register(manager, origins, module, name, Distribution(name=name, version="0"))
     return Registry(_collect(manager, origins))
 
 
 def _chosen(points: Iterable[EntryPoint]) -> Sequence[EntryPoint]:
     wanted = os.environ.get("KHICHDI_PLUGINS")
-    unique = {point.name: point for point in points}
+    # Two distributions may call their entry points the same.
+    unique = {(point.name, _distribution(point).name): point for point in points}
     points = [unique[name] for name in sorted(unique)]
     if wanted is None:
         return points
@@ -131,14 +140,51 @@ def _distribution(point: EntryPoint) -> Distribution:
 
 
 def _import(point: EntryPoint) -> Any:
+    origin = _distribution(point)
     try:
         return point.load()
     except Exception as error:
         raise RegistryError(
-            f"plugin `{point.name}` ({point.value}) cannot be imported: "
-            f"{type(error).__name__}: {error}",
-            hint="mend or uninstall it, or set KHICHDI_PLUGINS=none to go without",
+            f"{origin.name} {origin.version}: plugin `{point.name}` ({point.value}) cannot be "
+            f"imported: {type(error).__name__}: {error}",
+            hint=NEXT,
         ) from error
+
+
+def _register(
+    manager: pluggy.PluginManager,
+    origins: dict[str, Distribution],
+    module: Any,
+    name: str,
+    origin: Distribution,
+) -> None:
+    """Take a module in, unless one of its hooks is misspelt, unmarked, or of another API."""
+    who = f"{origin.name} {origin.version}: {place(module)}"
+    asked = getattr(module, "KHICHDI_API", API_VERSION)
+    if asked != API_VERSION:
+        raise RegistryError(
+            f"{who} is written for version {asked} of the plugin API, this is version "
+            f"{API_VERSION}",
+            hint="install the version of it that goes with this khichdi, or uninstall it",
+        )
+    hooks = [word for word in dir(module) if word.startswith("khichdi_")]
+    for hook in hooks:
+        if hook not in HOOKS:
+            near = get_close_matches(hook, HOOKS, n=1)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            raise RegistryError(
+                f"{who}: there is no hook `{hook}`", hint=f"{meant}the hooks are {', '.join(HOOKS)}"
+            )
+        if not hasattr(getattr(module, hook), f"{hookspecs.GROUP}_impl"):
+            raise RegistryError(f"{who}: `{hook}` is not marked", hint="put @hookimpl above it")
+    if not hooks:
+        raise RegistryError(f"{who} has no hook", hint=f"the hooks are {', '.join(HOOKS)}")
+    key = f"{origin.name}/{name}"
+    origins[key] = origin
+    try:
+        manager.register(module, name=key)
+    except (pluggy.PluginValidationError, ValueError) as error:
+        raise RegistryError(f"{who}: {error}", hint=NEXT) from None
 
 
 def _collect(
@@ -149,62 +195,35 @@ def _collect(
         hook = getattr(manager.hook, f"khichdi_{kind}s")
         for implementation in hook.get_hookimpls():
             origin = origins[implementation.plugin_name]
-            for plugin in implementation.function():
-                _check(plugin, kind, base, origin)
+            for plugin in _returned(implementation, kind, base, origin):
                 previous = found.get((kind, plugin.name))
                 if previous is not None:
                     raise RegistryError(
                         f"two {kind} plugins are named `{plugin.name}`: "
-                        f"{_place(previous.plugin)} of {previous.distribution.name} and "
-                        f"{_place(plugin)} of {origin.name}",
+                        f"{place(previous.plugin)} of {previous.distribution.name} and "
+                        f"{place(plugin)} of {origin.name}",
                         hint="rename one of them; names are never changed for you",
                     )
                 found[kind, plugin.name] = Registered(plugin, origin)
     return found
 
 
-def _check(plugin: Any, kind: str, base: type[Plugin[Any]], origin: Distribution) -> None:
-    """Refuse what breaks the contract, naming class, file and distribution."""
-    fault = _fault(plugin, kind, base)
-    if fault:
-        raise RegistryError(f"{origin.name} {origin.version}: {_place(plugin)}: {fault}")
-
-
-def _fault(plugin: Any, kind: str, base: type[Plugin[Any]]) -> str | None:
-    if not (inspect.isclass(plugin) and issubclass(plugin, base)):
-        return f"the hook khichdi_{kind}s returns subclasses of {base.__name__}"
-    if inspect.isabstract(plugin):
-        missing = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
-        return f"it does not define {missing}"
-    if not NAME.fullmatch(getattr(plugin, "name", "")):
-        return "its `name` must be lower-case words joined by dashes"
-    if type(plugin.version) is not int or plugin.version < 1:
-        return "its `version` must be an integer of at least 1"
-    reserved = RESERVED.get(kind, frozenset({"use"})) | set(getattr(plugin, "sources", ()))
-    return _params_fault(plugin.params_model, reserved) or (
-        None if plugin.summary() else "its docstring must start with a line that says what it does"
-    )
-
-
-def _params_fault(model: type[Params], reserved: frozenset[str]) -> str | None:
-    if not issubclass(model, Params):
-        return "its parameters must be a subclass of khichdi.plugins.Params"
-    if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
-        return "its parameters must stay closed (extra='forbid') and frozen"
-    for name, validator in model.__pydantic_decorators__.model_validators.items():
-        if validator.info.mode != "after":
-            # Recipes are validated as JSON and strictly; a model validator that runs before turns
-            # lists into Python values that are then refused.
-            return f"its validator `{name}` must be of mode 'after'"
-    for name, field in model.model_fields.items():
-        if name in reserved:
-            return f"its parameter `{name}` is a word of the recipe language: choose another"
-        if not field.description:
-            return f"its parameter `{name}` has no description"
-    return None
-
-
-def _place(plugin: Any) -> str:
-    module = sys.modules.get(getattr(plugin, "__module__", ""))
-    file = getattr(module, "__file__", None) or "unknown file"
-    return f"{getattr(plugin, '__qualname__', plugin)!s} ({file})"
+def _returned(
+    implementation: Any, kind: str, base: type[Plugin[Any]], origin: Distribution
+) -> list[type[Plugin[Any]]]:
+    """Return the classes that a hook gives, each checked; names class, file and distribution."""
+    who = f"{origin.name} {origin.version}"
+    try:
+        plugins = list(implementation.function())
+    except Exception as error:
+        raise RegistryError(
+            f"{who}: the hook khichdi_{kind}s of {place(implementation.plugin)} gives no list of "
+            f"classes: {type(error).__name__}: {error}",
+            hint=NEXT,
+        ) from error
+    for plugin in plugins:
+        wrong = fault(plugin, kind, base)
+        if wrong:
+            where = place(plugin if isinstance(plugin, type) else implementation.plugin)
+            raise RegistryError(f"{who}: {where}: {wrong}", hint=NEXT)
+    return plugins

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ..plugins.kinds import Progress
+from ..plugins.guard import PluginError, bounded, patience, watched
+from ..plugins.kinds import KINDS, Progress
 from ..plugins.registry import Registry
+from ..plugins.threads import wait_without_spinning
 from ..schema.errors import KhichdiError, StepError, StoreError, WorkError
-from ..schema.plan import Plan, PlanStep
+from ..schema.plan import Plan, PlanStep, PluginRef
 from ..schema.record import Output, RecordedStep, StepResult
 from .environment import environment, installed
 from .mirror import Mirror
@@ -149,10 +152,15 @@ class Executor:
 def _guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
     """Run a step; whatever it raises becomes an error that names step and plugin."""
     try:
-        return perform(context)
+        return _watched(context, perform)
     except KhichdiError as error:
         if isinstance(error, StepError) and not error.message.startswith(context.step.name):
-            named = context.fail(error.message, error.hint)
+            hint = error.hint
+            if isinstance(error, PluginError) and not isinstance(error.__cause__, KhichdiError):
+                hint = hint or _in_plugin(context)
+            if error.__cause__ is not None:
+                log.error("step %s failed", context.step.name, exc_info=error)
+            named = context.fail(_with_row(error), hint, _blamed(context, error))
             named.file, named.line, named.column = error.file, error.line, error.column
             raise named from error
         raise
@@ -169,17 +177,54 @@ def _guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome
         log.exception("step %s failed", context.step.name)
         raise context.fail(
             f"{type(error).__name__}: {error}",
-            f"this is a fault in {_origin(context)}; the log has the details",
+            _in_plugin(context),
+            _blamed(context, error),
         ) from error
 
 
-def _origin(context: Context) -> str:
-    """Return the distribution that a step's plugin came from."""
+def _watched(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
+    """Run a step; refuse what its plugins do beside, and stop one that gives no sign."""
+    wait_without_spinning()  # sets a variable, and is not the plugin's doing
+    with (
+        watched(context.inputs.values()),
+        bounded(patience(context.step.kind)) as sign,
+    ):
+
+        def report(progress: Progress) -> None:
+            sign()
+            context.report(progress)
+
+        return perform(replace(context, report=report))
+
+
+def _with_row(error: StepError) -> str:
+    row = error.row if isinstance(error, PluginError) else None
+    return error.message if row is None else f"row {row}: {error.message}"
+
+
+def _blamed(context: Context, error: BaseException) -> PluginRef:
+    """Return the plugin whose code an error came from: the step's own, or one of its parts."""
+    if isinstance(error, PluginError) and error.plugin is not None:
+        return error.plugin
+    step = context.step
+    modules = {}
+    for ref in (*step.parts.values(), step.plugin):
+        if ref.kind in KINDS and ref.name in context.registry.names(ref.kind):
+            modules[context.registry.get(ref.kind, ref.name).plugin.__module__] = ref
+    found = step.plugin
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        found = modules.get(frame.f_globals.get("__name__", ""), found)
+    return found
+
+
+def _in_plugin(context: Context) -> str:
+    """Return whose fault it is, as a hint."""
     plugin = context.step.plugin
-    if plugin.name not in context.registry.names(plugin.kind):
-        return "khichdi itself"
-    found = context.registry.get(plugin.kind, plugin.name)
-    return f"the plugin, from {found.distribution.name} {found.distribution.version}"
+    who = "khichdi itself"
+    if plugin.name in context.registry.names(plugin.kind):
+        found = context.registry.get(plugin.kind, plugin.name)
+        who = f"the plugin, from {found.distribution.name} {found.distribution.version}"
+    return f"this is a fault in {who}; the log has the details"
 
 
 def _recorded(step: PlanStep, result: StepResult, status: str, seconds: float) -> RecordedStep:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..plugins.checks import check_pin
+from ..plugins.guard import PluginError, bounded, patience, watched
 from ..plugins.kinds import Pin
 from ..plugins.registry import Registry
 from ..schema.digest import file_sha256
-from ..schema.errors import FetchError, LockError
+from ..schema.errors import FetchError, KhichdiError, LockError
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef
 from .mirror import Mirror
@@ -130,7 +132,7 @@ def stale(plan: Plan, lock: Lock | None) -> list[str]:
 
 def _pin_one(step: PlanStep, folder: Path, registry: Registry, mirror: Mirror | None) -> Material:
     source = _create(step.plugin, registry)
-    pinned: Pin = source.pin(folder) if mirror is None or source.local else mirror.pin(source)
+    pinned = _pinned(step, source, folder, mirror, registry)
     if not pinned.files:
         raise FetchError(f"{step.name}: {step.plugin.name} found no files")
     return Material(
@@ -139,6 +141,34 @@ def _pin_one(step: PlanStep, folder: Path, registry: Registry, mirror: Mirror | 
         revision=pinned.revision,
         files=tuple(sorted(pinned.files, key=lambda file: file.path)),
     )
+
+
+def _pinned(
+    step: PlanStep, source: Any, folder: Path, mirror: Mirror | None, registry: Registry
+) -> Pin:
+    """Ask a source for its files; whatever else it does or gives becomes an error that names it."""
+    try:
+        with watched(), bounded(patience("source")):
+            found: Pin = (
+                source.pin(folder) if mirror is None or source.local else mirror.pin(source)
+            )
+        check_pin(found)
+    except KhichdiError as error:
+        if not isinstance(error, PluginError):
+            raise
+        failure: Exception = error
+        words = error.message
+    except (ModuleNotFoundError, OSError):
+        raise
+    except Exception as error:
+        failure, words = error, f"{type(error).__name__}: {error}"
+    else:
+        return found
+    origin = registry.get("source", step.plugin.name).distribution
+    raise FetchError(
+        f"{step.name} (source `{step.plugin.name}` of {origin.name} {origin.version}): {words}",
+        hint="this is a fault in the plugin",
+    ) from failure
 
 
 def _sources(plan: Plan) -> Iterable[PlanStep]:

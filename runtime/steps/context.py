@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...plugins.kinds import Progress
+from ...plugins.kinds import KINDS, Progress
 from ...plugins.registry import Registry
 from ...schema.errors import StepError
-from ...schema.plan import PlanStep
+from ...schema.plan import PlanStep, PluginRef
 from ..mirror import Mirror
 
 
@@ -87,11 +87,23 @@ class Context:
         folder.mkdir()
         return folder
 
-    def fail(self, message: str, hint: str | None = None) -> StepError:
-        """Return an error that names the step and its plugin."""
-        step = self.step
-        plugin = "" if step.plugin.name == step.kind else f" ({step.kind} `{step.plugin.name}`)"
-        return StepError(f"{step.name}{plugin}: {message}", hint=hint)
+    def fail(
+        self, message: str, hint: str | None = None, plugin: PluginRef | None = None
+    ) -> StepError:
+        """Return an error that names the step, its plugin or one of its parts, and its origin."""
+        ref = plugin or self.step.plugin
+        if ref.kind not in KINDS:
+            return StepError(f"{self.step.name}: {message}", hint=hint)
+        origin = self.origin_of(ref)
+        words = f"{ref.kind} `{ref.name}`" + (f" of {origin}" if origin else "")
+        return StepError(f"{self.step.name} ({words}): {message}", hint=hint)
+
+    def origin_of(self, ref: PluginRef) -> str | None:
+        """Return the distribution that a plugin came from; None for those that ship."""
+        if ref.name not in self.registry.names(ref.kind):
+            return None
+        found = self.registry.get(ref.kind, ref.name).distribution
+        return None if found.name == "khichdi" else f"{found.name} {found.version}"
 
     def _create(self, ref: Any) -> Any:
         found = self.registry.get(ref.kind, ref.name).plugin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...plugins.checks import check_evaluated
 from ...plugins.kinds import EvaluationJob, EvaluationResult
 from ..tables import read_table
 from .context import Context, Outcome
@@ -21,6 +22,7 @@ def evaluate(context: Context) -> Outcome:
             report=context.report,
         )
     )
+    check_evaluated(result)
     return Outcome(
         {
             "predictions": values(context, "predictions", result.predictions),

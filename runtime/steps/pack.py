@@ -6,8 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from ...plugins.kinds import Progress
+from ...plugins.checks import check_segments
+from ...plugins.guard import PluginError
+from ...plugins.kinds import Progress, Segment
 from ...plugins.tokens import encode_all, load_tokenizer
+from ...schema.errors import KhichdiError
 from ..packing import pack
 from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
@@ -53,7 +56,11 @@ def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sampl
     table = read_table(context.inputs[name])
     for batch in table.to_batches(max_chunksize=BATCH):
         rows = batch.to_pylist()
-        encoded = encode_all([template.segments(row, tokenizer) for row in rows], tokenizer)
+        rendered = [_segments(context, template, row, tokenizer) for row in rows]
+        if rows != (before := batch.to_pylist()):
+            changed = next(old["id"] for old, new in zip(before, rows, strict=True) if old != new)
+            raise _fault(context, "changed its input", changed)
+        encoded = encode_all(rendered, tokenizer)
         for row, (ids, labels) in zip(rows, encoded, strict=True):
             counts["cut"] += len(ids) > limit
             if any(label != -100 for label in labels[1:limit]):
@@ -63,6 +70,28 @@ def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sampl
         counts["rows"] += len(rows)
         context.report(Progress(counts["rows"], table.num_rows, unit="rows"))
     return samples, counts
+
+
+def _segments(context: Context, template: Any, row: Any, tokenizer: Any) -> list[Segment]:
+    """Return a row as its template renders it; whatever goes wrong names the row."""
+    name = row["id"]
+    try:
+        segments: list[Segment] = template.segments(row, tokenizer)
+        check_segments(segments, name)
+    except Exception as error:
+        if isinstance(error, KhichdiError) and not isinstance(error, PluginError):
+            raise
+        words = (
+            error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        )
+        raise _fault(context, words, name) from error
+    return segments
+
+
+def _fault(context: Context, message: str, row: str) -> PluginError:
+    fault = PluginError(message, row=row)
+    fault.plugin = context.step.parts["template"]
+    return fault
 
 
 def _pack(context: Context, samples: list[Sample]) -> pa.Table:

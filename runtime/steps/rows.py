@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...plugins.checks import check_read, check_scores, check_selected
+from ...plugins.guard import PluginError
 from ...plugins.kinds import Drop, Scores, ScoringJob, SourceFile
 from ...schema.digest import draws
+from ...schema.errors import KhichdiError
 from ...schema.rows import COLUMNS, row_schema
 from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
@@ -30,7 +32,7 @@ def write_rows(context: Context, records: Iterable[pa.RecordBatch | Drop]) -> Ou
     schema = row_schema()
     ledger = Ledger(context, schema)
     name = str(context.step.settings["data_set"])
-    for found in records:
+    for found in _checked(records):
         if isinstance(found, Drop):
             ledger.drop(f"{name}/{found.id}", found)
         else:
@@ -38,6 +40,34 @@ def write_rows(context: Context, records: Iterable[pa.RecordBatch | Drop]) -> Ou
     if ledger.rows_out == 0:
         raise context.fail("the source's files hold no rows")
     return ledger.outcome()
+
+
+def _checked(records: Iterable[Any]) -> Iterator[pa.RecordBatch | Drop]:
+    """Yield what a reader yields; an error names the last row that came before it."""
+    last: str | None = None
+    if not isinstance(records, Iterable):
+        raise PluginError(
+            f"gave {type(records).__name__}; an iterator of record batches was expected"
+        )
+    following = iter(records)
+    while True:
+        try:
+            found = next(following)
+            check_read(found)
+        except StopIteration:
+            return
+        except (KhichdiError, ModuleNotFoundError, OSError) as error:
+            if isinstance(error, PluginError) and error.row is None and last:
+                error.row = f"after {last}"
+            raise
+        except Exception as error:
+            row = f"after {last}" if last else "the first"
+            raise PluginError(f"{type(error).__name__}: {error}", row=row) from error
+        if isinstance(found, Drop):
+            last = found.id
+        elif found.num_rows and "id" in found.schema.names:
+            last = found.column("id")[found.num_rows - 1].as_py()
+        yield found
 
 
 def _complete(batch: pa.RecordBatch, context: Context, schema: pa.Schema) -> pa.RecordBatch:
@@ -82,9 +112,12 @@ def sample(context: Context) -> Outcome:
     seed = context.step.seed or 0
     numbers = draws(seed, table.column("id").to_pylist())
     plugin = context.plugin()
-    selected = set(plugin.select(table, numbers))
-    if not all(0 <= index < table.num_rows for index in selected):
-        raise context.fail(f"selected a row that is not there; there are {table.num_rows}")
+    before = tuple(numbers)
+    positions = plugin.select(table, numbers)
+    if tuple(numbers) != before:
+        raise PluginError("changed its input: the draws")
+    check_selected(positions, table.num_rows)
+    selected = set(positions)
     ledger = Ledger(context, table.schema)
     start = 0
     for batch in table.to_batches(max_chunksize=BATCH):
@@ -112,9 +145,13 @@ def score(context: Context) -> Outcome:
             report=context.report,
         )
     )
+    try:
+        check_scores(found, table.num_rows)
+    except PluginError as fault:
+        if isinstance(fault.row, int):
+            fault.row = table.column("id")[fault.row].as_py()
+        raise
     scores = [value for value in found.values if value is not None]
-    if len(found.values) != table.num_rows or not all(map(math.isfinite, scores)):
-        raise context.fail(f"gave no finite number for each of {table.num_rows} rows")
     scored = table.append_column("score", pa.array(found.values, pa.float64()))
     if found.predictions is not None:
         scored = scored.append_column("prediction", pa.array(found.predictions, pa.string()))

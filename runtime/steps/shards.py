@@ -20,6 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ...plugins.checks import check_edited, check_reasons
+from ...plugins.guard import PluginError, SilentPluginError, watched
 from ...plugins.kinds import Drop, Editor, Filter, FilterInputs
 from ...schema.digest import draws
 from ...schema.errors import InputError, KhichdiError, StepError
@@ -31,6 +33,7 @@ AHEAD = 3  # batches that wait for each process at most, so that memory stays bo
 
 Reasons = Sequence[str | Drop | None]
 Answer = tuple[pa.RecordBatch, Reasons]
+Words = tuple[str, str | None, str | int | None]
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,68 @@ class Job:
         self.plugin.begin(FilterInputs(self.files, tables, self.base))
 
     def answer(self, batch: pa.RecordBatch) -> Answer:
-        """Return the batch, as an editor leaves it, and why each row goes."""
+        """Return the batch, as an editor leaves it, and why each row goes.
+
+        Raises:
+            PluginError: the filter failed, or did what filters may not; names the row.
+        """
+        try:
+            return self._answer(batch)
+        except (SilentPluginError, ModuleNotFoundError):
+            raise
+        except Exception as error:
+            if isinstance(error, KhichdiError) and not isinstance(error, PluginError):
+                raise  # the filter says in its own words what is wrong
+            raise self._named(batch, error) from error
+
+    def _answer(self, batch: pa.RecordBatch) -> Answer:
         plugin = self.plugin
-        if not isinstance(plugin, Editor):
-            return batch, plugin.reasons(batch)
-        draw = [] if self.seed is None else draws(self.seed, batch.column("id").to_pylist())
-        after = plugin.edit(batch, draw)
-        if after.schema != batch.schema or not after.column("id").equals(batch.column("id")):
-            raise StepError("an editor gives the same rows back, with the same ids and columns")
-        return after, plugin.reasons(after)
+        with watched():
+            after: Any = batch
+            if isinstance(plugin, Editor):
+                ids = batch.column("id").to_pylist()
+                after = plugin.edit(batch, [] if self.seed is None else draws(self.seed, ids))
+                check_edited(batch, after)
+            reasons = plugin.reasons(after)
+        check_reasons(reasons, after.num_rows)
+        return after, reasons
+
+    def _named(self, batch: pa.RecordBatch, error: Exception) -> PluginError:
+        """Return an error as a fault that names its row.
+
+        A filter that has no state is asked again about ever fewer rows. Of one that has, only
+        the rows it was given are known.
+        """
+        ids = batch.column("id").to_pylist()
+        if isinstance(error, PluginError):
+            fault = error
+        else:
+            fault = PluginError(f"{type(error).__name__}: {error}")
+        row: Any = fault.row
+        if isinstance(row, int):
+            row = ids[row]
+        elif row is None:
+            found = batch if self.plugin.stateful else self._narrowed(batch, type(error))
+            row = found.column("id")[0].as_py()
+            if found.num_rows > 1:
+                row = f"{row} or one of the {found.num_rows - 1:,} after it"
+        return PluginError(fault.message, row=row, hint=fault.hint)
+
+    def _narrowed(self, batch: pa.RecordBatch, kind: type[Exception]) -> pa.RecordBatch:
+        """Return the smallest part of a batch found on which the filter fails in the same way."""
+        while batch.num_rows > 1:
+            half = batch.num_rows // 2
+            for part in (batch.slice(0, half), batch.slice(half)):
+                try:
+                    self._answer(part)
+                except kind:
+                    batch = part
+                    break
+                except Exception:
+                    continue
+            else:
+                break
+        return batch
 
 
 def workers() -> int:
@@ -150,7 +206,7 @@ def _shared_out(
 
 _job: Job | None = None
 _batches: Sequence[pa.RecordBatch] = ()
-_error: tuple[str, str | None] | None = None
+_error: Words | None = None
 
 
 def _start(sent: bytes) -> None:
@@ -163,7 +219,7 @@ def _start(sent: bytes) -> None:
     try:
         _job.begin()
     except KhichdiError as error:
-        _error = (error.message, error.hint)
+        _error = _words(error)
 
 
 def _answer(number: int) -> Any:
@@ -174,11 +230,16 @@ def _answer(number: int) -> Any:
     try:
         after, reasons = _job.answer(_batches[number])
     except KhichdiError as error:
-        return (error.message, error.hint)
+        return _words(error)
     return [after if isinstance(_job.plugin, Editor) else None, list(reasons)]
 
 
 def _opened(answer: Any) -> tuple[pa.RecordBatch | None, Reasons]:
     if isinstance(answer, tuple):
-        raise StepError(answer[0], hint=answer[1])
+        message, hint, row = answer
+        raise PluginError(message, hint=hint, row=row)
     return answer[0], answer[1]
+
+
+def _words(error: KhichdiError) -> Words:
+    return error.message, error.hint, getattr(error, "row", None)

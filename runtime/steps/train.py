@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ...plugins.checks import check_trained
 from ...plugins.kinds import TrainingJob, TrainingResult
 from ...schema.digest import digest, safetensors_digest
 from ..tables import read_table
@@ -32,6 +33,7 @@ def train(context: Context) -> Outcome:
             report=context.report,
         )
     )
+    check_trained(result)
     for name in (WEIGHTS, CONFIG):
         if not (adapter / name).is_file():
             raise context.fail(f"the runtime wrote no {name}")

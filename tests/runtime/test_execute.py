@@ -147,7 +147,9 @@ def test_fail_mend_and_run_again_keeps_what_was_done(tmp_path: Path) -> None:
     with pytest.raises(StepError) as caught:
         executor(tmp_path, changed(reasons=reasons)).run()
     text = str(caught.value)
-    assert "data/mine/filter/odd (filter `odd`): ZeroDivisionError: by zero" in text
+    assert (
+        "filter/odd (filter `odd` of stranger 0): row mine/mine.jsonl#0: ZeroDivisionError" in text
+    )
     assert "from stranger" in text
     assert statuses(executor(tmp_path).run()) == ["cached", "cached", "ran"]
 

@@ -68,6 +68,7 @@ class CharacterCount(Bounded[TextBoundsParams]):
     """Keep rows with a number of characters in some fields together."""
 
     name = "character-count"
+    example = {"at_least": 1, "below": 4000}
 
     def counts(self, batch: pa.RecordBatch) -> Sequence[int]:
         """Return the characters of each row, as Python counts them."""
@@ -81,6 +82,7 @@ class TokenCount(Bounded[TextBoundsParams]):
     """Keep rows with a number of tokens of the base in some fields together."""
 
     name = "token-count"
+    example = {"below": 2048}
     requires = ("pyarrow", "transformers")
     uses_tokenizer = True
     _tokenizer: Any = None
@@ -112,6 +114,7 @@ class ReferenceCount(Bounded[BoundsParams]):
     """Keep rows with a number of acceptable answers; `below: 2` keeps those with one."""
 
     name = "reference-count"
+    example = {"at_least": 1}
     few = "too-few-references"
     many = "too-many-references"
 

@@ -36,6 +36,7 @@ class FieldSimilarity(Filter[FieldSimilarityParams]):
     """Keep rows the embeddings of two fields of which are close."""
 
     name = "field-similarity"
+    example = {"at_least": 0.2}
     sources = {"embedding": EMBEDDING}
     requires = ("numpy", "pyarrow", "torch", "transformers")
 

@@ -37,6 +37,7 @@ class Languages(Filter[LanguagesParams]):
     """Keep rows all of whose declared languages are among those named."""
 
     name = "languages"
+    example = {"input": ["English"], "output": ["English"]}
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `language-input` or `language-output` for rows in other languages."""
@@ -81,6 +82,7 @@ class Categories(Filter[CategoriesParams]):
     """Choose rows by the categories that their data set puts them in."""
 
     name = "categories"
+    example = {"exclude": ["Question Generation"]}
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `category-excluded` or `category-not-included` for rows that go."""

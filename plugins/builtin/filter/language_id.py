@@ -45,6 +45,7 @@ class LanguageId(Filter[LanguageIdParams]):
     """
 
     name = "language-id"
+    example = {"languages": ["en"]}
     requires = ("numpy", "py3langid")
 
     _identifier: Any

@@ -48,6 +48,7 @@ class Render(Editor[RenderParams]):
     """Compose instruction, input or output from the fields of the row as it was."""
 
     name = "render"
+    example = {"input": "{instruction}\n{input}", "instruction": ""}
     requires = ("pyarrow",)
 
     def edit(self, batch: pa.RecordBatch, draw: Sequence[int]) -> pa.RecordBatch:

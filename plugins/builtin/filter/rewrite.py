@@ -42,6 +42,7 @@ class Replace(TextEditor[ReplaceParams]):
     """Replace what a regular expression matches."""
 
     name = "replace"
+    example = {"pattern": "colour", "by": "color"}
 
     def __init__(self, params: ReplaceParams) -> None:
         super().__init__(params)
@@ -68,6 +69,7 @@ class CutAfter(TextEditor[CutAfterParams]):
     """Cut texts at the first place where a marker stands, and the white space before it."""
 
     name = "cut-after"
+    example = {"marker": "###"}
 
     def text(self, text: str) -> str:
         """Return the text up to the marker; a text without it stays as it is."""

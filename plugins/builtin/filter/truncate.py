@@ -27,6 +27,7 @@ class TruncateWords(TextEditor[TruncateWordsParams]):
     """Keep the first words of texts, with the white space that stands between them."""
 
     name = "truncate-words"
+    example = {"words": 500}
 
     def text(self, text: str) -> str:
         """Return the head of the text; a text that is short enough stays as it is."""
@@ -47,6 +48,7 @@ class Truncate(TextEditor[TruncateParams]):
     """Keep the head of texts that have more tokens than they may; no word is cut in two."""
 
     name = "truncate"
+    example = {"tokens": 1024}
     requires = ("pyarrow", "transformers")
     uses_tokenizer = True
     _tokenizer: Any = None

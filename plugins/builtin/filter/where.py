@@ -88,6 +88,7 @@ class Where(Filter[WhereParams]):
     """Keep rows whose field equals a text or one of some, has it in it, or matches a pattern."""
 
     name = "where"
+    example = {"field": "task", "contains": "translation"}
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `where` for rows that do not meet the condition."""

@@ -29,6 +29,7 @@ class MaxWords(Filter[MaxWordsParams]):
     """Drop rows with too many words in some fields together; words are split at white space."""
 
     name = "max-words"
+    example = {"below": 800}
     requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
@@ -54,6 +55,7 @@ class MinWords(Filter[MinWordsParams]):
     """Drop rows with too few words in some fields together; words are split at white space."""
 
     name = "min-words"
+    example = {"at_least": 5}
     requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:

@@ -24,6 +24,7 @@ class Licenses(Rule[LicensesParams]):
     """Allow only data sets (and a base model) with licences from a list; undeclared breaks it."""
 
     name = "licenses"
+    example = {"allow": ["apache-2.0", "cc-by-4.0"]}
 
     def breaches(self, facts: Facts) -> list[Breach]:
         """Return a breach for each licence that is not allowed; case does not count, as in SPDX."""

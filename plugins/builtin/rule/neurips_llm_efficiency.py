@@ -38,6 +38,7 @@ class NeuripsLlmEfficiency2023(Rule[NeuripsLlmEfficiency2023Params]):
     """Hold a recipe to the NeurIPS 2023 LLM Efficiency Challenge: memory, a day, licences, data."""
 
     name = "neurips-llm-efficiency-2023"
+    example = {"track": "rtx-4090"}
 
     def breaches(self, facts: Facts) -> list[Breach]:
         """Return what breaks the rules, and as warnings what cannot be known."""

@@ -64,6 +64,7 @@ class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
     """Draw rows of each task by the task's accuracy: many of hard tasks, few of easy ones."""
 
     name = "accuracy-buckets"
+    example = {"quota": [350, 350, 300, 300, 250, 250, 200, 150, 100, 50]}
     uses_scores = True
 
     def asked(self) -> int | None:

@@ -58,6 +58,7 @@ class Random(Sampler[RandomParams]):
     """Keep some rows by chance: a number of them, or a part."""
 
     name = "random"
+    example = {"count": 5000}
 
     def asked(self) -> int | None:
         """Return `count`."""

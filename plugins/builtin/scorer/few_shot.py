@@ -79,6 +79,7 @@ class FewShot(Scorer[FewShotParams]):
     """Score rows by the base model's answers after a few solved rows: accuracy or ROUGE-L."""
 
     name = "few-shot"
+    example = {"metric": "exact-match"}
     requires = ("torch", "transformers", "peft", "rouge-score")
     uses_model = True
     seeded = True

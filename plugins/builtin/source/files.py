@@ -30,6 +30,7 @@ class Files(Source[FilesParams]):
     """Bring files from a folder on this machine."""
 
     name = "files"
+    example = {"include": ["data/*.jsonl"]}
     local = True
 
     def pin(self, folder: Path) -> Pin:

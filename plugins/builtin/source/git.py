@@ -52,6 +52,10 @@ class Git(Source[GitParams]):
     """Bring files from a git repository, as the repository holds them."""
 
     name = "git"
+    example = {
+        "url": "https://github.com/allenai/natural-instructions",
+        "include": ["tasks/*.json"],
+    }
 
     def pin(self, folder: Path) -> Pin:
         """Resolve the revision to a commit and pin the files in it that match."""

@@ -47,6 +47,10 @@ class Http(Source[HttpParams]):
     """Bring one file from a web address; its sha256 stands in the recipe."""
 
     name = "http"
+    example = {
+        "url": "https://example.org/data.jsonl",
+        "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+    }
     requires = ("httpx",)
 
     def pin(self, folder: Path) -> Pin:

@@ -84,6 +84,7 @@ class HuggingFace(Source[HuggingFaceParams]):
     """Bring files from the Hugging Face hub, with the hub's own client and login."""
 
     name = "huggingface"
+    example = {"repo": "GAIR/lima", "repo_type": "dataset", "include": ["train.jsonl"]}
     requires = ("huggingface_hub",)
 
     def pin(self, folder: Path) -> Pin:

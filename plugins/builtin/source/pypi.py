@@ -34,6 +34,7 @@ class Pypi(Source[PypiParams]):
     """Bring files out of a wheel, from the package index that pip is set up for."""
 
     name = "pypi"
+    example = {"package": "certifi", "version": "2025.1.31", "include": ["certifi/*.pem"]}
 
     def pin(self, folder: Path) -> Pin:
         """Download the wheel and pin the members that match; each names the wheel's digest."""

@@ -1,0 +1,40 @@
+"""A distribution of your own with one plugin: it installs, passes its tests and works at once."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+from ..plugins.contract import NAME
+from ..plugins.kinds import KINDS
+from ..schema.errors import InputError
+from .output import emit
+
+
+def run(options: Namespace) -> int:
+    """Write the distribution to a new folder."""
+    from ..plugins.starter import distribution
+
+    name = options.names[0] if len(options.names) == 1 else ""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            "one name was expected: lower-case words joined by dashes",
+            hint="for instance `recipe plugins new no-shouting --kind filter`",
+        )
+    if options.kind is None:
+        raise InputError("which kind?", hint=f"say --kind and one of {', '.join(KINDS)}")
+    folder = Path(options.into) / f"khichdi-{name}"
+    if folder.exists():
+        raise InputError(f"{folder} is there already", hint="nothing was changed")
+    files = distribution(name, options.kind)
+    for path, text in files.items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+    document = {"folder": str(folder), "files": [path.as_posix() for path in files]}
+    lines = [f"{folder}{os.sep}{path}" for path in files]
+    lines += ["", f"next: pip install -e {folder}", f"      cd {folder} && python -m pytest"]
+    lines += [f"      recipe plugins show {options.kind}/{name}"]
+    emit(options, document, "\n".join(lines))
+    return 0

@@ -1,0 +1,232 @@
+"""For each kind a small plugin that works, to be edited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Body:
+    """What differs from kind to kind; `imports` are those of the module."""
+
+    imports: str
+    params: str
+    body: str
+
+
+_NO_PARAMS = ""
+
+
+def _imports(*names: str, before: str = "", heavy: str = "") -> str:
+    names = tuple(sorted((*names, "Params", "hookimpl"), key=lambda n: (n.islower(), n)))
+    lines = [before] if before else []
+    if heavy:
+        lines.append("from typing import TYPE_CHECKING")
+    if lines:
+        lines.append("")
+    lines.append(f"from khichdi.plugins import {', '.join(names)}")
+    lines.append("from pydantic import Field")
+    if heavy:
+        lines += ["", "if TYPE_CHECKING:", f"    {heavy}"]
+    return "\n".join(lines)
+
+
+_SHARE = """\
+    share: float = Field(0.5, gt=0, le=1, description="Upper-case characters that are too many.")
+"""
+_ARROW = "import pyarrow as pa"
+_ROWS = "from collections.abc import Sequence"
+
+BODIES: dict[str, Body] = {
+    "source": Body(
+        _imports(
+            "FetchError", "Pin", "PinnedFile", "Source",
+            before="import hashlib\nfrom pathlib import Path",
+        ),
+        '    file: str = Field(min_length=1, description="The file, seen from the recipe.")\n',
+        '''    example = {"file": "rows.jsonl"}
+    local = True
+
+    def pin(self, folder: Path) -> Pin:
+        """Return the file with its size and digest."""
+        try:
+            content = (folder / self.params.file).read_bytes()
+        except OSError as error:
+            raise FetchError(f"{self.params.file} cannot be read: {error.strerror}") from None
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        path = Path(self.params.file).name
+        return Pin((PinnedFile(path=path, size=len(content), sha256=digest),))
+
+    def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
+        """Copy the file."""
+        (into / pin.files[0].path).write_bytes((folder / self.params.file).read_bytes())
+''',
+    ),
+    "reader": Body(
+        _imports(
+            "Reader", "SourceFile",
+            before="from collections.abc import Iterator, Sequence", heavy=_ARROW,
+        ),
+        '    separator: str = Field("\\\\t", min_length=1, description="Parts the two.")\n',
+        '''
+    def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
+        """Yield a row for each line: a question, the separator, an answer."""
+        import pyarrow as pa
+
+        for file in files:
+            lines = file.location.read_text(encoding="utf-8").splitlines()
+            parts = [line.partition(self.params.separator) for line in lines]
+            columns = {
+                "id": [f"{file.path}#{number}" for number in range(len(lines))],
+                "input": [question for question, _, _ in parts],
+                "output": [answer for _, _, answer in parts],
+            }
+            yield pa.record_batch({k: pa.array(v, pa.string()) for k, v in columns.items()})
+''',
+    ),
+    "filter": Body(
+        _imports("Filter", before=_ROWS, heavy=_ARROW),
+        _SHARE,
+        '''
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
+        """Return `shouting` for rows with at least that share."""
+        texts = batch.column("input").to_pylist()
+        shares = [sum(map(str.isupper, text)) / max(1, len(text)) for text in texts]
+        return ["shouting" if share >= self.params.share else None for share in shares]
+''',
+    ),
+    "scorer": Body(
+        _imports("Scorer", "Scores", "ScoringJob"),
+        '    per: int = Field(100, ge=1, description="Characters that count as 1.")\n',
+        '''
+    def score(self, job: ScoringJob) -> Scores:
+        """Return the length of each row's answer."""
+        answers = job.rows.column("output").to_pylist()
+        return Scores([len(answer) / self.params.per for answer in answers])
+''',
+    ),
+    "sampler": Body(
+        _imports("Sampler", before=_ROWS, heavy=_ARROW),
+        '    count: int = Field(100, ge=1, description="Rows to keep at most.")\n',
+        '''
+    def asked(self) -> int:
+        """Return how many rows are asked for."""
+        return self.params.count
+
+    def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
+        """Return the positions of the smallest draws."""
+        return sorted(range(table.num_rows), key=draw.__getitem__)[: self.params.count]
+''',
+    ),
+    "template": Body(
+        _imports("Row", "Segment", "Template", before="from typing import Any"),
+        '    answer: str = Field("A: ", description="Stands before the answer.")\n',
+        '''
+    def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
+        """Return the question, and the answer to learn."""
+        asked = f"{row['instruction']} {row['input']}".strip()
+        return [Segment(f"{asked}\\n{self.params.answer}", False), Segment(row["output"], True)]
+''',
+    ),
+    "quantizer": Body(
+        _imports("Quantizer", before="from typing import Any"),
+        '    bits: int = Field(4, description="4 or 8 bits for each weight.", ge=4, le=8)\n',
+        '''    requires = ("transformers", "bitsandbytes")
+
+    def config(self) -> Any:
+        """Return the configuration that transformers loads the base with."""
+        from transformers import BitsAndBytesConfig
+
+        if self.params.bits == 8:
+            return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+
+    def dtype(self) -> str:
+        """Return what the model computes in."""
+        return "bfloat16"
+''',
+    ),
+    "adapter": Body(
+        _imports("Adapter", before="from typing import Any"),
+        '    r: int = Field(8, ge=1, description="Rank of the adapter.")\n',
+        '''    requires = ("peft",)
+
+    def config(self, model: Any) -> Any:
+        """Return the configuration of the adapter for this model."""
+        from peft import LoraConfig
+
+        return LoraConfig(r=self.params.r, target_modules="all-linear", task_type="CAUSAL_LM")
+''',
+    ),
+    "runtime": Body(
+        _imports(
+            "Runtime", "TrainingJob", "TrainingResult",
+            before="from typing import Any",
+        ),
+        '    steps: int = Field(100, ge=1, description="Optimizer steps.")\n',
+        '''    requires = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Return what makes training short."""
+        return {"steps": 3}
+
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Train as `qlora` does, with a schedule of your own; write the loop here to replace it."""
+        from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+
+        params = QloraParams(
+            max_steps=self.params.steps, lr_scheduler="constant", cpu_threads=1, save_steps=1
+        )
+        return Qlora(params).train(job)
+''',
+    ),
+    "evaluator": Body(
+        _imports("EvaluationJob", "EvaluationResult", "Evaluator"),
+        '    below: int = Field(200, ge=1, description="Characters of a short answer.")\n',
+        '''
+    def evaluate(self, job: EvaluationJob) -> EvaluationResult:
+        """Return which part of the expected answers is short; no model is asked yet."""
+        rows = job.rows.to_pylist()
+        short = [len(row["output"]) < self.params.below for row in rows]
+        predictions = [
+            {"id": row["id"], "prediction": row["output"], "short": float(is_short)}
+            for row, is_short in zip(rows, short, strict=True)
+        ]
+        return EvaluationResult({"short": sum(short) / max(1, len(short))}, predictions)
+''',
+    ),
+    "rule": Body(
+        _imports("Breach", "Facts", "Rule"),
+        '    most: int = Field(10, ge=1, description="Data sets that a recipe may have.")\n',
+        '''
+    def breaches(self, facts: Facts) -> list[Breach]:
+        """Return a breach where there are more data sets."""
+        count = len(facts.data_licenses)
+        if count <= self.params.most:
+            return []
+        return [Breach(f"{count} data sets, at most {self.params.most} are allowed", ("data",))]
+''',
+    ),
+}  # fmt: skip
+"""By kind; a plugin of each is small, does something, and passes the kit."""
+
+RECIPES = {
+    "source": "data:\n  mine:\n    source: {use: NAME, file: rows.jsonl}",
+    "reader": "data:\n  mine:\n    read: {use: NAME}",
+    "filter": "data:\n  mine:\n    filters: [{use: NAME}]",
+    "scorer": "data:\n  mine:\n    score: {use: NAME}",
+    "sampler": "data:\n  mine:\n    sample: {use: NAME}",
+    "template": "train: {template: {use: NAME}}",
+    "quantizer": "model:\n  quantization: {use: NAME}",
+    "adapter": "model:\n  adapter: {use: NAME}",
+    "runtime": "train: {use: NAME, template: {use: alpaca}}",
+    "evaluator": "evaluate: [{use: NAME}]",
+    "rule": "rules: [{use: NAME}]",
+}
+"""Where a plugin of each kind stands in a recipe."""
+
+TESTS = {
+    "source": '    files = {"rows.jsonl": "{}\\n"}\n',
+    "reader": '    files = {"a.tsv": "2 + 2?\\t4\\n3 + 3?\\t6\\n"}\n',
+}
+"""What a kind's tests are given beside."""

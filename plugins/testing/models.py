@@ -1,0 +1,204 @@
+"""What the kinds that work with a model are held to, on a base of two thin layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..base import Plugin
+from ..checks import check_evaluated, check_scores, check_trained
+from ..kinds import EvaluationJob, Progress, ScoringJob, TrainingJob
+from .base import PluginTests
+from .sample import make_base, make_packs, make_rows
+
+SEED = 57
+
+
+class _Stopped(Exception):  # noqa: N818 - it is no fault, it stands for a killed run
+    """Stands for the end of a process in the middle of its work."""
+
+
+def _stop_at(count: int) -> Callable[[Progress], None]:
+    seen = 0
+
+    def report(_: Progress) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == count:
+            raise _Stopped
+
+    return report
+
+
+def _quiet(_: Progress) -> None:
+    """Report nowhere."""
+
+
+def _part(kind: str, name: str, **params: Any) -> Any:
+    from ..registry import load_registry
+
+    return load_registry().create(kind, name, params)
+
+
+class QuantizerTests(PluginTests):
+    """A quantizer says how base weights are stored."""
+
+    def test_says_the_same_each_time(self) -> None:
+        """The dtype is one of torch's; the configuration can be written down."""
+        self.needs("torch", "transformers")
+        import torch
+
+        plugin = self.make()
+        with self.well_behaved():
+            dtype, config = plugin.dtype(), plugin.config()
+        assert isinstance(getattr(torch, str(dtype), None), torch.dtype), f"no dtype is {dtype!r}"
+        again = self.make().config()
+        if config is None:
+            assert again is None, "there is a configuration the second time"
+        else:
+            assert callable(getattr(config, "to_dict", None)), "the configuration is no such thing"
+            assert config.to_dict() == again.to_dict(), "the second configuration differs"
+
+
+class AdapterTests(PluginTests):
+    """An adapter says which weights are trained."""
+
+    def test_fits_a_model(self) -> None:
+        """The configuration is one of peft's, says the same each time, and trains something."""
+        self.needs("torch", "transformers", "peft")
+        from peft import PeftConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(str(make_base()))
+        with self.well_behaved():
+            config = self.make().config(model)
+        assert isinstance(config, PeftConfig), f"gave {type(config).__name__}, no peft config"
+        again = self.make().config(model)
+        assert config.to_dict() == again.to_dict(), "the second configuration differs"
+        trained = [p for p in get_peft_model(model, config).parameters() if p.requires_grad]
+        assert trained, "no weight would be trained"
+
+
+class _Rehearsed(PluginTests):
+    """A kind whose work is long: its parameters are those of a rehearsal.
+
+    It may measure its time, and following each of its calls would take too long.
+    """
+
+    forbids = frozenset()
+    plugin: ClassVar[type[Plugin[Any]]]
+
+    def short(self) -> Any:
+        """Return an instance that is done in seconds."""
+        return self.make(**self.make().rehearsal())
+
+
+class ScorerTests(_Rehearsed):
+    """A scorer gives each row a number."""
+
+    def scores(self, work: Path, report: Callable[[Progress], None] = _quiet) -> Any:
+        """Return what the scorer finds."""
+        self.needs("pyarrow")
+        work.mkdir(exist_ok=True)
+        model = bool(getattr(self.plugin, "uses_model", False))
+        job = ScoringJob(
+            rows=make_rows(24),
+            base=make_base() if model else None,
+            quantizer=_part("quantizer", "none", dtype="float32") if model else None,
+            seed=SEED,
+            work=work,
+            report=report,
+        )
+        found = self.short().score(job)
+        check_scores(found, 24)
+        return found
+
+    def test_scores_the_same_each_time_and_after_a_stop(self) -> None:
+        """A job that was killed and goes on in the same folder gives what it would have given."""
+        with self.folder() as folder:
+            with self.well_behaved():
+                found = self.scores(folder / "one")
+            again = self.scores(folder / "two")
+            try:
+                self.scores(folder / "three", _stop_at(2))
+            except _Stopped:
+                resumed = self.scores(folder / "three")
+                assert list(resumed.values) == list(found.values), "other scores after a stop"
+        assert list(again.values) == list(found.values), "other scores the second time"
+
+
+class RuntimeTests(_Rehearsed):
+    """A runtime trains an adapter."""
+
+    def train(self, folder: Path, report: Callable[[Progress], None] = _quiet) -> Any:
+        """Train, and return what the runtime says."""
+        self.needs("torch", "transformers", "peft")
+        work, output = folder / "work", folder / "output"
+        for path in (folder, work, output):
+            path.mkdir(exist_ok=True)
+        job = TrainingJob(
+            base=make_base(),
+            base_name="kit/base",
+            train=make_packs(6),
+            validation=make_packs(2, seed=1),
+            quantizer=_part("quantizer", "none", dtype="float32"),
+            adapter=_part("adapter", "lora", r=4, dropout=0.05),
+            seed=SEED,
+            work=work,
+            output=output,
+            report=report,
+        )
+        result = self.short().train(job)
+        check_trained(result)
+        for name in ("adapter_model.safetensors", "adapter_config.json"):
+            assert (output / name).is_file(), f"no {name} was written"
+        return result
+
+    def test_trains_to_the_same_bits_also_after_a_stop(self) -> None:
+        """The base stays as it is; a killed job goes on to the same trace and metrics."""
+        from ...schema.digest import safetensors_digest
+
+        def digest(name: str) -> str:
+            return safetensors_digest(folder / name / "output" / "adapter_model.safetensors")
+
+        with self.folder() as folder:
+            self.needs("torch", "transformers", "peft")
+            with self.well_behaved(make_base()):
+                found = self.train(folder / "one")
+            again = self.train(folder / "two")
+            assert again.trace == found.trace, "another trace the second time"
+            assert digest("one") == digest("two"), "another adapter the second time"
+            try:
+                self.train(folder / "three", _stop_at(2))
+            except _Stopped:
+                resumed = self.train(folder / "three")
+                assert resumed.metrics == found.metrics, "other metrics after a stop"
+                assert digest("one") == digest("three"), "another adapter after a stop"
+
+
+class EvaluatorTests(_Rehearsed):
+    """An evaluator measures a model."""
+
+    def measured(self) -> Any:
+        """Return what the evaluator measures of the base."""
+        self.needs("torch", "transformers")
+        rows = make_rows(12)
+        answered = [n for n, text in enumerate(rows.column("output").to_pylist()) if text]
+        job = EvaluationJob(
+            base=make_base(),
+            adapter=None,
+            rows=rows.take(answered),
+            template=_part("template", "alpaca"),
+            quantizer=_part("quantizer", "none", dtype="float32"),
+            seed=SEED,
+        )
+        result = self.short().evaluate(job)
+        check_evaluated(result)
+        return result
+
+    def test_measures_the_same_each_time(self) -> None:
+        """Metrics are finite numbers, and the same for the same model and rows."""
+        with self.well_behaved():
+            found = self.measured()
+        assert found == self.measured(), "other metrics or predictions the second time"

@@ -1,0 +1,50 @@
+"""Every plugin that ships passes the kit that every plugin author gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from khichdi.plugins.registry import load_registry
+from khichdi.plugins.testing import PluginTests, kit_for
+
+RECORD = Path(__file__).parent / "versions.json"
+ROW = '{"instruction": "i", "input": "a", "output": "b"}'
+TURNS = '[{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]'
+NI = """{"Definition": ["Do it."], "Categories": ["Question Answering"], "Domains": ["History"],
+"Input_language": ["English"], "Output_language": ["English"], "Source": ["own"],
+"Instances": [{"id": "task1-1", "input": "a", "output": ["b"]}]}"""
+FILES: dict[str, dict[str, str]] = {
+    "source/files": {"data/a.jsonl": ROW, "data/b.jsonl": ROW},
+    "reader/alpaca": {"a.json": f"[{ROW}, {ROW}]"},
+    "reader/jsonl": {"a.jsonl": f"{ROW}\n{ROW}\n", "b/c.jsonl": ROW},
+    "reader/json": {"a.json": f"[{ROW}, {ROW}]"},
+    "reader/csv": {"a.csv": "instruction,input,output\ni,a,b\nj,c,d\n"},
+    "reader/conversations": {"a.jsonl": f'{{"conversations": {TURNS}}}\n'},
+    "reader/natural-instructions": {"tasks/task1_x.json": NI},
+}
+
+
+def cases() -> list[Any]:
+    found = []
+    for entry in load_registry():
+        if entry.distribution.name != "khichdi":
+            continue
+        plugin = entry.plugin
+        key = f"{plugin.kind}/{plugin.name}"
+        given: dict[str, Any] = {"plugin": plugin, "record": RECORD}
+        if key in FILES:
+            given["files"] = FILES[key]
+        kit = type("Kit", (kit_for(plugin.kind),), given)
+        found += [
+            pytest.param(kit(), name, id=f"{key}-{name.removeprefix('test_')}")
+            for name in dir(kit)
+            if name.startswith("test_")
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("kit", "test"), cases())
+def test_a_plugin_that_ships_conforms(kit: PluginTests, test: str) -> None:
+    getattr(kit, test)()
