@@ -61,8 +61,7 @@ def watched(files: Iterable[Path] = ()) -> Iterator[None]:
     finally:
         for name, (read, put) in _STATES.items():
             now = read()
-            if before[name] is None:
-                before[name] = _fresh(name)  # the library was loaded inside
+            # A library that was loaded inside had no state before, and may draw as it loads.
             if before[name] is not None and not _same(before[name], now):
                 faults.append(f"changed {_difference(name, before[name], now)}")
                 put(before[name])
@@ -143,12 +142,6 @@ LIBRARIES = ("BNB_", "CUDA_", "HF_", "KMP_", "OMP_", "TOKENIZERS_", "TORCH", "TR
 
 def _environment() -> dict[str, str]:
     return dict(os.environ)
-
-
-def _fresh(name: str) -> Any:
-    """Return the state that torch's generator has when torch is loaded, where it is now."""
-    torch = sys.modules.get("torch")
-    return torch.Generator().get_state() if torch and "torch" in name else None
 
 
 def _put_environment(values: Mapping[str, str]) -> None:
