@@ -9,7 +9,6 @@ from khichdi.compiler.imports.report import Report
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.yaml import parse
 
-
 REGISTRY = load_registry()
 
 
