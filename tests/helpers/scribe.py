@@ -117,7 +117,7 @@ class Scribe:
             return [pad + lead + self._eol(), *below]
         if isinstance(value, str) and "\n" in value and value.strip():
             return self._literal(pad + lead, value, indent + step)
-        return self._with(pad + lead, self._scalar(value, False))
+        return self._with(pad + lead, self._scalar(value, False, indent))
 
     def _with(self, lead: str, text: str) -> list[str]:
         first, *rest = text.split("\n")
@@ -151,7 +151,7 @@ class Scribe:
         lines = [self._eol(), *(" " * indent + line.strip() for line in self._noise())]
         return "\n".join([*lines, " " * (indent + 1)])
 
-    def _scalar(self, value: Any, flow: bool) -> str:
+    def _scalar(self, value: Any, flow: bool, indent: int = 0) -> str:
         if not isinstance(value, str):
             return self.random.choice(["null", "~"]) if value is None else json.dumps(value)
         options = [_double(value)]
@@ -161,7 +161,7 @@ class Scribe:
         if simple and value not in ("null", "yes", "no"):
             options += [value, value]
             if not flow and " " in value:
-                options.append(value.replace(" ", "\n         ", 1))
+                options.append(value.replace(" ", "\n" + " " * (indent + 9), 1))
         return self.random.choice(options)
 
 

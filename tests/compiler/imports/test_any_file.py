@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imports import imported, leaves, listed
 from khichdi.compiler.imports.convert import FORMATS
-from khichdi.schema.errors import KhichdiError
+from khichdi.schema.errors import InputError
 
 NEEDED = {
     "axolotl": {"base_model": "a/b", "datasets": [{"path": "c/d", "type": "alpaca"}]},
@@ -20,7 +20,7 @@ NEEDED = {
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 10**6), st.floats(-2, 5, allow_nan=False),
     st.sampled_from(["", "a/b", "auto", "1e-4", "all-linear", "q_proj,v_proj", "no\nline", "\a"]),
-    st.text(max_size=12),
+    st.text(st.characters(exclude_categories=["C"]), max_size=12),
 )  # fmt: skip
 VALUES = st.recursive(
     SCALARS,
@@ -40,10 +40,13 @@ def test_any_values_of_any_keys(kind: str, data: st.DataObject) -> None:
     drawn = data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=12))
     config: dict[str, Any] = {**NEEDED[kind], **drawn}
     # JSON is YAML, with the quotes that keep every text a text.
-    text = json.dumps(config, indent=1)
+    text = json.dumps(config, indent=1, ensure_ascii=False)
     try:
         done = imported(text, kind)
-    except KhichdiError:
+    except InputError as error:
+        # Only for want of a model or data; whatever else there is can be written as a recipe.
+        if " expected" not in error.message:
+            raise
         return
     told = listed(done.report)
     assert sorted(told) == sorted(leaves(text))
