@@ -115,7 +115,8 @@ def load_registry(extra: Iterable[object] = ()) -> Registry:
     manager.add_hookspecs(hookspecs)
     origins: dict[str, Distribution] = {}
     for point in _chosen(entry_points(group=hookspecs.GROUP)):
-        _register(manager, origins, _import(point), point.name, _distribution(point))
+        origin = _distribution(point)
+        _register(manager, origins, _import(point, origin), point.name, origin)
     for number, module in enumerate(extra):
         name = getattr(module, "__name__", f"extra-{number}")
         _register(manager, origins, module, name, Distribution(name=name, version="0"))
@@ -125,7 +126,7 @@ def load_registry(extra: Iterable[object] = ()) -> Registry:
 def _chosen(points: Iterable[EntryPoint]) -> Sequence[EntryPoint]:
     wanted = os.environ.get("KHICHDI_PLUGINS")
     # Two distributions may call their entry points the same.
-    unique = {(point.name, _distribution(point).name): point for point in points}
+    unique = {(point.name, point.value): point for point in points}
     points = [unique[name] for name in sorted(unique)]
     if wanted is None:
         return points
@@ -136,11 +137,11 @@ def _chosen(points: Iterable[EntryPoint]) -> Sequence[EntryPoint]:
 def _distribution(point: EntryPoint) -> Distribution:
     if point.dist is None:
         return Distribution(name=point.name, version="0")
-    return Distribution(name=point.dist.name, version=point.dist.version)
+    metadata = point.dist.metadata  # it is read anew whenever it is asked for
+    return Distribution(name=metadata["Name"], version=metadata["Version"])
 
 
-def _import(point: EntryPoint) -> Any:
-    origin = _distribution(point)
+def _import(point: EntryPoint, origin: Distribution) -> Any:
     try:
         return point.load()
     except Exception as error:

@@ -25,6 +25,10 @@ testpaths = ["tests"]
 
 [tool.ruff]
 line-length = 100
+
+# khichdi's own classes declare the attributes of plugins.
+[tool.ruff.lint]
+extend-ignore = ["RUF012"]
 """
 
 README = """\

@@ -26,6 +26,12 @@ FILES: dict[str, dict[str, str]] = {
 }
 
 
+def _marks(plugin: Any, name: str) -> list[Any]:
+    """Return the mark of what trains or generates."""
+    long = name.startswith(("test_trains", "test_scores", "test_measures"))
+    return [pytest.mark.slow] if long else []
+
+
 def cases() -> list[Any]:
     found = []
     for entry in load_registry():
@@ -38,7 +44,9 @@ def cases() -> list[Any]:
             given["files"] = FILES[key]
         kit = type("Kit", (kit_for(plugin.kind),), given)
         found += [
-            pytest.param(kit(), name, id=f"{key}-{name.removeprefix('test_')}")
+            pytest.param(
+                kit(), name, id=f"{key}-{name.removeprefix('test_')}", marks=_marks(plugin, name)
+            )
             for name in dir(kit)
             if name.startswith("test_")
         ]

@@ -43,7 +43,7 @@ class PerGroup(Sampler[PerGroupParams]):
     """Keep the same number of rows, or the same part, of every task, category or origin."""
 
     name = "per-group"
-    example = {"count": 100}
+    example = {"count": 50}
 
     def rehearsal(self) -> dict[str, Any]:
         """Take what there is."""
@@ -104,7 +104,7 @@ class Proportional(Sampler[ProportionalParams]):
     """Keep a number of rows that groups share by weights, or by size with a temperature."""
 
     name = "proportional"
-    example = {"total": 5000, "temperature": 2.0}
+    example = {"total": 200, "temperature": 2.0}
 
     def asked(self) -> int | None:
         """Return `total`."""
