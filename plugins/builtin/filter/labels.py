@@ -48,7 +48,7 @@ class Languages(Filter[LanguagesParams]):
             if wanted is None:
                 continue
             declared = batch.column(f"{side}_languages")
-            drop = meeting_items(declared, lambda name, these=wanted: name not in these) > 0
+            drop = meeting_items(declared, wanted.__contains__) < lengths(declared)
             if self.params.undeclared == "drop":
                 drop |= lengths(declared) == 0
             note(reasons, drop, f"language-{side}")

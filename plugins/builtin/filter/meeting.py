@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 Condition = Callable[[str], bool]
 
 
-def meeting(column: pa.Array, meets: Condition) -> Bools:
-    """Return, for each text of a column without nulls, whether it meets the condition."""
+def meeting(column: pa.Array, meets: Condition, *, repeats: bool = True) -> Bools:
+    """Return, for each text of a column without nulls, whether it meets the condition.
+
+    `repeats` says that texts are expected to be there many times; else looking for those that
+    are would cost more than it saves.
+    """
     import numpy as np
 
+    if not repeats:
+        return np.fromiter(map(meets, column.to_pylist()), np.bool_, len(column))
     encoded = column.dictionary_encode()
     values = encoded.dictionary.to_pylist()
     flags = np.fromiter(map(meets, values), np.bool_, len(values))

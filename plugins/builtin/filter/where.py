@@ -33,6 +33,9 @@ AnyField = Literal[
 LISTS = frozenset({"categories", "domains", "input_languages", "output_languages", "references"})
 """Fields that hold lists of texts."""
 
+OWN = frozenset({"id", "input", "output"})
+"""Fields in which every row has a text of its own, as a rule."""
+
 CONDITIONS = ("equals", "one_of", "matches", "contains")
 
 
@@ -102,7 +105,7 @@ class Where(Filter[WhereParams]):
         if self.params.field in LISTS:
             found = meeting_items(column, meets) > 0
         else:
-            found = meeting(column, meets)
+            found = meeting(column, meets, repeats=self.params.field not in OWN)
         reasons: list[str | None] = [None] * batch.num_rows
         note(reasons, found if self.params.negate else ~found, "where")
         return reasons
