@@ -38,24 +38,22 @@ class Languages(Filter[LanguagesParams]):
 
     name = "languages"
     example = {"input": ["English"], "output": ["English"]}
+    requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `language-input` or `language-output` for rows in other languages."""
+        from .meeting import lengths, meeting_items, note
+
         reasons: list[str | None] = [None] * batch.num_rows
         for side, wanted in (("output", self.params.output), ("input", self.params.input)):
             if wanted is None:
                 continue
-            allowed = frozenset(wanted)
-            declared = batch.column(f"{side}_languages").to_pylist()
-            for number, languages in enumerate(declared):
-                kept = allowed.issuperset(languages) if languages else self._keeps_undeclared
-                if not kept:
-                    reasons[number] = f"language-{side}"
+            declared = batch.column(f"{side}_languages")
+            drop = meeting_items(declared, wanted.__contains__) < lengths(declared)
+            if self.params.undeclared == "drop":
+                drop |= lengths(declared) == 0
+            note(reasons, drop, f"language-{side}")
         return reasons
-
-    @property
-    def _keeps_undeclared(self) -> bool:
-        return self.params.undeclared == "keep"
 
 
 class CategoriesParams(Params):
@@ -83,17 +81,18 @@ class Categories(Filter[CategoriesParams]):
 
     name = "categories"
     example = {"exclude": ["Question Generation"]}
+    requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `category-excluded` or `category-not-included` for rows that go."""
-        include = None if self.params.include is None else frozenset(self.params.include)
-        exclude = frozenset(self.params.exclude or ())
+        from .meeting import meeting_items, note
 
-        def reason(categories: list[str]) -> str | None:
-            if not exclude.isdisjoint(categories):
-                return "category-excluded"
-            if include is not None and include.isdisjoint(categories):
-                return "category-not-included"
-            return None
-
-        return [reason(categories) for categories in batch.column("categories").to_pylist()]
+        reasons: list[str | None] = [None] * batch.num_rows
+        categories = batch.column("categories")
+        include, exclude = self.params.include, self.params.exclude
+        if include is not None:
+            without = meeting_items(categories, include.__contains__) == 0
+            note(reasons, without, "category-not-included")
+        if exclude is not None:
+            note(reasons, meeting_items(categories, exclude.__contains__) > 0, "category-excluded")
+        return reasons

@@ -30,6 +30,12 @@ AnyField = Literal[
 ]
 
 
+LISTS = frozenset({"categories", "domains", "input_languages", "output_languages", "references"})
+"""Fields that hold lists of texts."""
+
+OWN = frozenset({"id", "input", "output"})
+"""Fields in which every row has a text of its own, as a rule."""
+
 CONDITIONS = ("equals", "one_of", "matches", "contains")
 
 
@@ -89,15 +95,18 @@ class Where(Filter[WhereParams]):
 
     name = "where"
     example = {"field": "task", "contains": "translation"}
+    requires = ("numpy", "pyarrow")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `where` for rows that do not meet the condition."""
+        from .meeting import meeting, meeting_items, note
+
         meets = self.params.condition()
-        negate = self.params.negate
-
-        def kept(value: str | list[str]) -> bool:
-            found = any(map(meets, value)) if isinstance(value, list) else meets(value)
-            return found is not negate
-
-        values = batch.column(self.params.field).to_pylist()
-        return [None if kept(value) else "where" for value in values]
+        column = batch.column(self.params.field)
+        if self.params.field in LISTS:
+            found = meeting_items(column, meets) > 0
+        else:
+            found = meeting(column, meets, repeats=self.params.field not in OWN)
+        reasons: list[str | None] = [None] * batch.num_rows
+        note(reasons, found if self.params.negate else ~found, "where")
+        return reasons
