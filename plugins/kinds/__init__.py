@@ -1,0 +1,89 @@
+"""One base class per kind. The base does the chores, an author writes one method.
+
+A plugin never changes a recipe, a plan or another's result: it gets its inputs as arguments and
+gives its result back. Randomness comes in as a seed, never from a global generator.
+"""
+
+from typing import Any
+
+from ..base import Plugin
+from .data import (
+    Drop,
+    Editor,
+    Filter,
+    FilterInputs,
+    Pin,
+    Reader,
+    Row,
+    Sampler,
+    Scorer,
+    Scores,
+    ScoringJob,
+    Segment,
+    Source,
+    SourceFile,
+    Template,
+)
+from .model import (
+    Adapter,
+    EvaluationJob,
+    EvaluationResult,
+    Evaluator,
+    Progress,
+    Quantizer,
+    Runtime,
+    TrainingJob,
+    TrainingResult,
+    ignore_progress,
+)
+from .rule import Breach, Facts, Rule
+
+__all__ = [
+    "KINDS",
+    "Adapter",
+    "Breach",
+    "Drop",
+    "Editor",
+    "EvaluationJob",
+    "EvaluationResult",
+    "Evaluator",
+    "Facts",
+    "Filter",
+    "FilterInputs",
+    "Pin",
+    "Progress",
+    "Quantizer",
+    "Reader",
+    "Row",
+    "Rule",
+    "Runtime",
+    "Sampler",
+    "Scorer",
+    "Scores",
+    "ScoringJob",
+    "Segment",
+    "Source",
+    "SourceFile",
+    "Template",
+    "TrainingJob",
+    "TrainingResult",
+    "ignore_progress",
+]
+
+KINDS: dict[str, type[Plugin[Any]]] = {
+    base.kind: base
+    for base in (
+        Source,
+        Reader,
+        Filter,
+        Scorer,
+        Sampler,
+        Template,
+        Quantizer,
+        Adapter,
+        Runtime,
+        Evaluator,
+        Rule,
+    )
+}
+"""Every kind by its name."""

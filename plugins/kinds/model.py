@@ -1,0 +1,162 @@
+"""Kinds that make a model and measure it: how it is stored, what is trained, how well it does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base import P, Plugin
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .data import Template
+
+
+class Quantizer(Plugin[P], ABC):
+    """Says how the base weights are stored."""
+
+    kind = "quantizer"
+
+    @abstractmethod
+    def config(self) -> Any | None:
+        """Return a transformers quantization config, or None for full precision."""
+
+    @abstractmethod
+    def dtype(self) -> str:
+        """Return the name of the torch dtype that the model computes in."""
+
+
+class Adapter(Plugin[P], ABC):
+    """Says which weights are trained."""
+
+    kind = "adapter"
+
+    @abstractmethod
+    def config(self, model: Any) -> Any:
+        """Return a peft config for this transformers model.
+
+        Raises `StepError` when the model has no such modules.
+        """
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long step is; `note` is a short text such as a loss, `rate` is per second."""
+
+    done: int
+    total: int
+    note: str = ""
+    unit: str = "steps"
+    rate: float | None = None
+
+
+def ignore_progress(_: Progress) -> None:
+    """Report nowhere."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a runtime gets.
+
+    Attributes:
+        base: folder with the base weights and tokenizer files, verified; never written to.
+        base_name: what to call the base in the adapter's config (a repository, never a path).
+        train: packs, a table with `input_ids: list<int32>`, `labels: list<int32>` (-100 where
+            the loss does not count, same length, not shifted), `lengths: list<int32>` (the
+            samples of the pack in order; their sum is the length of `input_ids`).
+        validation: the same, for rows held out; may have no rows.
+        quantizer: how the base is stored.
+        adapter: what is trained.
+        seed: of everything random in training: adapter, order, dropout, noise.
+        work: folder that survives a killed run: checkpoints live here, and a job that finds its
+            own checkpoints goes on from the newest to the same bits.
+        output: empty folder to write the adapter to, in peft's format.
+        report: called after each optimizer step.
+    """
+
+    base: Path
+    base_name: str
+    train: pa.Table
+    validation: pa.Table
+    quantizer: Quantizer[Any]
+    adapter: Adapter[Any]
+    seed: int
+    work: Path
+    output: Path
+    report: Callable[[Progress], None] = ignore_progress
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training gave beside the adapter's files.
+
+    Attributes:
+        metrics: numbers for the record (`eval_loss_before`, `eval_loss`, `train_loss`, ...);
+            only what the same bits give again: no times.
+        trace: one entry per optimizer step: step, loss, grad_norm, learning_rate, tokens and
+            the digest of the batch.
+        weights: digests of what training started from: `quantized` base and `initial` adapter.
+        measured: times, rates and memory: what differs from machine to machine.
+    """
+
+    metrics: dict[str, float]
+    trace: list[dict[str, Any]]
+    weights: dict[str, str]
+    measured: dict[str, float | str] = field(default_factory=dict)
+
+
+class Runtime(Plugin[P], ABC):
+    """Trains an adapter on packs of tokens."""
+
+    kind = "runtime"
+    seeded = True
+
+    @classmethod
+    def example_step(cls) -> dict[str, Any]:
+        """Return a whole step, with the template that stands beside a runtime's parameters."""
+        return {"use": cls.name, "template": {"use": "alpaca"}, **cls.example}
+
+    @abstractmethod
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Train, write the adapter to `job.output`, and say what happened.
+
+        Samples of a pack must not see one another. Raises `StepError`.
+        """
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """All that an evaluator gets; `adapter` is None for the base alone.
+
+    `rows` has the held-out rows, with the columns of `khichdi.schema.rows`.
+    """
+
+    base: Path
+    adapter: Path | None
+    rows: pa.Table
+    template: Template[Any]
+    quantizer: Quantizer[Any]
+    seed: int
+    report: Callable[[Progress], None] = ignore_progress
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Metrics by name, and one prediction for each row that was used: id, prediction, scores."""
+
+    metrics: dict[str, float]
+    predictions: list[dict[str, Any]]
+
+
+class Evaluator(Plugin[P], ABC):
+    """Measures a model; the run calls it once with the base and once with the adapter."""
+
+    kind = "evaluator"
+
+    @abstractmethod
+    def evaluate(self, job: EvaluationJob) -> EvaluationResult:
+        """Return metrics and predictions. Raises `StepError`."""

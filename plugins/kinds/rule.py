@@ -1,0 +1,59 @@
+"""The kind that holds a recipe to conditions from outside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..base import P, Plugin
+
+if TYPE_CHECKING:
+    from ...schema.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a rule may look at: the declared facts of a bound recipe, and what it will take.
+
+    Attributes:
+        base: the base model's source parameters.
+        base_license: SPDX id of the base model, or None where the recipe does not say.
+        data_licenses: SPDX id of each data set by name, or None where the recipe does not say.
+        data_sources: source parameters of each data set by name, its plugin as `use`.
+        instruction_tuned: whether the base was tuned to follow instructions, as far as its name
+            tells; None where it does not.
+        estimate: gives the estimate for a device of the table by its name. None in a check
+            that makes no estimates.
+    """
+
+    base: Mapping[str, Any]
+    base_license: str | None
+    data_licenses: Mapping[str, str | None]
+    data_sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    instruction_tuned: bool | None = None
+    estimate: Callable[[str], Estimate] | None = None
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A broken rule: what is wrong, the path in the recipe it is about, and what to change.
+
+    A `warning` does not refuse the recipe: it says what is doubtful, or cannot be known yet.
+    """
+
+    message: str
+    path: tuple[str | int, ...] = ()
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
+
+
+class Rule(Plugin[P], ABC):
+    """Checks a recipe against conditions from outside: licences, budgets, a challenge."""
+
+    kind = "rule"
+
+    @abstractmethod
+    def breaches(self, facts: Facts) -> list[Breach]:
+        """Return what breaks the rule; an empty list when it holds."""
