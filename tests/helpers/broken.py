@@ -227,7 +227,8 @@ def _twice(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator
 
 
 def _removed(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator[Case]:
-    for key in ("model", "train"):
+    extends = "\nextends:" in text  # then the other recipe has what is taken away
+    for key in () if extends else ("model", "train"):
         without = re.sub(rf"(?m)^{key}:.*\n((  .*)?\n)*", "", text, count=1)
         if without != text:
             yield Case("key missing", recipe, without)
