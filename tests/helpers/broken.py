@@ -204,7 +204,7 @@ def _types(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator
 
 def _ranges(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator[Case]:
     for path, mark, value in _scalars(parsed, int, float):
-        negative = str(-abs(value) or -1)
+        negative = str(-abs(value) - 1)  # a cosine may be -0.8
         yield Case("out of range", recipe, _replace(text, mark, negative), mark.line)
         if path[-1] == "dropout":
             yield Case("out of range", recipe, _replace(text, mark, "90"), mark.line)
@@ -227,7 +227,8 @@ def _twice(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator
 
 
 def _removed(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterator[Case]:
-    for key in ("model", "train"):
+    extends = "\nextends:" in text  # then the other recipe has what is taken away
+    for key in () if extends else ("model", "train"):
         without = re.sub(rf"(?m)^{key}:.*\n((  .*)?\n)*", "", text, count=1)
         if without != text:
             yield Case("key missing", recipe, without)
@@ -236,8 +237,10 @@ def _removed(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterat
 
 
 def _foreign(recipe: str, text: str, parsed: Parsed, chance: random.Random) -> Iterator[Case]:
-    for word in chance.sample(sorted(OTHER_WORDS), 30):
-        place = chance.choice(["\ntrain:\n", "\nmodel:\n", "\nmixture:\n"])
+    sections = ["\ntrain:\n", "\nmodel:\n", "\nmixture:\n"]
+    places = [section for section in sections if section in text]
+    for word in chance.sample(sorted(OTHER_WORDS), 30 if places else 0):
+        place = chance.choice(places)
         if word in ("type", "name"):
             continue
         broken = text.replace(place, f"{place}  {word}: 1\n", 1)
@@ -247,7 +250,7 @@ def _foreign(recipe: str, text: str, parsed: Parsed, chance: random.Random) -> I
 
 def _misplaced(recipe: str, text: str, parsed: Parsed, chance: random.Random) -> Iterator[Case]:
     words = ["learning_rate", "r", "below", "sequence_len", "count", "quant_type", "order", "seed"]
-    for word in words:
+    for word in words if "\nmodel:\n" in text else []:
         broken = text.replace("\nmodel:\n", f"\nmodel:\n  {word}: 1\n", 1)
         line = broken[: broken.index(f"  {word}: 1")].count("\n") + 1
         yield Case("word in the wrong place", recipe, broken, line)
