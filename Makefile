@@ -9,11 +9,12 @@ READY := $(VENV)/ready
 run: $(READY)
 	$(BIN)/recipe run quickstart.yaml
 
+# A file's tests stay in one process, with what they share.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow --durations 20
 
 check: lint types
 
