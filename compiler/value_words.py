@@ -40,6 +40,9 @@ def value_words(schema: Json) -> str:
 
 
 def _list(schema: Json) -> str:
+    if "prefixItems" in schema:
+        each = dict.fromkeys(value_words(item) for item in schema["prefixItems"])
+        return f"list of {len(schema['prefixItems'])}, each {' or '.join(each)}"
     item = value_words(schema.get("items", {}))
     least = ", not empty" if schema.get("minItems") else ""
     return (f"list of {item}" if item else "list of steps") + least

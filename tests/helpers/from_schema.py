@@ -117,6 +117,8 @@ def _possible(schema: Any, definitions: dict[str, Any]) -> bool:
 
 
 def _list(draw: Draw, schema: Any, definitions: dict[str, Any]) -> Any:
+    if "prefixItems" in schema:
+        return [value(draw, item, definitions) for item in schema["prefixItems"]]
     low = schema.get("minItems", 0)
     count = draw(st.integers(low, min(schema.get("maxItems", low + 2), low + 2)))
     return [value(draw, schema["items"], definitions) for _ in range(count)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -86,21 +85,27 @@ def test_a_torn_result_counts_as_none(tmp_path: Path, text: str) -> None:
     assert store.result(KEY) is None
 
 
-def _publish_many(root: str, number: int) -> None:
-    store = Store(Path(root))
-    for index in range(40):
-        keep(store, publish(store, f"content {index % 5}"))
+RACE = """
+import sys
+from pathlib import Path
+from khichdi.runtime.store import Store
+from khichdi.schema.record import StepResult
+store = Store(Path(sys.argv[1]))
+for index in range(40):
+    with store.staging() as staging:
+        folder = staging / "out"
+        folder.mkdir()
+        (folder / "a.txt").write_text(f"content {index % 5}")
+        output = store.publish(folder, "files")
+    store.keep(StepResult(key=sys.argv[2], outputs={"files": output}))
+"""
 
 
 def test_writers_that_race_leave_whole_artifacts(tmp_path: Path) -> None:
     root = tmp_path / "store"
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_publish_many, args=(str(root), n)) for n in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+    command = [sys.executable, "-c", RACE, str(root), KEY]
+    workers = [subprocess.Popen(command) for _ in range(4)]
+    assert [worker.wait() for worker in workers] == [0, 0, 0, 0]
     store = Store(root)
     assert len(list(store.artifacts())) == 5
     result = store.result(KEY)
