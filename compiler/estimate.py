@@ -174,7 +174,7 @@ class _Estimator:
                 return DataEstimate(rows=before, basis="at most")
             return DataEstimate(rows=int(count), basis="declared" if sure else "at most")
         if before is None:
-            why = f"`{data.sample.use}` names no number, and the source was not read yet"
+            why = "the sampler names no number, and the source was not read yet"
             return DataEstimate(rows=None, basis="unknown", why=why)
         share = params.get("fraction") or 1.0
         sure = data.sample.use == "all" and name in self.known.filtered
@@ -188,14 +188,16 @@ class _Estimator:
         sure = sum(d.rows or 0 for d in self.data.values() if d.basis in ("counted", "declared"))
         missing = [name for name, data in self.data.items() if data.rows is None]
         most = [name for name, data in self.data.items() if data.basis == "at most"]
-        for name in missing:
-            self.unknown.append(f"rows of data.{name}: {self.data[name].why}")
+        for why in dict.fromkeys(self.data[name].why for name in missing):
+            names = ", ".join(f"data.{name}" for name in missing if self.data[name].why == why)
+            self.unknown.append(f"rows of {names}: {why}")
         if self.recipe.mixture.filters:
             self.assumed.append("filters of the mixture drop nothing")
         if missing:
             return None, max(0, sure - self._held_out(sure))
-        for name in most:
-            self.assumed.append(f"data.{name} brings as many rows as it may")
+        if most:
+            names = ", ".join(f"data.{name}" for name in most)
+            self.assumed.append(f"as many rows as they may bring: {names}")
         total = sum(count for count in rows if count is not None)
         return max(0, total - self._held_out(total)), sure
 

@@ -38,7 +38,7 @@ def test_rows_that_nothing_says_are_unknown_with_the_reason(tmp_path: Path) -> N
     found = estimated(bound(tmp_path, sample="{use: all}"))
     assert (found.rows, found.tokens, found.steps, found.seconds) == (None, None, None, None)
     assert found.at_least is None
-    assert "rows of data.one: `all` names no number" in found.unknown[0]
+    assert "rows of data.one: the sampler names no number" in found.unknown[0]
     assert found.gpu_memory_bytes is not None
 
 
