@@ -70,7 +70,7 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
     needy: list[tuple[tuple[str | int, ...], str]] = []
     if recipe.evaluate:
         needy.append((("evaluate",), "evaluation is on held-out rows"))
-    for word in ("metric_for_best_model", "eval_steps"):
+    for word in ("metric_for_best_model", "eval_steps", "early_stopping_patience"):
         if word in loaded.data["train"] and getattr(recipe.train, word, None) is not None:
             needy.append((("train", word), f"`{word}` is about held-out rows"))
     return [

@@ -50,7 +50,7 @@ def _never_reached(recipe: Recipe, loaded: Loaded, rows: int) -> list[Diagnostic
     batch = getattr(train, "micro_batch_size", 1) * getattr(train, "gradient_accumulation_steps", 1)
     steps = math.ceil(rows / batch) * epochs
     found = []
-    for word in ("warmup_steps", "eval_steps", "save_steps"):
+    for word in ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps"):
         value = getattr(train, word, None)
         if value is not None and value > steps:
             message = f"`{word}` is {value:,}, and training has at most {steps:,} steps"

@@ -235,6 +235,7 @@ class _Estimator:
             packs = ceil(tokens / (train.sequence_len * FILL)) if train.sample_packing else rows
         an_epoch = ceil(packs / self._per_step())
         steps = getattr(train, "max_steps", None) or an_epoch * getattr(train, "num_epochs", 1)
+        steps = min(steps, getattr(train, "stop_after_steps", None) or steps)
         a_pack = tokens / packs if packs else self._full_pack()
         trained = round(tokens * steps / an_epoch) if an_epoch else 0
         if not packed and getattr(train, "max_steps", None):

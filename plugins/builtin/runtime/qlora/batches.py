@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .plugin import QloraParams
+
+IDS_SHOWN = 20
+"""Rows that an error names at most."""
 
 COLUMNS = ("input_ids", "labels", "lengths")
 
@@ -102,6 +105,7 @@ class Packs:
     def __init__(self, table: pa.Table, name: str) -> None:
         self.name = name
         self._columns = [table.column(column).combine_chunks() for column in COLUMNS]
+        self._ids = table.column("ids") if "ids" in table.column_names else None
         self._count = table.num_rows
 
     def __len__(self) -> int:
@@ -123,6 +127,16 @@ class Packs:
                 hint="labels are as long as input_ids, and lengths are positive and sum up to it",
             )
         return ids, labels, lengths
+
+    def named(self, indices: Sequence[int]) -> str:
+        """Return packs by number, with the ids of their rows where these are known."""
+        numbers = ", ".join(map(str, indices))
+        words = f"{self.name} pack{'s' if len(indices) > 1 else ''} {numbers}"
+        if self._ids is None:
+            return words
+        ids = list(dict.fromkeys(row for index in indices for row in self._ids[index].as_py()))
+        more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
+        return f"{words}: rows {', '.join(ids[:IDS_SHOWN])}{more}"
 
     def batch(self, indices: Sequence[int]) -> MicroBatch:
         """Return some packs as one micro batch."""
@@ -161,7 +175,7 @@ def _sha256(array: np.ndarray) -> str:
 
 def prepared(
     packs: Packs, groups: Sequence[tuple[tuple[int, ...], ...]], workers: int
-) -> Iterator[list[MicroBatch]]:
+) -> Generator[list[MicroBatch]]:
     """Yield the micro batches of each group in order, prepared ahead by threads."""
 
     def build(group: tuple[tuple[int, ...], ...]) -> list[MicroBatch]:
