@@ -9,7 +9,7 @@ from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic
 from ..schema.recipe import Recipe, Step
 from ..schema.yaml import Path
-from .contradictions import chains, counts, sources
+from .contradictions import chains, counts, packing, sources
 from .load import Loaded
 from .spelling import nearest
 
@@ -164,6 +164,7 @@ CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnosti
     ({"data"}, _scores),
     ({"data", "mixture"}, _weights),
     ({"data", "mixture", "train"}, counts),
+    ({"train"}, packing),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),
 ]

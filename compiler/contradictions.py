@@ -59,6 +59,26 @@ def _never_reached(recipe: Recipe, loaded: Loaded, rows: int) -> list[Diagnostic
     return found
 
 
+# ---- packing --------------------------------------------------------------------------------
+
+
+def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Return settings of packing and batches that have no meaning together."""
+    train: Any = recipe.train
+    found = []
+    if train.sample_packing and getattr(train, "group_by_length", False):
+        message = "`group_by_length` has nothing to group: packs are as good as equally long"
+        hint = "add `sample_packing: false`, or leave it out"
+        place = ("train", "group_by_length")
+        found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
+    if not train.sample_packing and train.packing_strategy != "bfd":
+        message = f"`packing_strategy: {train.packing_strategy}` without packing"
+        hint = "leave it out, or say `sample_packing: true`"
+        place = ("train", "packing_strategy")
+        found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
+    return found
+
+
 # ---- filters --------------------------------------------------------------------------------
 
 

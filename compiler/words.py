@@ -170,7 +170,6 @@ deepspeed                   AHL nothing: training is on one device
 fsdp                        AH  nothing: training is on one device
 strict                      A   nothing: a recipe is always strict
 tf32                        AH  nothing: the runtime fixes it, because rounding depends on it
-group_by_length             AHL train.sample_packing
 compute_dtype               H   model.quantization.compute_dtype
 type                        A   use
 """

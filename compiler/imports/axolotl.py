@@ -168,6 +168,7 @@ def length(t: Translation) -> None:
         mixed = "axolotl without flash or sdp attention lets packed samples see one another"
         t.put("sample_packing", {"train.sample_packing": packing},
               mixed if packing and not isolated else None)  # fmt: skip
+    training.by_length(t, packed=bool(packing))
     if t.flag("train_on_inputs"):
         t.lost("train_on_inputs", "learn the prompts too, not the answers only",
                "a template says what is learnt: answers; write a template of your own")  # fmt: skip

@@ -10,8 +10,9 @@ from .facts import read_facts
 WORDS = """
 base_model base_model_config tokenizer_config revision_of_model model_revision load_in_4bit
 load_in_8bit adapter lora_r lora_alpha lora_dropout lora_target_modules lora_target_linear
-peft_use_rslora datasets val_set_size sequence_len sample_packing gradient_accumulation_steps
-micro_batch_size batch_size num_epochs max_steps optimizer lr_scheduler learning_rate
+peft_use_rslora datasets val_set_size sequence_len sample_packing
+group_by_length gradient_accumulation_steps micro_batch_size batch_size
+num_epochs max_steps optimizer lr_scheduler learning_rate
 weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm warmup_steps warmup_ratio
 train_on_inputs bf16 bfloat16 fp16 float16 gradient_checkpointing flash_attention flash_attn
 sdp_attention xformers_attention eager_attention attn_implementation eval_steps evals_per_epoch
@@ -126,9 +127,6 @@ recipes learn answers to instructions
 
 rl rl_* dpo_* orpo_* kto_* simpo_* cpo_* rpo_* trl reward_model process_reward_model
 max_prompt_len | learn from preferences | recipes learn answers to instructions
-
-group_by_length | batch samples of like length, and so change their order | packs are nearly even
-in length; leave it out
 
 curriculum_sampling | keep samples in the order of the file | see `mixture.order: by-source`
 

@@ -146,7 +146,7 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("lora_rr: 16", "did you mean `lora_r`?"),
         ("squence_len: 4096", "did you mean `sequence_len`?"),
         ("train_on_inputs: true", "template"),
-        ("group_by_length: true", "packs"),
+        ("group_by_length: true\nsample_packing: true", "packs"),
         ("warmup_ratio: 0.1", "recipe plan"),
         ("lora_model_dir: ./old", "anew"),
         ("deepspeed: zero3.json", "gradient_accumulation_steps"),
@@ -265,3 +265,9 @@ def test_patience_is_kept_where_the_best_weights_are() -> None:
     done = imported(SMALL + best + "early_stopping_patience: 3\n", "axolotl")
     assert not done.report.not_mapped
     assert "early_stopping_patience: 3" in done.text
+
+
+def test_like_lengths_go_together_where_nothing_is_packed() -> None:
+    done = imported(SMALL + "group_by_length: true\n", "axolotl")
+    assert not done.report.not_mapped
+    assert "group_by_length: true" in done.text

@@ -58,7 +58,7 @@ class Training:
     def __init__(self, params: QloraParams, job: TrainingJob) -> None:
         self.params, self.job = params, job
         self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
-        self.plans = plan_steps(len(self.train), params, job.seed)
+        self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
         self.ending = Ending(params, len(self.plans))  # its clock counts loading the model
         self.trainee: Trainee = build(params, job)
         self.optimizer = make_optimizer(params, self.trainee.trained)

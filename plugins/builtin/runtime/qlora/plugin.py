@@ -21,6 +21,11 @@ class QloraParams(Params):
         1, ge=1, description="Micro batches of an optimizer step."
     )
     num_epochs: int = Field(1, ge=1, description="How often every pack is seen.")
+    group_by_length: bool = Field(
+        False,
+        description="Put packs of like length into the same optimizer step, drawn anew each epoch; "
+        "for `sample_packing: false`, where a pack is a sample.",
+    )
     max_steps: int | None = Field(
         None, ge=1, description="Optimizer steps in all; goes before num_epochs where given."
     )
