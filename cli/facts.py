@@ -27,7 +27,7 @@ def described(kind: str, result: StepResult | None) -> str:
     if kind == "scorer":
         return _scored(facts)
     if "metrics" in facts:
-        return _metrics(facts["metrics"], kind)
+        return _metrics(facts["metrics"], kind) + _stopped(facts.get("stopped"))
     if facts.get("drops"):
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["drops"].items())
         return f"{facts['rows_in']:,} -> {facts['rows_out']:,} rows   {reasons}{_asked(facts)}"
@@ -60,6 +60,17 @@ def _scored(facts: dict[str, Any]) -> str:
     few = facts["scored"] < facts["rows_in"]
     rows = f"{facts['scored']:,} of {facts['rows_in']:,}" if few else f"{facts['rows_in']:,}"
     return f"{rows} rows scored   {', '.join(shown)}"
+
+
+def _stopped(stopped: dict[str, Any] | None) -> str:
+    """Return what ended a training early, and how to get the same bits where the clock did."""
+    if stopped is None:
+        return ""
+    step = stopped["step"]
+    words = f"   ended by {stopped['by']} after step {step:,} of {stopped['of']:,}"
+    if stopped["by"] == "max_hours":
+        words += f" (the same again: train.stop_after_steps={step})"
+    return words
 
 
 def _metrics(metrics: dict[str, float], kind: str) -> str:

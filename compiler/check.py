@@ -9,7 +9,7 @@ from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic
 from ..schema.recipe import Recipe, Step
 from ..schema.yaml import Path
-from .contradictions import chains, counts, sources
+from .contradictions import chains, counts, packing, sources
 from .load import Loaded
 from .spelling import nearest
 
@@ -70,7 +70,7 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
     needy: list[tuple[tuple[str | int, ...], str]] = []
     if recipe.evaluate:
         needy.append((("evaluate",), "evaluation is on held-out rows"))
-    for word in ("metric_for_best_model", "eval_steps"):
+    for word in ("metric_for_best_model", "eval_steps", "early_stopping_patience"):
         if word in loaded.data["train"] and getattr(recipe.train, word, None) is not None:
             needy.append((("train", word), f"`{word}` is about held-out rows"))
     return [
@@ -164,6 +164,7 @@ CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnosti
     ({"data"}, _scores),
     ({"data", "mixture"}, _weights),
     ({"data", "mixture", "train"}, counts),
+    ({"train"}, packing),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),
 ]

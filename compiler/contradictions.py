@@ -50,12 +50,32 @@ def _never_reached(recipe: Recipe, loaded: Loaded, rows: int) -> list[Diagnostic
     batch = getattr(train, "micro_batch_size", 1) * getattr(train, "gradient_accumulation_steps", 1)
     steps = math.ceil(rows / batch) * epochs
     found = []
-    for word in ("warmup_steps", "eval_steps", "save_steps"):
+    for word in ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps"):
         value = getattr(train, word, None)
         if value is not None and value > steps:
             message = f"`{word}` is {value:,}, and training has at most {steps:,} steps"
             hint = f"{rows:,} rows, {batch} a step, {epochs} times"
             found.append(loaded.diagnose(("train", word), "contradiction", message, hint))
+    return found
+
+
+# ---- packing --------------------------------------------------------------------------------
+
+
+def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Return settings of packing and batches that have no meaning together."""
+    train: Any = recipe.train
+    found = []
+    if train.sample_packing and getattr(train, "group_by_length", False):
+        message = "`group_by_length` has nothing to group: packs are as good as equally long"
+        hint = "add `sample_packing: false`, or leave it out"
+        place = ("train", "group_by_length")
+        found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
+    if not train.sample_packing and train.packing_strategy != "bfd":
+        message = f"`packing_strategy: {train.packing_strategy}` without packing"
+        hint = "leave it out, or say `sample_packing: true`"
+        place = ("train", "packing_strategy")
+        found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
     return found
 
 

@@ -237,6 +237,7 @@ class _Estimator:
             packs = ceil(tokens / (train.sequence_len * FILL)) if train.sample_packing else rows
         an_epoch = ceil(packs / self._per_step())
         steps = getattr(train, "max_steps", None) or an_epoch * getattr(train, "num_epochs", 1)
+        steps = min(steps, getattr(train, "stop_after_steps", None) or steps)
         a_pack = tokens / packs if packs else self._full_pack()
         trained = round(tokens * steps / an_epoch) if an_epoch else 0
         if not packed and getattr(train, "max_steps", None):
@@ -249,13 +250,19 @@ class _Estimator:
 
     # ---- memory and time --------------------------------------------------------------------
 
+    def _seen(self) -> float:
+        """Return the tokens of what attention goes over at once: a sample, or a wrapped pack."""
+        train = self.train
+        wrapped = train.sample_packing and train.packing_strategy == "wrapped"
+        return float(train.sequence_len) if wrapped else self.per_row
+
     def _learnt(self) -> float:
         packs = self.known.packs
         return packs["response_tokens"] / packs["tokens"] if packs else 1.0
 
     def _batch(self) -> Batch:
         tokens = self.train.micro_batch_size * self.train.sequence_len
-        return Batch(tokens=tokens, sample=self.per_row, learnt=self._learnt())
+        return Batch(tokens=tokens, sample=self._seen(), learnt=self._learnt())
 
     def _memory(self) -> tuple[Memory | None, tuple[Saving, ...]]:
         if self.architecture is None:
@@ -266,7 +273,7 @@ class _Estimator:
     def _flops(self) -> float | None:
         if self.architecture is None:
             return None
-        return flops_per_token(self.recipe, self.architecture, self.per_row, self._learnt())
+        return flops_per_token(self.recipe, self.architecture, self._seen(), self._learnt())
 
     def _seconds(self, amount: Amount | None) -> float | None:
         known = self.known
@@ -287,7 +294,7 @@ class _Estimator:
             tokens=amount.trained,
             micro_batches=ceil(amount.trained / (amount.a_pack * self.train.micro_batch_size)),
             evaluated=round(self._evaluations(amount) * amount.held_out * self.per_row),
-            sample=self.per_row,
+            sample=self._seen(),
             learnt=self._learnt(),
         )
         return seconds(self.recipe, self.architecture, self.device, work)

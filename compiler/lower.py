@@ -16,7 +16,7 @@ from ..plugins.registry import Registry
 from ..schema.digest import derive_seed
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
-from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step
+from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
 from ..schema.yaml import Path
 
 CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
@@ -53,10 +53,7 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
         "pack",
         inputs={"train": "split#train", "validation": "split#validation", "base": "base#files"},
         parts={"template": template},
-        settings={
-            "sequence_len": recipe.train.sequence_len,
-            "sample_packing": recipe.train.sample_packing,
-        },
+        settings=_pack_settings(recipe.train),
     )
     _train(graph, recipe)
     for step in recipe.evaluate:
@@ -73,6 +70,17 @@ def _split_settings(mixture: Mixture) -> dict[str, Any]:
             del settings["validation"]["group_by"]
     if mixture.weights is not None:
         settings["weights"] = mixture.weights
+    return settings
+
+
+def _pack_settings(train: Train) -> dict[str, Any]:
+    """Return how samples are packed; the usual strategy stays out of the key."""
+    settings: dict[str, Any] = {
+        "sequence_len": train.sequence_len,
+        "sample_packing": train.sample_packing,
+    }
+    if train.packing_strategy != "bfd":
+        settings["packing_strategy"] = train.packing_strategy
     return settings
 
 

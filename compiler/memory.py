@@ -209,8 +209,10 @@ class _Activations:
         train: Any = recipe.train
         name = train.attn_implementation
         self.written_out = name == "eager" or (not gpu and name in ("auto", "flash"))
-        # Rows of a batch without packing are as long as they may be; in a pack, as they are.
-        self.sample = batch.sample if train.sample_packing else float(train.sequence_len)
+        # Rows of a batch without packing are as long as they may be; in a pack, as they are; and
+        # what is wrapped is one sample.
+        apart = train.sample_packing and train.packing_strategy == "bfd"
+        self.sample = batch.sample if apart else float(train.sequence_len)
         attention, mlp = self._attention(), self._mlp()
         d, f, c = architecture.hidden, architecture.intermediate, self.width
         layers, tokens = architecture.layers, batch.tokens

@@ -130,7 +130,8 @@ evaluation_strategy         HLRU train.eval_steps | a number of steps
 saves_per_epoch             A   train.save_steps | a number of steps
 save_strategy               HLRU train.save_steps | a number of steps
 load_best_model_at_end      AHLRU train.metric_for_best_model: eval_loss
-early_stopping_patience     A   train.metric_for_best_model | it keeps the best weights
+early_stopping_patience     A   train.early_stopping_patience
+early_stopping_steps        L   train.early_stopping_patience
 preprocessing_num_workers   L   train.dataloader_num_workers
 dataset_num_proc            RU  train.dataloader_num_workers
 dataset_processes           A   train.dataloader_num_workers
@@ -169,7 +170,6 @@ deepspeed                   AHL nothing: training is on one device
 fsdp                        AH  nothing: training is on one device
 strict                      A   nothing: a recipe is always strict
 tf32                        AH  nothing: the runtime fixes it, because rounding depends on it
-group_by_length             AHL train.sample_packing
 compute_dtype               H   model.quantization.compute_dtype
 type                        A   use
 """

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -14,85 +17,106 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     order of the lengths gives packs of the same lengths. Packs come in the order in which they
     were opened, positions in the order in which they were placed.
 
-    Takes O(n log capacity) time: the packs with each amount of room left are a stack, and a tree
-    of bits finds the smallest room that is large enough.
+    Samples of one length are placed together. The pack with the least room that a sample fits
+    into has still the least room for the next one of that length, until none fits: so every pack
+    with that much room takes as many as it can, and all of them end with the same room.
 
     Raises:
         ValueError: a sample is longer than the capacity, or has no length.
     """
-    for index, length in enumerate(lengths):
-        if not 0 < length <= capacity:
-            raise ValueError(f"sample {index} has {length} tokens; 1 to {capacity} fit into a pack")
-    packs: list[list[int]] = []
+    import numpy as np
+
+    sizes = np.asarray(lengths, dtype=np.int64)
+    wrong = np.flatnonzero((sizes <= 0) | (sizes > capacity))
+    if len(wrong):
+        first = int(wrong[0])
+        message = f"sample {first} has {sizes[first]} tokens; 1 to {capacity} fit into a pack"
+        raise ValueError(message)
+    order = np.argsort(-sizes, kind="stable")
+    found, counts = np.unique(sizes, return_counts=True)
     rooms = _Rooms(capacity)
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    for length, group in groupby(order, key=lengths.__getitem__):
-        for index in group:
-            room = rooms.smallest(length)
-            if room is None:
-                number, room = len(packs), capacity
-                packs.append([])
-            else:
-                number = rooms.take(room)
-            packs[number].append(index)
-            if room > length:
-                rooms.put(room - length, number)
-    return packs
+    for length, count in zip(found[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        rooms.place(length, count)
+    return _gather(order, rooms)
+
+
+def _gather(order: np.ndarray, rooms: _Rooms) -> list[list[int]]:
+    """Return the positions of each pack, given what pack each sample in `order` went to."""
+    import numpy as np
+
+    if not len(order):
+        return []
+    pack_of = np.repeat(rooms.placed_in, rooms.placed)
+    members = order[np.argsort(pack_of, kind="stable")].tolist()
+    ends = np.cumsum(np.bincount(pack_of, minlength=rooms.opened)).tolist()
+    starts = [0, *ends[:-1]]
+    return [members[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 class _Rooms:
-    """Packs by the room they have left, 1 to capacity."""
+    """Packs by the room they have left, and which packs samples were placed in, and how many.
+
+    Attributes:
+        opened: packs so far, numbered from 0.
+        placed_in: packs, in the order in which samples went into them.
+        placed: how many samples each time.
+    """
 
     def __init__(self, capacity: int) -> None:
-        self._stacks: list[list[int]] = [[] for _ in range(capacity + 1)]
-        self._levels = []
-        size = capacity + 1
-        while True:
-            size = -(-size // 64)
-            self._levels.append([0] * size)  # bit i of word w: something below number 64 w + i
-            if size == 1:
-                break
+        self.capacity = capacity
+        self.opened = 0
+        self.placed_in: list[int] = []
+        self.placed: list[int] = []
+        self._stacks: dict[int, list[int]] = {}
+        self._bits = 0  # bit r: some pack has room r
 
-    def put(self, room: int, pack: int) -> None:
-        """Add a pack with this much room."""
-        self._stacks[room].append(pack)
-        place = room
-        for words in self._levels:
-            word, bit = place >> 6, place & 63
-            if words[word] >> bit & 1:
+    def place(self, length: int, count: int) -> None:
+        """Place as many samples of one length."""
+        for room, packs in self._with_room(length):
+            count = self._fill(packs, room, length, count)
+            if count == 0:
+                if packs:  # what is left of them keeps its room
+                    self._put(room, packs)
                 return
-            words[word] |= 1 << bit
-            place = word
+        whole, rest = divmod(count, self.capacity // length)
+        new = list(range(self.opened, self.opened + whole + (rest > 0)))
+        self.opened += len(new)
+        self._fill(new[::-1], self.capacity, length, count)
 
-    def take(self, room: int) -> int:
-        """Remove and return the pack that got this much room last."""
-        pack = self._stacks[room].pop()
-        if not self._stacks[room]:
-            place = room
-            for words in self._levels:
-                word = place >> 6
-                words[word] &= ~(1 << (place & 63))
-                if words[word]:
-                    break
-                place = word
-        return pack
+    def _with_room(self, length: int) -> Iterator[tuple[int, list[int]]]:
+        """Yield and take out packs that the length fits into, those with least room first."""
+        while True:
+            enough = self._bits >> length
+            if not enough:
+                return
+            room = length + (enough & -enough).bit_length() - 1
+            self._bits &= ~(1 << room)
+            yield room, self._stacks.pop(room)
 
-    def smallest(self, length: int) -> int | None:
-        """Return the smallest room of at least `length` that some pack has, or None."""
-        place = length
-        for level, words in enumerate(self._levels):
-            word, bit = place >> 6, place & 63
-            if word >= len(words):
-                return None
-            left = words[word] >> bit
-            if left:
-                return self._down(level, place + (left & -left).bit_length() - 1)
-            place = word + 1
-        return None
+    def _fill(self, packs: list[int], room: int, length: int, count: int) -> int:
+        """Fill packs of one room from the end of the list; return how many samples are left.
 
-    def _down(self, level: int, place: int) -> int:
-        """Return the smallest room below a place of a level."""
-        for words in reversed(self._levels[:level]):
-            word = words[place]
-            place = (place << 6) + (word & -word).bit_length() - 1
-        return place
+        Packs that are used are taken off the list.
+        """
+        each = room // length
+        whole = min(len(packs), count // each)
+        if whole:
+            used = packs[: -whole - 1 : -1]
+            del packs[-whole:]
+            self._note(used, each, room - each * length)
+            count -= whole * each
+        if packs and count:
+            self._note([packs.pop()], count, room - count * length)
+            count = 0
+        return count
+
+    def _note(self, packs: list[int], each: int, room: int) -> None:
+        """Take note that packs got so many samples each, and have so much room now."""
+        self.placed_in += packs
+        self.placed += [each] * len(packs)
+        if room:
+            self._put(room, packs)
+
+    def _put(self, room: int, packs: list[int]) -> None:
+        self._stacks.setdefault(room, []).extend(packs)
+        self._bits |= 1 << room

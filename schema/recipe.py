@@ -130,7 +130,15 @@ class Train(Step):
         2048, ge=8, description="Tokens in a pack; a longer sample is cut at the end, and counted."
     )
     sample_packing: bool = Field(
-        True, description="Whether several samples share a pack; they never see one another."
+        True,
+        description="Whether several samples share a pack; how, `packing_strategy` says.",
+    )
+    packing_strategy: Literal["bfd", "wrapped"] = Field(
+        "bfd",
+        description="`bfd` (best fit, longest first) puts whole samples into a pack, and they "
+        "never see one another; `wrapped` runs all samples into one text and cuts it every "
+        "`sequence_len` tokens: no sample is cut short, and those of a pack see what is before "
+        "them.",
     )
 
 

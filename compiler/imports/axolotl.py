@@ -168,6 +168,7 @@ def length(t: Translation) -> None:
         mixed = "axolotl without flash or sdp attention lets packed samples see one another"
         t.put("sample_packing", {"train.sample_packing": packing},
               mixed if packing and not isolated else None)  # fmt: skip
+    training.by_length(t, packed=bool(packing))
     if t.flag("train_on_inputs"):
         t.lost("train_on_inputs", "learn the prompts too, not the answers only",
                "a template says what is learnt: answers; write a template of your own")  # fmt: skip
@@ -215,12 +216,14 @@ def evaluation(t: Translation) -> None:
     validation = training.held_out(t, "val_set_size")
     if not validation:
         for key in ("eval_steps", "evals_per_epoch", "eval_strategy", "evaluation_strategy",
-                    "load_best_model_at_end", "metric_for_best_model"):  # fmt: skip
+                    "load_best_model_at_end", "metric_for_best_model",
+                    "early_stopping_patience"):  # fmt: skip
             if t.value(key) is not None:
                 t.inert(key, "nothing is held out")
     else:
         _how_often(t)
         _best(t)
+        _patience(t)
     training.steps_between(t, "save_steps", "save_steps")
     whole(t, "save_total_limit", "train.save_total_limit")
 
@@ -253,6 +256,20 @@ def _best(t: Translation) -> None:
         t.same("metric_for_best_model", {place: "eval_loss" if in_step else None})
     note = None if in_step else "axolotl does so only where save_steps is a multiple of eval_steps"
     t.put("load_best_model_at_end", {place: "eval_loss" if in_step else None}, note, note)
+
+
+def _patience(t: Translation) -> None:
+    """Stop early where the best weights are kept; axolotl does so whether it keeps them or not."""
+    patience = t.integer("early_stopping_patience")
+    if not patience:
+        return
+    place = ("train", "metric_for_best_model")
+    if t.draft.get(place) == "eval_loss":
+        t.put("early_stopping_patience", {"train.early_stopping_patience": patience})
+        return
+    t.lost("early_stopping_patience", f"stop after {patience} evaluations without a lower loss",
+           "with `train.metric_for_best_model: eval_loss`, which keeps the best weights, "
+           f"`train.early_stopping_patience: {patience}` does it")  # fmt: skip
 
 
 def kernels(t: Translation) -> None:

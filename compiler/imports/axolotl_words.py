@@ -10,13 +10,15 @@ from .facts import read_facts
 WORDS = """
 base_model base_model_config tokenizer_config revision_of_model model_revision load_in_4bit
 load_in_8bit adapter lora_r lora_alpha lora_dropout lora_target_modules lora_target_linear
-peft_use_rslora datasets val_set_size sequence_len sample_packing gradient_accumulation_steps
-micro_batch_size batch_size num_epochs max_steps optimizer lr_scheduler learning_rate
+peft_use_rslora datasets val_set_size sequence_len sample_packing
+group_by_length gradient_accumulation_steps micro_batch_size batch_size
+num_epochs max_steps optimizer lr_scheduler learning_rate
 weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm warmup_steps warmup_ratio
 train_on_inputs bf16 bfloat16 fp16 float16 gradient_checkpointing flash_attention flash_attn
 sdp_attention xformers_attention eager_attention attn_implementation eval_steps evals_per_epoch
-eval_strategy evaluation_strategy save_steps save_total_limit load_best_model_at_end
-metric_for_best_model neftune_noise_alpha noisy_embedding_alpha seed wandb_name special_tokens
+eval_strategy evaluation_strategy save_steps save_total_limit early_stopping_patience
+load_best_model_at_end metric_for_best_model neftune_noise_alpha noisy_embedding_alpha seed
+wandb_name special_tokens
 shuffle_merged_datasets dataset_exact_deduplication dataloader_num_workers chat_template
 excess_length_strategy greater_is_better lr_scheduler_kwargs
 """
@@ -126,13 +128,7 @@ recipes learn answers to instructions
 rl rl_* dpo_* orpo_* kto_* simpo_* cpo_* rpo_* trl reward_model process_reward_model
 max_prompt_len | learn from preferences | recipes learn answers to instructions
 
-group_by_length | batch samples of like length, and so change their order | packs are nearly even
-in length; leave it out
-
 curriculum_sampling | keep samples in the order of the file | see `mixture.order: by-source`
-
-early_stopping_patience | stop when the loss on held-out rows no longer falls |
-`train.metric_for_best_model: eval_loss` keeps the best weights
 
 resume_from_checkpoint | start from a checkpoint of another run | a run of a recipe goes on by
 itself where it was stopped

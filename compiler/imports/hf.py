@@ -14,7 +14,7 @@ num_train_epochs max_steps learning_rate lr_scheduler_type lr_scheduler_kwargs o
 warmup_ratio weight_decay max_grad_norm adam_beta1 adam_beta2 adam_epsilon neftune_noise_alpha
 eval_strategy evaluation_strategy eval_steps save_steps save_total_limit load_best_model_at_end
 metric_for_best_model greater_is_better dataloader_num_workers bf16 fp16 run_name lora_alpha
-lora_dropout use_rslora gradient_checkpointing
+lora_dropout use_rslora gradient_checkpointing group_by_length
 """
 
 INERT = """
@@ -65,8 +65,8 @@ use_cache use_kv_cache debug | it changes no result
 LOST = """
 data_seed | draw the order of rows by a seed of its own | there is one `seed` for all
 
-group_by_length train_sampling_strategy | batch samples of like length, and so change their order |
-packs are nearly even in length; leave it out
+train_sampling_strategy | batch samples of like length, and so change their order |
+`train.group_by_length` does it without packing
 
 label_smoothing_factor | change the loss | leave it out
 

@@ -202,6 +202,7 @@ def length(t: Translation) -> None:
     if neat:
         t.put("neat_packing", {"train.sample_packing": True})
     t.default("packing", False, {"train.sample_packing": False})
+    training.by_length(t, packed=bool(packing or neat))
     if t.value("train_on_prompt") is False:
         t.same("train_on_prompt", {"train.template.use": "answers are learnt, and nothing else"})
     elif t.flag("train_on_prompt"):

@@ -54,6 +54,17 @@ def real(t: Translation, key: str, ours: str, comment: str | None = None) -> flo
     return value
 
 
+def by_length(t: Translation, packed: bool) -> None:
+    """Translate batches of samples of like length, which have no meaning among packs."""
+    if not t.flag("group_by_length"):
+        return
+    if packed:
+        t.lost("group_by_length", "batch samples of like length, and so change their order",
+               "packs are nearly even in length; leave it out")  # fmt: skip
+    else:
+        t.put("group_by_length", {"train.group_by_length": True})
+
+
 def epochs(t: Translation, key: str, default: int) -> None:
     """Translate the number of epochs; a recipe takes whole ones."""
     value = t.number(key)

@@ -188,9 +188,12 @@ def length(t: Translation) -> None:
         t.inert("packing_strategy", "nothing is packed")
     elif strategy in ("bfd", "ffd"):
         t.same("packing_strategy", {"train.sample_packing": True}, "what is too long is cut")
+    elif strategy == "wrapped":
+        t.put("packing_strategy", {"train.packing_strategy": "wrapped"})
     elif strategy:
         t.lost("packing_strategy", "go on with a sample in the next pack",
                "samples that are too long are cut; raise `train.sequence_len`")  # fmt: skip
+    training.by_length(t, packed=bool(packing))
     _rest(t)
 
 

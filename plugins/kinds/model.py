@@ -67,7 +67,8 @@ class TrainingJob:
         base_name: what to call the base in the adapter's config (a repository, never a path).
         train: packs, a table with `input_ids: list<int32>`, `labels: list<int32>` (-100 where
             the loss does not count, same length, not shifted), `lengths: list<int32>` (the
-            samples of the pack in order; their sum is the length of `input_ids`).
+            samples of the pack in order; their sum is the length of `input_ids`), and in a run
+            `ids: list<string>`, the rows that are in it, for errors to name.
         validation: the same, for rows held out; may have no rows.
         quantizer: how the base is stored.
         adapter: what is trained.
@@ -101,12 +102,15 @@ class TrainingResult:
             the digest of the batch.
         weights: digests of what training started from: `quantized` base and `initial` adapter.
         measured: times, rates and memory: what differs from machine to machine.
+        stopped: where training ended before its last step: `by` which parameter, after which
+            `step`, `of` how many.
     """
 
     metrics: dict[str, float]
     trace: list[dict[str, Any]]
     weights: dict[str, str]
     measured: dict[str, float | str] = field(default_factory=dict)
+    stopped: dict[str, Any] | None = None
 
 
 class Runtime(Plugin[P], ABC):

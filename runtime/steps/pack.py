@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -50,7 +51,7 @@ def pack_rows(context: Context) -> Outcome:
 def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sample], dict[str, int]]:
     """Tokenise each row; cut what is too long, and leave out what has no answer after the cut."""
     template = context.part("template")
-    limit = int(str(context.step.settings["sequence_len"]))
+    limit = None if _wraps(context) else int(str(context.step.settings["sequence_len"]))
     samples: list[Sample] = []
     counts = {"rows": 0, "cut": 0, "no-answer": 0}
     table = read_table(context.inputs[name])
@@ -62,7 +63,7 @@ def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sampl
             raise _fault(context, "changed its input", changed)
         encoded = encode_all(rendered, tokenizer)
         for row, (ids, labels) in zip(rows, encoded, strict=True):
-            counts["cut"] += len(ids) > limit
+            counts["cut"] += limit is not None and len(ids) > limit
             if any(label != -100 for label in labels[1:limit]):
                 samples.append((row["id"], ids[:limit], labels[:limit]))
             else:
@@ -94,12 +95,24 @@ def _fault(context: Context, message: str, row: str) -> PluginError:
     return fault
 
 
+def _wraps(context: Context) -> bool:
+    settings = context.step.settings
+    return bool(settings["sample_packing"]) and settings.get("packing_strategy") == "wrapped"
+
+
 def _pack(context: Context, samples: list[Sample]) -> pa.Table:
     limit = int(str(context.step.settings["sequence_len"]))
+    if _wraps(context):
+        return pa.Table.from_pylist(list(wrapped(samples, limit)), schema=pack_schema())
     if context.step.settings["sample_packing"]:
         groups = pack([len(ids) for _, ids, _ in samples], limit)
     else:
         groups = [[index] for index in range(len(samples))]
+    return packed_table(samples, groups)
+
+
+def packed_table(samples: list[Sample], groups: list[list[int]]) -> pa.Table:
+    """Return packs of whole samples, given by their positions."""
     columns: dict[str, list[Any]] = {"ids": [], "input_ids": [], "labels": [], "lengths": []}
     for group in groups:
         members = [samples[index] for index in group]
@@ -108,6 +121,32 @@ def _pack(context: Context, samples: list[Sample]) -> pa.Table:
         columns["labels"].append([label for _, _, labels in members for label in labels])
         columns["lengths"].append([len(ids) for _, ids, _ in members])
     return pa.table(columns, schema=pack_schema())
+
+
+def wrapped(samples: Iterable[Sample], size: int) -> Iterator[dict[str, Any]]:
+    """Yield packs of `size` tokens, cut from all samples one after the other; the last is shorter.
+
+    To whoever trains a pack is one sample, with the ids of all rows that have a token in it. Packs
+    in which nothing is learnt are left out.
+    """
+    ids: list[str] = []
+    tokens: list[int] = []
+    labels: list[int] = []
+    for row_id, more_tokens, more_labels in (*samples, ("", [], [])):
+        done = 0
+        while len(tokens) + len(more_tokens) - done >= size or (not more_tokens and tokens):
+            end = done + size - len(tokens)
+            if done < len(more_tokens):
+                ids.append(row_id)
+            tokens += more_tokens[done:end]
+            labels += more_labels[done:end]
+            if any(label != -100 for label in labels[1:]):
+                yield {"ids": ids, "input_ids": tokens, "labels": labels, "lengths": [len(tokens)]}
+            ids, tokens, labels, done = [], [], [], end
+        if done < len(more_tokens):
+            ids.append(row_id)
+            tokens += more_tokens[done:]
+            labels += more_labels[done:]
 
 
 def _facts(packs: pa.Table, context: Context) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def train(context: Context) -> Outcome:
             "trace": values(context, "trace", result.trace),
             "weights": values(context, "weights", result.weights),
         },
-        facts={"metrics": result.metrics},
+        facts={"metrics": result.metrics} | ({"stopped": result.stopped} if result.stopped else {}),
         measured=dict(result.measured),
     )
 

@@ -146,11 +146,11 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("lora_rr: 16", "did you mean `lora_r`?"),
         ("squence_len: 4096", "did you mean `sequence_len`?"),
         ("train_on_inputs: true", "template"),
-        ("group_by_length: true", "packs"),
+        ("group_by_length: true\nsample_packing: true", "packs"),
         ("warmup_ratio: 0.1", "recipe plan"),
         ("lora_model_dir: ./old", "anew"),
         ("deepspeed: zero3.json", "gradient_accumulation_steps"),
-        ("early_stopping_patience: 3", "metric_for_best_model"),
+        ("early_stopping_patience: 3\nval_set_size: 0.1", "metric_for_best_model"),
         ("optimizer: lion_pytorch", "paged_adamw_32bit"),
         ("lr_scheduler: polynomial", "cosine"),
         ("num_epochs: 1.5", "max_steps"),
@@ -258,3 +258,16 @@ def test_anchors_are_refused_with_our_sentence() -> None:
 def test_a_file_that_says_too_little_is_refused(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         imported(text, "axolotl")
+
+
+def test_patience_is_kept_where_the_best_weights_are() -> None:
+    best = "val_set_size: 0.1\neval_steps: 5\nsave_steps: 5\nload_best_model_at_end: true\n"
+    done = imported(SMALL + best + "early_stopping_patience: 3\n", "axolotl")
+    assert not done.report.not_mapped
+    assert "early_stopping_patience: 3" in done.text
+
+
+def test_like_lengths_go_together_where_nothing_is_packed() -> None:
+    done = imported(SMALL + "group_by_length: true\n", "axolotl")
+    assert not done.report.not_mapped
+    assert "group_by_length: true" in done.text

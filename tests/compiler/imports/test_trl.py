@@ -70,7 +70,7 @@ def test_learning_prompts_too_is_not_passed_off_as_ours() -> None:
     ("line", "todo"),
     [
         ("max_lenght: 100", "did you mean `max_length`?"),
-        ("packing_strategy: wrapped", "sequence_len"),
+        ("packing_strategy: bfd_split", "sequence_len"),
         ("dataset_text_field: text", "answers"),
         ("eos_token: <|im_end|>", "tokenizer"),
         ("loss_type: dft", "leave it out"),

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jobs
+import pyarrow as pa
 import pytest
 import torch
 from khichdi.plugins import Progress, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.runtime.qlora import checkpoint
+from khichdi.plugins.builtin.runtime.qlora.loss import not_finite
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.schema.digest import safetensors_digest
 from safetensors.torch import load_file
@@ -259,9 +261,23 @@ def test_a_finished_training_run_again_only_writes_the_adapter(once: Once) -> No
 # ---- what is refused ------------------------------------------------------------------------
 
 
-def test_a_loss_that_is_not_finite_names_step_and_packs(once: Once) -> None:
-    with pytest.raises(StepError, match=r"step \d+ \(train packs \d+, \d+\): the .* is (nan|inf)"):
-        once({"learning_rate": 1e38, "num_epochs": 30, "warmup_steps": 0}, validation=jobs.packs(0))
+def test_a_loss_that_is_not_finite_names_step_packs_and_rows(once: Once) -> None:
+    table = jobs.packs(6)
+    ids = [[f"set/file#{pack}", f"set/file#{pack + 10}"] for pack in range(6)]
+    table = table.append_column("ids", pa.array(ids, pa.list_(pa.string())))
+    named = r"step \d+ \(train packs? (\d)[ \d,]*: rows set/file#\1, set/file#1\1.*\): the .* is "
+    with pytest.raises(StepError, match=named + "(nan|inf)"):
+        once(
+            {"learning_rate": 1e38, "num_epochs": 30, "warmup_steps": 0},
+            train=table,
+            validation=jobs.packs(0),
+        )
+
+
+def test_of_several_micro_batches_that_which_is_not_finite_is_named() -> None:
+    losses = [torch.tensor(value) for value in (1.0, float("nan"), 2.0, float("inf"))]
+    assert not_finite(losses) == [1, 3]
+    assert not_finite(losses[::2]) == [0, 1], "each is, and only their sum is not"
 
 
 def test_no_packs_are_refused(once: Once) -> None:
@@ -273,8 +289,6 @@ def test_a_pack_that_contradicts_itself_is_named(once: Once) -> None:
     table = jobs.packs(2)
     lengths = table.column("lengths").to_pylist()
     lengths[1][0] += 1
-    import pyarrow as pa
-
     broken = table.set_column(2, "lengths", pa.array(lengths, pa.list_(pa.int32())))
     with pytest.raises(StepError, match="train pack 1: "):
         once(train=broken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     from .plugin import QloraParams
 
+IDS_SHOWN = 20
+"""Rows that an error names at most."""
+
+WINDOW = 50
+"""Optimizer steps whose packs are sorted by length together."""
+
 COLUMNS = ("input_ids", "labels", "lengths")
 
 
@@ -34,10 +40,13 @@ class StepPlan:
     last_of_epoch: bool
 
 
-def plan_steps(packs: int, params: QloraParams, seed: int) -> list[StepPlan]:
+def plan_steps(
+    packs: int, params: QloraParams, seed: int, sizes: Sequence[int] = ()
+) -> list[StepPlan]:
     """Return every optimizer step. An epoch's order is a function of seed and epoch alone.
 
-    What does not fill the last step of an epoch makes a smaller one.
+    What does not fill the last step of an epoch makes a smaller one. With `group_by_length` it is
+    a function of the packs' sizes too.
     """
     size = params.micro_batch_size
     per_step = size * params.gradient_accumulation_steps
@@ -47,12 +56,30 @@ def plan_steps(packs: int, params: QloraParams, seed: int) -> list[StepPlan]:
     for epoch in range(-(-total // per_epoch)):
         drawn = draws(derive_seed(seed, f"epoch/{epoch}"), (str(i) for i in range(packs)))
         order = sorted(range(packs), key=lambda i: (drawn[i], i))
+        if params.group_by_length:
+            order = by_length(order, sizes, per_step)
         for first in range(0, packs, per_step):
             chosen = order[first : first + per_step]
             micro = tuple(tuple(chosen[i : i + size]) for i in range(0, len(chosen), size))
             last = first + per_step >= packs
             plans.append(StepPlan(len(plans) + 1, epoch, micro, last))
     return plans[:total]
+
+
+def by_length(order: list[int], sizes: Sequence[int], per_step: int) -> list[int]:
+    """Return a random order with packs of like size beside one another.
+
+    The order is cut into windows of 50 steps, fewer where there are few packs, and each window is
+    sorted, the longest first. The first step has the longest pack of all: where memory does not
+    suffice, it shows at once.
+    """
+    steps = max(1, min(WINDOW, len(order) // (4 * per_step)))
+    window = steps * per_step
+    windows = [order[first : first + window] for first in range(0, len(order), window)]
+    grouped = [i for part in windows for i in sorted(part, key=lambda i: -sizes[i])]
+    longest = max(range(len(grouped)), key=lambda place: (sizes[grouped[place]], -place))
+    grouped[0], grouped[longest] = grouped[longest], grouped[0]
+    return grouped
 
 
 @dataclass(frozen=True)
@@ -102,6 +129,7 @@ class Packs:
     def __init__(self, table: pa.Table, name: str) -> None:
         self.name = name
         self._columns = [table.column(column).combine_chunks() for column in COLUMNS]
+        self._ids = table.column("ids") if "ids" in table.column_names else None
         self._count = table.num_rows
 
     def __len__(self) -> int:
@@ -123,6 +151,23 @@ class Packs:
                 hint="labels are as long as input_ids, and lengths are positive and sum up to it",
             )
         return ids, labels, lengths
+
+    def sizes(self) -> list[int]:
+        """Return the number of tokens of each pack."""
+        import pyarrow.compute as pc
+
+        sizes: list[int] = pc.list_value_length(self._columns[0]).to_pylist()
+        return sizes
+
+    def named(self, indices: Sequence[int]) -> str:
+        """Return packs by number, with the ids of their rows where these are known."""
+        numbers = ", ".join(map(str, indices))
+        words = f"{self.name} pack{'s' if len(indices) > 1 else ''} {numbers}"
+        if self._ids is None:
+            return words
+        ids = list(dict.fromkeys(row for index in indices for row in self._ids[index].as_py()))
+        more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
+        return f"{words}: rows {', '.join(ids[:IDS_SHOWN])}{more}"
 
     def batch(self, indices: Sequence[int]) -> MicroBatch:
         """Return some packs as one micro batch."""
@@ -161,7 +206,7 @@ def _sha256(array: np.ndarray) -> str:
 
 def prepared(
     packs: Packs, groups: Sequence[tuple[tuple[int, ...], ...]], workers: int
-) -> Iterator[list[MicroBatch]]:
+) -> Generator[list[MicroBatch]]:
     """Yield the micro batches of each group in order, prepared ahead by threads."""
 
     def build(group: tuple[tuple[int, ...], ...]) -> list[MicroBatch]:

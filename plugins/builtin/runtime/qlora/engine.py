@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,9 @@ from ....kinds import Progress, TrainingResult
 from ....models import quiet
 from . import checkpoint as checkpoints
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
+from .ending import Ending
 from .environment import bits_depend_on, peak_memory
+from .loss import not_finite
 from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
 
@@ -55,7 +58,8 @@ class Training:
     def __init__(self, params: QloraParams, job: TrainingJob) -> None:
         self.params, self.job = params, job
         self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
-        self.plans = plan_steps(len(self.train), params, job.seed)
+        self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
+        self.ending = Ending(params, len(self.plans))  # its clock counts loading the model
         self.trainee: Trainee = build(params, job)
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
@@ -72,22 +76,33 @@ class Training:
         self._resume()
         if self.step == 0 and len(self.held_out):
             self.losses[0] = self._held_out_loss()
-        started = time.perf_counter()
-        rest = self.plans[self.step :]
-        groups = [plan.micro for plan in rest]
-        batches = prepared(self.train, groups, self.params.dataloader_num_workers)
-        for plan, micro in zip(rest, batches, strict=True):
-            self._take_step(plan, micro)
-            evaluated = self._evaluate_if_due(plan)
-            self._save_if_due(plan, evaluated)
-            self.fresh_seconds = time.perf_counter() - started
-            self._report()
+        if self.ending.stopped is None:
+            self._take_steps()
         if self.best is not None:
             self.trainee.restore(self.best)
         self.trainee.write(self.job.output, self.job.base_name)
         return self._result()
 
     # ---- a step -----------------------------------------------------------------------------
+
+    def _take_steps(self) -> None:
+        """Take the steps that are left, up to where training ends."""
+        started = time.perf_counter()
+        rest = self.plans[self.step :]
+        groups = [plan.micro for plan in rest]
+        with closing(prepared(self.train, groups, self.params.dataloader_num_workers)) as batches:
+            for plan, micro in zip(rest, batches, strict=True):
+                before = time.monotonic()
+                self._take_step(plan, micro)
+                self.ending.took(time.monotonic() - before)
+                last = self.ending.is_last(plan.step)
+                evaluated = self._evaluate_if_due(plan, last)
+                last = (evaluated and self.ending.has_learnt_enough(self.losses)) or last
+                self._save_if_due(plan, evaluated, last)
+                self.fresh_seconds = time.perf_counter() - started
+                self._report()
+                if last:
+                    break
 
     def _take_step(self, plan: StepPlan, micro: list[MicroBatch]) -> None:
         """Make one optimizer step and write it down.
@@ -97,16 +112,20 @@ class Training:
         """
         self.trainee.peft.train()
         learnt = sum(batch.response_tokens for batch in micro)
+        losses = []
         total = torch.zeros((), device=self.trainee.device)
         for number, batch in enumerate(micro):
             torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
             loss = self.trainee.summed_loss(batch.to(self.trainee.device))
             (loss / max(1, learnt)).backward()
-            total += loss.detach()
+            losses.append(loss.detach())
+            total += losses[-1]
         mean = total.item() / max(1, learnt)
-        self._refuse_non_finite(plan, "loss", mean)
+        if not math.isfinite(mean):
+            self._refuse(plan, "loss", mean, not_finite(losses))
         norm = clip(self.trainee.trained, self.params.max_grad_norm)
-        self._refuse_non_finite(plan, "gradient norm", norm)
+        if not math.isfinite(norm):
+            self._refuse(plan, "gradient norm", norm, range(len(micro)))
         rate = self.rate(plan.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -128,13 +147,14 @@ class Training:
             }
         )
 
-    def _refuse_non_finite(self, plan: StepPlan, what: str, value: float) -> None:
-        if not math.isfinite(value):
-            packs = ", ".join(str(index) for group in plan.micro for index in group)
-            raise StepError(
-                f"step {plan.step} (train packs {packs}): the {what} is {value}",
-                hint="lower learning_rate, lengthen warmup_steps, or compute in bfloat16",
-            )
+    def _refuse(self, plan: StepPlan, what: str, value: float, micro: Sequence[int]) -> None:
+        """Raise an error that names the step, its packs and their rows."""
+        packs = [index for number in micro for index in plan.micro[number]]
+        raise StepError(
+            f"step {plan.step} ({self.train.named(packs)}): the {what} is {value}",
+            hint="look at these rows; if they are as they should be, lower learning_rate, lengthen "
+            "warmup_steps, or compute in bfloat16",
+        )
 
     # ---- held-out rows ----------------------------------------------------------------------
 
@@ -147,26 +167,30 @@ class Training:
             for first in range(0, len(self.held_out), size)
         ]
         total, learnt = 0.0, 0
-        for micro in prepared(self.held_out, groups, self.params.dataloader_num_workers):
-            for batch in micro:
-                with torch.no_grad():
-                    total += self.trainee.summed_loss(batch.to(self.trainee.device)).item()
-                learnt += batch.response_tokens
-        if not math.isfinite(total):
-            raise StepError(
-                f"after step {self.step} the loss on held-out rows is {total}",
-                hint="lower learning_rate, or compute in bfloat16",
-            )
+        batches = prepared(self.held_out, groups, self.params.dataloader_num_workers)
+        for group, (batch,) in zip(groups, batches, strict=True):
+            with torch.no_grad():
+                loss = self.trainee.summed_loss(batch.to(self.trainee.device)).item()
+            if not math.isfinite(loss):
+                raise StepError(
+                    f"after step {self.step} the loss on held-out rows is {loss} "
+                    f"({self.held_out.named(group[0])})",
+                    hint="look at these rows, lower learning_rate, or compute in bfloat16",
+                )
+            total += loss
+            learnt += batch.response_tokens
         return total / max(1, learnt)
 
-    def _evaluate_if_due(self, plan: StepPlan) -> bool:
+    def _evaluate_if_due(self, plan: StepPlan, last: bool) -> bool:
         """Evaluate after the steps asked for and after the last; keep weights that are better."""
-        every, last = self.params.eval_steps, plan.step == len(self.plans)
+        every = self.params.eval_steps
         due = last or (plan.last_of_epoch if every is None else plan.step % every == 0)
         if not due or not len(self.held_out):
             return False
         before = [loss for step, loss in self.losses.items() if step > 0]
+        started = time.monotonic()
         loss = self.losses[plan.step] = self.trace[-1]["eval_loss"] = self._held_out_loss()
+        self.ending.took(0.0, evaluation=time.monotonic() - started)
         if self.params.metric_for_best_model and (not before or loss < min(before)):
             self.best = self.trainee.snapshot()
         return True
@@ -202,12 +226,13 @@ class Training:
         )
         self.step, self.best = found.step, found.best
         self.trace = found.progress["trace"]
+        self.ending.restore(found.progress["ending"])
         self.losses = {int(step): loss for step, loss in found.progress["losses"].items()}
 
-    def _save_if_due(self, plan: StepPlan, evaluated: bool) -> None:
+    def _save_if_due(self, plan: StepPlan, evaluated: bool, last: bool) -> None:
         every = self.params.save_steps
         due = evaluated or plan.last_of_epoch if every is None else plan.step % every == 0
-        if not due and plan.step != len(self.plans):
+        if not due and not last:
             return
         trainee = self.trainee
         tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
@@ -218,7 +243,11 @@ class Training:
             optimizer=tensors,
             numbers=numbers,
             best=self.best,
-            progress={"trace": self.trace, "losses": self.losses},
+            progress={
+                "trace": self.trace,
+                "losses": self.losses,
+                "ending": self.ending.state(),
+            },
         )
         checkpoints.save(self.job.work, state, self.params.save_total_limit)
 
@@ -237,6 +266,7 @@ class Training:
             metrics=dict(self._metrics()),
             trace=self.trace,
             weights=trainee.digests,
+            stopped=self.ending.said(self.step),
             measured={
                 "seconds": self.fresh_seconds,
                 "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),

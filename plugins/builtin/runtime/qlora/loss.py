@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -97,3 +97,9 @@ def _chunk(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 
 def _add_up(losses: list[torch.Tensor], device: torch.device) -> torch.Tensor:
     return torch.stack(losses).sum() if losses else torch.zeros((), device=device)
+
+
+def not_finite(losses: Sequence[torch.Tensor]) -> list[int]:
+    """Return which of some losses are not finite; all, where only their sum is not."""
+    wrong = [number for number, loss in enumerate(losses) if not torch.isfinite(loss)]
+    return wrong or list(range(len(losses)))

@@ -21,6 +21,11 @@ class QloraParams(Params):
         1, ge=1, description="Micro batches of an optimizer step."
     )
     num_epochs: int = Field(1, ge=1, description="How often every pack is seen.")
+    group_by_length: bool = Field(
+        False,
+        description="Put packs of like length into the same optimizer step, drawn anew each epoch; "
+        "for `sample_packing: false`, where a pack is a sample.",
+    )
     max_steps: int | None = Field(
         None, ge=1, description="Optimizer steps in all; goes before num_epochs where given."
     )
@@ -71,6 +76,25 @@ class QloraParams(Params):
         "eval_loss",
         description="Keep the weights with the lowest loss on held-out rows; `null`: the last.",
     )
+    early_stopping_patience: int | None = Field(
+        None,
+        ge=1,
+        description="Evaluations in a row that may bring no lower loss on held-out rows; then "
+        "training ends, with the best weights. Never, if left out.",
+    )
+    max_hours: float | None = Field(
+        None,
+        gt=0,
+        description="Time for training, loading and evaluations included: before it would be "
+        "exceeded, training ends with its best weights. Where the clock ends it is no function of "
+        "the recipe: the record says after which step, and `stop_after_steps` gives the same bits.",
+    )
+    stop_after_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps after which training ends, while learning rates go as if it "
+        "went on (`max_steps` shortens their course too).",
+    )
     cpu_threads: int = Field(
         2,
         ge=1,
@@ -95,10 +119,15 @@ class QloraParams(Params):
     )
 
     @model_validator(mode="after")
-    def _within_max_steps(self) -> Self:
+    def _fits_together(self) -> Self:
+        if self.early_stopping_patience and self.metric_for_best_model is None:
+            raise ValueError(
+                "`early_stopping_patience` waits for better weights, and `metric_for_best_model: "
+                "null` keeps none: leave one of them out"
+            )
         if self.max_steps is None:
             return self
-        for name in ("warmup_steps", "eval_steps", "save_steps"):
+        for name in ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps"):
             steps = getattr(self, name)
             if steps is not None and steps > self.max_steps:
                 raise ValueError(f"`{name}` is {steps}, and `max_steps` ends at {self.max_steps}")
@@ -127,4 +156,6 @@ class Qlora(Runtime[QloraParams]):
             "warmup_steps": min(1, self.params.warmup_steps),
             "eval_steps": self.params.eval_steps and 2,
             "save_steps": self.params.save_steps and 2,
+            "stop_after_steps": self.params.stop_after_steps and 2,
+            "max_hours": None,
         }

@@ -1,0 +1,92 @@
+"""When a training ends before its last step, and what is said about it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .plugin import QloraParams
+
+
+class Ending:
+    """Watches the steps, the clock and the losses on held-out rows of one training.
+
+    What stopped it is kept in checkpoints, so that a training killed while it wrote its adapter
+    does not take another step. Time spent before a kill counts.
+    """
+
+    def __init__(self, params: QloraParams, total: int) -> None:
+        self.params, self.total = params, total
+        self.stopped: str | None = None
+        self._began = time.monotonic()
+        self._spent_before = 0.0
+        self._longest_step = 0.0
+        self._last_evaluation = 0.0
+
+    # ---- time -------------------------------------------------------------------------------
+
+    @property
+    def spent(self) -> float:
+        """Return the seconds spent on this training, here and before it was killed."""
+        return self._spent_before + time.monotonic() - self._began
+
+    def took(self, step: float, evaluation: float | None = None) -> None:
+        """Take note of how many seconds a step, or an evaluation after it, took."""
+        self._longest_step = max(self._longest_step, step)
+        if evaluation is not None:
+            self._last_evaluation = evaluation
+
+    def _out_of_time(self) -> bool:
+        """Return whether another step, and the evaluation after it, might end too late."""
+        if self.params.max_hours is None:
+            return False
+        ahead = self._longest_step + self._last_evaluation
+        return self.spent + ahead >= self.params.max_hours * 3600
+
+    # ---- decisions --------------------------------------------------------------------------
+
+    def is_last(self, step: int) -> bool:
+        """Return whether this step, just taken, is the last; asked once, before evaluating."""
+        if step == self.total:
+            return True
+        if step == self.params.stop_after_steps:
+            self.stopped = "stop_after_steps"
+        elif self._out_of_time():
+            self.stopped = "max_hours"
+        return self.stopped is not None
+
+    def has_learnt_enough(self, losses: Mapping[int, float]) -> bool:
+        """Return whether as many evaluations as patience allows have brought nothing better.
+
+        Args:
+            losses: on held-out rows by step, the newest last; step 0 is before training.
+        """
+        patience = self.params.early_stopping_patience
+        after = [loss for step, loss in losses.items() if step > 0]
+        if patience is None or self.stopped or not after:
+            return False
+        since_best = len(after) - 1 - after.index(min(after))
+        if since_best < patience or max(losses) == self.total:
+            return False
+        self.stopped = "early_stopping_patience"
+        return True
+
+    # ---- state and words --------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"stopped": self.stopped, "spent": self.spent}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint's state."""
+        self.stopped = state["stopped"]
+        self._spent_before = state["spent"]
+
+    def said(self, step: int) -> dict[str, Any] | None:
+        """Return what stopped the training, and where; None where it took all its steps."""
+        if self.stopped is None:
+            return None
+        return {"by": self.stopped, "step": step, "of": self.total}
