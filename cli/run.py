@@ -12,7 +12,7 @@ from typing import Any
 
 from ..compiler.compile import with_lock
 from ..runtime.execute import Executor, pending
-from ..runtime.pin import check_local, stale
+from ..runtime.pin import check_local, other_plugins, stale
 from ..runtime.runs import finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
@@ -44,6 +44,7 @@ def run(options: Namespace) -> int:
     session = open_session(options, options.file)
     if session.shipped:
         _say(options, f"{options.file} is no file here: running the recipe that ships")
+    _tell_of_plugins(session, options)
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry)
@@ -73,6 +74,17 @@ def run(options: Namespace) -> int:
             write_run(folder, record, plan, session.lock, recipes, session.store)
     emit(options, _document(record, folder, changed), _text(record, folder, to_run))
     return 0
+
+
+def _tell_of_plugins(session: Session, options: Namespace) -> None:
+    """Say when plugins are not those that the lock was made with."""
+    if session.lock is None:
+        return
+    found = other_plugins(session.lock, session.registry.distributions(session.compiled.plan))
+    for words in found:
+        _say(options, f"  {words}")
+    if found:
+        _say(options, "  steps whose plugin raised its version run again; `recipe lock` notes it")
 
 
 def _locked(session: Session, options: Namespace) -> Session:

@@ -18,10 +18,12 @@ import pluggy
 
 from ..schema.errors import RegistryError
 from ..schema.lock import Distribution
+from ..schema.plan import Plan
 from . import hookspecs
 from .base import Plugin
 from .contract import fault, place
 from .kinds import KINDS
+from .origin import identify
 
 API_VERSION = 1
 """Of the seam between khichdi and plugins. It rises when a plugin would have to change."""
@@ -41,8 +43,13 @@ class Registered:
 class Registry:
     """Plugins by kind and name, in sorted order."""
 
-    def __init__(self, plugins: Mapping[tuple[str, str], Registered]) -> None:
+    def __init__(
+        self,
+        plugins: Mapping[tuple[str, str], Registered],
+        points: Mapping[str, Sequence[EntryPoint]] | None = None,
+    ) -> None:
         self._plugins = dict(sorted(plugins.items()))
+        self._points = points or {}  # by distribution
 
     def __iter__(self) -> Any:
         return iter(self._plugins.values())
@@ -98,10 +105,22 @@ class Registry:
         plugin = self.get(kind, name).plugin
         return plugin(plugin.params_model.model_validate(params))
 
-    def distributions(self) -> tuple[Distribution, ...]:
-        """Return every distribution that plugins came from, sorted by name."""
-        found = {entry.distribution.name: entry.distribution for entry in self}
-        return tuple(found[name] for name in sorted(found))
+    def distributions(self, plan: Plan) -> tuple[Distribution, ...]:
+        """Return what a plan's plugins came from, each with the digest of its files, by name.
+
+        khichdi itself is always among them: mixing, splitting and packing are its own.
+        """
+        used = {
+            (ref.kind, ref.name)
+            for step in plan.steps
+            for ref in (step.plugin, *step.parts.values())
+        }
+        found = {
+            entry.distribution.name: entry.distribution
+            for name, entry in self._plugins.items()
+            if name in used or entry.distribution.name == hookspecs.GROUP
+        }
+        return tuple(identify(found[name], self._points.get(name, ())) for name in sorted(found))
 
 
 def load_registry(extra: Iterable[object] = ()) -> Registry:
@@ -114,13 +133,15 @@ def load_registry(extra: Iterable[object] = ()) -> Registry:
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     origins: dict[str, Distribution] = {}
+    points: dict[str, list[EntryPoint]] = {}
     for point in _chosen(entry_points(group=hookspecs.GROUP)):
         origin = _distribution(point)
+        points.setdefault(origin.name, []).append(point)
         _register(manager, origins, _import(point, origin), point.name, origin)
     for number, module in enumerate(extra):
         name = getattr(module, "__name__", f"extra-{number}")
         _register(manager, origins, module, name, Distribution(name=name, version="0"))
-    return Registry(_collect(manager, origins))
+    return Registry(_collect(manager, origins), points)
 
 
 def _chosen(points: Iterable[EntryPoint]) -> Sequence[EntryPoint]:

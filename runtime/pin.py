@@ -16,7 +16,7 @@ from ..plugins.kinds import Pin
 from ..plugins.registry import Registry
 from ..schema.digest import file_sha256
 from ..schema.errors import FetchError, KhichdiError, LockError
-from ..schema.lock import Lock, Material, request_digest
+from ..schema.lock import Distribution, Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef
 from .mirror import Mirror
 
@@ -55,7 +55,7 @@ def pin(
         recipe=plan.recipe,
         language=plan.language,
         materials=materials,
-        plugins=registry.distributions(),
+        plugins=registry.distributions(plan),
     )
 
 
@@ -118,6 +118,27 @@ def check_local(plan: Plan, folders: Mapping[str, Path], registry: Registry) -> 
                 hint="put the pinned bytes back, or accept these with "
                 f"`recipe lock FILE --update {step.name}`",
             )
+
+
+def other_plugins(lock: Lock, now: Iterable[Distribution]) -> list[str]:
+    """Return, in words, which distributions of plugins are not those that a lock was made with.
+
+    A lock from before files were kept compares versions alone.
+    """
+    locked = {one.name: one for one in lock.plugins}
+    found = []
+    for one in now:
+        before = locked.get(one.name)
+        if before is None:
+            continue
+        if before.version != one.version:
+            found.append(f"{one.name} {one.version} is installed, locked with {before.version}")
+        elif before.files and one.files and before.files != one.files:
+            editable = ", an editable install," if one.editable else ""
+            found.append(
+                f"{one.name} {one.version}{editable} has other files than the lock was made with"
+            )
+    return found
 
 
 def stale(plan: Plan, lock: Lock | None) -> list[str]:

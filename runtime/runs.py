@@ -78,7 +78,7 @@ def make_record(
         seconds=round(seconds, 3),
         steps=tuple(steps),
         metrics=metrics(steps),
-        plugins=registry.distributions(),
+        plugins=registry.distributions(plan),
         environment=environment(),
     )
 

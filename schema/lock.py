@@ -49,10 +49,16 @@ class Material(Document):
 
 
 class Distribution(Document):
-    """An installed distribution that plugins came from."""
+    """An installed distribution that plugins came from.
+
+    `files` binds the path and the bytes of each of its files; None in documents from before it
+    was kept. An `editable` one may change at any moment: its digest is of that moment.
+    """
 
     name: str
     version: str
+    files: Digest | None = None
+    editable: bool = False
 
 
 class Lock(Document):

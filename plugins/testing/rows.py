@@ -35,11 +35,11 @@ class SourceTests(PluginTests):
     """A source pins the same bytes each time, and fetches those and no others.
 
     Attributes:
-        files: by path, the text of files to put into the folder of the recipe. Left out, the
-            place that the parameters name is not asked, for tests need no network.
+        files: by path, the text or the bytes of files to put into the folder of the recipe. Left
+            out, the place that the parameters name is not asked, for tests need no network.
     """
 
-    files: ClassVar[Mapping[str, str] | None] = None
+    files: ClassVar[Mapping[str, str | bytes] | None] = None
     forbids = frozenset({"clock"})
 
     def test_brings_what_it_pinned(self) -> None:

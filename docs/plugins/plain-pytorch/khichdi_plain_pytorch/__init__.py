@@ -1,0 +1,49 @@
+"""The runtime `plain-pytorch`: a training loop that can be read in one sitting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khichdi.plugins import Params, Runtime, TrainingJob, TrainingResult, hookimpl
+from pydantic import Field
+
+
+class PlainPytorchParams(Params):
+    """How long, how fast, and in what steps."""
+
+    num_epochs: int = Field(1, ge=1, description="How often every pack is seen.")
+    max_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps in all; goes before num_epochs where given."
+    )
+    packs_per_step: int = Field(4, ge=1, description="Packs of an optimizer step.")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Learning rate of the first step; it falls to 0 along a line."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this.")
+    cpu_threads: int = Field(
+        2, ge=1, le=256, description="Threads on a CPU: rounding depends on them."
+    )
+
+
+class PlainPytorch(Runtime[PlainPytorchParams]):
+    """Train with AdamW in a plain PyTorch loop, sample by sample: simple, and repeatable."""
+
+    name = "plain-pytorch"
+    requires = ("torch", "transformers", "peft", "safetensors")
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take three small steps."""
+        return {"max_steps": 3, "packs_per_step": 1}
+
+    def train(self, job: TrainingJob) -> TrainingResult:
+        """Train from start to end; a run that was killed starts over, to the same bits."""
+        from .loop import train
+
+        return train(self.params, job)
+
+
+@hookimpl
+def khichdi_runtimes() -> list[type[PlainPytorch]]:
+    """Return the plugins of this distribution."""
+    return [PlainPytorch]
