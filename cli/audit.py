@@ -1,0 +1,57 @@
+"""Derive again what a run claims, level by level, and name the first thing that differs.
+
+Without more, documents and bytes are audited: nothing is executed, and neither plugins nor network
+are needed. With `--rerun`, every step is executed again from the pinned bytes, in a store of its
+own, and each thing that comes out is compared with what the run says came out.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..plugins.registry import load_registry
+from ..runtime.audit.claim import Claim
+from ..runtime.audit.documents import Lowered
+from ..runtime.audit.ladder import audit
+from ..runtime.store import write_atomically
+from ..schema.audit import LEVELS, AuditReport
+from ..schema.errors import RegistryError
+from .audit_page import page
+from .audit_text import text
+from .claims import claim_argument, opened_claim
+from .lowered import lower_again
+from .output import emit
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    claim_argument(parser)
+    parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
+    parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
+    with opened_claim(options) as claim:
+        report = audit(claim, _lower, options.level)
+    if options.html:
+        write_atomically(Path(options.html), page(report))
+    emit(options, report.to_json(), text(report))
+    return _status(report, strict=options.strict)
+
+
+def _lower(claim: Claim) -> Lowered:
+    try:
+        return lower_again(claim, load_registry())
+    except RegistryError as error:
+        return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
+
+
+def _status(report: AuditReport, *, strict: bool) -> int:
+    if report.verdict == "diverged":
+        return 1
+    return int(strict and report.verdict != "identical")
