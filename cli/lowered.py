@@ -13,11 +13,15 @@ from ..plugins.registry import Registry
 from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..schema.errors import InputError, KhichdiError
+from ..schema.lock import Lock
 from .shipped import open_recipe
 
 
 def lower_again(claim: Claim, registry: Registry) -> Lowered:
-    """Compile a claim's recipe: from its files, else from the bound form in the record."""
+    """Compile a claim's recipe: from its files, else from the bound form in the record.
+
+    What is pinned is taken from the plan: whether the lock says so too is another level's matter.
+    """
     record = claim.record
     try:
         if record.files:
@@ -27,7 +31,7 @@ def lower_again(claim: Claim, registry: Registry) -> Lowered:
         if record.bound is None:
             return Lowered(why_not="the record does not hold the recipe that ran")
         recipe = bound_model(registry).model_validate(record.bound)
-        return Lowered(lower(recipe, registry, claim.lock), recipe.to_json())
+        return Lowered(lower(recipe, registry, _lock(claim)), recipe.to_json())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -51,8 +55,15 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered | None:
     first = claim.record.files[0].path
     try:
         compiled = compile_recipe(
-            str(home / first), home, open_kept, registry, claim.lock, claim.record.settings
+            str(home / first), home, open_kept, registry, _lock(claim), claim.record.settings
         )
     except InputError:
         return None
     return Lowered(compiled.plan, compiled.recipe.to_json())
+
+
+def _lock(claim: Claim) -> Lock | None:
+    if claim.plan is None:
+        return claim.lock
+    materials = {step.name: step.material for step in claim.plan.steps if step.material}
+    return Lock(recipe=claim.plan.recipe, language=claim.plan.language, materials=materials)

@@ -37,6 +37,7 @@ COMMANDS = {
     "trace": "a row's way through a run: its source, and what each step did",
     "show-drops": "what the steps of a run dropped, and why",
     "audit": "derive again what a run claims, level by level",
+    "bundle": "a run as one file, for somebody else to audit",
     "card": "a data set card of a run: composition, licences, filters, examples",
     "store": "what the store holds; check it, clean it up",
     "plugins": "the installed plugins",

@@ -21,7 +21,7 @@ from ..schema.digest import file_sha256
 from ..schema.errors import InputError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, result_hash
-from ..schema.record import Record, RecordedStep, RecipeFile
+from ..schema.record import RecipeFile, Record, RecordedStep
 from .environment import distributions, environment
 from .picture import loss_picture
 from .store import Store, write_atomically
