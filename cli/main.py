@@ -38,6 +38,8 @@ COMMANDS = {
     "show-drops": "what the steps of a run dropped, and why",
     "audit": "derive again what a run claims, level by level",
     "bundle": "a run as one file, for somebody else to audit",
+    "sign": "sign a run with a key of your own",
+    "verify": "who signed a run or a bundle, and whether it is what was signed",
     "card": "a data set card of a run: composition, licences, filters, examples",
     "store": "what the store holds; check it, clean it up",
     "plugins": "the installed plugins",

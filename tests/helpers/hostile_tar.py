@@ -26,6 +26,14 @@ TYPES = {
 }
 
 
+CLASHES = {
+    "a name twice": "record.json",
+    "a case clash": "Record.json",
+    "a file below a file": "record.json/x",
+    "one too many": "extra",
+}
+
+
 def members(bundle: Path) -> list[tuple[tarfile.TarInfo, bytes]]:
     with tarfile.open(bundle) as archive:
         found = [(one, archive.extractfile(one)) for one in archive]
@@ -54,8 +62,7 @@ def hostile(bundle: Path, folder: Path) -> Iterator[tuple[str, Path]]:
         target = folder / f"{what.replace(' ', '-')}.bundle"
         with_member(bundle, target, info, b"")
         yield what, target
-    for what, name in (("a name twice", "record.json"), ("a case clash", "Record.json"),
-                       ("a file below a file", "record.json/x"), ("one too many", "extra")):  # fmt: skip
+    for what, name in CLASHES.items():
         info = tarfile.TarInfo(name)
         info.size = 5
         target = folder / f"{what.replace(' ', '-')}.bundle"
