@@ -7,6 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ..schema.lock import Distribution
+
 PACKAGES = (
     "khichdi",
     "accelerate",
@@ -42,6 +44,19 @@ def installed(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def distributions() -> tuple[Distribution, ...]:
+    """Return every distribution of this interpreter by name and version, sorted, each once."""
+    from importlib.metadata import distributions as installed_ones
+
+    found: dict[str, str] = {}
+    for one in installed_ones():
+        metadata = one.metadata  # it is read anew whenever it is asked for
+        if metadata["Name"]:
+            # The first on the path is the one that is imported.
+            found.setdefault(metadata["Name"], metadata["Version"] or "0")
+    return tuple(Distribution(name=name, version=found[name]) for name in sorted(found))
 
 
 def _cpu() -> str:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..plugins.registry import Registry
+from ..schema.digest import file_sha256
 from ..schema.errors import InputError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, result_hash
-from ..schema.record import Record, RecordedStep
-from .environment import environment
+from ..schema.record import RecipeFile, Record, RecordedStep
+from .environment import distributions, environment
 from .picture import loss_picture
 from .store import Store, write_atomically
 
@@ -80,6 +81,7 @@ def make_record(
         metrics=metrics(steps),
         plugins=registry.distributions(plan),
         environment=environment(),
+        installed=distributions(),
     )
 
 
@@ -87,11 +89,10 @@ def write_run(
     folder: Path, record: Record, plan: Plan, lock: Lock, recipes: Iterable[Path], store: Store
 ) -> None:
     """Fill a run's folder; the record comes last."""
-    (folder / "recipe").mkdir(exist_ok=True)
-    for path in recipes:
-        shutil.copyfile(path, folder / "recipe" / path.name)
+    files = keep_recipe(folder / "recipe", recipes)
+    record = record.model_copy(update={"files": files, "lock": lock.seal()})
     write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
-    write_atomically(folder / PLAN, plan.model_dump_json(indent=1) + "\n")
+    write_atomically(folder / PLAN, plan.to_text())
     trained = next((step for step in record.steps if step.kind == "runtime"), None)
     if trained is not None:
         outputs = trained.result.outputs
@@ -103,7 +104,27 @@ def write_run(
             copy_function=shutil.copyfile,
         )
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
-    write_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    write_atomically(folder / RECORD, record.to_text())
+
+
+def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]:
+    """Copy a recipe's files, the one that ran first, and return their digests.
+
+    What lies below the first one's folder keeps its place, so that what it extends is found; the
+    rest goes by name alone, because no folder of this machine belongs into a run.
+    """
+    kept: dict[str, RecipeFile] = {}
+    home: Path | None = None
+    for path in recipes:
+        home = home or path.parent
+        name = path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name
+        if name in kept:
+            name = f"{len(kept)}-{name}"
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        kept[name] = RecipeFile(path=name, sha256=file_sha256(target))
+    return tuple(kept.values())
 
 
 def metrics(steps: list[RecordedStep]) -> dict[str, float]:

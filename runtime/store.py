@@ -59,7 +59,7 @@ class Store:
 
     def keep(self, result: StepResult) -> None:
         """Write a step's result; its artifacts are in the store already."""
-        write_atomically(self._result_path(result.key), result.model_dump_json(indent=1) + "\n")
+        write_atomically(self._result_path(result.key), result.to_text())
 
     def forget(self, key: str) -> None:
         """Remove a result, so that the step runs again."""

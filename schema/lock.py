@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from .digest import digest, manifest_digest
 from .document import Digest, Document
+from .seal import Sealed
 
 
 class PinnedFile(Document):
@@ -61,18 +61,20 @@ class Distribution(Document):
     editable: bool = False
 
 
-class Lock(Document):
-    """All materials by the name of the step that brings them, and the plugins' distributions."""
+class Lock(Sealed):
+    """All materials by the name of the step that brings them, and the plugins' distributions.
+
+    Its text is sorted and indented, so that it reads well in a review.
+    """
+
+    indent: ClassVar[int] = 2
+    sort_keys: ClassVar[bool] = True
 
     lock: Literal[1] = 1
     recipe: str
     language: int
     materials: dict[str, Material]
     plugins: tuple[Distribution, ...] = ()
-
-    def to_text(self) -> str:
-        """Return the file's text: sorted and indented, so that it reads well in a review."""
-        return json.dumps(self.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def request_digest(use: str, version: int, params: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from .digest import digest
 from .document import Digest, Document
 from .lock import Material
+from .seal import Sealed
 
 
 class PluginRef(Document):
@@ -59,7 +60,7 @@ class PlanStep(Document):
             yield role, step, output
 
 
-class Plan(Document):
+class Plan(Sealed):
     """All steps, each after its inputs.
 
     `language` is the version that the recipe is written in. It is no part of the recipe hash,

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from .document import Digest, Document
 from .lock import Distribution
+from .seal import Sealed
 
 
 class FileDigest(Document):
@@ -30,7 +31,7 @@ class Output(Document):
     files: dict[str, FileDigest]
 
 
-class StepResult(Document):
+class StepResult(Sealed):
     """What a step gave, kept under its key.
 
     `facts` follow from inputs alone (counts, losses); `measured` (times, rates, memory) do not
@@ -61,12 +62,21 @@ class RecordedStep(Document):
         return {name: output.digest for name, output in self.result.outputs.items()}
 
 
-class Record(Document):
+class RecipeFile(Document):
+    """A file of the recipe that ran, as the run's folder keeps it."""
+
+    path: str
+    sha256: Digest
+
+
+class Record(Sealed):
     """A whole run.
 
     `bound` is the recipe that ran, every default written out, so that a record can be read and
     compared without the recipe's files; None in records from before it was kept. `settings` are
-    the `path=value` that were set for this run and do not stand in the files.
+    the `path=value` that were set for this run and do not stand in the files. `files` are the
+    recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
+    distribution of the interpreter.
     """
 
     record: Literal[1] = 1
@@ -82,3 +92,6 @@ class Record(Document):
     environment: dict[str, Any]
     bound: dict[str, Any] | None = None
     settings: tuple[str, ...] = ()
+    files: tuple[RecipeFile, ...] = ()
+    lock: Digest | None = None
+    installed: tuple[Distribution, ...] = ()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from ...plugins.checks import check_trained
 from ...plugins.kinds import TrainingJob, TrainingResult
-from ...schema.digest import digest, safetensors_digest
+from ...schema.digest import digest
+from ..adapter import CONFIG, WEIGHTS, adapter_digest
 from ..tables import read_table
 from .context import Context, Outcome, Produced
-
-WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
 
 
 def train(context: Context) -> Outcome:
@@ -46,14 +43,6 @@ def train(context: Context) -> Outcome:
         facts={"metrics": result.metrics} | ({"stopped": result.stopped} if result.stopped else {}),
         measured=dict(result.measured),
     )
-
-
-def adapter_digest(folder: Path) -> str:
-    """Return the digest of an adapter: its tensors and its config, less peft's own version."""
-    config = json.loads((folder / CONFIG).read_text())
-    config.pop("peft_version", None)
-    tensors = safetensors_digest(folder / WEIGHTS)
-    return digest("adapter", {"tensors": tensors, "config": config})
 
 
 def values(context: Context, name: str, content: Any) -> Produced:

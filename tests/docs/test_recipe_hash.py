@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import rfc8785
-from khichdi.runtime.steps.train import adapter_digest
+from khichdi.runtime.adapter import adapter_digest
 from khichdi.schema.digest import (
     derive_seed,
     digest,

@@ -1,0 +1,104 @@
+"""Derive again what a run claims, level by level, and name the first thing that differs.
+
+Without more, documents and bytes are audited: nothing is executed, and neither plugins nor network
+are needed. With `--rerun`, every step is executed again from the pinned bytes, in a store of its
+own, and each thing that comes out is compared with what the run says came out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..plugins.registry import load_registry
+from ..runtime.audit.claim import Claim
+from ..runtime.audit.documents import Lowered
+from ..runtime.audit.ladder import audit, audit_again
+from ..runtime.store import Store, write_atomically
+from ..schema.audit import LEVELS, AuditReport
+from ..schema.errors import RegistryError
+from .audit_page import page
+from .audit_text import text
+from .claims import claim_argument, opened_claim
+from .display import Display
+from .lowered import lower_again
+from .mirrors import mirror_argument, open_mirror
+from .output import emit
+from .quiet import quiet
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    claim_argument(parser)
+    parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
+    parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
+    parser.add_argument(
+        "--rerun", action="store_true", help="execute every step again from the pinned bytes"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", default=".",
+        help="with --rerun: where relative paths of sources start, if the run's bytes are not here",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scratch", metavar="DIR", help="with --rerun: where to put what it makes meanwhile"
+    )
+    mirror_argument(parser)
+    parser.add_argument(
+        "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
+    with opened_claim(options) as claim:
+        done = _again if options.rerun else _once
+        report = done(claim, options)
+    if options.html:
+        write_atomically(Path(options.html), page(report))
+    emit(options, report.to_json(), text(report))
+    return _status(report, strict=options.strict)
+
+
+def _once(claim: Claim, options: Namespace) -> AuditReport:
+    return audit(claim, _lower, options.level)
+
+
+def _again(claim: Claim, options: Namespace) -> AuditReport:
+    """Execute the claim's steps in a store of their own, which is removed at the end."""
+    from ..runtime.audit.rerun import Rerun
+
+    if claim.plan is None:
+        return _once(claim, options)
+    origin, steps = Path(options.data).resolve(), claim.plan.steps
+    with contextlib.ExitStack() as stack:
+        scratch = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="khichdi-audit-", dir=options.scratch)
+            )
+        )
+        screen = stack.enter_context(quiet(scratch / "log.txt"))
+        display = stack.enter_context(Display(claim.plan, screen, options, len(steps)))
+        rerun = Rerun(
+            claim,
+            Store(scratch / "store"),
+            load_registry(),
+            {step.name: origin for step in steps if step.kind == "source"},
+            display,
+            open_mirror(options),
+        )
+        return audit_again(claim, _lower, rerun, options.level)
+
+
+def _lower(claim: Claim) -> Lowered:
+    try:
+        return lower_again(claim, load_registry())
+    except RegistryError as error:
+        return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
+
+
+def _status(report: AuditReport, *, strict: bool) -> int:
+    if report.verdict == "diverged":
+        return 1
+    return int(strict and report.verdict != "identical")

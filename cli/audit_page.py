@@ -1,0 +1,74 @@
+"""An audit's report as one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ..schema.audit import AuditReport, Finding, LevelReport
+from .audit_text import BASIS, closing, shown
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1b1f24; background: #fff; }
+code { font: 0.85em ui-monospace, monospace; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; margin: 1.5rem 0; }
+th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.7rem;
+  border-bottom: 1px solid #d8dee4; }
+.verdict { font-weight: 600; white-space: nowrap; }
+.identical { color: #116329; } .equivalent { color: #0550ae; } .diverged { color: #a40e26; }
+.unverifiable { color: #7d4e00; } .not-run { color: #6e7781; }
+h1 { font-size: 1.5rem; } dt { font-weight: 600; } dd { margin: 0 0 0.5rem; }
+"""
+SHOWN = 50
+
+
+def page(report: AuditReport) -> str:
+    """Return the page; every word of the run is escaped."""
+    rows = "\n".join(_row(level) for level in report.levels)
+    first = report.first_diverged()
+    found = _findings(first) if first else ""
+    verdict = "".join(f"<p>{escape(line)}</p>" for line in closing(report))
+    title = f"Audit of {escape(report.recipe)}"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
+<h1>{title}: <span class="{_class(report.verdict)}">{escape(report.verdict)}</span></h1>
+<dl><dt>Run</dt><dd>{escape(report.subject)}</dd>
+<dt>Recipe hash</dt><dd><code>{escape(report.recipe_hash)}</code></dd>
+<dt>Result hash</dt><dd><code>{escape(report.result_hash)}</code></dd></dl>
+<table><thead><tr><th>Level</th><th>Verdict</th><th>How</th><th></th></tr></thead>
+<tbody>
+{rows}
+</tbody></table>
+{found}
+{verdict}
+</body></html>
+"""
+
+
+def _row(level: LevelReport) -> str:
+    beside = f"at {level.where}" if level.where else level.detail
+    return (
+        f"<tr><th>{escape(level.level)}</th>"
+        f'<td class="verdict {_class(level.verdict)}">{escape(level.verdict)}</td>'
+        f"<td>{escape(BASIS[level.basis])}</td><td>{escape(beside)}</td></tr>"
+    )
+
+
+def _findings(level: LevelReport) -> str:
+    rows = "\n".join(map(_finding, level.findings[:SHOWN]))
+    more = len(level.findings) - SHOWN
+    rest = f"<p>and {more:,} more</p>" if more > 0 else ""
+    return (
+        f"<h2>What differs at {escape(level.level)}</h2>\n<table><thead><tr><th>Place</th>"
+        f"<th>Claimed</th><th>Derived</th></tr></thead><tbody>\n{rows}\n</tbody></table>{rest}"
+    )
+
+
+def _finding(finding: Finding) -> str:
+    cells = [finding.where(), shown(finding.claimed), shown(finding.derived)]
+    return "<tr>" + "".join(f"<td><code>{escape(cell)}</code></td>" for cell in cells) + "</tr>"
+
+
+def _class(verdict: str) -> str:
+    return verdict.replace(" ", "-")

@@ -1,0 +1,75 @@
+"""An audit's report as text: the levels as a ladder, and the verdict below."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..schema.audit import AuditReport, LevelReport
+from .output import columns, quoted, short
+
+SHOWN = 5
+BASIS = {
+    "derived": "derived again",
+    "hashed": "bytes hashed again",
+    "executed": "executed again",
+    None: "",
+}
+
+
+def text(report: AuditReport) -> str:
+    """Return the report for a person."""
+    head = (
+        f"claim: {report.recipe}   recipe {short(report.recipe_hash)} "
+        f"-> result {short(report.result_hash)}"
+    )
+    rows = [
+        (level.level, _verdict(level), BASIS[level.basis], _beside(level))
+        for level in report.levels
+    ]
+    lines = [head, "", columns(rows)]
+    first = report.first_diverged()
+    if first is not None:
+        lines.append("")
+        for finding in first.findings[:SHOWN]:
+            lines.append(f"  {finding.where()}")
+            lines.append(f"    claimed {shown(finding.claimed)}")
+            lines.append(f"    derived {shown(finding.derived)}")
+        if len(first.findings) > SHOWN:
+            lines.append(f"  and {len(first.findings) - SHOWN} more at this level")
+    return "\n".join([*lines, "", *closing(report)])
+
+
+def closing(report: AuditReport) -> list[str]:
+    """Return the verdict in words, and what it rests on."""
+    first = report.first_diverged()
+    if first is not None:
+        return [f"verdict: DIVERGED at {first.level}"]
+    lines = [f"verdict: {report.verdict.upper()}"]
+    open_ = [
+        level.level
+        for level in report.levels
+        if level.verdict == "unverifiable" and level.level != "environment"
+    ]
+    if open_:
+        lines[0] += f": {', '.join(open_)}"
+    if not any(level.basis == "executed" for level in report.levels):
+        lines.append(
+            "nothing was executed: this says that nothing was changed since, not that it was done"
+        )
+    return lines
+
+
+def shown(value: Any) -> str:
+    """Return a value of a finding on one line."""
+    if value is None:
+        return "nothing"
+    return quoted(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 100)
+
+
+def _verdict(level: LevelReport) -> str:
+    return "DIVERGED" if level.verdict == "diverged" else level.verdict
+
+
+def _beside(level: LevelReport) -> str:
+    return f"at {level.where}" if level.where else level.detail

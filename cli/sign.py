@@ -1,0 +1,45 @@
+"""Sign a run with a key of your own: an in-toto statement with SLSA provenance, in its folder.
+
+The run is audited first: what does not hold is not signed. Several may sign, one after the other.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..runtime.attest import ATTESTATION, sign
+from ..runtime.audit.documents import Lowered
+from ..runtime.audit.ladder import audit
+from ..schema.errors import InputError
+from .claims import claim_argument, is_bundle, opened_claim
+from .output import emit, short
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    claim_argument(parser)
+    parser.add_argument(
+        "--key", metavar="FILE", required=True, help="a private key in PEM, Ed25519 or ECDSA"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Sign, and say with which key."""
+    if is_bundle(Path(options.run)):
+        raise InputError("a bundle is not changed any more", hint="sign the run, then bundle it")
+    with opened_claim(options) as claim:
+        report = audit(claim, lambda claim: Lowered(why_not="not compiled to sign"))
+        if report.verdict == "diverged":
+            raise InputError(
+                f"the run does not hold: {report.where}", hint="see `recipe audit` for the rest"
+            )
+        keyid = sign(claim, Path(options.key))
+        path = claim.folder / ATTESTATION
+    document = {"attestation": str(path), "key": keyid, "result_hash": claim.record.result_hash}
+    text = (
+        f"signed {short(claim.record.result_hash)} with key {keyid[:16]}…\n"
+        f"next: recipe bundle {options.run}"
+    )
+    emit(options, document, text)
+    return 0

@@ -1,0 +1,11 @@
+"""Re-deriving what a record claims, level by level.
+
+    claim.py      what is audited: the documents of a run, and where its artifacts lie
+    documents.py  recipe, plan and environment, from the documents alone
+    artifacts.py  everything that steps produced, by its bytes
+    rerun.py      the same again, by executing each step
+    compare.py    where two artifacts first part: the file, row, tensor or training step
+    ladder.py     all of it, level after level, as one report
+
+Nothing here needs the compiler, and but for `rerun` nothing needs a plugin or the network.
+"""

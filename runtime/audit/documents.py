@@ -1,0 +1,218 @@
+"""The levels that documents alone decide: recipe, plan and environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue
+
+from ...schema.audit import Finding, LevelReport
+from ...schema.digest import file_sha256
+from ...schema.plan import Plan, PlanStep, recipe_hash, source_key, step_key
+from ...schema.record import RecordedStep
+from ..environment import environment
+from .claim import Claim
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A recipe compiled again: its plan and its bound form, or in words why it could not be."""
+
+    plan: Plan | None = None
+    bound: dict[str, Any] | None = None
+    why_not: str = ""
+
+
+Lower = Callable[[Claim], Lowered]
+"""Compiles a claim's recipe again; given by whoever has the compiler."""
+
+
+def diverged(level: str, checked: int, findings: list[Finding], **rest: Any) -> LevelReport:
+    """Return the report of a level with findings."""
+    return LevelReport(
+        level=level,
+        verdict="diverged",
+        checked=checked,
+        where=findings[0].where(),
+        findings=tuple(findings),
+        **rest,
+    )
+
+
+def audit_recipe(claim: Claim, lower: Lower) -> LevelReport:
+    """Compare the recipe's files with their digests, and the plan with what they compile to."""
+    findings = list(_files(claim))
+    checked = len(claim.record.files)
+    if not findings:
+        lowered = lower(claim)
+        if lowered.plan is None:
+            return LevelReport(
+                level="recipe",
+                verdict="unverifiable",
+                basis="hashed",
+                checked=checked,
+                detail=lowered.why_not,
+            )
+        checked += 1 + len(lowered.plan.steps)
+        findings = list(_compiled(claim, lowered))
+    if findings:
+        return diverged("recipe", checked, findings, basis="derived")
+    files = len(claim.record.files)
+    return LevelReport(
+        level="recipe",
+        verdict="identical",
+        basis="derived",
+        checked=checked,
+        detail=f"{files} file{'s' * (files != 1)}, compiled again" if files else "compiled again",
+    )
+
+
+def _files(claim: Claim) -> Iterator[Finding]:
+    for file in claim.record.files:
+        path = claim.folder / "recipe" / file.path
+        found = file_sha256(path) if path.is_file() and not path.is_symlink() else None
+        if found != file.sha256:
+            yield Finding(at=f"file recipe/{file.path}", claimed=file.sha256, derived=found)
+
+
+def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
+    assert lowered.plan is not None
+    if lowered.bound is not None and claim.record.bound is not None:
+        place = first_difference(claim.record.bound, lowered.bound)
+        if place is not None:
+            yield Finding(at=f"field {place[0]}", claimed=place[1], derived=place[2])
+    told = {step.name: step.result.key for step in claim.record.steps}
+    for step in lowered.plan.steps:
+        if told.get(step.name) != step.key:
+            yield Finding(step=step.name, at="key", claimed=told.get(step.name), derived=step.key)
+    if lowered.plan.recipe_hash != claim.record.recipe_hash:
+        yield Finding(
+            at="recipe hash",
+            claimed=claim.record.recipe_hash,
+            derived=lowered.plan.recipe_hash,
+        )
+
+
+def audit_plan(claim: Claim) -> LevelReport:
+    """Derive every key and the recipe hash again, and hold the record's steps to the plan's."""
+    plan, record = claim.plan, claim.record
+    if plan is None:
+        return LevelReport(
+            level="plan", verdict="unverifiable", detail="only the record is there, no plan"
+        )
+    findings = list(_keys(plan))
+    derived = recipe_hash(plan.steps, plan.locked)
+    for what, told in (("plan", plan.recipe_hash), ("record", record.recipe_hash)):
+        if told != derived:
+            findings.append(Finding(at=f"recipe hash of the {what}", claimed=told, derived=derived))
+    findings += _as_planned(plan, record.steps)
+    if plan.seed != record.seed:
+        findings.append(Finding(at="seed", claimed=record.seed, derived=plan.seed))
+    checked = 3 + 2 * len(plan.steps)
+    if findings:
+        return diverged("plan", checked, findings, basis="derived")
+    return LevelReport(
+        level="plan",
+        verdict="identical",
+        basis="derived",
+        checked=checked,
+        detail=f"{len(plan.steps)} keys",
+    )
+
+
+def _keys(plan: Plan) -> Iterator[Finding]:
+    """Yield each step whose key does not follow from what it says, seen from its inputs' keys."""
+    keys: dict[str, str] = {}
+    for step in plan.steps:
+        unknown = [name for _, name, _ in step.sources() if name not in keys]
+        if unknown:
+            yield Finding(step=step.name, at=f"input {unknown[0]}", claimed="a step before it")
+            return
+        keys[step.name] = _key(step, keys)
+        if keys[step.name] != step.key:
+            yield Finding(step=step.name, at="key", claimed=step.key, derived=keys[step.name])
+
+
+def _key(step: PlanStep, keys: dict[str, str]) -> str:
+    if step.kind == "source":
+        return source_key(step.plugin, step.material)
+    inputs = {role: f"{keys[name]}#{output}" for role, name, output in step.sources()}
+    return step_key(step.kind, step.plugin, step.parts, step.settings, inputs, step.seed)
+
+
+def _as_planned(plan: Plan, steps: tuple[RecordedStep, ...]) -> Iterator[Finding]:
+    planned = {step.name: step for step in plan.steps}
+    ran = {step.name: step for step in steps}
+    for name in [*planned, *(name for name in ran if name not in planned)]:
+        a, b = planned.get(name), ran.get(name)
+        if a is None or b is None:
+            there = "in the record only" if a is None else "in the plan only"
+            yield Finding(step=name, at=there, claimed=b is not None, derived=a is not None)
+            continue
+        pairs: list[tuple[str, JsonValue, JsonValue]] = [
+            ("kind", b.kind, a.kind),
+            ("plugin", b.plugin, a.plugin.name),
+            ("plugin version", b.version, a.plugin.version),
+            ("seed", b.seed, a.seed),
+            ("key", b.result.key, a.key),
+        ]
+        for what, told, derived in pairs:
+            if told != derived:
+                yield Finding(step=name, at=what, claimed=told, derived=derived)
+
+
+def audit_environment(claim: Claim) -> LevelReport:
+    """Compare where the run was with where this audit is; another place makes no claim false."""
+    told, here = claim.record.environment, environment()
+    findings = [
+        Finding(at=name, claimed=told_value, derived=here_value)
+        for name, told_value, here_value in _pairs(told, here)
+        if told_value != here_value
+    ]
+    if not findings:
+        return LevelReport(
+            level="environment", verdict="identical", basis="derived", checked=len(told)
+        )
+    shown = [f"{f.at} {f.claimed or 'none'} -> {f.derived or 'none'}" for f in findings]
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return LevelReport(
+        level="environment",
+        verdict="unverifiable",
+        basis="derived",
+        checked=len(told),
+        detail=f"here it differs: {', '.join(shown[:3])}{more}",
+        findings=tuple(findings),
+    )
+
+
+def _pairs(told: dict[str, Any], here: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in dict.fromkeys([*told, *here]):
+        a, b = told.get(name), here.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _pairs(a, b)
+        else:
+            yield name, a, b
+
+
+def first_difference(a: Any, b: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Return (path, one value, the other) where two JSON values first differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for name in sorted(a.keys() | b.keys()):
+            if name not in a or name not in b:
+                return f"{path}.{name}".lstrip("."), a.get(name), b.get(name)
+            found = first_difference(a[name], b[name], f"{path}.{name}".lstrip("."))
+            if found:
+                return found
+        return None
+    if isinstance(a, list) and isinstance(b, list):
+        for index, (one, other) in enumerate(zip(a, b, strict=False)):
+            found = first_difference(one, other, f"{path}[{index}]")
+            if found:
+                return found
+        if len(a) != len(b):
+            return f"{path}[{min(len(a), len(b))}]", len(a), len(b)
+        return None
+    same = type(a) is type(b) and a == b
+    return None if same else (path or "the value", a, b)

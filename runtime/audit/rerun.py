@@ -1,0 +1,233 @@
+"""The same run again: each step executed from the pinned bytes, and compared as it finishes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from ...plugins.kinds import KINDS
+from ...plugins.registry import Registry
+from ...schema.audit import LEVELS, Finding, LevelReport
+from ...schema.errors import InputError, KhichdiError, LockError
+from ...schema.plan import PlanStep
+from ...schema.record import Output, RecordedStep, StepResult
+from ..execute import Executor, Reporter
+from ..mirror import Mirror
+from ..runs import metrics
+from ..store import Store
+from .artifacts import Level
+from .claim import QUANTIZED, Claim, level_of, upto, weights_of
+from .compare import difference
+from .documents import first_difference
+
+EXECUTED = LEVELS[LEVELS.index("sources") :]
+
+
+@dataclass
+class Rerun:
+    """Executes a claim's plan again.
+
+    Attributes:
+        claim: what is claimed.
+        store: where results go; nothing of the run is in it.
+        registry: the installed plugins.
+        origins: by source, the folder that its relative paths start in.
+        reporter: who wants to see how it goes.
+        mirror: where sources come from that the run's stores do not have.
+    """
+
+    claim: Claim
+    store: Store
+    registry: Registry
+    origins: Mapping[str, Path]
+    reporter: Reporter
+    mirror: Mirror | None = None
+    levels: dict[str, Level] = field(default_factory=dict)
+    done: dict[str, RecordedStep] = field(default_factory=dict)
+    failed: str | None = None
+    parted: str | None = None
+
+    def __post_init__(self) -> None:
+        self.claimed = {step.name: step for step in self.claim.record.steps}
+
+    def run(self, level: str | None = None) -> list[LevelReport]:
+        """Execute the steps up to a level; stop after the first that gives something else.
+
+        What comes after a divergence would differ because of it, and says nothing of its own.
+        """
+        asked = [name for name in upto(level) if name in EXECUTED]
+        self.levels = {name: Level(name) for name in asked}
+        for step in self.wanted(level):
+            try:
+                self._check_plugins(step)
+                recorded = self._source(step) or self._step(step)
+            except KhichdiError as error:
+                # Memory, network or a package may be missing here: no proof of anything.
+                self.failed = f"{step.name} could not be executed here: {error.message}"
+                break
+            self._compare(self.claimed[step.name], recorded)
+            if any(level.findings for level in self.levels.values()):
+                self.parted = f"it follows from {step.name}"
+                break
+        else:
+            self._numbers()
+        return [self._report(self.levels[name]) for name in asked]
+
+    def wanted(self, level: str | None) -> list[PlanStep]:
+        """Return the steps that have an output at a level asked for, and those they need."""
+        assert self.claim.plan is not None
+        asked = upto(level)
+        names: set[str] = set()
+        for step in reversed(self.claim.plan.steps):
+            outputs = self.claimed[step.name].result.outputs
+            if step.name in names or any(level_of(step.kind, name) in asked for name in outputs):
+                names |= {step.name, *(name for _, name, _ in step.sources())}
+        return [step for step in self.claim.plan.steps if step.name in names]
+
+    # ---- executing --------------------------------------------------------------------------
+
+    def _check_plugins(self, step: PlanStep) -> None:
+        """Refuse a plugin of another version: it may do another thing."""
+        for ref in (step.plugin, *step.parts.values()):
+            if ref.kind not in KINDS:
+                continue
+            found = self.registry.get(ref.kind, ref.name).plugin.version
+            if found != ref.version:
+                raise InputError(
+                    f"it was done by version {ref.version} of {ref.kind} `{ref.name}`, "
+                    f"version {found} is installed"
+                )
+
+    def _source(self, step: PlanStep) -> RecordedStep | None:
+        """Take a source's bytes from the run's stores, where they are; each is hashed again."""
+        if step.kind != "source" or step.material is None:
+            return None
+        made = {}
+        for name, output in self.claimed[step.name].result.outputs.items():
+            folder = self.claim.artifact(output)
+            if folder is None:
+                return None
+            made[name] = _brought(self.store, folder, output)
+            arrived = {path: file.sha256 for path, file in made[name].files.items()}
+            if arrived != {file.path: file.sha256 for file in step.material.files}:
+                raise LockError(f"{step.name}#{name} does not hold the files that are pinned")
+        sizes = [file.size for output in made.values() for file in output.files.values()]
+        facts: dict[str, JsonValue] = {"files": len(sizes), "bytes": sum(sizes)}
+        self.store.keep(StepResult(key=step.key, outputs=made, facts=facts))
+        return self._step(step)
+
+    def _step(self, step: PlanStep) -> RecordedStep:
+        assert self.claim.plan is not None
+        executor = Executor(
+            self.claim.plan.model_copy(update={"steps": (step,)}),
+            self.store,
+            self.registry,
+            self.origins,
+            self.reporter,
+            self.mirror,
+            done=self.done,
+        )
+        executor.run()
+        return self.done[step.name]
+
+    # ---- comparing --------------------------------------------------------------------------
+
+    def _compare(self, claimed: RecordedStep, derived: RecordedStep) -> None:
+        """Compare a step's outputs, and its facts, with what the record says."""
+        theirs, ours = claimed.result.outputs, derived.result.outputs
+        for name in dict.fromkeys([*theirs, *ours]):
+            a, b = theirs.get(name), ours.get(name)
+            level = self._level(claimed, name)
+            if claimed.kind == "runtime" and name == "weights" and a and b:
+                self._weights(claimed, derived)
+            elif a is None or b is None or a.digest != b.digest:
+                level.compare(self._parted(claimed.name, name, a, b))
+            else:
+                level.checked += 1
+        found = first_difference(claimed.result.facts, derived.result.facts)
+        if found:
+            finding = Finding(
+                step=claimed.name, at=f"fact {found[0]}", claimed=found[1], derived=found[2]
+            )
+            self._level(claimed, "trace").compare(finding)
+
+    def _weights(self, claimed: RecordedStep, derived: RecordedStep) -> None:
+        """Compare the digests of weights one by one: they belong to two levels."""
+        here = Claim("", self.store.root, self.claim.record, None, None, (self.store.root,))
+        told, found = weights_of(self.claim, claimed), weights_of(here, derived)
+        if told is None or found is None:  # only the digest of both together is known
+            told, found = (
+                {what: step.result.outputs["weights"].digest for what in ("initial", QUANTIZED)}
+                for step in (claimed, derived)
+            )
+        for what in dict.fromkeys([*told, *found]):
+            level = "quantized weights" if what == QUANTIZED else "base weights"
+            finding = Finding(
+                step=claimed.name,
+                output="weights",
+                at=f"tensors of {what}",
+                claimed=told.get(what),
+                derived=found.get(what),
+            )
+            self.levels.get(level, Level(level)).compare(finding)
+
+    def _parted(self, step: str, name: str, a: Output | None, b: Output | None) -> Finding:
+        """Return where an output first differs, as near as what is there allows."""
+        at = "content digest"
+        claimed: JsonValue = a.digest if a else None
+        derived: JsonValue = b.digest if b else None
+        folder = self.claim.artifact(a) if a else None
+        if a and b and folder is not None:
+            try:
+                found = difference(a.kind, folder, self.store.folder(b))
+            except Exception as error:  # whatever a reader makes of bytes not as they claim to be
+                found = ("the claimed artifact", f"{type(error).__name__}: {error}", b.digest)
+            if found is not None:
+                at, claimed, derived = found
+        return Finding(step=step, output=name, at=at, claimed=claimed, derived=derived)
+
+    def _numbers(self) -> None:
+        level = self.levels.get("metrics")
+        if level is None:
+            return
+        told, found = self.claim.record.metrics, metrics(list(self.done.values()))
+        for name in dict.fromkeys([*told, *found]):
+            level.compare(
+                Finding(at=f"metric {name}", claimed=told.get(name), derived=found.get(name))
+            )
+
+    # ---- reporting --------------------------------------------------------------------------
+
+    def _level(self, step: RecordedStep, output: str) -> Level:
+        name = level_of(step.kind, output)
+        return self.levels.get(name) or Level(name)
+
+    def _report(self, level: Level) -> LevelReport:
+        found = level.report().model_copy(update={"basis": "executed"})
+        whole = level.checked and all(
+            step.name in self.done
+            for step, _, _, place in self.claim.outputs()
+            if place == level.name
+        )
+        if level.findings or whole:
+            return found
+        why = self.parted or self.failed or found.detail
+        verdict = "not run" if self.parted else "unverifiable"
+        return found.model_copy(update={"verdict": verdict, "basis": None, "detail": why})
+
+
+def _brought(store: Store, folder: Path, output: Output) -> Output:
+    """Copy an artifact into a store through its own door: every byte is hashed on the way."""
+    with store.staging() as staging:
+        copy = staging / "files"
+        copy.mkdir()
+        for name in output.files:
+            if (folder / name).is_symlink():
+                raise InputError(f"{name} is a link, a plain file was expected")
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, copy / name)
+        return store.publish(copy, output.kind)

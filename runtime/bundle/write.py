@@ -1,0 +1,119 @@
+"""A run to one file. What is in it is decided by a list of what may be, never of what may not."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...schema.bundle import Contents
+from ...schema.digest import file_sha256
+from ...schema.errors import InputError, StoreError
+from ...schema.plan import Plan
+from ...schema.record import FileDigest, Output, RecordedStep
+from ..audit.claim import Claim
+from ..store import store_error
+from .gate import check
+from .layout import CONTENTS, lay_out
+
+DOCUMENTS = ("record.json", "plan.json", "attestation.json")
+ALWAYS = ("values", "adapter")
+"""Kinds of artifacts that hold no data and no base weights: numbers, predictions, the adapter."""
+
+
+def bundle(
+    claim: Claim, target: Path, *, data: bool = False, weights: bool = False,
+    allowed: tuple[str, ...] = (),
+) -> Contents:  # fmt: skip
+    """Write a run's bundle, and return what is in it.
+
+    `data` takes in sources, rows and packs, `weights` the base model's files.
+
+    Raises:
+        InputError: something in it must not leave this machine, or is not as the record says.
+    """
+    documents = dict(_documents(claim))
+    artifacts, left_out = _artifacts(claim, data, weights)
+    check(documents.items(), allowed)
+    check(((n, p) for n, p in artifacts.items() if p.suffix == ".json"), allowed)
+    files = {**documents, **artifacts}
+    contents = Contents(
+        recipe=claim.record.recipe,
+        recipe_hash=claim.record.recipe_hash,
+        result_hash=claim.record.result_hash,
+        files={
+            name: FileDigest(size=path.stat().st_size, sha256=file_sha256(path))
+            for name, path in sorted(files.items())
+        },
+        left_out=tuple(left_out),
+    )
+    _write(target, contents, files)
+    return contents
+
+
+def _documents(claim: Claim) -> Iterator[tuple[str, Path]]:
+    for name in DOCUMENTS:
+        if (claim.folder / name).is_file():
+            yield name, claim.folder / name
+    if claim.lock is not None:
+        name = f"recipe/{claim.record.recipe}.lock"
+        yield name, claim.folder / name
+    for file in claim.record.files:
+        yield f"recipe/{file.path}", claim.folder / "recipe" / file.path
+
+
+def _artifacts(claim: Claim, data: bool, weights: bool) -> tuple[dict[str, Path], list[str]]:
+    """Return the files of the artifacts that go in, and the names of those that stay out."""
+    bases = base_steps(claim.plan)
+    files: dict[str, Path] = {}
+    left_out = []
+    for step, name, output, _ in claim.outputs():
+        wanted = output.kind in ALWAYS or (weights if step.name in bases else data)
+        folder = claim.artifact(output) if wanted else None
+        if folder is None:
+            left_out.append(f"{step.name}#{name}")
+            continue
+        place = f"artifacts/{output.manifest.removeprefix('sha256:')}"
+        for path, file in output.files.items():
+            files[f"{place}/{path}"] = _as_recorded(step, name, output, folder / path, file.sha256)
+    return files, left_out
+
+
+def base_steps(plan: Plan | None) -> set[str]:
+    """Return the sources whose bytes are weights: those that a step takes as its base."""
+    if plan is None:
+        return set()
+    return {name for step in plan.steps for role, name, _ in step.sources() if role == "base"}
+
+
+def _as_recorded(step: RecordedStep, name: str, output: Output, path: Path, sha256: str) -> Path:
+    if path.is_symlink() or not path.is_file() or file_sha256(path) != sha256:
+        raise StoreError(
+            f"the store's copy of {step.name}#{name} is damaged: {path.name}",
+            hint="see `recipe store verify`; run the recipe again to make it anew",
+        )
+    return path
+
+
+def _write(target: Path, contents: Contents, files: dict[str, Path]) -> None:
+    """Write beside the target and move it there: a bundle is there whole or not at all."""
+    if target.is_dir():
+        raise InputError(f"{target} is a folder, the name of a file was expected")
+    members: list[tuple[str, Path | bytes]] = [(CONTENTS, contents.to_text().encode())]
+    members += [(name, files[name]) for name in contents.files]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                lay_out(members, out)
+                out.flush()
+                os.fsync(out.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise store_error(error, f"cannot write {target}") from None

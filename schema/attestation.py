@@ -1,0 +1,81 @@
+"""What is signed: an in-toto Statement v1 with SLSA Provenance v1 of a run.
+
+Field names are those of the specifications. The predicate's `buildType` is this project's own:
+`docs/proof.md` says how such a run is made again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final, Literal
+
+from pydantic import ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+from .document import Document
+
+STATEMENT: Final = "https://in-toto.io/Statement/v1"
+PROVENANCE: Final = "https://slsa.dev/provenance/v1"
+PAYLOAD = "application/vnd.in-toto+json"
+BUILD: Final = "urn:khichdi:run:1"
+BUILDER: Final = "urn:khichdi:recipe-run"
+
+
+class Camel(Document):
+    """A document whose keys are written in camel case, as the specifications have them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Resource(Camel):
+    """A ResourceDescriptor: a thing by name, and what it is known by."""
+
+    name: str
+    digest: dict[str, str] | None = None
+    uri: str | None = None
+    annotations: dict[str, JsonValue] | None = None
+
+
+class BuildDefinition(Camel):
+    """What was asked for, and what went in."""
+
+    build_type: Literal["urn:khichdi:run:1"] = BUILD
+    external_parameters: dict[str, JsonValue]
+    internal_parameters: dict[str, JsonValue]
+    resolved_dependencies: tuple[Resource, ...]
+
+
+class Builder(Camel):
+    """Who ran it: the program and its version, never a person."""
+
+    id: Literal["urn:khichdi:recipe-run"] = BUILDER
+    version: dict[str, str]
+
+
+class RunDetails(Camel):
+    """How it was run; `metadata` is in no hash."""
+
+    builder: Builder
+    metadata: dict[str, str]
+    byproducts: tuple[Resource, ...]
+
+
+class Provenance(Camel):
+    """SLSA Provenance v1."""
+
+    build_definition: BuildDefinition
+    run_details: RunDetails
+
+
+class Statement(Camel):
+    """in-toto Statement v1."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT, alias="_type")
+    subject: tuple[Resource, ...] = Field(min_length=1)
+    predicate_type: Literal["https://slsa.dev/provenance/v1"] = PROVENANCE
+    predicate: Provenance
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that are signed; a signature is of bytes, whatever their layout."""
+        value = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

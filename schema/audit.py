@@ -1,0 +1,92 @@
+"""What an audit found: level by level, whether what a record claims can be derived again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from .document import Digest, Document
+
+LEVELS = (
+    "recipe",
+    "plan",
+    "environment",
+    "sources",
+    "data",
+    "batches",
+    "base weights",
+    "quantized weights",
+    "steps",
+    "adapter",
+    "metrics",
+)
+"""From what was asked to what came out; the first that diverged is where two worlds part."""
+
+Verdict = Literal["identical", "equivalent", "diverged", "not run", "unverifiable"]
+"""`equivalent` needs calibrated limits, and is never given without."""
+
+Basis = Literal["derived", "hashed", "executed"]
+"""What a verdict rests on: the claim derived again from the documents, bytes hashed again and
+compared with the claim, or the step executed again."""
+
+
+class Finding(Document):
+    """One thing that is not as claimed.
+
+    Attributes:
+        step: the plan's step, where it is about one.
+        output: the step's output, where it is about one.
+        at: the file, row, tensor, training step or field.
+        claimed: what the record says, or the artifact that it names.
+        derived: what was found instead.
+    """
+
+    step: str | None = None
+    output: str | None = None
+    at: str
+    claimed: JsonValue = None
+    derived: JsonValue = None
+
+    def where(self) -> str:
+        """Return the place in words: `step data/x/read#rows, row 7`."""
+        name = f"step {self.step}" if self.step else ""
+        if self.step and self.output:
+            name += f"#{self.output}"
+        return f"{name}, {self.at}" if name else self.at
+
+
+class LevelReport(Document):
+    """One level of the ladder; `where` is the place of its first finding."""
+
+    level: str
+    verdict: Verdict
+    basis: Basis | None = None
+    checked: int = Field(0, ge=0, description="Claims that were compared.")
+    detail: str = ""
+    where: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class AuditReport(Document):
+    """A whole audit; `verdict` is the worst of the levels asked for, the environment apart."""
+
+    audit: Literal[1] = 1
+    subject: str
+    recipe: str
+    recipe_hash: Digest
+    result_hash: Digest
+    verdict: Verdict
+    where: str | None = None
+    levels: tuple[LevelReport, ...]
+
+    def first_diverged(self) -> LevelReport | None:
+        """Return the first level that diverged."""
+        return next((level for level in self.levels if level.verdict == "diverged"), None)
+
+
+def overall(levels: tuple[LevelReport, ...]) -> Verdict:
+    """Return the worst verdict; another environment alone makes no claim false."""
+    said = [level.verdict for level in levels if level.level != "environment"]
+    order: tuple[Verdict, ...] = ("diverged", "unverifiable", "equivalent", "identical")
+    return next((verdict for verdict in order if verdict in said), "not run")

@@ -1,0 +1,64 @@
+"""The table of contents of a bundle: every file in it, with its size and digest."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+from pydantic import field_validator
+
+from .document import Digest
+from .record import FileDigest
+from .seal import Sealed
+
+PATH = re.compile(r"^[^\x00-\x1f\x7f/\\:<>\"|?*]{1,200}$")
+"""A name of a file or folder that every system can hold."""
+
+
+def inside(path: str) -> bool:
+    """Return whether a path stays below the folder that it is seen from, on every system."""
+    parts = path.split("/")
+    plain = all(PATH.match(part) and part.strip(" .") == part for part in parts)
+    dotted = any(part.startswith(".") for part in parts)
+    return plain and not dotted and len(path) <= 1000 and path.isprintable()
+
+
+def clash(paths: list[str]) -> str | None:
+    """Return a path that another one is, or lies in, where case or Unicode forms are folded."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        folded = unicodedata.normalize("NFC", path).casefold()
+        if folded in seen:
+            return path
+        seen[folded] = path
+    for folded, path in seen.items():
+        parts = folded.split("/")
+        if any("/".join(parts[:count]) in seen for count in range(1, len(parts))):
+            return path
+    return None
+
+
+class Contents(Sealed):
+    """What a bundle holds; it stands first in it, and nothing else is in it.
+
+    `left_out` names the outputs whose bytes are not in it, `<step>#<output>`.
+    """
+
+    bundle: Literal[1] = 1
+    recipe: str
+    recipe_hash: Digest
+    result_hash: Digest
+    files: dict[str, FileDigest]
+    left_out: tuple[str, ...] = ()
+
+    @field_validator("files")
+    @classmethod
+    def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
+        for path in files:
+            if not inside(path):
+                raise ValueError(f"{path!r} is no path inside a bundle")
+        twice = clash(list(files))
+        if twice is not None:
+            raise ValueError(f"{twice!r} clashes with another path")
+        return files

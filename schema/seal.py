@@ -1,0 +1,82 @@
+"""Documents that carry the digest of themselves, so that no bit of their file can change unseen.
+
+A seal shows damage and careless edits. It does not show who wrote the document: whoever changes it
+on purpose can seal it again, and only a signature stands against that.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Self
+
+from .digest import digest
+from .document import Document
+from .errors import InputError
+
+SEAL = "seal"
+HINT = "it was edited or damaged; bring it back as it was, or make it again"
+
+
+class Sealed(Document):
+    """A document whose file carries its seal: the digest of the file's text without the seal.
+
+    The text has one layout only, so that even a change that means the same (`1E5` for `1e5`) is
+    seen. A file without a seal, from before there were seals, is read as it is.
+    """
+
+    indent: ClassVar[int] = 1
+    sort_keys: ClassVar[bool] = False
+
+    def seal(self) -> str:
+        """Return the digest that the file carries: of all that is in the document."""
+        return self._seal(json.loads(self.model_dump_json()))
+
+    def to_text(self) -> str:
+        """Return the file's text."""
+        value = json.loads(self.model_dump_json())
+        return self._text({**value, SEAL: self._seal(value)})
+
+    @classmethod
+    def from_json(cls, text: str | bytes, file: str) -> Self:
+        """Read a document and compare it with its seal.
+
+        Raises:
+            InputError: the text is not this document, or not as it was written.
+        """
+        value = _sealed_value(text)
+        if value is None:
+            return super().from_json(text, file)
+        told = value.pop(SEAL)
+        found = super().from_json(json.dumps(value), file)
+        made = cls._seal(value)
+        raw = text.encode() if isinstance(text, str) else text
+        # A checkout may have turned the ends of lines; no single bit does that.
+        written = cls._text({**value, SEAL: told}).encode()
+        if made != told or raw.replace(b"\r\n", b"\n") != written:
+            raise InputError(
+                f"this {cls.__name__.lower()} is not as it was written: it is sealed with {told}, "
+                f"what it says now gives {made}"
+                + ("" if made != told else ", laid out in another way"),
+                file=file,
+                hint=HINT,
+            )
+        return found
+
+    @classmethod
+    def _seal(cls, value: dict[str, Any]) -> str:
+        return digest(f"seal-{cls.__name__.lower()}", cls._text(value))
+
+    @classmethod
+    def _text(cls, value: dict[str, Any]) -> str:
+        text = json.dumps(value, indent=cls.indent, sort_keys=cls.sort_keys, ensure_ascii=False)
+        return text + "\n"
+
+
+def _sealed_value(text: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object of a sealed file; None where there is no seal, or no JSON at all."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be written
+    except (ValueError, RecursionError):
+        return None  # the model says what is wrong with it
+    return value if isinstance(value, dict) and SEAL in value else None

@@ -1,0 +1,289 @@
+"""An audit finds what is not as claimed, and names the level, the step and the place."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forgery import change_row, change_values, flip_in_tensor, forge, rewrite, step
+from khichdi.cli.main import main
+from khichdi.schema.audit import LEVELS, AuditReport
+from khichdi.schema.record import Record
+
+from .conftest import Kitchen
+
+Warm = tuple[Kitchen, Any]
+
+
+def audit(kitchen: Kitchen, *words: str, status: int = 0) -> dict[str, Any]:
+    """Audit in this process: starting another takes longer than the audit."""
+    out = io.StringIO()
+    store = str(kitchen.folder / "store")
+    with contextlib.redirect_stdout(out):
+        assert main(["audit", "latest", *words, "--json", "--store", store]) == status
+    found: dict[str, Any] = json.loads(out.getvalue())
+    AuditReport.model_validate(found)
+    return found
+
+
+def level(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(level for level in found["levels"] if level["level"] == name)
+
+
+def test_an_honest_run_is_identical_at_every_level(cooked: Warm) -> None:
+    found = audit(cooked[0], "--strict")
+    assert found["verdict"] == "identical"
+    assert [(one["level"], one["verdict"]) for one in found["levels"]] == [
+        (name, "identical") for name in LEVELS
+    ]
+    assert {one["basis"] for one in found["levels"]} == {"derived", "hashed"}
+
+
+def test_an_audit_needs_neither_plugins_nor_network_for_documents_and_bytes(warm: Warm) -> None:
+    kitchen, _ = warm
+    rewrite(run_of(warm), "record.json", lambda record: record.update(bound=None, files=[]))
+    found = audit(kitchen)
+    assert level(found, "recipe")["verdict"] == "unverifiable"
+    assert {one["verdict"] for one in found["levels"][1:]} == {"identical"}
+    audit(kitchen, "--strict", status=1)
+
+
+def run_of(warm: Warm) -> Path:
+    kitchen, document = warm
+    return kitchen.folder / "store" / "runs" / Path(document["run"]).name
+
+
+def artifact(warm: Warm, name: str, output: str) -> Path:
+    kitchen, _ = warm
+    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+    found = next(s for s in record.steps if s.name == name).result.outputs[output]
+    return kitchen.folder / "store" / "artifacts" / found.manifest.removeprefix("sha256:")
+
+
+def in_record(change: Callable[[Any], None]) -> Callable[[Warm], None]:
+    return lambda warm: rewrite(run_of(warm), "record.json", change)
+
+
+def in_plan(change: Callable[[Any], None]) -> Callable[[Warm], None]:
+    return lambda warm: rewrite(run_of(warm), "plan.json", change)
+
+
+def in_lock(change: Callable[[Any], None]) -> Callable[[Warm], None]:
+    return lambda warm: rewrite(run_of(warm), "recipe/pico.lock", change)
+
+
+def in_bytes(name: str, output: str, file: str) -> Callable[[Warm], None]:
+    def change(warm: Warm) -> None:
+        path = artifact(warm, name, output) / file
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(raw)
+
+    return change
+
+
+def edit_recipe(warm: Warm) -> None:
+    path = run_of(warm) / "recipe" / "pico.yaml"
+    path.write_text(path.read_text().replace("seed: 5", "seed: 6"))
+
+
+def add_file(warm: Warm) -> None:
+    (artifact(warm, "mixture", "rows") / "more").write_text("x")
+
+
+def replace_by_link(warm: Warm) -> None:
+    path = artifact(warm, "pack", "train") / "table.arrow"
+    shutil.copyfile(path, warm[0].folder / "elsewhere")
+    path.unlink()
+    path.symlink_to(warm[0].folder / "elsewhere")
+
+
+def swap_adapter(warm: Warm) -> None:
+    path = run_of(warm) / "adapter" / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def other_digest(text: str) -> str:
+    return text[:-1] + ("0" if text[-1] != "0" else "1")
+
+
+DIVERGENCES: dict[str, tuple[Callable[[Warm], None], str, str]] = {
+    "the recipe's text": (edit_recipe, "recipe", "file recipe/pico.yaml"),
+    "the bound recipe": (
+        in_record(lambda r: r["bound"]["train"].update(learning_rate=0.5)),
+        "recipe",
+        "field train.learning_rate",
+    ),
+    "a parameter in the plan": (
+        in_plan(lambda p: step(p, "train")["plugin"]["params"].update(num_epochs=9)),
+        "plan",
+        "step train, key",
+    ),
+    "the seed of a step": (
+        in_record(lambda r: step(r, "train").update(seed=1)), "plan", "step train, seed",
+    ),
+    "a plugin's version": (
+        in_record(lambda r: step(r, "split").update(version=7)),
+        "plan",
+        "step split, plugin version",
+    ),
+    "a step that did not run": (
+        in_record(lambda r: r["steps"].pop(3)), "recipe", ", key",
+    ),
+    "the recipe hash": (
+        in_record(lambda r: r.update(recipe_hash=other_digest(r["recipe_hash"]))),
+        "recipe",
+        "recipe hash",
+    ),
+    "a pinned file": (
+        in_lock(lambda m: m["materials"]["base"]["files"][0].update(size=1)),
+        "sources",
+        "seal of the lock",
+    ),
+    "a source's bytes": (
+        in_bytes("data/capitals/source", "files", "capitals.jsonl"),
+        "sources",
+        "step data/capitals/source#files, file capitals.jsonl",
+    ),
+    "rows": (
+        in_bytes("data/capitals/sample", "rows", "table.arrow"),
+        "data",
+        "step data/capitals/sample#rows, file table.arrow",
+    ),
+    "a row count": (
+        in_record(lambda r: step(r, "data/capitals/read")["result"]["facts"].update(rows_out=31)),
+        "data",
+        "step data/capitals/read#rows, rows_out",
+    ),
+    "a file too many": (add_file, "data", "step mixture#rows, file more"),
+    "a link instead of a file": (replace_by_link, "batches", "step pack#train, file table.arrow"),
+    "a content digest": (
+        in_record(
+            lambda r: step(r, "pack")["result"]["outputs"]["train"].update(
+                digest="sha256:" + "0" * 64
+            )
+        ),
+        "batches",
+        "step pack#train, content digest",
+    ),
+    "the digests of weights": (
+        in_bytes("train", "weights", "values.json"),
+        "base weights",
+        "step train#weights, file values.json",
+    ),
+    "the trace": (in_bytes("train", "trace", "values.json"), "steps", "step train#trace, file"),
+    "the adapter": (
+        in_bytes("train", "adapter", "adapter_model.safetensors"),
+        "adapter",
+        "step train#adapter, file adapter_model.safetensors",
+    ),
+    "the adapter that people take": (
+        swap_adapter, "adapter", "step train, copy adapter/adapter_model.safetensors",
+    ),
+    "predictions": (
+        in_bytes("evaluate/generate/adapter", "predictions", "values.json"),
+        "metrics",
+        "step evaluate/generate/adapter#predictions, file",
+    ),
+    "a metric": (
+        in_record(lambda r: r["metrics"].update(exact_match=1.5)), "metrics", "metric exact_match",
+    ),
+    "the result hash": (
+        in_record(lambda r: r.update(result_hash=other_digest(r["result_hash"]))),
+        "metrics",
+        "result hash",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DIVERGENCES)
+def test_a_divergence_is_named_by_level_step_and_place(warm: Warm, what: str) -> None:
+    change, expected, where = DIVERGENCES[what]
+    change(warm)
+    found = audit(warm[0], status=1)
+    assert found["verdict"] == "diverged"
+    first = next(one for one in found["levels"] if one["verdict"] == "diverged")
+    assert first["level"] == expected
+    assert where in first["where"]
+    finding = first["findings"][0]
+    assert finding["claimed"] != finding["derived"]
+    assert found["where"] == f"{expected}: {first['where']}"
+
+
+def test_a_rerun_names_the_row_and_field_of_a_forged_table(warm: Warm) -> None:
+    kitchen, _ = warm
+    store = kitchen.folder / "store"
+    forge(run_of(warm), store, "data/capitals/read", "rows", change_row(7, "output", "Lima"))
+    assert audit(kitchen)["verdict"] == "identical"  # the forger left no trace in the bytes
+    found = audit(kitchen, "--rerun", "--level", "data", status=1)
+    finding = level(found, "data")["findings"][0]
+    assert finding["step"] == "data/capitals/read"
+    assert finding["at"].startswith("row 7 (id ")
+    assert finding["at"].endswith(", output")
+    assert (finding["claimed"], finding["derived"]) == ("Lima", "Rome")
+    assert level(found, "batches")["verdict"] == "not run"
+
+
+def test_a_rerun_names_the_training_step_and_the_tensor_of_a_forged_training(warm: Warm) -> None:
+    kitchen, _ = warm
+    run, store = run_of(warm), kitchen.folder / "store"
+    header = (run / "adapter" / "adapter_model.safetensors").read_bytes()
+    names = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+    tensor = sorted(name for name in names if name != "__metadata__")[3]
+    forge(run, store, "train", "adapter", flip_in_tensor(tensor, 5))
+    forge(run, store, "train", "trace", change_values(lambda trace: trace[1].update(loss=0.25)))
+    assert audit(kitchen)["verdict"] == "identical"
+    found = audit(kitchen, "--rerun", status=1)
+    verdicts = {one["level"]: one["verdict"] for one in found["levels"]}
+    assert {verdicts[name] for name in LEVELS[:8]} == {"identical"}
+    assert (verdicts["steps"], verdicts["adapter"]) == ("diverged", "diverged")
+    assert verdicts["metrics"] == "not run"
+    assert found["where"] == "steps: step train#trace, training step 2, loss"
+    assert level(found, "steps")["findings"][0]["claimed"] == 0.25
+    assert level(found, "adapter")["findings"][0]["at"] == f"tensor {tensor}, element 5"
+
+
+def test_an_honest_run_is_identical_when_everything_is_executed_again(warm: Warm) -> None:
+    kitchen, _ = warm
+    for name in ("capitals.jsonl", "colours.jsonl", "pico.yaml", "pico.lock"):
+        (kitchen.folder / name).unlink()  # the locked bytes are enough
+    page = kitchen.folder / "audit.html"
+    found = audit(kitchen, "--rerun", "--strict", "--html", str(page))
+    assert found["verdict"] == "identical"
+    assert {one["basis"] for one in found["levels"][3:]} == {"executed"}
+    assert all(f"<th>{name}</th>" in page.read_text() for name in LEVELS)
+
+
+def test_a_step_that_cannot_be_executed_here_is_no_proof_of_anything(warm: Warm) -> None:
+    kitchen, _ = warm
+    shutil.rmtree(artifact(warm, "data/colours/source", "files"))
+    os.remove(kitchen.folder / "colours.jsonl")
+    found = audit(kitchen, "--rerun", "--level", "data", "--data", str(kitchen.folder))
+    assert found["verdict"] == "unverifiable"
+    assert "data/colours/source could not be executed" in level(found, "data")["detail"]
+
+
+def test_the_page_escapes_what_a_run_says(warm: Warm) -> None:
+    kitchen, _ = warm
+    rewrite(run_of(warm), "record.json", lambda r: r["metrics"].update({"<script>": 1.0}))
+    page = kitchen.folder / "audit.html"
+    audit(kitchen, "--html", str(page), status=1)
+    assert "<script>" not in page.read_text()
+    assert "&lt;script&gt;" in page.read_text()
+
+
+def test_a_damaged_document_is_an_error_that_names_it(warm: Warm) -> None:
+    kitchen, _ = warm
+    path = run_of(warm) / "plan.json"
+    path.write_text(path.read_text().replace('"num_epochs": 3', '"num_epochs": 4'))
+    code, out, err = kitchen.call("audit", run_of(warm).name)
+    assert code == 2
+    assert "plan.json: this plan is not as it was written" in out + err
