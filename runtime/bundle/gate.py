@@ -44,7 +44,7 @@ SHAPES = {
 }
 """Kinds of secrets by their shape."""
 
-FOLDERS = rb"(?:/home/|/Users/|/root/|[A-Za-z]:\\+Users\\+)[^\s\"'/\\]*"
+FOLDERS = rb"(?:/(?:home|Users|root)/|[A-Za-z]:\\+Users\\+)[^\s\"'/\\]*"
 ESCAPE = re.compile(rb"\\\\|\\[nrtbf]")
 SECRET_NAMES = re.compile(r"(?i)token|secret|passw|api_?key|credential|private_?key")
 COMMON_NAMES = {"root", "user", "admin", "ubuntu", "runner", "nobody", "jovyan", "test", "work"}
