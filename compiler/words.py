@@ -107,7 +107,6 @@ lr                          T   train.learning_rate
 learning_rate_scheduler     H   train.lr_scheduler
 lr_scheduler_type           HLRU train.lr_scheduler
 warmup                      A   train.warmup_steps
-warmup_ratio                AHLRU train.warmup_steps | a number of steps
 num_warmup_steps            T   train.warmup_steps
 adam_beta_1                 H   train.adam_beta1
 adam_beta_2                 H   train.adam_beta2

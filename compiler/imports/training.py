@@ -135,15 +135,11 @@ def warmup(t: Translation, schedule: str | None, default: str | None = None) -> 
 
 
 def _warmup(t: Translation, key: str, value: float) -> None:
-    """Translate one of both words; what is below 1 is a share, which needs the number of steps."""
-    total = _total(t)
+    """Translate one of both words; what is below 1 is a share of all steps."""
     if value == 0 or value >= 1:
         t.put(key, {"train.warmup_steps": int(value)})
-    elif total is None:
-        t.lost(key, f"warm up over {value:.3g} of the steps",
-               IN_STEPS.format(ours="warmup_steps"))  # fmt: skip
     else:
-        t.put(key, {"train.warmup_steps": math.ceil(value * total)}, f"of {total} steps")
+        t.put(key, {"train.warmup_ratio": value})
 
 
 def steps_between(t: Translation, key: str, ours: str) -> bool:

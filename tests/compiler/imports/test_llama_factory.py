@@ -123,7 +123,6 @@ def test_a_data_set_without_a_description_is_told() -> None:
         ("additional_target: embed_tokens", "adapters only"),
         ("adapter_name_or_path: old", "anew"),
         ("use_dora: true", "LoRA"),
-        ("warmup_ratio: 0.1", "recipe plan"),
         ("mix_strategy: interleave_under", "interleave"),
         ("quantization_method: hqq", "bitsandbytes"),
     ],

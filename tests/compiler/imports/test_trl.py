@@ -55,8 +55,7 @@ def test_a_configuration(tmp_path: Path) -> None:
     assert recipe["data"]["chats"]["source"]["split"] == "train_sft"
     assert recipe["data"]["chats"]["read"]["field"] == "messages"
     assert (train["sequence_len"], train["sample_packing"]) == (4096, True)
-    # A share of the steps can be told where their number is given.
-    assert (train["max_steps"], train["warmup_steps"]) == (200, 20)
+    assert (train["max_steps"], train["warmup_ratio"]) == (200, 0.1)
     assert train["gradient_checkpointing"] is True
     assert train["attn_implementation"] == "flash"
 

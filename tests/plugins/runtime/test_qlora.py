@@ -15,6 +15,7 @@ from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.runtime.qlora import checkpoint
 from khichdi.plugins.builtin.runtime.qlora.loss import not_finite
+from khichdi.plugins.builtin.runtime.qlora.optimizer import learning_rates
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.schema.digest import safetensors_digest
 from safetensors.torch import load_file
@@ -131,6 +132,16 @@ def test_a_micro_batch_weighs_by_its_response_tokens(once: Once) -> None:
     entries = [run["result"].trace[0] for run in runs]
     assert entries[0]["loss"] == pytest.approx(entries[1]["loss"], rel=1e-5)
     assert entries[0]["grad_norm"] == pytest.approx(entries[1]["grad_norm"], rel=1e-4)
+
+
+def test_a_warm_up_is_a_number_of_steps_or_a_part_of_all() -> None:
+    def rates(**params: Any) -> list[float]:
+        rate = learning_rates(QloraParams(learning_rate=1.0, **params), 25)
+        return [rate(step) for step in range(1, 26)]
+
+    assert rates(warmup_ratio=0.1) == rates(warmup_steps=3)
+    assert rates(warmup_ratio=0.1)[:4] == [0.0, 1 / 3, 2 / 3, 1.0]
+    assert rates(warmup_ratio=0.0) == rates()
 
 
 def test_the_best_weights_on_held_out_rows_are_kept(once: Once) -> None:

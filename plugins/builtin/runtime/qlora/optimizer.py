@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,10 @@ def learning_rates(params: QloraParams, total: int) -> Callable[[int], float]:
 
     name = "constant_with_warmup" if params.lr_scheduler == "constant" else params.lr_scheduler
     idle = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=params.learning_rate)
-    scheduler: Any = get_scheduler(name, idle, params.warmup_steps, total)
+    warmup = params.warmup_steps
+    if params.warmup_ratio is not None:
+        warmup = math.ceil(params.warmup_ratio * total)
+    scheduler: Any = get_scheduler(name, idle, warmup, total)
     factor = scheduler.lr_lambdas[0]
     return lambda step: params.learning_rate * factor(step - 1)
 

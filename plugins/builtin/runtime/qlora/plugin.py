@@ -47,6 +47,13 @@ class QloraParams(Params):
     warmup_steps: int = Field(
         0, ge=0, description="Optimizer steps over which the learning rate rises from 0."
     )
+    warmup_ratio: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="The part of all optimizer steps over which the learning rate rises, rounded "
+        "up; in place of `warmup_steps`.",
+    )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(
         1.0, ge=0, description="Gradients longer than this are cut to it; 0 never cuts."
@@ -125,6 +132,14 @@ class QloraParams(Params):
                 "`early_stopping_patience` waits for better weights, and `metric_for_best_model: "
                 "null` keeps none: leave one of them out"
             )
+        if self.warmup_ratio is not None and self.warmup_steps:
+            raise ValueError(
+                "`warmup_steps` and `warmup_ratio` say the same: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
         if self.max_steps is None:
             return self
         for name in ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps"):
