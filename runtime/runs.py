@@ -10,6 +10,7 @@ log.txt       what libraries said
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -20,7 +21,7 @@ from ..plugins.registry import Registry
 from ..schema.errors import InputError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, result_hash
-from ..schema.record import Record, RecordedStep
+from ..schema.record import Output, Record, RecordedStep
 from .environment import environment
 from .picture import loss_picture
 from .store import Store, write_atomically
@@ -102,8 +103,31 @@ def write_run(
             dirs_exist_ok=True,
             copy_function=shutil.copyfile,
         )
+        _show_exports(folder / "export", record, store)
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
     write_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+
+
+def exports(record: Record) -> dict[str, Output]:
+    """Return what was exported, by the name of its folder in a run's `export` folder."""
+    steps = [step for step in record.steps if step.kind == "exporter"]
+    return {s.name.removeprefix("export/"): s.result.outputs["model"] for s in steps}
+
+
+def _show_exports(folder: Path, record: Record, store: Store) -> None:
+    """Show exported models in a run's folder, without a second copy where that can be."""
+    for name, output in exports(record).items():
+        shutil.copytree(
+            store.folder(output), folder / name, dirs_exist_ok=True, copy_function=_link_or_copy
+        )
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)  # read-only, as all of the store
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def metrics(steps: list[RecordedStep]) -> dict[str, float]:
