@@ -18,7 +18,7 @@ _NO_PARAMS = ""
 
 
 def _imports(*names: str, before: str = "", heavy: str = "") -> str:
-    names = tuple(sorted((*names, "Params", "hookimpl"), key=lambda n: (n.islower(), n)))
+    names = tuple(sorted((*names, "Params", "hookimpl"), key=lambda n: (n.islower(), n.lower())))
     lines = [before] if before else []
     if heavy:
         lines.append("from typing import TYPE_CHECKING")
