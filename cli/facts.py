@@ -13,7 +13,7 @@ def described(kind: str, result: StepResult | None) -> str:
     if result is None:
         return ""
     facts: dict[str, Any] = dict(result.facts)
-    if kind == "source":
+    if kind in ("source", "exporter"):
         return f"{facts['files']} files, {size(facts['bytes'])}"
     if kind == "pack":
         packed = facts["train"]

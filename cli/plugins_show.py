@@ -26,6 +26,7 @@ PLACES = {
     "adapter": "adapter: {}",
     "runtime": "train: {}",
     "evaluator": "evaluate: [{}]",
+    "exporter": "export: [{}]",
     "rule": "rules: [{}]",
 }
 """Where a step of each kind stands in a recipe."""

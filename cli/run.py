@@ -13,7 +13,7 @@ from typing import Any
 from ..compiler.compile import with_lock
 from ..runtime.execute import Executor, pending
 from ..runtime.pin import check_local, other_plugins, stale
-from ..runtime.runs import finished_run, make_record, new_run, write_run
+from ..runtime.runs import exports, finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
 from .causes import Causes, causes
@@ -128,6 +128,7 @@ def _document(record: Record, folder: Path, changed: Causes | None) -> dict[str,
         "recipe_hash": record.recipe_hash,
         "result_hash": record.result_hash,
         "adapter": str(folder / "adapter"),
+        "exports": {name: str(folder / "export" / name) for name in exports(record)},
         "steps": steps,
         "metrics": record.metrics,
     }
@@ -147,6 +148,7 @@ def _text(record: Record, folder: Path, ran: int) -> str:
     place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     lines.append(f"run          {place}")
     lines.append(f"adapter      {place / 'adapter'}")
+    lines += [f"export       {place / 'export' / name}" for name in exports(record)]
     if (folder / "loss.png").is_file():
         lines.append(f"loss curve   {place / 'loss.png'}")
     lines.append(f"next: recipe runs {folder.name}")

@@ -94,6 +94,7 @@ def bound_model(registry: Registry) -> type[Recipe]:
         mixture=(mixture, mixture()),
         train=(kinds["runtime"], ...),
         evaluate=(_tuple(kinds["evaluator"]), ()),
+        export=(_tuple(kinds["exporter"]), ()),
         rules=(_tuple(kinds["rule"]), ()),
     )
     return bound

@@ -86,14 +86,16 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
 
 
 def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
-    """A list of steps merges by name, so one name stands once in a list of evaluators."""
-    seen: set[str] = set()
+    """A list of steps merges by name, so one name stands once in it."""
+    lists = {"evaluate": ("evaluator", recipe.evaluate), "export": ("exporter", recipe.export)}
     found = []
-    for index, step in enumerate(recipe.evaluate):
-        if step.use in seen:
-            message = f"evaluator `{step.use}` is named twice"
-            found.append(loaded.diagnose(("evaluate", index, "use"), "twice", message))
-        seen.add(step.use)
+    for key, (kind, steps) in lists.items():
+        seen: set[str] = set()
+        for index, step in enumerate(steps):
+            if step.use in seen:
+                message = f"{kind} `{step.use}` is named twice"
+                found.append(loaded.diagnose((key, index, "use"), "twice", message))
+            seen.add(step.use)
     return found
 
 
@@ -159,7 +161,7 @@ def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
 CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnostic]]]] = [
     ({"mixture", "evaluate", "train"}, _needs_validation),
     ({"model", "data", "mixture", "train", "rules"}, _known_base),
-    ({"evaluate"}, _twice),
+    ({"evaluate", "export"}, _twice),
     ({"data", "mixture", "benchmarks"}, _benchmarks),
     ({"data"}, _scores),
     ({"data", "mixture"}, _weights),

@@ -25,6 +25,7 @@ KIND_OF_KEY = {
     "adapter": "adapter",
     "train": "runtime",
     "evaluate": "evaluator",
+    "export": "exporter",
     "rules": "rule",
 }
 """The kind of plugin that is named below a key of the language."""

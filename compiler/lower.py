@@ -4,6 +4,7 @@
     source -> read -> filter ...                         per benchmark that a filter names
     mixture -> filter ... -> split -> pack -> train      with the base's source
     evaluate with the base, evaluate with the adapter
+    export of base and adapter
 
 Order of data sets in the recipe does not matter: they are taken in order of their names.
 """
@@ -58,6 +59,8 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     _train(graph, recipe)
     for step in recipe.evaluate:
         _evaluate(graph, recipe, step, template)
+    for step in recipe.export:
+        _export(graph, recipe, step)
     return graph
 
 
@@ -159,8 +162,12 @@ def _against(step: Step) -> tuple[str, ...]:
     return names
 
 
-def _train(graph: _Graph, recipe: Recipe) -> None:
+def _base_name(recipe: Recipe) -> str:
     base = recipe.model.base.params()
+    return str(base.get("repo") or base.get("package") or "base")
+
+
+def _train(graph: _Graph, recipe: Recipe) -> None:
     graph.step(
         "train",
         "runtime",
@@ -170,7 +177,7 @@ def _train(graph: _Graph, recipe: Recipe) -> None:
             "quantizer": graph.ref("quantizer", recipe.model.quantization),
             "adapter": graph.ref("adapter", recipe.model.adapter),
         },
-        settings={"base_name": base.get("repo") or base.get("package") or "base"},
+        settings={"base_name": _base_name(recipe)},
     )
 
 
@@ -186,6 +193,17 @@ def _evaluate(graph: _Graph, recipe: Recipe, step: Step, template: PluginRef) ->
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
     inputs = {**inputs, "adapter": "train#adapter"}
     graph.step(f"{name}/adapter", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
+
+
+def _export(graph: _Graph, recipe: Recipe, step: Step) -> None:
+    graph.step(
+        f"export/{step.use}",
+        "exporter",
+        step,
+        inputs={"base": "base#files", "adapter": "train#adapter"},
+        parts={"quantizer": graph.ref("quantizer", recipe.model.quantization)},
+        settings={"base_name": _base_name(recipe)},
+    )
 
 
 class _Graph:

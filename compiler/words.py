@@ -148,7 +148,7 @@ overwrite_cache             L   nothing: the store knows what has changed
 resume_from_checkpoint      AHLRT nothing: a run goes on where it was stopped
 logging_steps               AHLRU nothing: every step is recorded
 plot_loss                   L   nothing: every run has its loss curve
-report_to                   AHLRU nothing: a run's record has every step
+report_to                   AHLRU train.report_to
 wandb_project               A   nothing: a run's record has every step
 wandb_entity                A   nothing: a run's record has every step
 wandb_name                  A   name

@@ -14,6 +14,7 @@ import pluggy
 from .kinds import (
     Adapter,
     Evaluator,
+    Exporter,
     Filter,
     Quantizer,
     Reader,
@@ -89,6 +90,12 @@ def khichdi_runtimes() -> Iterable[type[Runtime[Any]]]:
 @hookspec
 def khichdi_evaluators() -> Iterable[type[Evaluator[Any]]]:
     """Return Evaluator classes to make available to recipes."""
+    return ()
+
+
+@hookspec
+def khichdi_exporters() -> Iterable[type[Exporter[Any]]]:
+    """Return Exporter classes to make available to recipes."""
     return ()
 
 

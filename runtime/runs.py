@@ -10,6 +10,7 @@ log.txt       what libraries said
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -21,7 +22,7 @@ from ..schema.digest import file_sha256
 from ..schema.errors import InputError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, result_hash
-from ..schema.record import RecipeFile, Record, RecordedStep
+from ..schema.record import Output, RecipeFile, Record, RecordedStep
 from .environment import distributions, environment
 from .picture import loss_picture
 from .store import Store, write_atomically
@@ -103,6 +104,7 @@ def write_run(
             dirs_exist_ok=True,
             copy_function=shutil.copyfile,
         )
+        _show_exports(folder / "export", record, store)
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
     write_atomically(folder / RECORD, record.to_text())
 
@@ -125,6 +127,28 @@ def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]
         shutil.copyfile(path, target)
         kept[name] = RecipeFile(path=name, sha256=file_sha256(target))
     return tuple(kept.values())
+
+
+def exports(record: Record) -> dict[str, Output]:
+    """Return what was exported, by the name of its folder in a run's `export` folder."""
+    steps = [step for step in record.steps if step.kind == "exporter"]
+    return {s.name.removeprefix("export/"): s.result.outputs["model"] for s in steps}
+
+
+def _show_exports(folder: Path, record: Record, store: Store) -> None:
+    """Show exported models in a run's folder, without a second copy where that can be."""
+    for name, output in exports(record).items():
+        shutil.copytree(
+            store.folder(output), folder / name, dirs_exist_ok=True, copy_function=_link_or_copy
+        )
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)  # read-only, as all of the store
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def metrics(steps: list[RecordedStep]) -> dict[str, float]:

@@ -159,4 +159,7 @@ class Recipe(Document):
     evaluate: tuple[Step, ...] = Field(
         (), description="What is measured on held-out rows, before and after training."
     )
+    export: tuple[Step, ...] = Field(
+        (), description="What is made of base and adapter for others, beside the adapter itself."
+    )
     rules: tuple[Step, ...] = operational((), description="Conditions that the recipe must meet.")

@@ -10,6 +10,7 @@ from typing import Any
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .evaluator.generate import Generate
+from .exporter.merged import Merged
 from .filter.clean import (
     CollapseWhitespace,
     FixMojibake,
@@ -153,6 +154,12 @@ def khichdi_runtimes() -> list[type[Any]]:
 def khichdi_evaluators() -> list[type[Any]]:
     """Return the evaluators that ship."""
     return [Generate]
+
+
+@hookimpl
+def khichdi_exporters() -> list[type[Any]]:
+    """Return the exporters that ship."""
+    return [Merged]
 
 
 @hookimpl

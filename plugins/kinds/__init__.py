@@ -29,6 +29,8 @@ from .model import (
     EvaluationJob,
     EvaluationResult,
     Evaluator,
+    Exporter,
+    ExportJob,
     Progress,
     Quantizer,
     Runtime,
@@ -47,6 +49,8 @@ __all__ = [
     "EvaluationJob",
     "EvaluationResult",
     "Evaluator",
+    "ExportJob",
+    "Exporter",
     "Facts",
     "Filter",
     "FilterInputs",
@@ -83,6 +87,7 @@ KINDS: dict[str, type[Plugin[Any]]] = {
         Adapter,
         Runtime,
         Evaluator,
+        Exporter,
         Rule,
     )
 }

@@ -1,4 +1,4 @@
-"""Kinds that make a model and measure it: how it is stored, what is trained, how well it does."""
+"""Kinds that make a model, measure it and hand it on."""
 
 from __future__ import annotations
 
@@ -164,3 +164,34 @@ class Evaluator(Plugin[P], ABC):
     @abstractmethod
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:
         """Return metrics and predictions. Raises `StepError`."""
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """All that an exporter gets.
+
+    Attributes:
+        base: folder with the base weights and tokenizer files, verified; never written to.
+        base_name: what to call the base (a repository, never a path).
+        adapter: folder with the trained adapter in peft's format.
+        quantizer: how the base was stored in training.
+        output: empty folder to write to. The same weights give the same files.
+        report: called now and then.
+    """
+
+    base: Path
+    base_name: str
+    adapter: Path
+    quantizer: Quantizer[Any]
+    output: Path
+    report: Callable[[Progress], None] = ignore_progress
+
+
+class Exporter(Plugin[P], ABC):
+    """Writes the trained model in a shape that others take."""
+
+    kind = "exporter"
+
+    @abstractmethod
+    def export(self, job: ExportJob) -> None:
+        """Write the model's files to `job.output`. Raises `StepError`."""

@@ -18,7 +18,7 @@ _NO_PARAMS = ""
 
 
 def _imports(*names: str, before: str = "", heavy: str = "") -> str:
-    names = tuple(sorted((*names, "Params", "hookimpl"), key=lambda n: (n.islower(), n)))
+    names = tuple(sorted((*names, "Params", "hookimpl"), key=lambda n: (n.islower(), n.lower())))
     lines = [before] if before else []
     if heavy:
         lines.append("from typing import TYPE_CHECKING")
@@ -195,6 +195,18 @@ BODIES: dict[str, Body] = {
         return EvaluationResult({"short": sum(short) / max(1, len(short))}, predictions)
 ''',
     ),
+    "exporter": Body(
+        _imports("Exporter", "ExportJob"),
+        '    note: str = Field("", description="A word for whoever gets the adapter.")\n',
+        '''
+    def export(self, job: ExportJob) -> None:
+        """Copy the adapter beside a card that says what it belongs to."""
+        for path in sorted(job.adapter.iterdir()):
+            (job.output / path.name).write_bytes(path.read_bytes())
+        card = f"An adapter for {job.base_name}. {self.params.note}".strip() + "\\n"
+        (job.output / "README.md").write_text(card, encoding="utf-8")
+''',
+    ),
     "rule": Body(
         _imports("Breach", "Facts", "Rule"),
         '    most: int = Field(10, ge=1, description="Data sets that a recipe may have.")\n',
@@ -221,6 +233,7 @@ RECIPES = {
     "adapter": "model:\n  adapter: {use: NAME}",
     "runtime": "train: {use: NAME, template: {use: alpaca}}",
     "evaluator": "evaluate: [{use: NAME}]",
+    "exporter": "export: [{use: NAME}]",
     "rule": "rules: [{use: NAME}]",
 }
 """Where a plugin of each kind stands in a recipe."""

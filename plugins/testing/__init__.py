@@ -14,13 +14,21 @@ from __future__ import annotations
 
 from ..kinds import KINDS
 from .base import PluginTests, Skipped
-from .models import AdapterTests, EvaluatorTests, QuantizerTests, RuntimeTests, ScorerTests
+from .models import (
+    AdapterTests,
+    EvaluatorTests,
+    ExporterTests,
+    QuantizerTests,
+    RuntimeTests,
+    ScorerTests,
+)
 from .rows import FilterTests, ReaderTests, RuleTests, SamplerTests, SourceTests, TemplateTests
 from .sample import make_base, make_packs, make_rows
 
 __all__ = [
     "AdapterTests",
     "EvaluatorTests",
+    "ExporterTests",
     "FilterTests",
     "PluginTests",
     "QuantizerTests",
@@ -49,6 +57,7 @@ _KITS: dict[str, type[PluginTests]] = {
     "adapter": AdapterTests,
     "runtime": RuntimeTests,
     "evaluator": EvaluatorTests,
+    "exporter": ExporterTests,
     "rule": RuleTests,
 }
 assert _KITS.keys() == KINDS.keys()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..base import Plugin
 from ..checks import check_evaluated, check_scores, check_trained
-from ..kinds import EvaluationJob, Progress, ScoringJob, TrainingJob
+from ..kinds import EvaluationJob, ExportJob, Progress, ScoringJob, TrainingJob
 from .base import PluginTests
 from .sample import make_base, make_packs, make_rows
 
@@ -202,3 +202,35 @@ class EvaluatorTests(_Rehearsed):
         with self.well_behaved():
             found = self.measured()
         assert found == self.measured(), "other metrics or predictions the second time"
+
+
+class ExporterTests(_Rehearsed):
+    """An exporter writes the trained model for others."""
+
+    def exported(self, folder: Path) -> dict[str, bytes]:
+        """Return the files that the exporter writes for a small base and its adapter."""
+        self.needs("torch", "transformers", "peft")
+        import torch
+        from peft import get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        adapter, output = folder / "adapter", folder / "output"
+        output.mkdir(parents=True)
+        base = make_base()
+        with torch.random.fork_rng():
+            torch.manual_seed(SEED)
+            model = AutoModelForCausalLM.from_pretrained(str(base))
+            config = _part("adapter", "lora", r=4).config(model)
+            get_peft_model(model, config).save_pretrained(adapter)
+        quantizer = _part("quantizer", "none", dtype="float32")
+        self.short().export(ExportJob(base, "kit/base", adapter, quantizer, output))
+        files = sorted(path for path in output.rglob("*") if path.is_file())
+        assert files, "no file was written"
+        return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
+
+    def test_writes_the_same_each_time(self) -> None:
+        """The base stays as it is, and the same weights give the same files."""
+        with self.folder() as folder:
+            with self.well_behaved(make_base()):
+                found = self.exported(folder / "one")
+            assert found == self.exported(folder / "two"), "other files the second time"

@@ -18,6 +18,7 @@ MODULES = {
     "pack": "pack:pack_rows",
     "runtime": "train:train",
     "evaluator": "evaluate:evaluate",
+    "exporter": "export:export",
 }
 
 

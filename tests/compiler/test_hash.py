@@ -167,6 +167,7 @@ SLOTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "adapter": lambda step: {"model": {"base": FILES, "adapter": step}},
     "runtime": lambda step: {"train": {"template": {"use": "alpaca"}, **step}},
     "evaluator": lambda step: {"evaluate": [step]},
+    "exporter": lambda step: {"export": [step]},
     "rule": lambda step: {"rules": [step]},
 }
 FILES = {"use": "files", "include": ["*"]}

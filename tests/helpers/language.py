@@ -225,6 +225,7 @@ def recipes() -> st.SearchStrategy[dict[str, Any]]:
                 ),
             ),
             evaluate=st.lists(steps("evaluator"), max_size=1),
+            export=st.lists(steps("exporter"), max_size=1),
             rules=st.lists(steps("rule"), max_size=1),
         ),
     )

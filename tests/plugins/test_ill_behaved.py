@@ -141,6 +141,7 @@ PLACES = {
     "runtime": ("{use: qlora, template: {use: alpaca}, sequence_len: 64, cpu_threads: 1}",
                 "{use: ill, template: {use: alpaca}, sequence_len: 64}"),
     "evaluator": ("train:", "evaluate: [{use: ill}]\ntrain:"),
+    "exporter": ("train:", "export: [{use: ill}]\ntrain:"),
     "rule": ("train:", "rules: [{use: ill}]\ntrain:"),
 }  # fmt: skip
 

@@ -343,6 +343,8 @@ def test_operational_parameters_are_those_that_move_no_bits() -> None:
 
     assert operational_fields(QloraParams) == {
         "dataloader_num_workers",
+        "logging_dir",
+        "report_to",
         "save_steps",
         "save_total_limit",
         "weight_cache_gib",

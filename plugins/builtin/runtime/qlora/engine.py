@@ -23,6 +23,7 @@ from .environment import bits_depend_on, peak_memory
 from .loss import not_finite
 from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
+from .tracking import Tracking, check_installed, own_environment
 
 if TYPE_CHECKING:
     from ....kinds import TrainingJob
@@ -37,7 +38,8 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
             hint="look at what the filters dropped, and at sequence_len",
         )
     try:
-        with quiet(), deterministic(params.cpu_threads):
+        check_installed(params.report_to)
+        with quiet(), deterministic(params.cpu_threads), own_environment(params.report_to):
             return Training(params, job).run()
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise StepError(
@@ -64,6 +66,8 @@ class Training:
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
         self.identity = self._identity()
+        name = f"{job.base_name.rpartition('/')[2]}-{self.identity.rpartition(':')[2][:12]}"
+        self.tracking = Tracking(params, name, len(self.plans))
         self.step = 0
         self.trace: list[dict[str, Any]] = []
         self.losses: dict[int, float] = {}  # on held-out rows, by step
@@ -77,7 +81,9 @@ class Training:
         if self.step == 0 and len(self.held_out):
             self.losses[0] = self._held_out_loss()
         if self.ending.stopped is None:
+            self.tracking.begin(self.trainee.causal, self.step)
             self._take_steps()
+            self.tracking.end()
         if self.best is not None:
             self.trainee.restore(self.best)
         self.trainee.write(self.job.output, self.job.base_name)
@@ -254,6 +260,7 @@ class Training:
     # ---- what comes out ---------------------------------------------------------------------
 
     def _report(self) -> None:
+        self.tracking.step(self.trace[-1])
         note = f"loss {self.trace[-1]['loss']:.3f}"
         if "eval_loss" in self.trace[-1]:
             note += f", held out {self.trace[-1]['eval_loss']:.3f}"

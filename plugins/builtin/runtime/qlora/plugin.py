@@ -119,6 +119,17 @@ class QloraParams(Params):
     dataloader_num_workers: int = operational(
         1, ge=0, le=64, description="Threads that prepare batches ahead."
     )
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = operational(
+        (),
+        description="Trackers that are shown each step, by their names in transformers, whose "
+        "callbacks they are. All but `tensorboard` are set up by their own environment variables, "
+        "such as WANDB_PROJECT or MLFLOW_TRACKING_URI.",
+    )
+    logging_dir: str = operational(
+        "tracking",
+        min_length=1,
+        description="Folder in which `tensorboard` gets a folder for each training.",
+    )
     weight_cache_gib: float = operational(
         1.0,
         ge=0,
@@ -173,4 +184,5 @@ class Qlora(Runtime[QloraParams]):
             "save_steps": self.params.save_steps and 2,
             "stop_after_steps": self.params.stop_after_steps and 2,
             "max_hours": None,
+            "report_to": (),
         }

@@ -1,0 +1,119 @@
+"""Add an adapter's update to the weights below it, and write the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ....schema.errors import StepError
+from ...determinism import deterministic
+from ...kinds import Progress
+from ...linears import BaseWeight
+from ...models import attach_adapter, load_model, load_tokenizer, quiet
+from ..quantizer.none import NoneParams, NoQuantizer
+
+if TYPE_CHECKING:
+    from ...kinds import ExportJob
+    from .merged import MergedParams
+
+TOKENIZER = (".json", ".model", ".txt", ".jinja", ".tiktoken")
+"""Endings of files that a base's tokenizer is made of."""
+
+
+def merge(params: MergedParams, job: ExportJob) -> None:
+    """Write base and adapter as one model; see `Exporter.export`."""
+    dtype = getattr(torch, params.dtype)
+    # One thread: how a product of matrices is rounded depends on their number.
+    with quiet(), deterministic(1):
+        if params.onto == "base":
+            base = load_model(job.base, NoQuantizer(NoneParams(dtype=params.dtype)))
+        else:
+            base = dequantized(load_model(job.base, job.quantizer))
+        model = merged(attach_adapter(base, job.adapter), dtype, job)
+        model.save_pretrained(job.output, max_shard_size=int(params.max_shard_gib * 2**30))
+    _same_each_time(job.output, params.dtype)
+    _write_tokenizer(job.base, job.output)
+
+
+def dequantized(model: Any) -> Any:
+    """Return a model whose quantized linear modules are dense ones.
+
+    The weights are those that training multiplies by, which unpacks in the same way.
+    """
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    packed = [n for n, m in model.named_modules() if isinstance(m, Linear4bit | Linear8bitLt)]
+    for name in packed:
+        old = model.get_submodule(name)
+        weight = BaseWeight(old, model.dtype).dense()
+        new = torch.nn.Linear(old.in_features, old.out_features, bias=False, device="meta")
+        new.weight = torch.nn.Parameter(weight, requires_grad=False)
+        new.bias = old.bias
+        model.set_submodule(name, new)
+    _forget_quantization(model)
+    return model
+
+
+def _forget_quantization(model: Any) -> None:
+    """Take away what says that a model is quantized; libraries go by it."""
+    for name in ("is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
+        if getattr(model, name, False):
+            setattr(model, name, False)
+    for owner, name in ((model, "hf_quantizer"), (model.config, "quantization_config")):
+        if hasattr(owner, name):
+            delattr(owner, name)
+    for name in ("quantization_method", "_pre_quantization_dtype"):
+        if hasattr(model, name):
+            setattr(model, name, None)
+
+
+def merged(peft: Any, dtype: torch.dtype, job: ExportJob) -> Any:
+    """Return the base with the adapter's update in its weights, all in one type.
+
+    peft would round an update to the type of the weights, and then their sum: here the sum alone
+    is rounded.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in peft.modules() if isinstance(module, BaseTunerLayer)]
+    with torch.no_grad():
+        for number, layer in enumerate(layers, 1):
+            below: Any = layer.get_base_layer()
+            below.weight.data = below.weight.data.float()
+            layer.merge(safe_merge=False)
+            if not torch.isfinite(below.weight).all():
+                raise StepError(
+                    f"merged module {number} of {len(layers)} has weights that are not finite",
+                    hint="the adapter itself may have such numbers",
+                )
+            below.weight.data = below.weight.data.to(dtype)
+            job.report(Progress(number, len(layers), unit="modules"))
+        model = peft.unload().to(dtype)
+    model.config.dtype = dtype
+    return model
+
+
+def _same_each_time(folder: Path, dtype: str) -> None:
+    """Write the config without the version of the library that wrote it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("transformers_version", None)
+    config.pop("_name_or_path", None)
+    config["dtype"] = dtype
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "generation_config.json").unlink(missing_ok=True)  # the base's own is copied
+
+
+def _write_tokenizer(base: Path, output: Path) -> None:
+    """Copy the tokenizer's files; a GGUF file has its tokenizer inside."""
+    if not any(base.glob("tokenizer*")):
+        load_tokenizer(base).save_pretrained(output)
+        return
+    for path in sorted(base.iterdir()):
+        own = path.name == "config.json" or path.name.endswith(".index.json")
+        if path.is_file() and path.suffix in TOKENIZER and not own:
+            shutil.copyfile(path, output / path.name)

@@ -1,0 +1,43 @@
+"""A recipe that exports: a step with a digest, in the run's folder, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from .conftest import Kitchen
+
+
+def test_an_export_is_a_step_and_reruns_nothing_else(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, before = warm
+    kitchen.edit("evaluate:\n", "export: [{use: merged, onto: dequantized}]\nevaluate:\n")
+    document = kitchen.json("run", "pico.yaml")
+    assert kitchen.ran(document) == ["export/merged"]
+    assert document["recipe_hash"] != before["recipe_hash"]
+    folder = Path(document["exports"]["merged"])
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    assert model.dtype == torch.bfloat16
+    assert model.generate(torch.tensor([[0, 5, 9]]), max_new_tokens=2).shape[1] > 3
+
+    again = kitchen.json("run", "pico.yaml")
+    assert kitchen.ran(again) == []
+    assert again["result_hash"] == document["result_hash"]
+
+
+def test_an_exporter_is_named_once(kitchen: Kitchen) -> None:
+    kitchen.edit("evaluate:\n", "export: [{use: merged}, {use: merged, onto: base}]\nevaluate:\n")
+    status, out, _ = kitchen.call("validate", "pico.yaml")
+    assert status == 2
+    assert "exporter `merged` is named twice" in out
+
+
+@pytest.mark.slow
+def test_a_rehearsal_exports_too(kitchen: Kitchen) -> None:
+    kitchen.edit("evaluate:\n", "export: [{use: merged}]\nevaluate:\n")
+    status, out, err = kitchen.call("rehearse", "pico.yaml")
+    assert status == 0
+    assert "export/merged" in out + err

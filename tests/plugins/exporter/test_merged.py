@@ -1,0 +1,129 @@
+"""A merged model answers in plain transformers as base and adapter did."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jobs
+import pytest
+import torch
+from khichdi.plugins import ExportJob
+from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
+from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
+from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
+from khichdi.plugins.linears import install
+from khichdi.plugins.models import attach_adapter, load_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+IDS = torch.tensor([[0, 5, 9, 33, 57, 8, 41, 12, 200, 17]])
+NF4 = BitsAndBytes(BitsAndBytesParams(double_quant=True, compute_dtype="float32"))
+INT8 = BitsAndBytes(BitsAndBytesParams(bits=8, compute_dtype="float32"))
+PARAMS: dict[str, Any] = {"neftune_noise_alpha": None, "warmup_steps": 0, "cpu_threads": 1}
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return adapters trained over a quantizer; each is trained once."""
+    done: dict[Any, Path] = {}
+
+    def trained(quantizer: Any, **changes: Any) -> Path:
+        key = (quantizer.params, tuple(changes.items()))
+        if key not in done:
+            folder = tmp_path_factory.mktemp("trained")
+            adapter = Lora(LoraParams(r=8, **changes))
+            job = jobs.job(
+                tiny_base,
+                folder / "work",
+                folder / "adapter",
+                quantizer=quantizer,
+                adapter=adapter,
+            )
+            jobs.train(PARAMS, job)
+            done[key] = folder / "adapter"
+        return done[key]
+
+    return trained
+
+
+def export(base: Path, adapter: Path, quantizer: Any, output: Path, **params: Any) -> Path:
+    output.mkdir(parents=True)
+    Merged(MergedParams(**params)).export(ExportJob(base, "tiny/base", adapter, quantizer, output))
+    return output
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(IDS).logits.float()
+    return found
+
+
+def as_trained(base: Path, adapter: Path, quantizer: Any) -> torch.Tensor:
+    """Return the logits of base and adapter as training and evaluation calculate them."""
+    model = attach_adapter(load_model(base, quantizer), adapter)
+    install(model, torch.float32, 0)
+    return logits(model)
+
+
+def plain(folder: Path) -> torch.Tensor:
+    """Return the logits of what anybody loads with one line of transformers."""
+    return logits(AutoModelForCausalLM.from_pretrained(folder, dtype="auto"))
+
+
+@pytest.mark.parametrize("quantizer", [NF4, INT8, jobs.FULL], ids=["nf4", "8 bits", "full"])
+def test_over_what_was_trained_against_the_logits_are_the_same(
+    tiny_base: Path, adapters: Any, tmp_path: Path, quantizer: Any
+) -> None:
+    adapter = adapters(quantizer)
+    wanted = as_trained(tiny_base, adapter, quantizer)
+    out = export(tiny_base, adapter, quantizer, tmp_path / "m", onto="dequantized", dtype="float32")
+    torch.testing.assert_close(plain(out), wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(plain(out), logits(load_model(tiny_base, quantizer)), atol=0.1)
+
+
+def test_onto_the_base_in_full_precision_it_is_another_model(
+    tiny_base: Path, adapters: Any, tmp_path: Path
+) -> None:
+    """What the recipe says it merges onto is what it merges onto."""
+    adapter = adapters(NF4)
+    wanted = as_trained(tiny_base, adapter, jobs.FULL)
+    out = export(tiny_base, adapter, NF4, tmp_path / "m", onto="base", dtype="float32")
+    torch.testing.assert_close(plain(out), wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(plain(out), as_trained(tiny_base, adapter, NF4), atol=0.1)
+
+
+def test_a_sum_is_rounded_once(tiny_base: Path, adapters: Any, tmp_path: Path) -> None:
+    """In bfloat16 the weights are those of the float32 export, rounded."""
+    adapter = adapters(NF4)
+    both = [
+        AutoModelForCausalLM.from_pretrained(
+            export(tiny_base, adapter, NF4, tmp_path / name, onto="dequantized", dtype=name),
+            dtype="auto",
+        )
+        for name in ("float32", "bfloat16")
+    ]
+    exact, rounded = (model.state_dict() for model in both)
+    assert {tensor.dtype for tensor in rounded.values()} == {torch.bfloat16}
+    assert all(torch.equal(exact[n].bfloat16(), tensor) for n, tensor in rounded.items())
+
+
+@pytest.mark.parametrize("onto", ["base", "dequantized"])
+def test_the_files_are_plain_and_the_same_each_time(
+    tiny_base: Path, adapters: Any, tmp_path: Path, onto: str
+) -> None:
+    outs = [
+        export(tiny_base, adapters(NF4), NF4, tmp_path / name, onto=onto, max_shard_gib=1e-4)
+        for name in ("one", "two")
+    ]
+    files = [
+        {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()} for out in outs
+    ]
+    assert files[0] == files[1]
+    names = set(files[0])
+    assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} <= names
+    config = (outs[0] / "config.json").read_text()
+    assert "quantization" not in config
+    assert str(tiny_base) not in config
+    tokenizer = AutoTokenizer.from_pretrained(outs[0])
+    assert tokenizer.decode(tokenizer("Rome.").input_ids[1:]) == "Rome."
