@@ -7,6 +7,7 @@ only when it is the one that was asked for, so that `--help` and checks start fa
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -81,6 +82,16 @@ def main(arguments: list[str] | None = None) -> int:
             hint="please report it, with the traceback that KHICHDI_DEBUG=1 shows",
         )
         return _fail(fault, as_json)
+
+
+def command() -> int:
+    """Run the command line as a process of its own, which ends with it."""
+    # Other people's plugins of pydantic have no say here, and looking for them takes time.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    status = main()
+    # Else Python looks for cycles among all that was loaded, only to give it back to the system.
+    gc.freeze()
+    return status
 
 
 def _dispatch(words: list[str]) -> int:

@@ -20,6 +20,7 @@ from ..schema.errors import Diagnostic, RecipeError
 from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
 from ..schema.yaml import Path
 from .explain import data_path, diagnostics
+from .language import steps_of
 from .load import Loaded
 
 ROUNDS = 8
@@ -28,6 +29,9 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that canonical JSON can hold, and so a recipe."""
 KIND_MARK = "x-kind"
 """Stands in a model's JSON Schema for a step of this kind; `json_schema` fills it in."""
+
+DEFAULTS = {"none": "quantizer", "all": "sampler"}
+"""Plugins that stand where a recipe names none, and their kinds."""
 
 _create: Any = create_model  # its fields are only known when plugins are, so it has no types
 
@@ -71,7 +75,7 @@ def bound_model(registry: Registry) -> type[Recipe]:
     model = _extend(
         Model,
         base=(kinds["source"], ...),
-        quantization=(kinds["quantizer"], _default(models, "quantizer", "none")),
+        quantization=(kinds["quantizer"], _default(models, "none")),
         adapter=(kinds["adapter"], ...),
     )
     data_set = _extend(
@@ -80,7 +84,7 @@ def bound_model(registry: Registry) -> type[Recipe]:
         read=(kinds["reader"], ...),
         filters=(filters, ()),
         score=(kinds["scorer"] | None, None),
-        sample=(kinds["sampler"], _default(models, "sampler", "all")),
+        sample=(kinds["sampler"], _default(models, "all")),
     )
     benchmark = _extend(
         Benchmark, source=(kinds["source"], ...), read=(kinds["reader"], ...), filters=(filters, ())
@@ -129,16 +133,16 @@ def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
 
     What is left is looked at again: one wrong value does not hide a contradiction elsewhere.
     """
+    whole = _without_fault(loaded.data, registry)
+    if whole is not None:
+        return Partial(whole, [], frozenset())
     root = bound_model(registry)
     data: Any = loaded.data
     faults: list[Diagnostic] = []
     without: set[Path] = set()
     for _ in range(ROUNDS):
         try:
-            # As JSON and strictly: "1" is no number; what the JSON Schema rejects is rejected.
-            text = json.dumps(_numbers(data))
-            recipe = root.model_validate_json(text, strict=True)
-            return Partial(recipe, faults, frozenset(without))
+            return Partial(_validated(root, data), faults, frozenset(without))
         except ValidationError as error:
             faults += diagnostics(error, loaded, registry, root, without)
             data = data if without else json.loads(json.dumps(data))
@@ -149,6 +153,23 @@ def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
                 remove(data, spot)
             without |= spots
     return Partial(None, faults, frozenset(without))
+
+
+def _without_fault(data: Any, registry: Registry) -> Recipe | None:
+    """Return the recipe where it has no fault, or None; only what it names has to be modelled.
+
+    What is wrong is said over all plugins that there are.
+    """
+    named = {use for _, use in steps_of(data)} | DEFAULTS.keys()
+    try:
+        return _validated(bound_model(registry.only(frozenset(named))), data)
+    except ValidationError:
+        return None
+
+
+def _validated(root: type[Recipe], data: Any) -> Recipe:
+    """Validate as JSON and strictly: "1" is no number; what the JSON Schema rejects is rejected."""
+    return root.model_validate_json(json.dumps(_numbers(data)), strict=True)
 
 
 def removable(path: Path, data: Any) -> Path:
@@ -212,8 +233,9 @@ def _tuple(item: Any) -> Any:
     return tuple[item, ...]
 
 
-def _default(models: dict[str, dict[str, type[Step]]], kind: str, name: str) -> Any:
+def _default(models: dict[str, dict[str, type[Step]]], name: str) -> Any:
     """Return a step to fall back on, where that plugin is installed."""
+    kind = DEFAULTS[name]
     return models[kind][name](use=name) if name in models[kind] else ...
 
 
