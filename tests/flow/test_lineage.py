@@ -33,7 +33,7 @@ def ids(kitchen: Kitchen) -> dict[str, str]:
 def test_every_row_has_an_end_and_the_ends_add_up(cooked: Cooked) -> None:
     kitchen, document = cooked
     run = Path(document["run"])
-    plan, record = (json.loads((run / name).read_text()) for name in ("plan.json", "record.json"))
+    record = json.loads((run / "record.json").read_text())
     store = Store(kitchen.folder / "store")
     lineage = Lineage(
         Plan.from_json((run / "plan.json").read_bytes(), "plan.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -120,6 +121,14 @@ def test_a_seal_of_one_kind_of_document_is_none_of_another() -> None:
         a: int = 1
 
     assert Lookalike().seal() != Other().seal()
+
+
+def test_a_seal_is_made_as_the_page_on_hashes_says() -> None:
+    value = json.loads(LOCK.to_text())
+    told = value.pop("seal")
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    preimage = b"khichdi/seal-lock/1\0" + json.dumps(text, ensure_ascii=False).encode()
+    assert told == "sha256:" + hashlib.sha256(preimage).hexdigest()
 
 
 def test_the_error_says_what_to_do() -> None:
