@@ -35,10 +35,7 @@ def run(options: Namespace) -> int:
     """Write the lock, or say whether it would change."""
     session = open_session(options, options.file)
     if options.check:
-        missing = stale(session.compiled.plan, session.lock)
-        text = f"the lock lacks {', '.join(missing)}" if missing else "the lock is complete"
-        emit(options, {"complete": not missing, "missing": missing}, text)
-        return 1 if missing else 0
+        return _check(session, options)
     known = [step.name for step in session.compiled.plan.steps if step.kind == "source"]
     for name in options.update:
         if name not in (*known, "all"):
@@ -58,6 +55,35 @@ def run(options: Namespace) -> int:
     text = f"{columns(rows)}\nwrote {session.lock_file}\nrecipe hash  {short(plan.recipe_hash)}"
     emit(options, {"lock": str(session.lock_file), "recipe_hash": plan.recipe_hash}, text)
     return 0
+
+
+def _check(session: Session, options: Namespace) -> int:
+    """Say what would change: what is missing or stale, what nothing uses, other plugins."""
+    lock = session.lock
+    missing = stale(session.compiled.plan, lock)
+    used = {step.name for step in session.compiled.plan.steps if step.kind == "source"}
+    unused = sorted(lock.materials.keys() - used) if lock else []
+    pinned = {one.name: one.version for one in lock.plugins} if lock else {}
+    here = {one.name: one.version for one in session.registry.distributions()} if lock else {}
+    plugins = {
+        name: [pinned.get(name), here.get(name)]
+        for name in sorted(pinned | here)
+        if pinned.get(name) != here.get(name)
+    }
+    lines = [f"the lock lacks {', '.join(missing)}"] if missing else []
+    lines += [f"the lock has {', '.join(unused)}, which nothing uses"] if unused else []
+    lines += [
+        f"plugins of {name}: locked {before or 'none'}, installed {now or 'none'}"
+        for name, (before, now) in plugins.items()
+    ]
+    document = {
+        "complete": not missing,
+        "missing": missing,
+        "unused": unused,
+        "plugins": plugins,
+    }
+    emit(options, document, "\n".join(lines) or "the lock is complete")
+    return 1 if lines else 0
 
 
 def write_lock(session: Session, options: Namespace, *, again: Sequence[str] = ()) -> Lock:

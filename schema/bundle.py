@@ -12,6 +12,7 @@ from .document import Digest
 from .record import FileDigest
 from .seal import Sealed
 
+CONTENTS = "bundle.json"
 PATH = re.compile(r"^[^\x00-\x1f\x7f/\\:<>\"|?*]{1,200}$")
 """A name of a file or folder that every system can hold."""
 
@@ -19,9 +20,8 @@ PATH = re.compile(r"^[^\x00-\x1f\x7f/\\:<>\"|?*]{1,200}$")
 def inside(path: str) -> bool:
     """Return whether a path stays below the folder that it is seen from, on every system."""
     parts = path.split("/")
-    plain = all(PATH.match(part) and part.strip(" .") == part for part in parts)
-    dotted = any(part.startswith(".") for part in parts)
-    return plain and not dotted and len(path) <= 1000 and path.isprintable()
+    plain = all(PATH.match(part) and part.rstrip(" .").lstrip() == part for part in parts)
+    return plain and not path.startswith("~") and len(path) <= 1000 and path.isprintable()
 
 
 def clash(paths: list[str]) -> str | None:
@@ -56,7 +56,7 @@ class Contents(Sealed):
     @classmethod
     def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
         for path in files:
-            if not inside(path):
+            if not inside(path) or path == CONTENTS:
                 raise ValueError(f"{path!r} is no path inside a bundle")
         twice = clash(list(files))
         if twice is not None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...schema.bundle import Contents
+from ...schema.bundle import CONTENTS, Contents, clash, inside
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, StoreError
 from ...schema.plan import Plan
@@ -15,7 +15,7 @@ from ...schema.record import FileDigest, Output, RecordedStep
 from ..audit.claim import Claim
 from ..store import store_error
 from .gate import check
-from .layout import CONTENTS, lay_out
+from .layout import laid_out
 
 DOCUMENTS = ("record.json", "plan.json", "attestation.json")
 ALWAYS = ("values", "adapter")
@@ -38,6 +38,11 @@ def bundle(
     check(documents.items(), allowed)
     check(((n, p) for n, p in artifacts.items() if p.suffix == ".json"), allowed)
     files = {**documents, **artifacts}
+    odd = next((name for name in files if not inside(name)), None) or clash(list(files))
+    if odd is not None:
+        raise InputError(
+            f"{odd!r} cannot stand in a bundle: not every system can hold a file of that name"
+        )
     contents = Contents(
         recipe=claim.record.recipe,
         recipe_hash=claim.record.recipe_hash,
@@ -107,7 +112,7 @@ def _write(target: Path, contents: Contents, files: dict[str, Path]) -> None:
         handle, name = tempfile.mkstemp(prefix=".", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as out:
-                lay_out(members, out)
+                out.writelines(laid_out(members))
                 out.flush()
                 os.fsync(out.fileno())
             os.chmod(name, 0o644)

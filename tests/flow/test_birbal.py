@@ -39,7 +39,7 @@ class Cooked:
     def __init__(self, kitchen: Kitchen, mirror: Path, document: Any) -> None:
         self.kitchen, self.mirror = kitchen, mirror
         text = (Path(document["run"]) / "record.json").read_text()
-        self.steps = {s.name: s for s in Record.model_validate_json(text).steps}
+        self.steps = {s.name: s for s in Record.from_json(text, "record.json").steps}
         self.store = Store(kitchen.folder / "store")
 
     def rows(self, step: str, output: str = "rows") -> list[Row]:

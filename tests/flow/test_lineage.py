@@ -33,9 +33,13 @@ def ids(kitchen: Kitchen) -> dict[str, str]:
 def test_every_row_has_an_end_and_the_ends_add_up(cooked: Cooked) -> None:
     kitchen, document = cooked
     run = Path(document["run"])
-    plan, record = (json.loads((run / name).read_text()) for name in ("plan.json", "record.json"))
+    record = json.loads((run / "record.json").read_text())
     store = Store(kitchen.folder / "store")
-    lineage = Lineage(Plan.model_validate(plan), Record.model_validate(record), store)
+    lineage = Lineage(
+        Plan.from_json((run / "plan.json").read_bytes(), "plan.json"),
+        Record.from_json((run / "record.json").read_bytes(), "record.json"),
+        store,
+    )
     ends: dict[str, int] = {}
     for row in ids(kitchen):
         *_, last = lineage.events(row)
