@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ class Tracking:
             max_steps=self.total,
         )
         for tracker in params.report_to:
-            self._try(tracker, lambda tracker=tracker: self._start(tracker, folder))
+            self._try(tracker, partial(self._start, tracker, folder))
         self._all("on_train_begin", model=model)
 
     def step(self, entry: dict[str, Any]) -> None:
@@ -104,13 +105,10 @@ class Tracking:
 
     def _all(self, hook: str, **given: Any) -> None:
         for tracker, callback in list(self._callbacks.items()):
-            call = getattr(callback, hook)
-            self._try(
-                tracker,
-                lambda call=call: call(self._arguments, self._state, self._control, **given),
-            )
+            state = (self._arguments, self._state, self._control)
+            self._try(tracker, partial(getattr(callback, hook), *state, **given))
 
-    def _try(self, tracker: str, act: Callable[[], None]) -> None:
+    def _try(self, tracker: str, act: Callable[[], Any]) -> None:
         """Do something with a tracker; leave it out from here on if it fails."""
         try:
             act()
