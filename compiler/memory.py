@@ -60,6 +60,8 @@ def unsupported(recipe: Recipe) -> str | None:
     ):
         if use not in known:
             return f"there is no account of {kind} `{use}`"
+    if getattr(recipe.model.adapter, "use_dora", False):
+        return "there is no account of what DoRA keeps for its backward pass"
     return None
 
 
@@ -70,7 +72,10 @@ def adapted(recipe: Recipe, architecture: Architecture) -> tuple[Linear, ...]:
 
 
 def trained_shapes(recipe: Recipe, architecture: Architecture) -> list[int]:
-    """Return the number of elements of each trained tensor: A and B of every adapted module."""
+    """Return the number of elements of each trained tensor: A and B of every adapted module.
+
+    DoRA has a magnitude for each of its rows beside.
+    """
     adapter: Any = recipe.model.adapter
     a_layer = [
         adapter.r * width
@@ -78,6 +83,8 @@ def trained_shapes(recipe: Recipe, architecture: Architecture) -> list[int]:
         for width in (linear.inputs, linear.outputs)
     ]
     shapes = a_layer * architecture.layers
+    if getattr(adapter, "use_dora", False):
+        shapes += [x.outputs for x in adapted(recipe, architecture)] * architecture.layers
     named = adapter.target_modules
     if not isinstance(named, str) and architecture.head in named:
         shapes += [adapter.r * architecture.hidden, adapter.r * architecture.vocab]

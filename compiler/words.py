@@ -51,6 +51,7 @@ lora_target_linear          A   model.adapter.target_modules: all-linear
 lora_attn_modules           T   model.adapter.target_modules
 lora_bias                   P   model.adapter.bias
 peft_use_rslora             A   model.adapter.use_rslora
+peft_use_dora               A   model.adapter.use_dora
 finetuning_type             L   model.adapter.use
 adapter_name                P   model.adapter.use
 use_peft                    R   model.adapter

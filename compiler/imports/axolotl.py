@@ -117,6 +117,8 @@ def adapter(t: Translation) -> None:
     real(t, "lora_dropout", "model.adapter.dropout")
     if t.flag("peft_use_rslora"):
         t.put("peft_use_rslora", {"model.adapter.use_rslora": True})
+    if t.flag("peft_use_dora"):
+        t.put("peft_use_dora", {"model.adapter.use_dora": True})
     _modules(t)
 
 

@@ -10,7 +10,7 @@ from .facts import read_facts
 WORDS = """
 base_model base_model_config tokenizer_config revision_of_model model_revision load_in_4bit
 load_in_8bit adapter lora_r lora_alpha lora_dropout lora_target_modules lora_target_linear
-peft_use_rslora datasets val_set_size sequence_len sample_packing
+peft_use_rslora peft_use_dora datasets val_set_size sequence_len sample_packing
 group_by_length gradient_accumulation_steps micro_batch_size batch_size
 num_epochs max_steps optimizer lr_scheduler learning_rate
 weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm warmup_steps warmup_ratio
@@ -96,8 +96,6 @@ lora_modules_to_save | train embeddings or the head whole, beside the adapter | 
 adapters only
 
 lora_bias | train biases | `model.adapter.bias` knows `none`
-
-peft_use_dora | split weights into magnitude and direction (DoRA) | use plain LoRA
 
 peft_layers_to_transform | put the adapter on some layers only | name the layers' modules in full
 in `model.adapter.target_modules`

@@ -14,7 +14,7 @@ num_train_epochs max_steps learning_rate lr_scheduler_type lr_scheduler_kwargs o
 warmup_ratio weight_decay max_grad_norm adam_beta1 adam_beta2 adam_epsilon neftune_noise_alpha
 eval_strategy evaluation_strategy eval_steps save_steps save_total_limit load_best_model_at_end
 metric_for_best_model greater_is_better dataloader_num_workers bf16 fp16 run_name lora_alpha
-lora_dropout use_rslora gradient_checkpointing group_by_length
+lora_dropout use_rslora use_dora gradient_checkpointing group_by_length
 """
 
 INERT = """
@@ -83,7 +83,6 @@ auto_find_batch_size | look for a batch size that fits | `recipe plan --device` 
 resume_from_checkpoint | start from a checkpoint of another run | a run of a recipe goes on by
 itself where it was stopped
 
-use_dora | split weights into magnitude and direction (DoRA) | use plain LoRA
 """
 
 

@@ -69,6 +69,8 @@ def method(t: Translation) -> None:
     real(t, "lora_dropout", "model.adapter.dropout")
     if t.flag("use_rslora"):
         t.put("use_rslora", {"model.adapter.use_rslora": True})
+    if t.flag("use_dora"):
+        t.put("use_dora", {"model.adapter.use_dora": True})
     names = t.texts("lora_target")
     if names:
         ours = "all-linear" if names == ["all"] else names

@@ -84,6 +84,8 @@ def adapter(t: Translation) -> None:
         t.default("lora_dropout", 0.05, {"model.adapter.dropout": 0.05})
     if t.flag("use_rslora"):
         t.put("use_rslora", {"model.adapter.use_rslora": True})
+    if t.flag("use_dora"):
+        t.put("use_dora", {"model.adapter.use_dora": True})
     if t.text("lora_task_type") == "CAUSAL_LM":
         t.inert("lora_task_type", "an adapter is for text that goes on")
     names = t.texts("lora_target_modules")

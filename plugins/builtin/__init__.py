@@ -9,6 +9,7 @@ from typing import Any
 
 from ..hookspecs import hookimpl
 from .adapter.lora import Lora
+from .adapter.vera import Vera
 from .evaluator.generate import Generate
 from .exporter.merged import Merged
 from .filter.clean import (
@@ -141,7 +142,7 @@ def khichdi_quantizers() -> list[type[Any]]:
 @hookimpl
 def khichdi_adapters() -> list[type[Any]]:
     """Return the adapters that ship."""
-    return [Lora]
+    return [Lora, Vera]
 
 
 @hookimpl

@@ -31,6 +31,8 @@ OPERATIONAL = {
     "description",
     "model.license",
     "train.dataloader_num_workers",
+    "train.logging_dir",
+    "train.report_to",
     "train.save_steps",
     "train.save_total_limit",
     "train.weight_cache_gib",
@@ -79,6 +81,7 @@ def others(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         yield from ([*value, "Category"], ["output"], ["q_proj"])
         yield [{"use": "licenses", "allow": ["apache-2.0"]}]
+        yield from ([{"use": "merged"}], ["tensorboard"])
     elif value is None:
         yield from (3, 0.5, "eval_loss", "text", ["Question Answering"], {"tasks": 2.0})
     words = (
@@ -92,6 +95,7 @@ def others(value: Any) -> Iterator[Any]:
         "keep",
         "first",
         "drop",
+        "wrapped",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 

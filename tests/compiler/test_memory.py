@@ -209,7 +209,9 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
                 use="bitsandbytes", bits=4, double_quant=True, compute_dtype="bfloat16"
             ),
         ),
-        train=SimpleNamespace(sample_packing=True, sequence_len=TOKENS, **params.model_dump()),
+        train=SimpleNamespace(
+            sample_packing=True, packing_strategy="bfd", sequence_len=TOKENS, **params.model_dump()
+        ),
     )
     found = from_config(json.loads((base / "config.json").read_text()))
     assert found is not None

@@ -24,6 +24,11 @@ class LoraParams(Params):
         "names such as `q_proj`.",
     )
     use_rslora: bool = Field(False, description="Scale by alpha / sqrt(r) instead.")
+    use_dora: bool = Field(
+        False,
+        description="Train the length of each weight's rows apart from their direction (DoRA): "
+        "slower, and more memory.",
+    )
     bias: Literal["none"] = Field("none", description="Biases that are trained: none.")
 
 
@@ -40,7 +45,7 @@ class Lora(Adapter[LoraParams]):
         params = self.params
         target: Any = params.target_modules
         if not isinstance(target, str):
-            _check(target, model)
+            check_modules(target, model)
             target = sorted(target)
         return LoraConfig(
             task_type="CAUSAL_LM",
@@ -49,11 +54,12 @@ class Lora(Adapter[LoraParams]):
             lora_dropout=params.dropout,
             target_modules=target,
             use_rslora=params.use_rslora,
+            use_dora=params.use_dora,
             bias=params.bias,
         )
 
 
-def _check(names: tuple[str, ...], model: Any) -> None:
+def check_modules(names: tuple[str, ...], model: Any) -> None:
     """Raise `StepError` for the first name that no linear module of the model ends with."""
     import torch
 

@@ -105,10 +105,10 @@ class Tracking:
 
     def _all(self, hook: str, **given: Any) -> None:
         for tracker, callback in list(self._callbacks.items()):
-            call = partial(getattr(callback, hook), **given)
-            self._try(tracker, partial(call, self._arguments, self._state, self._control))
+            state = (self._arguments, self._state, self._control)
+            self._try(tracker, partial(getattr(callback, hook), *state, **given))
 
-    def _try(self, tracker: str, act: Callable[[], None]) -> None:
+    def _try(self, tracker: str, act: Callable[[], Any]) -> None:
         """Do something with a tracker; leave it out from here on if it fails."""
         try:
             act()

@@ -1,0 +1,56 @@
+"""Adapters of vectors between random matrices that all modules share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ... import Adapter, Params
+from .lora import check_modules
+
+
+class VeraParams(Params):
+    """Size and place of the adapter."""
+
+    r: int = Field(256, ge=1, description="Rank of the random matrices, which are not trained.")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of the adapter's inputs that training drops."
+    )
+    d_initial: float = Field(
+        0.1, gt=0, description="What the trained vector on the side of the rank starts from."
+    )
+    projection_prng_key: int = Field(
+        0, ge=0, description="Seed of the random matrices; peft draws them anew from it."
+    )
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        "all-linear",
+        description="Linear modules that get an adapter: `all-linear` (all but the head), or "
+        "names such as `q_proj`.",
+    )
+
+
+class Vera(Adapter[VeraParams]):
+    """Train two vectors for each linear weight, over random matrices that all share (VeRA)."""
+
+    name = "vera"
+    requires = ("peft",)
+
+    def config(self, model: Any) -> Any:
+        """Return the peft `VeraConfig`; refuses names of modules that the model lacks."""
+        from peft import VeraConfig
+
+        params = self.params
+        target: Any = params.target_modules
+        if not isinstance(target, str):
+            check_modules(target, model)
+            target = sorted(target)
+        return VeraConfig(
+            task_type="CAUSAL_LM",
+            r=params.r,
+            vera_dropout=params.dropout,
+            d_initial=params.d_initial,
+            projection_prng_key=params.projection_prng_key,
+            save_projection=True,
+            target_modules=target,
+        )
