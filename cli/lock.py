@@ -64,7 +64,8 @@ def _check(session: Session, options: Namespace) -> int:
     used = {step.name for step in session.compiled.plan.steps if step.kind == "source"}
     unused = sorted(lock.materials.keys() - used) if lock else []
     pinned = {one.name: one.version for one in lock.plugins} if lock else {}
-    here = {one.name: one.version for one in session.registry.distributions()} if lock else {}
+    installed = session.registry.distributions(session.compiled.plan) if lock else ()
+    here = {one.name: one.version for one in installed}
     plugins = {
         name: [pinned.get(name), here.get(name)]
         for name in sorted(pinned | here)
