@@ -44,7 +44,16 @@ def closing(report: AuditReport) -> list[str]:
     """Return the verdict in words, and what it rests on."""
     first = report.first_diverged()
     if first is not None:
-        return [f"verdict: DIVERGED at {first.level}"]
+        lines = [f"verdict: DIVERGED at {first.level}"]
+        apart = any(
+            level.level == "environment" and level.verdict != "identical" for level in report.levels
+        )
+        if apart and first.basis == "executed":
+            lines.append(
+                "the environment is another too: equal but for rounding would need limits that "
+                "honest reruns on both have shown"
+            )
+        return lines
     lines = [f"verdict: {report.verdict.upper()}"]
     open_ = [
         level.level

@@ -175,15 +175,20 @@ def audit_environment(claim: Claim) -> LevelReport:
         return LevelReport(
             level="environment", verdict="identical", basis="derived", checked=len(told)
         )
+    return differs(claim, tuple(findings))
+
+
+def differs(claim: Claim, findings: tuple[Finding, ...]) -> LevelReport:
+    """Return the environment's level where it is another: what depends on it cannot be judged."""
     shown = [f"{f.at} {f.claimed or 'none'} -> {f.derived or 'none'}" for f in findings]
     more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
     return LevelReport(
         level="environment",
         verdict="unverifiable",
         basis="derived",
-        checked=len(told),
+        checked=len(claim.record.environment),
         detail=f"here it differs: {', '.join(shown[:3])}{more}",
-        findings=tuple(findings),
+        findings=findings,
     )
 
 

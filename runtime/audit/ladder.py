@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...schema.audit import LEVELS, AuditReport, LevelReport, overall
 from .artifacts import audit_artifacts
 from .claim import Claim, upto
-from .documents import Lower, audit_environment, audit_plan, audit_recipe
+from .documents import Lower, audit_environment, audit_plan, audit_recipe, differs
 
 if TYPE_CHECKING:
     from .rerun import Rerun
@@ -37,6 +37,8 @@ def audit_again(claim: Claim, lower: Lower, rerun: Rerun, level: str | None = No
     if found.verdict == "diverged" or claim.plan is None:
         return found
     executed = {level.level: level for level in rerun.run(level)}
+    if rerun.elsewhere:
+        executed["environment"] = differs(claim, tuple(rerun.elsewhere))
     return report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
 
 

@@ -38,6 +38,7 @@ class Rerun:
         origins: by source, the folder that its relative paths start in.
         reporter: who wants to see how it goes.
         mirror: where sources come from that the run's stores do not have.
+        elsewhere: after `run`, the steps that were done on another device.
     """
 
     claim: Claim
@@ -48,6 +49,7 @@ class Rerun:
     mirror: Mirror | None = None
     levels: dict[str, Level] = field(default_factory=dict)
     done: dict[str, RecordedStep] = field(default_factory=dict)
+    elsewhere: list[Finding] = field(default_factory=list)
     failed: str | None = None
     parted: str | None = None
 
@@ -148,6 +150,11 @@ class Rerun:
                 level.compare(self._parted(claimed.name, name, a, b))
             else:
                 level.checked += 1
+        devices = [step.result.measured.get("device") for step in (claimed, derived)]
+        if None not in devices and devices[0] != devices[1]:
+            self.elsewhere.append(
+                Finding(step=claimed.name, at="device", claimed=devices[0], derived=devices[1])
+            )
         found = first_difference(claimed.result.facts, derived.result.facts)
         if found:
             finding = Finding(

@@ -287,3 +287,18 @@ def test_a_damaged_document_is_an_error_that_names_it(warm: Warm) -> None:
     code, out, err = kitchen.call("audit", run_of(warm).name)
     assert code == 2
     assert "plan.json: this plan is not as it was written" in out + err
+
+
+def test_on_another_device_the_first_training_step_that_differs_is_named(warm: Warm) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("this processor has no second set of instructions to compare with")
+    kitchen, _ = warm
+    kitchen.environment = {"ATEN_CPU_CAPABILITY": "avx2"}
+    found = kitchen.json("audit", "latest", "--rerun", status=1)
+    environment = level(found, "environment")
+    assert environment["verdict"] == "unverifiable"
+    assert environment["findings"][0]["claimed"] == "cpu AVX512"
+    verdicts = {one["level"]: one["verdict"] for one in found["levels"]}
+    assert {verdicts[name] for name in LEVELS[3:8]} == {"identical"}
+    assert found["where"].startswith("steps: step train#trace, training step ")
