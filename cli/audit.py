@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..plugins.registry import load_registry
@@ -19,6 +20,7 @@ from ..runtime.audit.ladder import audit, audit_again
 from ..runtime.store import Store, write_atomically
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import RegistryError
+from ..schema.lock import Distribution
 from .audit_page import page
 from .audit_text import text
 from .claims import claim_argument, opened_claim
@@ -62,7 +64,7 @@ def run(options: Namespace) -> int:
 
 
 def _once(claim: Claim, options: Namespace) -> AuditReport:
-    return audit(claim, _lower, options.level)
+    return audit(claim, _lower, options.level, _installed)
 
 
 def _again(claim: Claim, options: Namespace) -> AuditReport:
@@ -88,7 +90,7 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
             display,
             open_mirror(options),
         )
-        return audit_again(claim, _lower, rerun, options.level)
+        return audit_again(claim, _lower, rerun, options.level, _installed)
 
 
 def _lower(claim: Claim) -> Lowered:
@@ -96,6 +98,16 @@ def _lower(claim: Claim) -> Lowered:
         return lower_again(claim, load_registry())
     except RegistryError as error:
         return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
+
+
+def _installed(claim: Claim) -> Sequence[Distribution]:
+    """Return what the claim's plugins come from here; nothing where plugins cannot be loaded."""
+    if claim.plan is None:
+        return ()
+    try:
+        return load_registry().distributions(claim.plan)
+    except RegistryError:
+        return ()
 
 
 def _status(report: AuditReport, *, strict: bool) -> int:

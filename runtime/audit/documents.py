@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from ...schema.audit import Finding, LevelReport
 from ...schema.digest import file_sha256
+from ...schema.lock import Distribution
 from ...schema.plan import Plan, PlanStep, recipe_hash, source_key, step_key
 from ...schema.record import RecordedStep
 from ..environment import environment
@@ -27,6 +28,14 @@ class Lowered:
 
 Lower = Callable[[Claim], Lowered]
 """Compiles a claim's recipe again; given by whoever has the compiler."""
+
+Installed = Callable[[Claim], Sequence[Distribution]]
+"""Returns what a claim's plugins come from here; given by whoever has the plugins."""
+
+
+def nothing_installed(_: Claim) -> Sequence[Distribution]:
+    """Know of no plugins."""
+    return ()
 
 
 def diverged(level: str, checked: int, findings: list[Finding], **rest: Any) -> LevelReport:
@@ -163,19 +172,37 @@ def _as_planned(plan: Plan, steps: tuple[RecordedStep, ...]) -> Iterator[Finding
                 yield Finding(step=name, at=what, claimed=told, derived=derived)
 
 
-def audit_environment(claim: Claim) -> LevelReport:
-    """Compare where the run was with where this audit is; another place makes no claim false."""
+def audit_environment(claim: Claim, installed: Installed = nothing_installed) -> LevelReport:
+    """Compare where the run was with where this audit is; another place makes no claim false.
+
+    Plugins are compared by version and by the digest of their files: an editable install may have
+    been another by the time of the audit, and then what it did cannot be judged here.
+    """
     told, here = claim.record.environment, environment()
     findings = [
         Finding(at=name, claimed=told_value, derived=here_value)
         for name, told_value, here_value in _pairs(told, here)
         if told_value != here_value
     ]
+    findings += _plugins(claim.record.plugins, installed(claim))
     if not findings:
         return LevelReport(
             level="environment", verdict="identical", basis="derived", checked=len(told)
         )
     return differs(claim, tuple(findings))
+
+
+def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
+    """Yield what is installed otherwise; an old record has versions alone."""
+    found = {one.name: one for one in here}
+    for one in told if here else ():
+        now = found.get(one.name)
+        name = f"plugins of {one.name}"
+        if now is None or now.version != one.version:
+            yield Finding(at=name, claimed=one.version, derived=now.version if now else None)
+        elif one.files and now.files != one.files:
+            install = ", an editable install" if one.editable or now.editable else ""
+            yield Finding(at=f"{name}{install}", claimed=one.files, derived=now.files)
 
 
 def differs(claim: Claim, findings: tuple[Finding, ...]) -> LevelReport:

@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING
 from ...schema.audit import LEVELS, AuditReport, LevelReport, overall
 from .artifacts import audit_artifacts
 from .claim import Claim, upto
-from .documents import Lower, audit_environment, audit_plan, audit_recipe, differs
+from .documents import (
+    Installed,
+    Lower,
+    audit_environment,
+    audit_plan,
+    audit_recipe,
+    differs,
+    nothing_installed,
+)
 
 if TYPE_CHECKING:
     from .rerun import Rerun
 
 
-def audit(claim: Claim, lower: Lower, level: str | None = None) -> AuditReport:
+def audit(
+    claim: Claim,
+    lower: Lower,
+    level: str | None = None,
+    installed: Installed = nothing_installed,
+) -> AuditReport:
     """Audit documents and bytes up to a level; nothing is executed."""
     found = []
     for name in upto(level):
@@ -22,18 +35,24 @@ def audit(claim: Claim, lower: Lower, level: str | None = None) -> AuditReport:
         elif name == "plan":
             found.append(audit_plan(claim))
         elif name == "environment":
-            found.append(audit_environment(claim))
+            found.append(audit_environment(claim, installed))
         else:
             found.append(audit_artifacts(claim, name))
     return report(claim, found)
 
 
-def audit_again(claim: Claim, lower: Lower, rerun: Rerun, level: str | None = None) -> AuditReport:
+def audit_again(
+    claim: Claim,
+    lower: Lower,
+    rerun: Rerun,
+    level: str | None = None,
+    installed: Installed = nothing_installed,
+) -> AuditReport:
     """Audit documents and bytes, and where they hold execute every step again.
 
     A claim that does not even fit its own bytes is not worth the machine's time.
     """
-    found = audit(claim, lower, level)
+    found = audit(claim, lower, level, installed)
     if found.verdict == "diverged" or claim.plan is None:
         return found
     executed = {level.level: level for level in rerun.run(level)}

@@ -55,6 +55,18 @@ def test_an_audit_needs_neither_plugins_nor_network_for_documents_and_bytes(warm
     audit(kitchen, "--strict", status=1)
 
 
+def test_plugins_with_other_files_make_the_environment_unverifiable(warm: Warm) -> None:
+    def edited(record: Any) -> None:
+        (own,) = (one for one in record["plugins"] if one["name"] == "khichdi")
+        own["files"] = "sha256:" + "0" * 64
+
+    rewrite(run_of(warm), "record.json", edited)
+    found = level(audit(warm[0]), "environment")
+    assert found["verdict"] == "unverifiable"
+    assert found["findings"][0]["at"].startswith("plugins of khichdi")
+    assert found["findings"][0]["claimed"] == "sha256:" + "0" * 64
+
+
 def run_of(warm: Warm) -> Path:
     kitchen, document = warm
     return kitchen.folder / "store" / "runs" / Path(document["run"]).name

@@ -92,6 +92,13 @@ class Desk:
         """Return what a run prints."""
         return self.fresh.recipe("run", "mine.yaml", cwd=self.folder)
 
+    def audited(self) -> Any:
+        """Audit the newest run, whose bytes must hold, and return the environment's level."""
+        report = self.fresh.json("audit", "latest", cwd=self.folder)
+        assert report["verdict"] == "identical", report
+        (found,) = (level for level in report["levels"] if level["level"] == "environment")
+        return found
+
     def lock(self) -> dict[str, Any]:
         """Lock, and return what the lock says of the plugin's distribution."""
         self.fresh.recipe("lock", "mine.yaml", cwd=self.folder)
@@ -178,7 +185,14 @@ def _reruns_for_a_version(desk: Desk, first: Any) -> None:
 
 
 def _is_identified(desk: Desk) -> None:
-    """Lock and record have the digest of the installed files; a run says when it is another."""
+    """Lock and record have the digest of the installed files; run and audit say when it differs."""
+    assert desk.audited()["verdict"] == "identical"
+    text = desk.module.read_text("utf-8")
+    desk.module.write_text(text + "# a word\n", "utf-8")
+    environment = desk.audited()
+    assert environment["verdict"] == "unverifiable"
+    assert environment["findings"][0]["at"] == "plugins of khichdi-no-shouting, an editable install"
+    desk.module.write_text(text, "utf-8")
     assert "an editable install, has other files than the lock was made with" in desk.say()
     editable = desk.lock()
     assert (editable["version"], editable["editable"]) == ("0.1.0", True)
