@@ -17,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
+from ..schema.yaml import MAX_KEY
 from .bind import KIND_MARK, MAX_INTEGER, bound_model, step_models
 from .value_words import value_words, yaml_text
 
@@ -91,11 +92,13 @@ class _Generator(GenerateJsonSchema):
         return found
 
     def dict_schema(self, schema: Any) -> Json:
-        """Say that no other names are allowed than those of the pattern."""
+        """Say that no other names are allowed than those of the pattern, nor any too long."""
         found = super().dict_schema(schema)
         for pattern, value in found.pop("patternProperties", {}).items():
             found["propertyNames"] = {"pattern": pattern, **found.get("propertyNames", {})}
             found["additionalProperties"] = value
+        length = {"minLength": 1, "maxLength": MAX_KEY}
+        found["propertyNames"] = {**length, **found.get("propertyNames", {})}
         return found
 
 

@@ -130,7 +130,6 @@ evaluation_strategy         HLRU train.eval_steps | a number of steps
 saves_per_epoch             A   train.save_steps | a number of steps
 save_strategy               HLRU train.save_steps | a number of steps
 load_best_model_at_end      AHLRU train.metric_for_best_model: eval_loss
-early_stopping_patience     A   train.early_stopping_patience
 early_stopping_steps        L   train.early_stopping_patience
 preprocessing_num_workers   L   train.dataloader_num_workers
 dataset_num_proc            RU  train.dataloader_num_workers
@@ -141,7 +140,6 @@ data_seed                   H   seed
 hub_model_id                AHLR nothing: `recipe export` hands a model on
 push_to_hub                 HLR nothing: `recipe export` hands a model on
 output_dir                  AHLRTU nothing: runs go to the store (`--store DIR`)
-logging_dir                 H   nothing: runs go to the store (`--store DIR`)
 dataset_prepared_path       A   nothing: the store keeps every step's result
 tokenized_path              L   nothing: the store keeps every step's result
 overwrite_output_dir        L   nothing: no run overwrites another
@@ -149,7 +147,6 @@ overwrite_cache             L   nothing: the store knows what has changed
 resume_from_checkpoint      AHLRT nothing: a run goes on where it was stopped
 logging_steps               AHLRU nothing: every step is recorded
 plot_loss                   L   nothing: every run has its loss curve
-report_to                   AHLRU train.report_to
 wandb_project               A   nothing: a run's record has every step
 wandb_entity                A   nothing: a run's record has every step
 wandb_name                  A   name

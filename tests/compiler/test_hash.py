@@ -56,6 +56,7 @@ NO_OTHER = {("recipe",), ("data", "tasks", "score"), ("model", "adapter", "bias"
 FREED = {
     ("model", "quantization", "bits"): ("model", "quantization", "double_quant", False),
     ("train", "max_steps"): ("train", "warmup_steps", 0),
+    ("train", "warmup_ratio"): ("train", "warmup_steps", 0),
     ("mixture", "validation", "fraction"): ("mixture", "validation", "count", None),
 }
 """Fields that another has to make room for: its path and value."""

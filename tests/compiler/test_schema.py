@@ -153,6 +153,13 @@ def test_plugins_of_others_are_in_the_schema() -> None:
     assert not jsonschema.Draft202012Validator(schema).is_valid(data)
 
 
+def beyond(value: Any) -> bool:
+    """Return whether an integer in it is one that no recipe can hold."""
+    if isinstance(value, dict | list):
+        return any(map(beyond, value.values() if isinstance(value, dict) else value))
+    return type(value) is int and abs(value) >= 2**53
+
+
 seen: Counter[bool] = Counter()
 
 
@@ -164,7 +171,8 @@ def test_what_one_rejects_the_other_rejects(data: st.DataObject) -> None:
         recipe = mutated(data.draw, recipe, KEYS)
     if not recipe or "extends" in recipe:
         return
-    valid = VALIDATOR.is_valid(recipe)
+    # A schema cannot bound integers where any number may stand; the parser does so everywhere.
+    valid = VALIDATOR.is_valid(recipe) and not beyond(recipe)
     seen[valid] += 1
     assert parser_accepts(as_yaml(recipe)) == valid, recipe
 

@@ -45,6 +45,7 @@ train:
   learning_rate: 1.0e-2
   cpu_threads: 1
 evaluate: [{use: perplexity, cpu_threads: 1}]
+export: [{use: npz}]
 rules: [{use: row-budget, at_most: 1000}]
 """
 HARD = "Organisational accountability necessitates comprehensive interdepartmental documentation."
@@ -103,7 +104,7 @@ def test_a_recipe_of_strangers_runs_and_runs_again_from_the_store(
     first = fresh.json("run", "strangers.yaml", cwd=tmp_path)
     assert {step["status"] for step in first["steps"]} == {"ran"}
     # The others are parts of these steps: template, quantizer, adapter; and the rule.
-    steps = {"sqlite", "gettext", "readability", "distinct-ngrams", "length-strata"}
+    steps = {"sqlite", "gettext", "readability", "distinct-ngrams", "length-strata", "npz"}
     assert steps | {"plain-pytorch", "perplexity"} <= {step["plugin"] for step in first["steps"]}
     assert first["metrics"]["perplexity"] < first["metrics"]["perplexity_before"]
     config = json.loads((Path(first["adapter"]) / "adapter_config.json").read_text())
