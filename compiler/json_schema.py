@@ -97,8 +97,8 @@ class _Generator(GenerateJsonSchema):
         for pattern, value in found.pop("patternProperties", {}).items():
             found["propertyNames"] = {"pattern": pattern, **found.get("propertyNames", {})}
             found["additionalProperties"] = value
-        length = {"minLength": 1, "maxLength": MAX_KEY}
-        found["propertyNames"] = {**length, **found.get("propertyNames", {})}
+        key = {"minLength": 1, "maxLength": MAX_KEY, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+        found["propertyNames"] = {**key, **found.get("propertyNames", {})}
         return found
 
 
