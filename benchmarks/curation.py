@@ -5,7 +5,8 @@
 Each contender runs in a process of its own on the same Arrow file: rows of 20 to 60 words, one in
 ten a copy of another with one other word. Reading the file and loading libraries is not counted.
 data-juicer and semhash run where they are installed: in this Python or in one given by `--peers`.
-semhash gets vectors made from a hash of each word, so its speed counts and not what it keeps.
+Where embeddings are compared, ours and semhash get the same vectors, made from a hash of each word:
+what is counted is the comparing, and not a model.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 BELOW = 50
 ABOVE = 0.7
+ALIKE = 0.95
 BATCH = 4096
 
 
@@ -159,23 +161,50 @@ def data_juicer(folder: Path) -> Work:
     return lambda: len(rows.process([operator]))
 
 
+class WordVectors:
+    """An embedding model that costs little: the mean of a random vector for each word."""
+
+    dimensions = 256
+
+    def __init__(self, *_: Any) -> None:
+        import numpy as np
+
+        drawn = np.random.default_rng(0)
+        self.vectors = drawn.standard_normal((1 << 15, self.dimensions), np.float32)
+
+    def encode(self, inputs: Any, **_: Any) -> Any:
+        import zlib
+
+        import numpy as np
+
+        places = [[zlib.crc32(w.encode()) & 0x7FFF for w in text.split()] for text in inputs]
+        found = np.stack([self.vectors[place].mean(0) for place in places])
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    embed = encode
+
+
+def khichdi_embeddings(folder: Path) -> Work:
+    from khichdi.plugins import FilterInputs
+    from khichdi.plugins.builtin.filter import embedding
+    from khichdi.plugins.registry import load_registry
+    from khichdi.runtime.tables import read_table
+
+    embedding.Embedder = WordVectors  # type: ignore[assignment, misc]
+    batches = read_table(folder).to_batches(max_chunksize=BATCH)
+    filter_ = load_registry().create(
+        "filter", "near-duplicates", {"above": ALIKE, "fields": ["input"]}
+    )
+    filter_.begin(FilterInputs(files={"embedding": folder}))
+    return lambda: sum(filter_.reasons(batch).count(None) for batch in batches)
+
+
 def semhash(folder: Path) -> Work:
-    import numpy as np
     from semhash import SemHash
-
-    class WordVectors:
-        def __init__(self) -> None:
-            self.vectors = np.random.default_rng(0).standard_normal((1 << 15, 256), np.float32)
-
-        def encode(self, inputs: Any, **_: Any) -> Any:
-            import zlib
-
-            places = [[zlib.crc32(w.encode()) & 0x7FFF for w in text.split()] for text in inputs]
-            return np.stack([self.vectors[place].mean(0) for place in places])
 
     records = _inputs(folder)
     return lambda: len(
-        SemHash.from_records(records, model=WordVectors()).self_deduplicate(0.95).selected
+        SemHash.from_records(records, model=WordVectors()).self_deduplicate(ALIKE).selected
     )
 
 
@@ -206,7 +235,10 @@ CONTENDERS: dict[str, dict[str, Callable[[Path], Work]]] = {
         ),
         "khichdi, whole step": khichdi_step("minhash-duplicates", fields=["input"], above=ABOVE),
         "data-juicer minhash": data_juicer,
-        "semhash": semhash,
+    },
+    "embeddings": {
+        "khichdi near-duplicates, all pairs": khichdi_embeddings,
+        "semhash, nearest by an index": semhash,
     },
 }
 
