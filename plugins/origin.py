@@ -44,8 +44,12 @@ def _editable(installed: Installed) -> bool:
 
 
 def _recorded(installed: Installed) -> dict[str, Path] | None:
-    """Return the files of RECORD that are the distribution's own, or None without a RECORD."""
-    if installed.files is None:
+    """Return the files of RECORD that are the distribution's own, or None without a RECORD.
+
+    Metadata that a build left in a project's folder has none, and is found where Python starts
+    there: its list of sources is of another set of files than what is imported.
+    """
+    if not installed.read_text("RECORD") or installed.files is None:
         return None
     found = {}
     for file in installed.files:

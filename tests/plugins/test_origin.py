@@ -57,6 +57,17 @@ def test_an_editable_install_is_marked_and_has_the_digest_of_the_same_files(site
     assert found.files == installed.files
 
 
+def test_metadata_of_a_build_in_the_projects_folder_says_nothing_of_files(site: Path) -> None:
+    install(site, "acme", "X = 1\n")
+    installed = identify(KNOWN, points())
+    built = (site / "acme-1.2.dist-info").rename(site / "acme.egg-info")
+    (built / "METADATA").rename(built / "PKG-INFO")
+    (built / "RECORD").unlink()
+    (built / "SOURCES.txt").write_text("README.md\nacme.py\ntests/test_acme.py\n")
+    importlib.invalidate_caches()
+    assert identify(KNOWN, points()).files == installed.files
+
+
 def test_a_package_is_known_by_all_its_files_but_python_s_own(site: Path) -> None:
     module = install(site, "acme", "")
     package = site / "acme"
