@@ -43,25 +43,28 @@ class Lora(Adapter[LoraParams]):
         from peft import LoraConfig
 
         params = self.params
-        target: Any = params.target_modules
-        if not isinstance(target, str):
-            check_modules(target, model)
-            target = sorted(target)
         return LoraConfig(
             task_type="CAUSAL_LM",
             r=params.r,
             lora_alpha=params.alpha,
             lora_dropout=params.dropout,
-            target_modules=target,
+            target_modules=chosen_modules(params.target_modules, model),
             use_rslora=params.use_rslora,
             use_dora=params.use_dora,
             bias=params.bias,
         )
 
 
-def check_modules(names: tuple[str, ...], model: Any) -> None:
-    """Raise `StepError` for the first name that no linear module of the model ends with."""
+def chosen_modules(names: str | tuple[str, ...], model: Any) -> str | list[str]:
+    """Return the modules as peft takes them: a word for all of a kind, or their names in order.
+
+    Raises:
+        StepError: names the first that no linear module of the model ends with.
+    """
     import torch
+
+    if isinstance(names, str):
+        return names
 
     linear = [n for n, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     known = sorted({name.rpartition(".")[2] for name in linear})
@@ -73,3 +76,4 @@ def check_modules(names: tuple[str, ...], model: Any) -> None:
                 f"target_modules: the model has no linear module named `{name}`",
                 hint=f"{suggestion}it has: {', '.join(known)}",
             )
+    return sorted(names)

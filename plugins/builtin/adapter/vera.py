@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ... import Adapter, Params
-from .lora import check_modules
+from .lora import chosen_modules
 
 
 class VeraParams(Params):
@@ -41,10 +41,6 @@ class Vera(Adapter[VeraParams]):
         from peft import VeraConfig
 
         params = self.params
-        target: Any = params.target_modules
-        if not isinstance(target, str):
-            check_modules(target, model)
-            target = sorted(target)
         return VeraConfig(
             task_type="CAUSAL_LM",
             r=params.r,
@@ -52,5 +48,5 @@ class Vera(Adapter[VeraParams]):
             d_initial=params.d_initial,
             projection_prng_key=params.projection_prng_key,
             save_projection=True,
-            target_modules=target,
+            target_modules=chosen_modules(params.target_modules, model),
         )
