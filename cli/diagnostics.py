@@ -17,10 +17,10 @@ STYLES = {
 }
 
 
-def show(found: Sequence[Diagnostic], screen: TextIO) -> None:
-    """Print each diagnostic, and how many there are."""
+def show(found: Sequence[Diagnostic], screen: TextIO, what: str = "error") -> None:
+    """Print each diagnostic, and how many there are of what they are."""
     files = len({d.file for d in found})
-    total = f"{len(found)} error{'s' * (len(found) != 1)} in {files} recipe{'s' * (files != 1)}"
+    total = f"{len(found)} {what}{'s' * (len(found) != 1)} in {files} recipe{'s' * (files != 1)}"
     if not screen.isatty():
         print("\n".join([*map(str, found), total]), file=screen)
         return

@@ -56,6 +56,7 @@ def describe(registry: Registry, entry: Registered) -> dict[str, Any]:
         "version": plugin.version,
         "distribution": f"{entry.distribution.name} {entry.distribution.version}",
         "summary": plugin.summary(),
+        "deprecated": plugin.deprecated,
         "requires": list(plugin.requires),
         "parameters": [
             {
@@ -95,6 +96,7 @@ def _text(document: dict[str, Any]) -> str:
     lines = [
         f"{kind} {name}   version {document['version']}, from {document['distribution']}",
         document["summary"],
+        *([f"deprecated: {document['deprecated']}"] if document["deprecated"] else []),
         "",
     ]
     parameters = document["parameters"]

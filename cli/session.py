@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..compiler.compile import Compiled, compile_recipe
+from ..compiler.deprecated import deprecated
 from ..plugins.registry import Registry, load_registry
 from ..runtime.store import Store
 from ..schema.errors import InputError, LockError
 from ..schema.lock import Lock
+from .diagnostics import show
 from .setting import set_argument
 from .shipped import by_bare_name, open_recipe
 
@@ -56,6 +59,9 @@ def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None
     lock = read_lock(lock_file)
     chosen = tuple(getattr(options, "settings", ()) if settings is None else settings)
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
+    warnings = deprecated(compiled.loaded, registry)
+    if warnings and not (options.quiet or options.json):
+        show(warnings, sys.stderr, "warning")
     store = Store(store_folder(options, None if shipped else path))
     return Session(registry, compiled, lock, lock_file, store, shipped, chosen)
 

@@ -1,4 +1,7 @@
-"""Check recipes: all errors at once, each with its place. Exit status 2 when there are any."""
+"""Check recipes: all errors at once, each with its place. Exit status 2 when there are any.
+
+What is to go (deprecated plugins and parameters) is told too, and is no error.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..compiler.deprecated import deprecated
 from ..compiler.validate import validate
 from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError
@@ -27,18 +31,26 @@ def run(options: Namespace) -> int:
     """Print every error of every file."""
     registry = load_registry()
     found: list[Diagnostic] = []
+    warnings: list[Diagnostic] = []
     for name in options.files:
         try:
-            validate(name, Path.cwd(), open_recipe, registry, options.settings)
+            loaded, _ = validate(name, Path.cwd(), open_recipe, registry, options.settings)
+            warnings.extend(deprecated(loaded, registry))
         except RecipeError as error:
             found.extend(error.diagnostics)
         except InputError as error:
             found.append(Diagnostic(name, 1, 1, error.code, error.message, error.hint))
-    found = list(dict.fromkeys(found))  # what several extend is told once
+    found, warnings = (list(dict.fromkeys(some)) for some in (found, warnings))  # each once
+    if warnings and not options.json:
+        show(warnings, sys.stderr, "warning")
     if found and not options.json:
         show(found, sys.stdout)
         return 2
     count = len(options.files)
-    document = {"valid": not found, "diagnostics": [d.as_json() for d in found]}
+    document = {
+        "valid": not found,
+        "diagnostics": [d.as_json() for d in found],
+        "warnings": [d.as_json() for d in warnings],
+    }
     emit(options, document, f"{count} recipe{'s' * (count != 1)} valid")
     return 2 if found else 0

@@ -140,7 +140,8 @@ def _kind(registry: Registry, kind: str, names: list[str], suffix: str) -> Json:
 
     In a change `use` may be missing: the parameters then are of one of the plugins.
     """
-    summaries = [registry.get(kind, name).plugin.summary() for name in names]
+    plugins = [registry.get(kind, name).plugin for name in names]
+    summaries = [f"{'Deprecated. ' * bool(p.deprecated)}{p.summary()}" for p in plugins]
     use: Json = {"description": f"The {kind}.", "type": "string"}
     known: Json = {"enum": names, "markdownEnumDescriptions": summaries}
     use |= known if names else {"not": {}}

@@ -38,6 +38,7 @@ from .kinds import (
     TrainingJob,
     TrainingResult,
 )
+from .renamed import renamed as _renamed
 
 __all__ = [
     "Adapter",
@@ -77,3 +78,8 @@ __all__ = [
     "hookimpl",
     "operational",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Return what a name stands for that is to go."""
+    return _renamed(name)

@@ -34,6 +34,8 @@ class Plugin(Generic[P]):
         seeded: whether the plugin draws random numbers; only then is a seed part of its key.
         example: parameters that work, as a recipe would give them; `recipe plugins show` prints
             them, and the conformance kit starts from them. Those with a default may be left out.
+        deprecated: what to use in its place, once the plugin is to go; commands then warn of each
+            recipe that names it. A parameter says so by `Field(..., deprecated="use ...")`.
     """
 
     kind: ClassVar[str]
@@ -42,6 +44,7 @@ class Plugin(Generic[P]):
     requires: ClassVar[tuple[str, ...]] = ()
     seeded: ClassVar[bool] = False
     example: ClassVar[Mapping[str, Any]] = {}
+    deprecated: ClassVar[str | None] = None
     params_model: ClassVar[type[Params]] = Params
 
     def __init__(self, params: P) -> None:

@@ -23,6 +23,7 @@ WIDTH = 160
 CODES = {
     "anchor": "an anchor or an alias",
     "contradiction": "settings that contradict one another, or one that nothing uses",
+    "deprecated": "a plugin or a parameter that is to go: a warning, no error",
     "duplicate-key": "a key that is given twice in one mapping",
     "empty": "a file with nothing in it",
     "encoding": "bytes that are no UTF-8, or control characters",

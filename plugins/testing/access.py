@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,12 @@ _CLOCKS = {
     )
 }  # fmt: skip
 _NOW = frozenset({"now", "utcnow", "today"})
-_NETWORK = frozenset({"connect", "connect_ex", "sendto"})
+_CONNECTIONS = frozenset(
+    {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
+)
+_MACHINES = (socket.AF_INET, socket.AF_INET6)
+_listeners: list[list[str]] = []
+"""Who wants to know of connections now; an audit hook, once added, is there for good."""
 _ENVIRONMENT = {os.getenv.__code__, type(os.environ).__getitem__.__code__}
 
 
@@ -31,15 +37,58 @@ def forbidden_access(plugin: type[Plugin[Any]], forbids: frozenset[str]) -> Iter
     """Fail when the plugin reads what its kind forbids.
 
     Clock and environment count when the plugin's own package reads them: libraries may, for
-    ends that show in no result. A connection counts whoever makes it.
+    ends that show in no result. A connection to another machine counts whoever makes it, and in
+    whatever thread.
     """
-    if not forbids:
+    found: list[str] = []
+    with _heard(found), _followed(plugin, found, forbids):
+        yield
+    wrong = [text for text in found if text.split(":")[0] in forbids]
+    if wrong:
+        article = "an" if plugin.kind[0] in "aeiou" else "a"
+        raise AssertionError(f"{article} {plugin.kind} may not read the {wrong[0]}")
+
+
+@contextmanager
+def _heard(found: list[str]) -> Iterator[None]:
+    """Write down each connection that is made inside."""
+    _add_hook()
+    _listeners.append(found)
+    try:
+        yield
+    finally:
+        _listeners.remove(found)
+
+
+@cache
+def _add_hook() -> None:
+    sys.addaudithook(_connection)
+
+
+def _connection(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _listeners or event not in _CONNECTIONS:
+        return
+    named = event == "socket.getaddrinfo"
+    if not named and arguments[0].family not in _MACHINES:
+        return  # to another process of this machine
+    for found in _listeners:
+        found.append(f"network: {event} {arguments[0 if named else 1]}")
+
+
+@contextmanager
+def _followed(
+    plugin: type[Plugin[Any]], found: list[str], forbids: frozenset[str]
+) -> Iterator[None]:
+    """Write down where the plugin's own code reads the clock and the environment.
+
+    Every call is followed, which takes long: only where one of them is forbidden.
+    """
+    if forbids.isdisjoint(("clock", "environment")):
         yield
         return
     package = plugin.__module__.split(".")[0]
     if package == "khichdi":
         package = plugin.__module__
-    found: list[str] = []
 
     def own(frame: FrameType | None) -> bool:
         name = str(frame.f_globals.get("__name__", "")) if frame else ""
@@ -47,9 +96,8 @@ def forbidden_access(plugin: type[Plugin[Any]], forbids: frozenset[str]) -> Iter
 
     def see(frame: FrameType, event: str, argument: Any) -> None:
         if event == "c_call":
-            what = _called(argument)
-            if what and (what == "network" or own(frame)):
-                found.append(f"{what}: {argument.__name__}() in line {frame.f_lineno}")
+            if own(frame) and _is_clock(argument):
+                found.append(f"clock: {argument.__name__}() in line {frame.f_lineno}")
         elif event == "call" and frame.f_code in _ENVIRONMENT and _reader(frame, own):
             found.append(f"environment: in line {_line(frame, own)}")
 
@@ -59,24 +107,19 @@ def forbidden_access(plugin: type[Plugin[Any]], forbids: frozenset[str]) -> Iter
         yield
     finally:
         sys.setprofile(before)
-    wrong = [text for text in found if text.split(":")[0] in forbids]
-    if wrong:
-        raise AssertionError(f"a {plugin.kind} may not read the {wrong[0]}")
 
 
-def _called(function: Any) -> str | None:
-    """Return what a built-in function reads, if it is one of those."""
+def _is_clock(function: Any) -> bool:
+    """Tell whether a built-in function reads the clock."""
     try:
         if function in _CLOCKS:
-            return "clock"
+            return True
     except TypeError:
-        return None
+        return False
     owner = getattr(function, "__self__", None)
-    if function.__name__ in _NOW and isinstance(owner, type) and issubclass(owner, datetime.date):
-        return "clock"
-    if function.__name__ in _NETWORK and isinstance(owner, socket.socket):
-        return "network"
-    return None
+    return (
+        function.__name__ in _NOW and isinstance(owner, type) and issubclass(owner, datetime.date)
+    )
 
 
 def _reader(frame: FrameType, own: Any) -> bool:

@@ -126,11 +126,13 @@ class PluginTests:
                 assert described, f"`{name}` has no description in the JSON Schema"
         assert schema.get("additionalProperties") is False, "the schema is open"
 
-    def test_imports_no_heavy_library(self) -> None:
-        """Loading the plugin takes no library that makes a command start slowly."""
+    def test_imports_nothing_heavy_and_nothing_deprecated(self) -> None:
+        """Loading it takes no library that makes commands slow, and no name that is to go."""
         module = self.plugin.__module__
         code = (
-            f"import sys, importlib; import khichdi.plugins; before = set(sys.modules); "
+            f"import sys, importlib, warnings; import khichdi.plugins.renamed as api; "
+            f"warnings.simplefilter('error', api.ApiDeprecationWarning); "
+            f"before = set(sys.modules); "
             f"importlib.import_module({module!r}); "
             f"print(*sorted(set({HEAVY!r}) & (set(sys.modules) - before)))"
         )

@@ -86,7 +86,7 @@ class _Rehearsed(PluginTests):
     It may measure its time, and following each of its calls would take too long.
     """
 
-    forbids = frozenset()
+    forbids = frozenset({"network"})
     plugin: ClassVar[type[Plugin[Any]]]
 
     def short(self) -> Any:

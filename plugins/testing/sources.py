@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,31 @@ RECORD = "KHICHDI_RECORD"
 
 
 def source_digest(plugin: type[Plugin[Any]]) -> str:
-    """Return the digest of the file that a plugin is written in, less comments and docstrings."""
-    file = getattr(sys.modules[plugin.__module__], "__file__", None)
-    if file is None:
+    """Return the digest of what a plugin is written in, less comments and docstrings.
+
+    That is its module, and what this imports, directly or not, from its own package: the folder
+    that it lies in and those below.
+    """
+    module = sys.modules[plugin.__module__]
+    if getattr(module, "__file__", None) is None:
         raise AssertionError(f"{plugin.__module__} has no file")
-    text = Path(file).read_text(encoding="utf-8")
+    package = module.__package__ or ""
+    files = {plugin.__module__: Path(str(module.__file__))}
+    waiting, code = list(files), {}
+    while waiting:
+        name = waiting.pop()
+        text = files[name].read_text(encoding="utf-8")
+        code[name] = _code(text)
+        own = name if files[name].name == "__init__.py" else name.rpartition(".")[0]
+        for found, path in _imported(ast.parse(text), own, package):
+            if found not in files:
+                files[found] = path
+                waiting.append(found)
+    return digest("plugin-source", code)
+
+
+def _code(text: str) -> str:
+    """Return source text without comments, docstrings and empty lines."""
     lines = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
@@ -31,8 +52,39 @@ def source_digest(plugin: type[Plugin[Any]]) -> str:
             lines[row - 1] = lines[row - 1][:column]
     for first, last in _docstrings(ast.parse(text)):
         lines[first - 1 : last] = [""] * (last - first + 1)
-    code = "\n".join(line.rstrip() for line in lines if line.strip())
-    return digest("plugin-source", {"code": code})
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _imported(tree: ast.Module, own: str, package: str) -> Iterator[tuple[str, Path]]:
+    """Yield the modules of a package that are imported anywhere, with their files.
+
+    Args:
+        tree: the source that imports.
+        own: the package that it is in, where relative imports start.
+        package: the only one whose modules count; none do where it is empty.
+    """
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = own.split(".")[: len(own.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        for name in names:
+            path = _file(name, package)
+            if path is not None:
+                yield name, path
+
+
+def _file(name: str, package: str) -> Path | None:
+    """Return the file of a module of a package, or None where it is no such module."""
+    if not package or not name.startswith(f"{package}."):
+        return None
+    folder = Path(str(sys.modules[package].__path__[0]))
+    stem = folder.joinpath(*name.removeprefix(f"{package}.").split("."))
+    places = (stem.with_suffix(".py"), stem / "__init__.py")
+    return next((place for place in places if place.is_file()), None)
 
 
 def _docstrings(tree: ast.Module) -> list[tuple[int, int]]:
