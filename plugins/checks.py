@@ -58,9 +58,13 @@ def check_reasons(reasons: Any, rows: int) -> None:
     _sequence(reasons, "a list with None or a reason for each row")
     if len(reasons) != rows:
         raise PluginError(f"gave {len(reasons)} reasons for {rows} rows")
+    checked: set[str] = set()  # most rows go for one of a few reasons
     for number, reason in enumerate(reasons):
-        if reason is not None:
-            check_drop(reason, number)
+        if reason is None or (type(reason) is str and reason in checked):
+            continue
+        check_drop(reason, number)
+        if type(reason) is str:
+            checked.add(reason)
 
 
 def check_edited(before: pa.RecordBatch, after: Any) -> None:

@@ -44,6 +44,9 @@ class Ledger:
 
     def add(self, batch: pa.RecordBatch, reasons: Sequence[str | Drop | None]) -> None:
         """Keep the rows of a batch that have no reason to go, and note the others."""
+        if all(reason is None for reason in reasons):
+            self.keep(batch)
+            return
         self.rows_in += batch.num_rows
         keep = pa.array([reason is None for reason in reasons], pa.bool_())
         self.kept.write(batch.filter(keep))
