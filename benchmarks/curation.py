@@ -87,9 +87,8 @@ def khichdi_step(name: str, **params: Any) -> Callable[[Path], Work]:
         from khichdi.plugins.registry import load_registry
         from khichdi.runtime.steps.context import Context
         from khichdi.runtime.steps.filter import filter_rows
-        from khichdi.schema.plan import PlanStep
-
         from khichdi.runtime.tables import read_table, write_table
+        from khichdi.schema.plan import PlanStep
 
         registry = load_registry()
         version = registry.get("filter", name).plugin.version
