@@ -1,0 +1,480 @@
+"""Injects divergences into a run at every level, and says what an audit has to name.
+
+An injection changes one thing in place, and everything that can be made to agree with it agrees:
+documents are sealed again, and for those that only execution can find, digests and the result hash
+are made to fit. `undo` puts the run back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import forgery
+from khichdi.cli.lowered import lower_again
+from khichdi.cli.quiet import quiet
+from khichdi.plugins.registry import load_registry
+from khichdi.runtime.audit.claim import Claim, open_claim
+from khichdi.runtime.audit.documents import Lowered
+from khichdi.runtime.audit.ladder import audit, audit_again
+from khichdi.runtime.audit.rerun import Rerun
+from khichdi.runtime.store import Store
+from khichdi.schema.audit import LEVELS, AuditReport
+from khichdi.schema.errors import InputError
+from khichdi.schema.lock import Lock
+from khichdi.schema.plan import Plan
+from khichdi.schema.record import Output, Record, RecordedStep
+
+ZERO = "sha256:" + "0" * 64
+
+
+@dataclass(frozen=True)
+class Injection:
+    """One divergence.
+
+    Attributes:
+        what: what is changed, in words.
+        level: the first level that diverges.
+        where: words that the place of its first finding has.
+        inject: changes it.
+        executed: whether only executing the steps again can find it.
+    """
+
+    what: str
+    level: str
+    where: str
+    inject: Callable[[], None]
+    executed: bool = False
+
+
+class Pristine:
+    """A store as it is now, to put it back after an injection."""
+
+    def __init__(self, root: Path, copy: Path) -> None:
+        self.root, self.copy = root, copy
+        shutil.copytree(root, copy, symlinks=True)
+        self._listing = _listing(root)
+
+    def restore(self) -> None:
+        """Put back what is not as it was."""
+        now = _listing(self.root)
+        for name in now.keys() | self._listing.keys():
+            if now.get(name) == self._listing.get(name):
+                continue
+            (self.root / name).unlink(missing_ok=True)
+            if name in self._listing:
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self.copy / name, self.root / name)
+        for folder in (self.root / "artifacts").iterdir():
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        self._listing = _listing(self.root)
+
+
+def _listing(root: Path) -> dict[str, Any]:
+    found = {}
+    for path in root.rglob("*"):
+        if path.is_symlink() or path.is_file():
+            status = path.lstat()
+            name = path.relative_to(root).as_posix()
+            found[name] = (status.st_size, status.st_mtime_ns, status.st_mode)
+    return found
+
+
+def injections(claim: Claim, seed: int) -> list[Injection]:
+    """Return every divergence that is known here, of all levels; `seed` draws rows and values."""
+    draw = random.Random(seed)
+    return [
+        *_of_recipe(claim),
+        *_of_plan(claim),
+        *_of_record(claim),
+        *_of_lock(claim),
+        *_of_artifacts(claim),
+        *_of_claims(claim),
+        *_of_numbers(claim),
+        *_executed(claim, draw),
+    ]
+
+
+def chosen(known: Iterable[Injection], count: int, draw: random.Random) -> list[Injection]:
+    """Return so many injections: those that are executed, and the others level by level in turn."""
+    known = list(known)
+    found = [one for one in known if one.executed]
+    heaps = [[one for one in known if one.level == name and not one.executed] for name in LEVELS]
+    for heap in heaps:
+        draw.shuffle(heap)
+    while len(found) < count and any(heaps):
+        found += [heap.pop() for heap in heaps if heap]
+    return found[: max(count, sum(one.executed for one in known))]
+
+
+# ---- documents ------------------------------------------------------------------------------
+
+
+def _of_recipe(claim: Claim) -> Iterator[Injection]:
+    for path, places in _leaves(claim.record.bound):
+        yield Injection(
+            f"bound recipe {path}",
+            "recipe",
+            f"field {path}",
+            _in_document(claim, "record.json", Record, lambda r, p=places: _move(r["bound"], p)),
+        )
+    for file in claim.record.files:
+        path = claim.folder / "recipe" / file.path
+        yield Injection(
+            f"recipe file {file.path}", "recipe", f"file recipe/{file.path}", _appended(path)
+        )
+
+
+def _of_plan(claim: Claim) -> Iterator[Injection]:
+    assert claim.plan is not None
+    for number, step in enumerate(claim.plan.steps):
+        if step.kind == "source":
+            continue  # a pinned source is what its files are, wherever they come from
+        for path, places in _leaves(step.plugin.params):
+            yield Injection(
+                f"plan of {step.name}: {path}",
+                "plan",
+                f"step {step.name}, key",
+                _in_document(
+                    claim, "plan.json", Plan,
+                    lambda p, n=number, w=places: _move(p["steps"][n]["plugin"]["params"], w),
+                ),
+            )  # fmt: skip
+
+
+def _of_record(claim: Claim) -> Iterator[Injection]:
+    changes: dict[str, tuple[str, Any]] = {
+        "plugin version": ("version", 99),
+        "seed": ("seed", 99),
+        "plugin": ("plugin", "another"),
+    }
+    for number, step in enumerate(claim.record.steps):
+        for what, (name, value) in changes.items():
+            yield Injection(
+                f"record of {step.name}: {what}",
+                "plan",
+                f"step {step.name}, {what}",
+                _in_document(
+                    claim, "record.json", Record,
+                    lambda r, n=number, k=name, v=value: r["steps"][n].update({k: v}),
+                ),
+            )  # fmt: skip
+        yield Injection(
+            f"record of {step.name}: key",
+            "recipe",
+            f"step {step.name}, key",
+            _in_document(
+                claim, "record.json", Record,
+                lambda r, n=number: r["steps"][n]["result"].update(key=ZERO),
+            ),
+        )  # fmt: skip
+
+
+def _of_lock(claim: Claim) -> Iterator[Injection]:
+    assert claim.lock is not None
+    name = f"recipe/{claim.record.recipe}.lock"
+    for material, pinned in claim.lock.materials.items():
+        for number, file in enumerate(pinned.files):
+            changes = (
+                ("size", file.size + 1, "sources", "seal of the lock"),
+                ("sha256", ZERO, "sources", "seal of the lock"),
+            )
+            for what, value, level, where in changes:
+                yield Injection(
+                    f"lock of {material}: {what} of {file.path}",
+                    level,
+                    where,
+                    _in_document(
+                        claim, name, Lock,
+                        lambda m, s=material, n=number, k=what, v=value: m["materials"][s]["files"][
+                            n
+                        ].update({k: v}),
+                    ),
+                )  # fmt: skip
+
+
+# ---- bytes ----------------------------------------------------------------------------------
+
+
+def _of_artifacts(claim: Claim) -> Iterator[Injection]:
+    """Several steps may have come to the same bytes: the first in the order of levels is named."""
+    named: set[str] = set()
+    outputs = sorted(claim.outputs(), key=lambda found: LEVELS.index(found[3]))
+    for step, name, output, level in outputs:
+        folder = claim.artifact(output)
+        if folder is None or output.manifest in named:
+            continue
+        named.add(output.manifest)
+        place = f"step {step.name}#{name}, file "
+        for file, told in output.files.items():
+            ways = {"a bit of": _flipped, "a link instead of": _linked, "no": _removed}
+            for words, way in ways.items():
+                if told.size or words != "a bit of":
+                    what = f"{words} {step.name}#{name}/{file}"
+                    yield Injection(what, level, place + file, way(folder / file))
+        what = f"one more file in {step.name}#{name}"
+        yield Injection(what, level, f"{place}more", _added(folder / "more"))
+
+
+def _of_claims(claim: Claim) -> Iterator[Injection]:
+    for number, step in enumerate(claim.record.steps):
+        for name, output in step.result.outputs.items():
+            level = next(
+                place for one, key, _, place in claim.outputs() if (one, key) == (step, name)
+            )
+            changes: dict[str, Callable[[Any], None]] = {
+                "content digest": lambda o: o.update(digest=ZERO),
+                "manifest": lambda o: next(iter(o["files"].values())).update(sha256=ZERO),
+            }
+            for what, change in changes.items():
+                if what == "manifest" and not output.files:
+                    continue
+                yield Injection(
+                    f"{what} of {step.name}#{name}",
+                    level,
+                    f"step {step.name}#{name}, {what}",
+                    _in_document(
+                        claim, "record.json", Record,
+                        lambda r, n=number, k=name, c=change: c(
+                            r["steps"][n]["result"]["outputs"][k]
+                        ),
+                    ),
+                )  # fmt: skip
+
+
+def _of_numbers(claim: Claim) -> Iterator[Injection]:
+    for number, step in enumerate(claim.record.steps):
+        if "rows_out" in step.result.facts and "rows" in step.result.outputs:
+            yield Injection(
+                f"rows of {step.name}",
+                "data",
+                f"step {step.name}#rows, rows_out",
+                _in_document(
+                    claim, "record.json", Record,
+                    lambda r, n=number: r["steps"][n]["result"]["facts"].update(rows_out=10**6),
+                ),
+            )  # fmt: skip
+    for name in claim.record.metrics:
+        yield Injection(
+            f"metric {name}",
+            "metrics",
+            f"metric {name}",
+            _in_document(claim, "record.json", Record, lambda r, n=name: _move(r["metrics"], [n])),
+        )
+    for name, level in (("recipe_hash", "recipe"), ("result_hash", "metrics")):
+        words = name.replace("_", " ")
+        change = _in_document(claim, "record.json", Record, lambda r, n=name: r.update({n: ZERO}))
+        yield Injection(words, level, words, change)
+
+
+# ---- what only execution finds --------------------------------------------------------------
+
+
+def _executed(claim: Claim, draw: random.Random) -> Iterator[Injection]:
+    for step, name, output, level in claim.outputs():
+        if level == "sources" or claim.artifact(output) is None:
+            continue
+        for where, change in _forgeries(claim, step, name, output, draw):
+            yield Injection(
+                f"forged {step.name}#{name}, {where}",
+                level if not where.startswith("tensors of quantized") else "quantized weights",
+                f"step {step.name}#{name}, {where}",
+                _forged(claim, step.name, name, change),
+                executed=True,
+            )
+
+
+def _forgeries(
+    claim: Claim, step: RecordedStep, name: str, output: Output, draw: random.Random
+) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Yield the place that is to be named, and what changes it."""
+    folder = claim.artifact(output)
+    assert folder is not None
+    if output.kind in ("rows", "drops", "packs"):
+        from khichdi.runtime.tables import read_table
+
+        table = read_table(folder)
+        if table.num_rows:
+            row = draw.randrange(table.num_rows)
+            value = table.slice(row, 1).to_pylist()[0]
+            column, changed, inside = _other_value(value, draw)
+            known = f" (id {value['id']})" if "id" in value else ""
+            yield f"row {row:,}{known}, {column}{inside}", forgery.change_row(row, column, changed)
+    elif output.kind == "adapter":
+        header = _header(folder / "adapter_model.safetensors")
+        tensor = draw.choice(sorted(header))
+        element = draw.randrange(_count(header[tensor]["shape"]))
+        yield f"tensor {tensor}, element {element:,}", forgery.flip_in_tensor(tensor, element)
+    elif output.kind == "values" and name == "weights":
+        for what in json.loads((folder / "values.json").read_bytes()):
+            change = forgery.change_values(lambda value, w=what: value.update({w: ZERO}))
+            yield f"tensors of {what}", change
+    elif output.kind == "values" and name == "trace":
+        trace = json.loads((folder / "values.json").read_bytes())
+        for key in ("loss", "grad_norm", "learning_rate", "batch"):
+            at = draw.randrange(len(trace))
+            change = forgery.change_values(lambda value, n=at, k=key: _move(value, [n, k]))
+            yield f"training step {trace[at]['step']}, {key}", change
+
+
+def _other_value(value: dict[str, Any], draw: random.Random) -> tuple[str, Any, str]:
+    """Return a column, another value for it, and the place inside the column."""
+    texts = sorted(k for k, v in value.items() if isinstance(v, str) and k != "id")
+    if texts:
+        column = draw.choice(texts)
+        return column, value[column] + "x", ""
+    column = draw.choice(sorted(k for k, v in value.items() if isinstance(v, list) and v))
+    place, changed = draw.randrange(len(value[column])), list(value[column])
+    changed[place] = changed[place] + ("x" if isinstance(changed[place], str) else 1)
+    return column, changed, f"[{place}]"
+
+
+def _forged(
+    claim: Claim, step: str, output: str, change: Callable[[Path], None]
+) -> Callable[[], None]:
+    return lambda: forgery.forge(claim.folder, claim.stores[0], step, output, change)
+
+
+def _header(path: Path) -> dict[str, Any]:
+    raw = path.read_bytes()
+    header: dict[str, Any] = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    header.pop("__metadata__", None)
+    return header
+
+
+def _count(shape: list[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+# ---- how things are changed -----------------------------------------------------------------
+
+
+def _in_document(
+    claim: Claim, name: str, model: Any, change: Callable[[Any], None]
+) -> Callable[[], None]:
+    def inject() -> None:
+        path = claim.folder / name
+        value = model.from_json(path.read_bytes(), name).to_json()
+        change(value)
+        path.write_text(model.model_validate(value).to_text())
+
+    return inject
+
+
+def _leaves(value: Any, path: str = "", places: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the place of every value that is no mapping and no list, in words and as keys."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}".lstrip("."), (*places, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]", (*places, index))
+    else:
+        yield path, places
+
+
+def _move(value: Any, places: Any) -> None:
+    """Change the value at a place to another of its type."""
+    for part in places[:-1]:
+        value = value[part]
+    old = value[places[-1]]
+    if isinstance(old, bool):
+        new: Any = not old
+    elif isinstance(old, int | float):
+        new = old + 1
+    else:
+        new = f"{old}x" if isinstance(old, str) else 1
+    value[places[-1]] = new
+
+
+def _appended(path: Path) -> Callable[[], None]:
+    return lambda: void(path.write_bytes(path.read_bytes() + b"\n# more\n"))
+
+
+def _flipped(path: Path) -> Callable[[], None]:
+    def inject() -> None:
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        _rewrite(path, bytes(raw))
+
+    return inject
+
+
+def _linked(path: Path) -> Callable[[], None]:
+    def inject() -> None:
+        copy = path.parent.parent / f"copy-{path.name}"
+        shutil.copyfile(path, copy)
+        path.unlink()
+        path.symlink_to(copy)
+
+    return inject
+
+
+def _removed(path: Path) -> Callable[[], None]:
+    return path.unlink
+
+
+def _added(path: Path) -> Callable[[], None]:
+    return lambda: void(path.write_text("x"))
+
+
+def _rewrite(path: Path, raw: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(raw)
+
+
+def void(_: object) -> None:
+    """Take a value and give none."""
+
+
+# ---- asking an audit ------------------------------------------------------------------------
+
+
+def audited(claim: Claim, injection: Injection) -> str | None:
+    """Audit a run into which something was injected; return what is wrong with the answer."""
+    level = injection.level if injection.executed else None
+    try:
+        found = _report(open_claim(claim.folder, "run", claim.stores), level)
+    except InputError as error:
+        return f"an error instead of a report: {error}"
+    first = found.first_diverged()
+    if first is None:
+        return f"nothing diverged ({found.verdict})"
+    if first.level != injection.level or injection.where not in (first.where or ""):
+        return f"{first.level}: {first.where}"
+    return None if first.findings[0].claimed != first.findings[0].derived else "the same values"
+
+
+def _report(claim: Claim, level: str | None) -> AuditReport:
+    """Return the report, of steps executed again where a level is given to which they are."""
+    registry = load_registry()
+
+    def lower(asked: Claim) -> Lowered:
+        return lower_again(asked, registry)
+
+    if level is None:
+        return audit(claim, lower)
+    with tempfile.TemporaryDirectory() as scratch, quiet(Path(scratch) / "log.txt"):
+        origins = {step.name: claim.folder for step in claim.record.steps if step.kind == "source"}
+        store = Store(Path(scratch) / "store")
+        rerun = Rerun(claim, store, registry, origins, _Silent())
+        return audit_again(claim, lower, rerun, level)
+
+
+class _Silent:
+    """Wants to see nothing."""
+
+    def started(self, step: Any) -> None:
+        """Take no note."""
+
+    progress = finished = lambda self, *_: None
