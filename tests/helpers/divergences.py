@@ -236,10 +236,13 @@ def _of_claims(claim: Claim) -> Iterator[Injection]:
             for what, change in changes.items():
                 if what == "manifest" and not output.files:
                     continue
+                # What a source brought is held to what is pinned, file by file.
+                pinned = level == "sources" and what == "manifest"
+                place = f"file {next(iter(output.files))}" if pinned else what
                 yield Injection(
                     f"{what} of {step.name}#{name}",
                     level,
-                    f"step {step.name}#{name}, {what}",
+                    f"step {step.name}#{name}, {place}",
                     _in_document(
                         claim, "record.json", Record,
                         lambda r, n=number, k=name, c=change: c(
