@@ -79,26 +79,34 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
         raise store_error(error, f"cannot write {path}") from None
 
 
-def put_in_place(new: Path, target: Path) -> None:
-    """Give a folder its name; one that has the name already changes places with it.
+def give_name(new: Path, name: Path) -> bool:
+    """Give a folder its name; False where something else has the name, which stays as it is.
 
-    At no instant is there nothing under the name. Where the system cannot exchange two folders at
-    once, the old one is moved aside first.
+    Raises:
+        OSError: it cannot be done.
+    """
+    try:
+        os.rename(new, name)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def change_places(one: Path, other: Path) -> None:
+    """Let two folders change places; at no instant is there nothing under a name.
+
+    Where the system cannot exchange two folders at once, the other one is moved aside first.
 
     Raises:
         OSError: it cannot be done; both are as they were.
     """
-    try:
-        os.rename(new, target)
-        return
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            raise
-    if not _exchange(new, target):
-        aside = Path(tempfile.mkdtemp(prefix="aside-", dir=new.parent))
-        os.rename(target, aside / "old")
-        os.rename(new, target)
-        os.rename(aside / "old", new)
+    if not _exchange(one, other):
+        aside = Path(tempfile.mkdtemp(prefix="aside-", dir=one.parent))
+        os.rename(other, aside / "old")
+        os.rename(one, other)
+        os.rename(aside / "old", one)
         aside.rmdir()
 
 

@@ -26,7 +26,7 @@ from ..schema.digest import manifest_digest
 from ..schema.errors import InputError, StoreError
 from ..schema.hashing import files_sha256
 from ..schema.record import FileDigest, Output, StepResult
-from .durable import discard, make_folder, put_in_place, sync, sync_tree
+from .durable import change_places, discard, give_name, make_folder, sync, sync_tree
 from .durable import store_error as store_error
 from .durable import write_atomically as write_atomically
 
@@ -180,9 +180,10 @@ class Store:
         )
         target = self.folder(output)
         make_folder(target.parent)
-        # Somebody published the same content first: whole, theirs is as good as ours.
-        if not target.is_dir() or self.check(output, every=True):
-            put_in_place(folder, target)
+        # Somebody published the same content first: whole, theirs is as good as ours, and may be
+        # in use.
+        if not give_name(folder, target) and self.check(output, every=True):
+            change_places(folder, target)
         sync(target.parent)
         return output
 
