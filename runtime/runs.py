@@ -23,7 +23,7 @@ from ..schema.errors import InputError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, result_hash
 from ..schema.record import Output, RecipeFile, Record, RecordedStep
-from .durable import make_folder, sync_tree
+from .durable import make_folder, sync, sync_tree
 from .environment import distributions, environment
 from .picture import loss_picture
 from .store import Store, write_atomically
@@ -41,6 +41,7 @@ def new_run(store: Store, recipe: str, now: datetime) -> Path:
         try:
             make_folder(store.runs)
             folder.mkdir()
+            sync(store.runs)
             return folder
         except FileExistsError:
             number += 1

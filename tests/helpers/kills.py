@@ -51,20 +51,22 @@ data:
 """
 
 
-class Telling:
-    """A reporter that tells each finished step's key to whoever holds the pipe's other end."""
+Told = Callable[[str], object]
 
-    def __init__(self, handle: int | None = None) -> None:
-        self.handle = handle
-        self._write = os.write  # not the wrapped one
+
+class Telling:
+    """A reporter that tells each finished step's key."""
+
+    def __init__(self, told: Told | None = None) -> None:
+        self.told = told
 
     def started(self, step: Any) -> None: ...
 
     def progress(self, step: Any, progress: Any) -> None: ...
 
     def finished(self, step: Any) -> None:
-        if self.handle is not None:
-            self._write(self.handle, f"{step.result.key}\n".encode())
+        if self.told is not None:
+            self.told(step.result.key)
 
 
 @dataclass
@@ -88,7 +90,15 @@ class Kitchen:
         steps = tuple(s for s in plan.steps if s.name.startswith(("data/", "mixture")))
         self.plan = Plan.model_validate({**dict(plan), "steps": steps})
 
-    def run(self, root: Path, told: int | None = None) -> dict[str, dict[str, str]]:
+    def warm(self, root: Path) -> None:
+        """Load what children need before they are forked, and ask slow questions once."""
+        environment = execute.environment()
+        execute.environment = runs.environment = lambda: environment
+        runs.distributions = lambda: ()  # hundreds, and none of them matters here
+        self.run(root)
+        verify(Store(root))
+
+    def run(self, root: Path, told: Told | None = None) -> dict[str, dict[str, str]]:
         """Run the steps in a store, write the run's folder, and return each step's digests."""
         store = Store(root)
         executor = Executor(self.plan, store, self.registry, self.compiled.folders, Telling(told))
@@ -100,7 +110,7 @@ class Kitchen:
         return {step.name: step.digests() for step in steps}
 
 
-Work = Callable[[Kitchen, Path, "int | None"], object]
+Work = Callable[[Kitchen, Path, "Told | None"], object]
 
 
 @dataclass(frozen=True)
@@ -128,11 +138,11 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
-def _gc(kitchen: Kitchen, root: Path, told: int | None) -> object:
+def _gc(kitchen: Kitchen, root: Path, told: Told | None) -> object:
     return clean(Store(root)), make_room(Store(root), 0)
 
 
-def _repair(kitchen: Kitchen, root: Path, told: int | None) -> object:
+def _repair(kitchen: Kitchen, root: Path, told: Told | None) -> object:
     def fetch(step: Any, into: Path) -> None:
         raise FetchError("there is no network")
 
@@ -184,7 +194,7 @@ def campaign(count: int, folder: Path, seed: int = 57, jobs: int = 1) -> Tally:
     """Kill `count` processes: at every point of every scene once, then at random ones and times."""
     (folder / "kitchen").mkdir(parents=True)
     kitchen = Kitchen(folder / "kitchen")
-    _warm(kitchen, folder / "warm")
+    kitchen.warm(folder / "warm")
     found = scenes(kitchen, folder)
     reference: dict[str, dict[str, str]] = json.loads(
         _forked(lambda: kitchen.run(folder / "reference"), answer=True)
@@ -231,7 +241,11 @@ def _one(
     """Kill one process at one point (None: at a random time), and look at what is left."""
     shutil.copytree(scene.before, root, copy_function=shutil.copy2)
     end, told = os.pipe()
-    pid = _fork(lambda: scene.work(kitchen, root, told), Points(kill, at))
+    write = os.write  # not the wrapped one
+    pid = _fork(
+        lambda: scene.work(kitchen, root, lambda key: write(told, f"{key}\n".encode())),
+        Points(kill, at),
+    )
     other = _fork(lambda: kitchen.run(root)) if scene.beside else None
     os.close(told)
     if at is None:
@@ -296,15 +310,6 @@ def _points(kitchen: Kitchen, scene: Scene, root: Path) -> int:
     return number
 
 
-def _warm(kitchen: Kitchen, root: Path) -> None:
-    """Load what the children need before they are forked, and ask slow questions once."""
-    environment = execute.environment()
-    execute.environment = runs.environment = lambda: environment
-    runs.distributions = lambda: ()  # hundreds, and none of them matters here
-    kitchen.run(root)
-    verify(Store(root))
-
-
 def _fork(work: Callable[[], object], points: Points | None = None) -> int:
     """Do some work in a child, and return its process id; it exits with 1 if the work fails."""
     pid = os.fork()
@@ -333,19 +338,31 @@ def _forked(work: Callable[[], object], points: Points | None = None, answer: bo
 
 def _forked_together(works: list[Callable[[], object]], points: Points | None = None) -> list[str]:
     """Do each work in a child of its own, all at once, and return their results as JSON."""
-    started = []
-    for work in works:
-        end, told = os.pipe()
+    started = [_answering(lambda work=work: json.dumps(work()).encode(), points) for work in works]
+    return [_answer(*one).decode() for one in started]
 
-        def answer(work: Callable[[], object] = work, told: int = told) -> None:
-            with os.fdopen(told, "w") as pipe:
-                pipe.write(json.dumps(work()))
 
-        started.append((_fork(answer, points), end))
-        os.close(told)
-    answers = []
-    for pid, end in started:
-        with os.fdopen(end) as pipe:
-            answers.append(pipe.read())
-        os.waitpid(pid, 0)
-    return answers
+def in_child(work: Callable[[], bytes]) -> bytes:
+    """Do some work in a child, and return what it answers; nothing where it fails."""
+    return _answer(*_answering(work, None))
+
+
+def _answering(work: Callable[[], bytes], points: Points | None) -> tuple[int, int]:
+    end, told = os.pipe()
+    write = os.write  # not the wrapped one
+
+    def answer() -> None:
+        rest = memoryview(work())
+        while rest:
+            rest = rest[write(told, rest) :]
+
+    pid = _fork(answer, points)
+    os.close(told)
+    return pid, end
+
+
+def _answer(pid: int, end: int) -> bytes:
+    with os.fdopen(end, "rb") as pipe:
+        text = pipe.read()
+    os.waitpid(pid, 0)
+    return text
