@@ -74,6 +74,7 @@ class Kitchen:
     """A small recipe, compiled and locked, whose steps need no heavy library."""
 
     folder: Path
+    recipe: str = RECIPE
 
     def __post_init__(self) -> None:
         for name, count in (("one", 12), ("two", 5)):
@@ -82,7 +83,7 @@ class Kitchen:
                 for n in range(count)
             ]
             (self.folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n")
-        (self.folder / "pico.yaml").write_text(RECIPE)
+        (self.folder / "pico.yaml").write_text(self.recipe)
         self.registry = load_registry()
         self.compiled = compile_recipe("pico.yaml", self.folder, open_recipe, self.registry)
         self.lock = pin(self.compiled.plan, self.compiled.folders, self.registry)
