@@ -1,4 +1,4 @@
-"""Any system call of any command that writes may fail: a sentence, an exit status, a whole store."""
+"""Any system call of a command that writes may fail: a sentence, a status, and a whole store."""
 
 from __future__ import annotations
 

@@ -29,7 +29,13 @@ from points import LOOKS, Points, fail_with
 
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
-HARMLESS = ("fsync", "chmod", "fchmod", "utime", "close")
+LIBRARIES = (
+    "pyarrow.compute", "pandas", "matplotlib.backends.backend_agg", "matplotlib.figure",
+    "rich.progress",
+    "securesystemslib.signer", "securesystemslib.dsse", "khichdi.runtime.steps.source",
+    "khichdi.runtime.steps.rows", "khichdi.runtime.steps.filter", "khichdi.runtime.steps.mixture",
+    "khichdi.runtime.bundle.write", "khichdi.runtime.repair", "khichdi.runtime.attest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -209,10 +215,10 @@ def _outside(folder: Path) -> Callable[[Any], bool]:
 
 
 def _load() -> None:
-    """Load what children need before they are forked."""
-    import pyarrow.compute  # noqa: F401
-
+    """Load what children need before they are forked; none of it starts a thread."""
     load_registry()
+    for name in LIBRARIES:
+        importlib.import_module(name)
     for name in COMMANDS:
         module = "import_" if name == "import" else name.replace("-", "_")
         importlib.import_module(f"khichdi.cli.{module}")
