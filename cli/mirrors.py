@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..schema.errors import InputError
+from .config import user_setting
 
 if TYPE_CHECKING:
     from ..runtime.mirror import Mirror
@@ -33,24 +31,9 @@ def open_mirror(options: Namespace) -> Mirror | None:
     if where is None:
         where = os.environ.get(VARIABLE)
     if where is None:
-        where = _setting()
+        where = user_setting("mirror", "a folder or an address")
     if not where:
         return None
     from ..runtime.mirror import Mirror
 
     return Mirror(where)
-
-
-def _setting() -> str | None:
-    """Return `mirror` of `khichdi/config.toml` in the user's configuration folder."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    path = Path(home) / "khichdi" / "config.toml"
-    if not path.is_file():
-        return None
-    try:
-        value = tomllib.loads(path.read_text(encoding="utf-8")).get("mirror")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not TOML: {error}", file=str(path)) from None
-    if value is not None and not isinstance(value, str):
-        raise InputError("`mirror` is a folder or an address, in quotes", file=str(path))
-    return value

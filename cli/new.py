@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from argparse import ArgumentParser, Namespace
@@ -36,14 +37,18 @@ def run(options: Namespace) -> int:
     for path in (target, *copies.values()):
         if path.exists():
             raise InputError(f"{path} exists already", hint="start in an empty folder")
-    for path, copy in copies.items():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-        if copy.suffix == ".yaml" and copy.read_text("utf-8").startswith(modeline("")):
-            copy.write_text(name_schema(copy.read_text("utf-8"), copy), encoding="utf-8")
-    text = re.sub(r"(?m)^name: .*$", f"name: {name}", raw.decode(), count=1)
-    target.write_text(name_schema(text, target), encoding="utf-8")
-    schema = write_schema(Path())
+    try:
+        for path, copy in copies.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+            if copy.suffix == ".yaml" and copy.read_text("utf-8").startswith(modeline("")):
+                copy.write_text(name_schema(copy.read_text("utf-8"), copy), encoding="utf-8")
+        text = re.sub(r"(?m)^name: .*$", f"name: {name}", raw.decode(), count=1)
+        target.write_text(name_schema(text, target), encoding="utf-8")
+        schema = write_schema(Path())
+    except BaseException:
+        _take_back([target, *copies.values()])
+        raise
     folders = sorted({f"{copy.parts[0]}/" for copy in copies.values()})
     made = ", ".join([str(target), *folders, str(schema)])
     emit(
@@ -55,6 +60,14 @@ def run(options: Namespace) -> int:
         f"wrote {made} from {origin.name}\nnext: recipe run {target}",
     )
     return 0
+
+
+def _take_back(paths: list[Path]) -> None:
+    """Remove what was made half-way, so that the same command can be given again."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()  # where nothing else is in it
 
 
 def _needed(name: str) -> list[Path]:

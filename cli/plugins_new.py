@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -28,10 +29,14 @@ def run(options: Namespace) -> int:
     if folder.exists():
         raise InputError(f"{folder} is there already", hint="nothing was changed")
     files = distribution(name, options.kind)
-    for path, text in files.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+    try:
+        for path, text in files.items():
+            place = folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # so that the same command can be given again
+        raise
     document = {"folder": str(folder), "files": [path.as_posix() for path in files]}
     lines = [f"{folder}{os.sep}{path}" for path in files]
     lines += ["", f"next: pip install -e {folder}", f"      cd {folder} && python -m pytest"]

@@ -23,6 +23,7 @@ from .lock import write_lock
 from .mirrors import mirror_argument, open_mirror
 from .output import emit, short
 from .quiet import quiet
+from .quota import room_for
 from .session import Session, open_session, recipe_argument
 from .workers import use_workers, workers_argument
 
@@ -48,8 +49,10 @@ def run(options: Namespace) -> int:
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry)
-    forecast(session)  # refuses what the base cannot do, and what breaks a rule by now
+    expected = forecast(session)  # refuses what the base cannot do, and what breaks a rule by now
     to_run = len(pending(plan, session.store))
+    if to_run and (said := room_for(session, expected.estimate.disk)):
+        _say(options, said)
     changed = causes(session)
     if changed:
         _say(options, "\n".join(changed.lines()))

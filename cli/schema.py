@@ -47,8 +47,10 @@ def schema_text() -> str:
 
 def write_schema(folder: Path) -> Path:
     """Write the schema to a folder, in place of an older one, and return its path."""
+    from ..runtime.durable import write_atomically
+
     path = folder / FILE
-    path.write_text(schema_text(), encoding="utf-8")
+    write_atomically(path, schema_text())
     return path
 
 

@@ -1,89 +1,119 @@
-"""What the store holds; `verify` hashes every byte of it, `gc` removes what nothing names."""
+"""What the store holds, and its upkeep.
+
+`verify` hashes every byte of it; `repair` puts right what is damaged, or removes it; `gc` removes
+what nothing names, and with `--quota` also the results that were not of use for longest.
+"""
 
 from __future__ import annotations
 
-import shutil
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 from pathlib import Path
 
 from ..runtime.store import Store
+from ..runtime.upkeep import clean, make_room, size_of, verify
+from ..schema.errors import FetchError, InputError
+from ..schema.plan import PlanStep
+from .mirrors import mirror_argument, open_mirror
 from .output import emit, size
+from .quota import quota
 from .session import store_folder
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("action", nargs="?", choices=("status", "verify", "gc"), default="status")
+    parser.add_argument(
+        "action", nargs="?", choices=("status", "verify", "repair", "gc"), default="status"
+    )
+    parser.add_argument(
+        "--quota",
+        metavar="SIZE",
+        help="with gc: drop results that no run names, the least recently used first, until the "
+        "store is below this (200GiB, 1.5TB)",
+    )
+    mirror_argument(parser)
 
 
 def run(options: Namespace) -> int:
     """Do the action."""
+    if options.quota is not None and options.action != "gc":
+        raise InputError("--quota goes with `recipe store gc`")
     store = Store(store_folder(options))
-    actions = {"status": _status, "verify": _verify, "gc": _gc}
+    actions = {"status": _status, "verify": _verify, "repair": _repair, "gc": _gc}
     return actions[options.action](store, options)
 
 
 def _status(store: Store, options: Namespace) -> int:
     results = [result for _, result in store.results()]
     artifacts = list(store.artifacts())
-    total = sum(_size(folder) for folder in artifacts)
+    total = sum(size_of(folder) for folder in artifacts)
+    most = quota(None)
     document = {
         "store": str(store.root),
         "steps": len(results),
         "artifacts": len(artifacts),
         "bytes": total,
+        "quota": most,
     }
     text = f"{store.root}: {len(results)} steps, {len(artifacts)} artifacts, {size(total)}"
+    text += "" if most is None else f", quota {size(most)}"
     emit(options, document, text)
     return 0
 
 
 def _verify(store: Store, options: Namespace) -> int:
     """Hash everything; what is damaged is named, and exit status is 1."""
-    damaged = []
-    count = 0
-    for key, result in store.results():
-        count += 1
-        if result is None:
-            damaged.append(f"{key}: its files are not all there")
-            continue
-        for output in result.outputs.values():
-            damaged += store.check(output, every=True)
-    text = "\n".join([*damaged, f"{count} steps checked, {len(damaged)} damaged"])
-    if damaged:
-        text += "\nnext: recipe store gc removes them; the next run makes them again"
-    emit(options, {"steps": count, "damaged": damaged}, text)
-    return 1 if damaged else 0
+    found = verify(store)
+    count = len(found.damaged)
+    text = "\n".join([*found.damaged, f"{found.results} steps checked, {count} damaged"])
+    if found.damaged:
+        text += "\nnext: recipe store repair brings back what it can, and removes the rest"
+    emit(options, {"steps": found.results, "damaged": found.damaged}, text)
+    return 1 if found.damaged else 0
 
 
-def _gc(store: Store, options: Namespace) -> int:
-    """Remove damaged results, artifacts that no result names, and what killed runs left."""
-    for key, result in store.results():
-        outputs = result.outputs.values() if result else ()
-        if result is None or any(store.check(output, every=True) for output in outputs):
-            store.forget(key)
-    kept = {
-        store.folder(output)
-        for _, result in store.results()
-        if result
-        for output in result.outputs.values()
-        if not store.check(output, every=True)
-    }
-    freed = 0
-    for folder in [*store.artifacts(), *_leftovers(store)]:
-        if folder not in kept:
-            freed += _size(folder)
-            shutil.rmtree(folder, ignore_errors=True)
-    emit(options, {"freed_bytes": freed}, f"freed {size(freed)}")
+def _repair(store: Store, options: Namespace) -> int:
+    """Put right what is damaged; each thing is named with what was done."""
+    from ..plugins.registry import load_registry
+    from ..runtime.pin import fetch
+    from ..runtime.repair import Repair
+
+    registry = load_registry()
+    mirror = open_mirror(options)
+
+    def again(step: PlanStep, into: Path) -> None:
+        if registry.create(step.plugin.kind, step.plugin.name, step.plugin.params).local:
+            raise FetchError(f"{step.name} came from a folder that the store does not know")
+        fetch(step, into, registry, into, mirror)
+
+    mended = Repair(store, again).run()
+    lines = [f"{one.step}: {one.what}, {one.how}" for one in mended]
+    removed = sum(one.what == "removed" for one in mended)
+    lines.append(f"{len(mended)} damaged, {len(mended) - removed} put right, {removed} removed")
+    emit(options, {"mended": [asdict(one) for one in mended]}, "\n".join(lines))
     return 0
 
 
-def _leftovers(store: Store) -> list[Path]:
-    """Return the private folders of processes that are no longer there."""
-    folder = store.root / "tmp"
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if not Path(f"/proc/{path.name.split('-')[0]}").exists()]
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _gc(store: Store, options: Namespace) -> int:
+    """Remove what nothing names; then what a quota asks for, and exit status 1 if still above."""
+    removed = clean(store)
+    most = quota(options.quota)
+    document = {"freed_bytes": removed.freed, "results": removed.results}
+    text = f"freed {size(removed.freed)}"
+    above = False
+    if most is not None:
+        more = make_room(store, most)
+        assert more.left is not None
+        freed, results = removed.freed + more.freed, removed.results + more.results
+        document = {
+            "freed_bytes": freed,
+            "results": results,
+            "bytes": more.left,
+            "quota": most,
+        }
+        text = f"freed {size(freed)}; the store has {size(more.left)} of {size(most)}"
+        above = more.left > most
+        if above:
+            text += "\nruns name the rest: remove the folders of those you do not need, then gc"
+    emit(options, document, text)
+    return 1 if above else 0

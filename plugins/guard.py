@@ -77,6 +77,16 @@ def watched(files: Iterable[Path] = ()) -> Iterator[None]:
         )
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """Let a library load that may draw random numbers as it does; the plugin did not draw them."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
 def patience(kind: str) -> float:
     """Return for how many seconds a plugin may give no sign; 0 is for ever.
 

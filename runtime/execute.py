@@ -73,10 +73,11 @@ class Executor:
             KhichdiError: a step failed; what was done before it stays in the store.
         """
         self._check_requirements()
-        for step in self.plan.steps:
-            recorded = self._cached(step) or self._run(step)
-            self.done[step.name] = recorded
-            self.reporter.finished(recorded)
+        with self.store.in_use():
+            for step in self.plan.steps:
+                recorded = self._cached(step) or self._run(step)
+                self.done[step.name] = recorded
+                self.reporter.finished(recorded)
         return list(self.done.values())
 
     def _check_requirements(self) -> None:
@@ -96,7 +97,10 @@ class Executor:
 
     def _cached(self, step: PlanStep) -> RecordedStep | None:
         result = self.store.result(step.key)
-        return _recorded(step, result, "cached", 0.0) if result else None
+        if result is None:
+            return None
+        self.store.used(step.key)
+        return _recorded(step, result, "cached", 0.0)
 
     def _run(self, step: PlanStep) -> RecordedStep:
         self.reporter.started(step)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..plugins.guard import loading
 from ..plugins.kinds import Pin, Source
 from ..schema.digest import file_sha256
 from ..schema.errors import FetchError, InputError
@@ -120,7 +121,8 @@ class Mirror:
             raise FetchError(f"{self.where}/{place}/{INDEX} cannot be read as JSON") from None
 
     def _read(self, path: str) -> bytes | None:
-        import httpx
+        with loading():
+            import httpx
 
         try:
             answer = httpx.get(self._address(path), follow_redirects=True, timeout=SECONDS)
@@ -129,7 +131,8 @@ class Mirror:
         return None if answer.is_error else answer.content
 
     def _download(self, path: str, target: Path) -> None:
-        import httpx
+        with loading():
+            import httpx
 
         try:
             with httpx.stream(

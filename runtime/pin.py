@@ -14,8 +14,8 @@ from ..plugins.checks import check_pin
 from ..plugins.guard import PluginError, bounded, patience, watched
 from ..plugins.kinds import Pin
 from ..plugins.registry import Registry
-from ..schema.digest import file_sha256
 from ..schema.errors import FetchError, KhichdiError, LockError
+from ..schema.hashing import files_sha256
 from ..schema.lock import Distribution, Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef
 from .mirror import Mirror
@@ -77,11 +77,13 @@ def fetch(
         mirror.fetch(source, wanted, into)
     else:
         source.fetch(wanted, origin, into)
-    for file in material.files:
-        path = into / file.path
+    paths = [into / file.path for file in material.files]
+    for file, path in zip(material.files, paths, strict=True):
         if path.is_symlink() or not path.is_file():
             raise FetchError(f"{step.name}: {file.path} was pinned and did not arrive")
-        found = file_sha256(path)
+    for file, path, found in zip(material.files, paths, files_sha256(paths), strict=True):
+        if isinstance(found, OSError):
+            raise found
         if found != file.sha256:
             raise LockError(
                 f"{step.name}: {file.path} is not the file that was pinned: "

@@ -23,6 +23,7 @@ from ..schema.errors import InputError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, result_hash
 from ..schema.record import Output, RecipeFile, Record, RecordedStep
+from .durable import make_folder, sync, sync_tree
 from .environment import distributions, environment
 from .picture import loss_picture
 from .store import Store, write_atomically
@@ -38,7 +39,9 @@ def new_run(store: Store, recipe: str, now: datetime) -> Path:
     while True:
         folder = store.runs / (stem if number == 1 else f"{stem}-{number}")
         try:
-            folder.mkdir(parents=True)
+            make_folder(store.runs)
+            folder.mkdir()
+            sync(store.runs)
             return folder
         except FileExistsError:
             number += 1
@@ -106,6 +109,7 @@ def write_run(
         )
         _show_exports(folder / "export", record, store)
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
+    sync_tree(folder)
     write_atomically(folder / RECORD, record.to_text())
 
 

@@ -15,17 +15,20 @@ both write the same content under the same name, and the second to arrive throws
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..schema.digest import file_sha256, manifest_digest
+from ..schema.digest import manifest_digest
 from ..schema.errors import InputError, StoreError
+from ..schema.hashing import files_sha256
 from ..schema.record import FileDigest, Output, StepResult
+from .durable import change_places, discard, give_name, make_folder, sync, sync_tree
+from .durable import store_error as store_error
+from .durable import write_atomically as write_atomically
 
 SMALL = 64 << 20
 """Files below this are hashed again whenever a step reads them; larger ones by `store verify`."""
@@ -37,6 +40,53 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.runs = root / "runs"
+        self.scratch = root / "tmp"
+
+    # ---- who is here ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Say that a run works here, so that nobody cleans up what it has not named yet.
+
+        Runs never wait for each other; one waits a moment for a clean-up that is going on.
+        """
+        with self._lock(fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep runs out while something is removed.
+
+        Raises:
+            StoreError: a run works here.
+        """
+        try:
+            with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield
+        except BlockingIOError:
+            raise StoreError(
+                f"a run is at work in {self.root}",
+                hint="clean up when it has ended; `status` and `verify` go at any time",
+            ) from None
+
+    @contextlib.contextmanager
+    def _lock(self, how: int) -> Iterator[None]:
+        try:
+            make_folder(self.root)
+            lock = (self.root / "lock").open("a")
+        except OSError as error:
+            if how == fcntl.LOCK_SH:  # all may be there already, in a store that is read only
+                yield
+                return
+            raise store_error(error, f"cannot write to the store {self.root}") from None
+        with lock:
+            try:
+                fcntl.flock(lock, how)
+            except BlockingIOError:
+                raise
+            except OSError:
+                pass  # a file system without locks: whoever cleans up there has to look himself
+            yield
 
     # ---- results ----------------------------------------------------------------------------
 
@@ -46,30 +96,51 @@ class Store:
         Whole means: readable, and every file there with its size. Content is checked when it is
         read (`check`), and by `recipe store verify`.
         """
-        path = self._result_path(key)
+        result = self.told(key)
+        whole = result is not None and all(self._complete(o) for o in result.outputs.values())
+        return result if whole else None
+
+    def told(self, key: str) -> StepResult | None:
+        """Return what the store says a step gave, whether or not its files are there."""
+        path = self.result_path(key)
         try:
             result = StepResult.from_json(path.read_bytes(), str(path))
         except (FileNotFoundError, InputError):
             return None
         except OSError as error:
             raise store_error(error, f"cannot read {path}") from None
-        if result.key != key or not all(self._complete(o) for o in result.outputs.values()):
-            return None
-        return result
+        return result if result.key == key else None
 
     def keep(self, result: StepResult) -> None:
         """Write a step's result; its artifacts are in the store already."""
-        write_atomically(self._result_path(result.key), result.to_text())
+        write_atomically(self.result_path(result.key), result.to_text())
+
+    def used(self, key: str) -> None:
+        """Note that a result was of use now: those that were not for long go first."""
+        with contextlib.suppress(OSError):
+            os.utime(self.result_path(key))
+
+    def last_used(self, key: str) -> float:
+        """Return when a result was made or last of use, in seconds since 1970."""
+        return self.result_path(key).stat().st_mtime
 
     def forget(self, key: str) -> None:
         """Remove a result, so that the step runs again."""
-        self._result_path(key).unlink(missing_ok=True)
+        path = self.result_path(key)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync(path.parent)
+        except OSError as error:
+            raise store_error(error, f"cannot remove {path}") from None
+
+    def kept(self) -> list[str]:
+        """Return the key of every result, whole or not."""
+        return [f"sha256:{path.stem}" for path in sorted((self.root / "steps").glob("*.json"))]
 
     def results(self) -> Iterator[tuple[str, StepResult | None]]:
         """Yield each kept key with its result, or None where the result is not whole."""
-        for path in sorted((self.root / "steps").glob("*.json")):
-            key = f"sha256:{path.stem}"
-            yield key, self.result(key)
+        return ((key, self.result(key)) for key in self.kept())
 
     # ---- artifacts --------------------------------------------------------------------------
 
@@ -78,9 +149,8 @@ class Store:
         """Give a private folder on the store's file system, removed at the end."""
         folder: Path | None = None
         try:
-            parent = self.root / "tmp"
-            parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
+            make_folder(self.scratch)
+            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.scratch))
             yield folder
         except OSError as error:
             raise store_error(error, "cannot write to the store") from error
@@ -94,29 +164,27 @@ class Store:
         `digest` is the content's; without it the content is the files themselves, and their
         manifest is its digest.
         """
-        files = {}
-        for path in _files(folder):
+        paths = _files(folder)
+        for path in paths:
             path.chmod(0o444)
-            _sync(path)
-            size, sha = path.stat().st_size, file_sha256(path)
-            files[path.relative_to(folder).as_posix()] = FileDigest(size=size, sha256=sha)
+        sync_tree(folder)
+        files = {}
+        for path, sha in zip(paths, files_sha256(paths), strict=True):
+            if isinstance(sha, OSError):
+                raise sha
+            name = path.relative_to(folder).as_posix()
+            files[name] = FileDigest(size=path.stat().st_size, sha256=sha)
         manifest = manifest_digest({name: (f.size, f.sha256) for name, f in files.items()})
-        for directory in sorted({folder, *(p.parent for p in _files(folder))}, reverse=True):
-            _sync(directory)
         output = Output.model_validate(
             {"kind": kind, "digest": digest or manifest, "manifest": manifest, "files": files}
         )
         target = self.folder(output)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not self._complete(output):
-            shutil.rmtree(target)
-        try:
-            os.rename(folder, target)
-        except OSError as error:
-            # Somebody published the same content first: theirs is as good as ours.
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        _sync(target.parent)
+        make_folder(target.parent)
+        # Somebody published the same content first: whole, theirs is as good as ours, and may be
+        # in use.
+        if not give_name(folder, target) and self.check(output, every=True):
+            change_places(folder, target)
+        sync(target.parent)
         return output
 
     def folder(self, output: Output) -> Path:
@@ -125,23 +193,37 @@ class Store:
 
     def check(self, output: Output, *, every: bool = False) -> list[str]:
         """Return what is damaged: `<file>: <what>`; large files are hashed only if `every`."""
-        damaged = []
-        folder = self.folder(output)
-        for name, expected in output.files.items():
-            path = folder / name
-            if not path.is_file():
-                damaged.append(f"{path}: missing")
-            elif path.stat().st_size != expected.size:
-                damaged.append(f"{path}: {path.stat().st_size} bytes, expected {expected.size}")
-            elif every or expected.size < SMALL:
-                sha = file_sha256(path)
-                if sha != expected.sha256:
-                    damaged.append(f"{path}: {sha}, expected {expected.sha256}")
+        return self.check_all([output], every=every)[output.manifest]
+
+    def check_all(self, outputs: Iterable[Output], *, every: bool = False) -> dict[str, list[str]]:
+        """Return what is damaged of each artifact, by its manifest; all files are hashed at once.
+
+        An artifact that several outputs name is looked at once.
+        """
+        damaged: dict[str, list[str]] = {}
+        to_hash: list[tuple[str, Path, str]] = []
+        for manifest, output in {output.manifest: output for output in outputs}.items():
+            damaged[manifest] = []
+            for name, expected in output.files.items():
+                path = self.folder(output) / name
+                size = path.stat().st_size if path.is_file() else None
+                if size is None:
+                    damaged[manifest].append(f"{path}: missing")
+                elif size != expected.size:
+                    damaged[manifest].append(f"{path}: {size} bytes, expected {expected.size}")
+                elif every or expected.size < SMALL:
+                    to_hash.append((manifest, path, expected.sha256))
+        found = files_sha256(path for _, path, _ in to_hash)
+        for (manifest, path, expected_sha), sha in zip(to_hash, found, strict=True):
+            if isinstance(sha, OSError):
+                damaged[manifest].append(f"{path}: cannot be read: {sha.strerror or sha}")
+            elif sha != expected_sha:
+                damaged[manifest].append(f"{path}: {sha}, expected {expected_sha}")
         return damaged
 
     def drop(self, output: Output) -> None:
         """Remove an artifact, so that the step that made it runs again."""
-        shutil.rmtree(self.folder(output), ignore_errors=True)
+        discard(self.folder(output), self.scratch)
 
     def artifacts(self) -> Iterator[Path]:
         """Yield the folder of every artifact."""
@@ -158,9 +240,13 @@ class Store:
         and both come to the same result.
         """
         folder = self.root / "work" / key.removeprefix("sha256:")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            make_folder(folder)
+            lock = folder.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise store_error(error, "cannot write to the store") from None
         # The lock lies beside the folder, so that it is never removed under a waiting process.
-        with folder.with_suffix(".lock").open("w") as lock:
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -180,52 +266,10 @@ class Store:
                 return False
         return True
 
-    def _result_path(self, key: str) -> Path:
+    def result_path(self, key: str) -> Path:
+        """Return the file that holds a result."""
         return self.root / "steps" / f"{key.removeprefix('sha256:')}.json"
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that it is there whole, with this mode, or as it was before.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, mode)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync(path.parent)
-    except OSError as error:
-        raise store_error(error, f"cannot write {path}") from None
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def store_error(error: OSError, what: str) -> StoreError:
-    """Return the error for a failed system call, with what to do about the usual ones."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    hint = None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        hint = "free some space, or put the store elsewhere with --store DIR; nothing was lost"
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "choose a store that you may write to with --store DIR"
-    return StoreError(f"{what}: {reason}", hint=hint)

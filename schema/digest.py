@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
+from .hashing import file_sha256 as file_sha256
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -30,12 +32,6 @@ def digest(kind: str, value: Any) -> str:
     """
     preimage = f"khichdi/{kind}/1\0".encode() + rfc8785.dumps(value)
     return "sha256:" + hashlib.sha256(preimage).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Return `sha256:` of a file's bytes, as other tools compute it: no domain in front."""
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest_digest(files: Mapping[str, tuple[int, str]]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...schema.audit import Finding, LevelReport
 from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
+from ...schema.hashing import files_sha256
 from ...schema.plan import result_hash
 from ...schema.record import Output, RecordedStep
 from ..adapter import adapter_digest
@@ -104,10 +105,13 @@ def _output(
 
 
 def _bytes(folder: Path, output: Output, place: dict[str, str]) -> Iterator[Finding]:
+    paths = {name: folder / name for name in output.files}
+    plain = {name: path for name, path in paths.items() if path.is_file() and not path.is_symlink()}
+    found = dict(zip(plain, files_sha256(plain.values()), strict=True))
     for name, file in output.files.items():
-        path = folder / name
-        plain = path.is_file() and not path.is_symlink()
-        sha = file_sha256(path) if plain else None
+        sha = found.get(name)
+        if isinstance(sha, OSError):
+            raise sha
         yield Finding(**place, at=f"file {name}", claimed=file.sha256, derived=sha)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -50,6 +50,14 @@ def test_the_same_content_is_kept_once(tmp_path: Path) -> None:
     assert list((store.root / "tmp").iterdir()) == []
 
 
+def test_whole_content_is_not_replaced_under_whoever_uses_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    path = store.folder(publish(store)) / "a.txt"
+    before = path.stat()
+    publish(store)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_artifacts_are_read_only(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     output = publish(store)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ....schema.errors import FetchError
 from ... import Params, Pin, Source
+from ...guard import loading
 
 if TYPE_CHECKING:
     import httpx
@@ -82,7 +83,8 @@ class Http(Source[HttpParams]):
 
     def _download(self, place: Path | None) -> int:
         """Stream the bytes to a file (or nowhere), compare them, and return how many there are."""
-        import httpx
+        with loading():
+            import httpx
 
         from .transfer import first_line, scrub, write
 

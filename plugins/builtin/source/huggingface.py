@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from ....schema.errors import FetchError
 from ... import Params, Pin, PinnedFile, Source
+from ...guard import loading
 from .globs import GLOBS_HELP, Glob
 
 if TYPE_CHECKING:
@@ -165,8 +166,9 @@ class HuggingFace(Source[HuggingFaceParams]):
 
 
 def _api() -> HfApi:
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars
+    with loading():
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
 
     if not sys.stderr.isatty():
         disable_progress_bars()

@@ -1,0 +1,51 @@
+"""Every system call of every command that writes, failing once: what they say and leave behind.
+
+    python benchmarks/faults.py [COUNT] [FOLDER] [SEED]
+
+COUNT (1,000) faults at random, or 0 for every one, which takes an hour. A kitchen is made, and its
+recipe run once, before.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
+
+from faults import campaign, commands, signing
+from flow.conftest import make_kitchen
+from flow.test_sign import write_key
+from kills import in_child
+from miniature import make_base
+
+
+def main() -> int:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    where = sys.argv[2] if len(sys.argv) > 2 else memory
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 57
+    with tempfile.TemporaryDirectory(dir=where) as name:
+        folder = Path(name)
+        in_child(lambda: str(make_base(folder / "base")).encode())  # torch stays in the child
+        kitchen = make_kitchen(folder / "kitchen", folder / "base")
+        run = Path(kitchen.json("run", "pico.yaml")["run"]).name
+        key = Path(write_key(folder, "key")[0])
+        start = time.monotonic()
+        chosen = [*commands(run), signing(run, key)]
+        tally = campaign(kitchen.folder, chosen, count or None, folder / "scratch", seed)
+    for command, points in tally.points.items():
+        print(f"{command:<18}{points:>5} calls{tally.tried[command]:>7} faults")
+    seconds = time.monotonic() - start
+    statuses = ", ".join(f"{n} with {status}" for status, n in sorted(tally.statuses.items()))
+    total = tally.tried.total()
+    print(f"{total:,} faults: {statuses}; {len(tally.wrong)} wrong, {total / seconds:.0f} a second")
+    print("\n".join(tally.wrong[:40]))
+    return 1 if tally.wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

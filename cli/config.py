@@ -1,0 +1,32 @@
+"""The user's settings: `khichdi/config.toml` in the folder where settings live."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from ..schema.errors import InputError
+
+
+def user_setting(name: str, what: str) -> str | None:
+    """Return a setting, which is text, or None where it is not made.
+
+    Args:
+        name: its key in the file.
+        what: what it is, for the error where it is no text.
+
+    Raises:
+        InputError: the settings cannot be read.
+    """
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    path = Path(home) / "khichdi" / "config.toml"
+    if not path.is_file():
+        return None
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8")).get(name)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not TOML: {error}", file=str(path)) from None
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"`{name}` is {what}, in quotes", file=str(path))
+    return value

@@ -1,0 +1,266 @@
+"""Every command with every system call failing once, and what it says and leaves behind.
+
+A command runs in a forked child in a copy of a kitchen whose recipe has run; one call on files
+there fails (no space, a fault of the disk, no permission) or writes half of what it was given. Then
+there is no traceback, the exit status says whether the work was done, the store is valid, and the
+same command works when nothing fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import random
+import shutil
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from khichdi.cli.main import COMMANDS, main
+from khichdi.plugins.registry import load_registry
+from khichdi.runtime.store import Store
+from khichdi.runtime.upkeep import verify
+from points import LOOKS, Points, fail_with
+
+ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
+SHORT = "short write"
+LIBRARIES = (
+    "pyarrow.compute", "pandas", "matplotlib.backends.backend_agg", "matplotlib.figure",
+    "rich.progress",
+    "securesystemslib.signer", "securesystemslib.dsse", "khichdi.runtime.steps.source",
+    "khichdi.runtime.steps.rows", "khichdi.runtime.steps.filter", "khichdi.runtime.steps.mixture",
+    "khichdi.runtime.bundle.write", "khichdi.runtime.repair", "khichdi.runtime.attest",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its words, how its kitchen is made ready, and the file that it makes."""
+
+    name: str
+    words: Sequence[str]
+    ready: Callable[[Path], object] = lambda folder: None
+    makes: str | None = None
+    status: int = 0
+
+
+@dataclass
+class Tally:
+    """Faults by command, exit statuses, and what was wrong."""
+
+    points: dict[str, int] = field(default_factory=dict)
+    tried: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def commands(run: str) -> list[Command]:
+    """Return every command that writes; `run` is the name of the kitchen's run."""
+    config = "base_model: a/b\ndatasets: [{path: c/d, type: alpaca}]\nadapter: qlora\n"
+    return [
+        Command("run", ["run", "pico.yaml"], _forget_rows),
+        Command("run, all there", ["run", "pico.yaml"], _forget_runs),
+        Command("lock", ["lock", "pico.yaml"], lambda f: (f / "pico.lock").unlink(), "pico.lock"),
+        Command("bundle", ["bundle", run, "-o", "a.bundle"], makes="a.bundle"),
+        Command("audit", ["audit", run, "--level", "sources", "--html", "a.html"], makes="a.html"),
+        Command("store gc", ["store", "gc", "--quota", "1GB"], _untidy),
+        Command("store repair", ["store", "repair"], _damage),
+        Command("store verify", ["store", "verify"]),
+        Command("fmt", ["fmt", "untidy.yaml"], _unformatted, "untidy.yaml"),
+        Command("new", ["new", "mine"], makes="mine.yaml"),
+        Command("card", ["card", run, "--output", "card.md"], makes="card.md"),
+        Command("mirror", ["mirror", "pico.yaml", "--to", "mirror"]),
+        Command("plugins new", ["plugins", "new", "mine", "--kind", "filter"]),
+        Command(
+            "import",
+            ["import", "axolotl", "a.yml", "-o", "imported.yaml"],
+            lambda folder: (folder / "a.yml").write_text(config),
+            "imported.yaml",
+            1,
+        ),
+    ]
+
+
+def signing(run: str, key: Path) -> Command:
+    """Return the command that signs; it needs a key."""
+    return Command("sign", ["sign", run, "--key", str(key)])
+
+
+def campaign(
+    kitchen: Path, chosen: Sequence[Command], count: int | None, scratch: Path, seed: int = 57
+) -> Tally:
+    """Let every call of every command fail once in every way, or `count` of them at random."""
+    _load()
+    tally = Tally()
+    plans: list[tuple[Command, int, str]] = []
+    for command in chosen:
+        ready = scratch / "ready" / command.name.replace(" ", "-")
+        shutil.copytree(kitchen, ready)
+        command.ready(ready)
+        status, said, names = _call(command, ready, scratch / "victim", None)
+        if status != command.status:
+            tally.wrong.append(f"{command.name}: exit status {status} without a fault: {said}")
+            continue
+        tally.points[command.name] = len(names)
+        for at, name in enumerate(names):
+            ways = ["disk fault"] if name in LOOKS else [*ERRORS]
+            ways += [SHORT] if name in ("write", "sendfile", "copy_file_range") else []
+            plans += [(command, at, way) for way in ways]
+    random.Random(seed).shuffle(plans)
+    for command, at, way in plans[:count]:
+        _one(command, at, way, scratch, tally)
+    return tally
+
+
+def _one(command: Command, at: int, way: str, scratch: Path, tally: Tally) -> None:
+    victim = scratch / "victim"
+    ready = scratch / "ready" / command.name.replace(" ", "-")
+    status, said, names = _call(command, ready, victim, (at, way))
+    call = names[at] if at < len(names) else "?"
+    where = f"{command.name}, {way} at {call} ({at} of {len(names)})"
+    tally.tried[command.name] += 1
+    tally.statuses[status] += 1
+    if "Traceback" in said or "a fault in" in said:
+        tally.wrong.append(f"{where}: {said[-1500:]}")
+    if status not in (0, 1, 2, 3):
+        tally.wrong.append(f"{where}: exit status {status}")
+    if way == SHORT and status != command.status:
+        tally.wrong.append(f"{where}: exit status {status}: {said}")
+    if status == command.status and command.makes and not (victim / command.makes).is_file():
+        tally.wrong.append(f"{where}: said it made {command.makes}, which is not there")
+    before = len(verify(Store(ready / "store")).damaged)
+    damaged = verify(Store(victim / "store")).damaged
+    if len(damaged) > before:
+        tally.wrong.append(f"{where}: the store is damaged: {damaged[0]}")
+    if status != command.status:
+        again, said, _ = _call(command, None, victim, None)
+        if again != command.status:
+            tally.wrong.append(f"{where}: then, without a fault, exit status {again}: {said}")
+    shutil.rmtree(victim)
+
+
+def _call(
+    command: Command, ready: Path | None, victim: Path, fault: tuple[int, str] | None
+) -> tuple[int, str, list[str]]:
+    """Run a command in a child; return its exit status, what it said, and the calls it made.
+
+    It runs in a copy of `ready`, or where `victim` is as it is.
+    """
+    if ready is not None:
+        shutil.rmtree(victim, ignore_errors=True)
+        shutil.copytree(ready, victim)
+    said, calls = victim.parent / "said.txt", victim.parent / "calls.txt"
+    pid = os.fork()
+    if not pid:
+        _child(command, victim, fault, said, calls)
+    _, waited = os.waitpid(pid, 0)
+    text = said.read_text(errors="replace")
+    return os.waitstatus_to_exitcode(waited), text, calls.read_text().split()
+
+
+def _child(
+    command: Command, victim: Path, fault: tuple[int, str] | None, said: Path, calls: Path
+) -> None:
+    status = 99
+    report, write = os.open(calls, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), os.write
+    try:
+        os.chdir(victim)
+        os.environ["KHICHDI_STORE"] = str(victim / "store")
+        screen = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(screen, 1)
+        os.dup2(screen, 2)
+        points = Points(looks=True, skips=_outside(victim))
+        if fault is not None:
+            points.at = fault[0]
+            points.act = _shortened(points) if fault[1] == SHORT else fail_with(ERRORS[fault[1]])
+        points.install()
+        status = main(list(command.words))
+        points.at = None
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        write(report, "\n".join(points.names).encode())
+        os._exit(status)
+
+
+def _shortened(points: Points) -> Callable[[str], None]:
+    def act(name: str) -> None:
+        points.short = True
+
+    return act
+
+
+def _outside(folder: Path) -> Callable[[Any], bool]:
+    """Say what is not counted: all that is not below a folder."""
+    here, readlink = f"{folder}{os.sep}", os.readlink
+
+    def skips(target: Any) -> bool:
+        if target is None:
+            return True
+        if isinstance(target, int):
+            try:
+                target = readlink(f"/proc/self/fd/{target}")
+            except OSError:
+                return True
+        return not os.path.abspath(os.fsdecode(target)).startswith(here)
+
+    return skips
+
+
+def _load() -> None:
+    """Load what children need before they are forked; none of it starts a thread."""
+    load_registry()
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    for name in COMMANDS:
+        module = "import_" if name == "import" else name.replace("-", "_")
+        importlib.import_module(f"khichdi.cli.{module}")
+
+
+def _steps(folder: Path) -> dict[str, Path]:
+    """Return the file of each step's result by the step's name."""
+    from khichdi.runtime.runs import all_runs
+
+    store = Store(folder / "store")
+    record = next(record for _, record in all_runs(store) if record)
+    return {step.name: store.result_path(step.result.key) for step in record.steps}
+
+
+def _forget_rows(folder: Path) -> None:
+    for name, path in _steps(folder).items():
+        if name.startswith("data/") or name == "mixture":
+            path.unlink()
+
+
+def _forget_runs(folder: Path) -> None:
+    shutil.rmtree(folder / "store" / "runs")
+
+
+def _untidy(folder: Path) -> None:
+    (folder / "store" / "tmp" / "999999999-dead").mkdir(parents=True)
+    (folder / "store" / "artifacts" / "unnamed").mkdir()
+    (folder / "store" / "artifacts" / "unnamed" / "file").write_text("x")
+
+
+def _damage(folder: Path) -> None:
+    store = Store(folder / "store")
+    for key in store.kept()[:2]:
+        result = store.told(key)
+        assert result is not None
+        output = next(iter(result.outputs.values()))
+        path = store.folder(output) / next(iter(output.files))
+        path.chmod(0o644)
+        path.write_bytes(b"?" * path.stat().st_size)
+    store.result_path(store.kept()[-1]).write_text("{")
+
+
+def _unformatted(folder: Path) -> None:
+    text = (folder / "pico.yaml").read_text()
+    (folder / "untidy.yaml").write_text(text.replace("name: pico", "name:    pico"))
