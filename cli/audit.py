@@ -18,6 +18,7 @@ from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit, audit_again
 from ..runtime.store import Store, write_atomically
+from ..runtime.vouch import audit_statement, statement_text
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import RegistryError
 from ..schema.lock import Distribution
@@ -36,6 +37,9 @@ def arguments(parser: ArgumentParser) -> None:
     claim_argument(parser)
     parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
     parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
+    parser.add_argument(
+        "--statement", metavar="FILE", help="write the result as an in-toto statement, to be signed"
+    )
     parser.add_argument(
         "--rerun", action="store_true", help="execute every step again from the pinned bytes"
     )
@@ -57,6 +61,10 @@ def run(options: Namespace) -> int:
     with opened_claim(options) as claim:
         done = _again if options.rerun else _once
         report = done(claim, options)
+        if options.statement:
+            write_atomically(
+                Path(options.statement), statement_text(audit_statement(claim, report))
+            )
     if options.html:
         write_atomically(Path(options.html), page(report))
     emit(options, report.to_json(), text(report))

@@ -1,6 +1,8 @@
 """Sign a run with a key of your own: an in-toto statement with SLSA provenance, in its folder.
 
 The run is audited first: what does not hold is not signed. Several may sign, one after the other.
+With `--statement`, what an audit found is signed instead: the run's trainer and its auditor each
+stand for their own.
 """
 
 from __future__ import annotations
@@ -22,10 +24,16 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="FILE", required=True, help="a private key in PEM, Ed25519 or ECDSA"
     )
+    parser.add_argument(
+        "--statement", metavar="FILE",
+        help="sign what `recipe audit RUN --statement FILE` wrote; FILE becomes its envelope",
+    )  # fmt: skip
 
 
 def run(options: Namespace) -> int:
     """Sign, and say with which key."""
+    if options.statement:
+        return _sign_audit(options)
     if is_bundle(Path(options.run)):
         raise InputError("a bundle is not changed any more", hint="sign the run, then bundle it")
     with opened_claim(options) as claim:
@@ -42,4 +50,16 @@ def run(options: Namespace) -> int:
         f"next: recipe bundle {options.run}"
     )
     emit(options, document, text)
+    return 0
+
+
+def _sign_audit(options: Namespace) -> int:
+    from ..runtime.vouch import sign_audit
+
+    path = Path(options.statement)
+    with opened_claim(options) as claim:
+        statement, keyid = sign_audit(claim, path, Path(options.key))
+    found = statement.predicate.result
+    document = {"attestation": str(path), "key": keyid, "result": found}
+    emit(options, document, f"signed the audit of {options.run}, {found}, with key {keyid[:16]}…")
     return 0
