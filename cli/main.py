@@ -41,7 +41,7 @@ COMMANDS = {
     "bundle": "a run as one file, for somebody else to audit",
     "sign": "sign a run with a key of your own",
     "verify": "who signed a run or a bundle, and whether it is what was signed",
-    "card": "a data set card of a run: composition, licences, filters, examples",
+    "card": "a run described: a data set card, an ML-BOM or a Croissant",
     "store": "what the store holds; check it, clean it up",
     "plugins": "the installed plugins",
 }
