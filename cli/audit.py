@@ -22,6 +22,7 @@ from ..runtime.vouch import audit_statement, statement_text
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import RegistryError
 from ..schema.lock import Distribution
+from ..schema.secrets import masked
 from .audit_page import page
 from .audit_text import text
 from .claims import claim_argument, opened_claim
@@ -60,7 +61,8 @@ def run(options: Namespace) -> int:
     """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
     with opened_claim(options) as claim:
         done = _again if options.rerun else _once
-        report = done(claim, options)
+        # It quotes what differs, and what differs may be a secret.
+        report = AuditReport.model_validate(masked(done(claim, options).to_json()))
         if options.statement:
             write_atomically(
                 Path(options.statement), statement_text(audit_statement(claim, report))

@@ -11,6 +11,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..schema.errors import InputError
+from ..schema.secrets import mask
 from .output import emit
 from .past import PastRun, open_run, run_argument
 
@@ -26,9 +27,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print or write the description."""
+    from ..runtime.bundle.gate import refuse
     from ..runtime.store import write_atomically
 
     text = _text(open_run(options), options.format)
+    if options.format == "markdown":
+        text = mask(text)
+    else:
+        refuse(options.format, text.encode())
     if options.output:
         write_atomically(Path(options.output), text)
         emit(options, {"card": options.output}, f"wrote {options.output}")

@@ -24,6 +24,7 @@ from ..schema.digest import file_sha256
 from ..schema.errors import InputError, WorkError
 from .audit.claim import Claim
 from .audit.documents import first_difference
+from .bundle.gate import refuse
 
 ATTESTATION = "attestation.json"
 PRIVATE = "a private key in PEM (`openssl genpkey -algorithm ed25519 -out key.pem`) was expected"
@@ -119,8 +120,10 @@ def add_signature(path: Path, made: bytes, key: Path, *, known: bool) -> str:
     """Sign bytes in an envelope, a new one or one that is `known`, and return the key's id.
 
     Raises:
-        InputError: the key cannot be used, or what others signed is something else.
+        InputError: there is a secret in them, the key cannot be used, or others signed something
+            else.
     """
+    refuse(path.name, made)
     signer = _signer(key)
     if known:
         envelope = read_envelope(path)
