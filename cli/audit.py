@@ -18,9 +18,11 @@ from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit, audit_again
 from ..runtime.store import Store, write_atomically
+from ..runtime.vouch import audit_statement, statement_text
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import RegistryError
 from ..schema.lock import Distribution
+from ..schema.secrets import masked
 from .audit_page import page
 from .audit_text import text
 from .claims import claim_argument, opened_claim
@@ -36,6 +38,9 @@ def arguments(parser: ArgumentParser) -> None:
     claim_argument(parser)
     parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
     parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
+    parser.add_argument(
+        "--statement", metavar="FILE", help="write the result as an in-toto statement, to be signed"
+    )
     parser.add_argument(
         "--rerun", action="store_true", help="execute every step again from the pinned bytes"
     )
@@ -56,7 +61,12 @@ def run(options: Namespace) -> int:
     """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
     with opened_claim(options) as claim:
         done = _again if options.rerun else _once
-        report = done(claim, options)
+        # It quotes what differs, and what differs may be a secret.
+        report = AuditReport.model_validate(masked(done(claim, options).to_json()))
+        if options.statement:
+            write_atomically(
+                Path(options.statement), statement_text(audit_statement(claim, report))
+            )
     if options.html:
         write_atomically(Path(options.html), page(report))
     emit(options, report.to_json(), text(report))

@@ -1,30 +1,60 @@
-"""Write a data set card of a run: composition, licences, filters, counts and examples."""
+"""Describe a run's data set and model: a card for people, an ML-BOM or a Croissant for machines.
+
+`markdown` is a data set card: composition, licences, filters, counts and examples. `cyclonedx` is a
+bill of materials: the adapter, base, data sets and software, each by its digest. `croissant` is the
+curated data set's files and columns, as JSON-LD.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..schema.errors import InputError
+from ..schema.secrets import mask
 from .output import emit
-from .past import open_run, run_argument
+from .past import PastRun, open_run, run_argument
+
+FORMATS = ("markdown", "cyclonedx", "croissant")
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     run_argument(parser)
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="what to write")
     parser.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
 
 
 def run(options: Namespace) -> int:
-    """Print or write the card, as Markdown."""
-    from ..runtime.card import card
+    """Print or write the description."""
+    from ..runtime.bundle.gate import refuse
     from ..runtime.store import write_atomically
 
-    past = open_run(options)
-    text = card(past.plan(), past.record, past.store)
+    text = _text(open_run(options), options.format)
+    if options.format == "markdown":
+        text = mask(text)
+    else:
+        refuse(options.format, text.encode())
     if options.output:
         write_atomically(Path(options.output), text)
         emit(options, {"card": options.output}, f"wrote {options.output}")
     else:
         emit(options, {"card": text}, text.rstrip())
     return 0
+
+
+def _text(past: PastRun, form: str) -> str:
+    plan, record = past.plan(), past.record
+    if form == "cyclonedx":
+        from ..runtime.bom import bom
+
+        if not any(step.kind == "runtime" for step in record.steps):
+            raise InputError("the run trained no model that a bill of materials could be of")
+        return bom(plan, record)
+    if form == "croissant":
+        from ..runtime.croissant import croissant
+
+        return croissant(plan, record)
+    from ..runtime.card import card
+
+    return card(plan, record, past.store)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from ..plugins.kinds import Progress as Reached
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import RecordedStep
+from ..schema.secrets import mask
 from .facts import described
 from .output import duration, short
 
@@ -52,7 +53,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line above what moves."""
-        self.console.print(text, markup=False)
+        self.console.print(mask(text), markup=False)
 
     def started(self, step: PlanStep) -> None:
         """Show a bar for the step."""
@@ -66,7 +67,7 @@ class Display:
                 self.task,
                 completed=reached.done,
                 total=reached.total or None,
-                note=_beside(reached),
+                note=mask(_beside(reached)),
             )
 
     def finished(self, step: RecordedStep) -> None:

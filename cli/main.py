@@ -17,6 +17,7 @@ from keyword import iskeyword
 from typing import NoReturn
 
 from ..schema.errors import InputError, KhichdiError, RecipeError
+from ..schema.secrets import mask, masked
 
 COMMANDS = {
     "list": "the recipes that ship, a line each",
@@ -41,7 +42,7 @@ COMMANDS = {
     "bundle": "a run as one file, for somebody else to audit",
     "sign": "sign a run with a key of your own",
     "verify": "who signed a run or a bundle, and whether it is what was signed",
-    "card": "a data set card of a run: composition, licences, filters, examples",
+    "card": "a run described: a data set card, an ML-BOM or a Croissant",
     "store": "what the store holds; check it, clean it up",
     "plugins": "the installed plugins",
 }
@@ -76,7 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(store_error(error, error.filename or "the work stopped"), as_json)
     except Exception as error:
         if os.environ.get("KHICHDI_DEBUG"):
-            raise
+            from traceback import format_exc
+
+            print(mask(format_exc()), end="", file=sys.stderr)
         fault = KhichdiError(
             f"a fault in khichdi: {type(error).__name__}: {error}",
             hint="please report it, with the traceback that KHICHDI_DEBUG=1 shows",
@@ -140,13 +143,14 @@ def _usage() -> str:
 def _fail(error: KhichdiError, as_json: bool) -> int:
     """Print an error and return the exit status that goes with it."""
     if as_json:
-        print(json.dumps(error.as_json(), indent=1))
+        print(json.dumps(masked(error.as_json()), indent=1))
     elif isinstance(error, RecipeError):
         from .diagnostics import show
 
         show(error.diagnostics, sys.stderr)
     else:
-        print(f"error: {error}" if not error.file else str(error), file=sys.stderr)
+        text = f"error: {error}" if not error.file else str(error)
+        print(mask(text), file=sys.stderr)
     return error.status
 
 

@@ -7,10 +7,16 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
+from ..schema.secrets import mask, masked
+
 
 def emit(options: Namespace, document: Any, text: str) -> None:
-    """Print the document with `--json`, else the text."""
-    print(json.dumps(document, indent=1, ensure_ascii=False) if options.json else text)
+    """Print the document with `--json`, else the text; a secret's kind stands in its place."""
+    if options.json:
+        text = json.dumps(masked(document), indent=1, ensure_ascii=False)
+    else:
+        text = mask(text)
+    print(text)
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:

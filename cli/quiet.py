@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from ..runtime.store import write_atomically
+from ..schema.secrets import mask
+
 
 @contextlib.contextmanager
 def quiet(log: Path | None) -> Iterator[TextIO]:
@@ -42,3 +45,13 @@ def quiet(log: Path | None) -> Iterator[TextIO]:
             logging.getLogger().removeHandler(handler)
             with contextlib.suppress(OSError):
                 handler.close()
+            with contextlib.suppress(OSError):
+                _without_secrets(log)
+
+
+def _without_secrets(log: Path) -> None:
+    """Put each secret's kind in its place: what libraries say is theirs, and nobody checks it."""
+    said = log.read_text(encoding="utf-8", errors="replace")
+    kept = mask(said)
+    if kept != said:
+        write_atomically(log, kept)

@@ -16,6 +16,7 @@ from ..runtime.pin import check_local, other_plugins, stale
 from ..runtime.runs import exports, finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
+from ..schema.secrets import mask
 from .causes import Causes, causes
 from .display import Display
 from .known import forecast
@@ -108,7 +109,7 @@ def _locked(session: Session, options: Namespace) -> Session:
 
 def _say(options: Namespace, text: str) -> None:
     if not (options.quiet or options.json):
-        print(text, file=sys.stderr)
+        print(mask(text), file=sys.stderr)
 
 
 def _document(record: Record, folder: Path, changed: Causes | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..schema.errors import InputError, LockError
 from ..schema.lock import Lock
 from .diagnostics import show
 from .setting import set_argument
-from .shipped import by_bare_name, open_recipe
+from .shipped import by_bare_name, open_recipe, refuse_secrets
 
 STORE = ".khichdi"
 
@@ -52,12 +52,13 @@ def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None
         InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
     """
     folder = Path.cwd()
+    chosen = tuple(getattr(options, "settings", ()) if settings is None else settings)
+    refuse_secrets("\n".join(chosen).encode(errors="replace"), "--set")
     path, _ = open_recipe(recipe, folder)
     registry = load_registry()
     shipped = by_bare_name(recipe, folder)
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
-    chosen = tuple(getattr(options, "settings", ()) if settings is None else settings)
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
     warnings = deprecated(compiled.loaded, registry)
     if warnings and not (options.quiet or options.json):

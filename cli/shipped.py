@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from ..schema.errors import InputError
+from ..schema.errors import Diagnostic, InputError, RecipeError
+from ..schema.secrets import secrets_in
 from ..schema.text import MAX_BYTES, too_large
 
 
@@ -35,7 +36,7 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
 
     Raises:
         InputError: there is none; says which shipped one may have been meant. Or it is no file.
-        RecipeError: it is too large; it is not read then.
+        RecipeError: it is too large, and is not read then; or there is a secret in it.
     """
     path = folder / name
     if by_bare_name(name, folder):
@@ -45,6 +46,7 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
             path = shipped
     try:
         raw = _bytes(path, name)
+        refuse_secrets(raw, name)
         return path.resolve(), raw
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no recipe {name}", hint=_hint(name)) from None
@@ -52,6 +54,24 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
         raise InputError(f"cannot read {name}: {error.strerror}") from None
     except ValueError:
         raise InputError(f"{name!r} cannot be the name of a file") from None
+
+
+def refuse_secrets(raw: bytes, name: str) -> None:
+    """Refuse a text that every plan, lock and record would hold on to.
+
+    Raises:
+        RecipeError: names each secret's place and kind, and never shows it.
+    """
+    found = []
+    for secret in secrets_in(raw):
+        start = raw.rfind(b"\n", 0, secret.start) + 1
+        column = len(raw[start : secret.start].decode(errors="replace")) + 1
+        line = raw.count(b"\n", 0, secret.start) + 1
+        message = f"{secret.kind} must not stand in a recipe: records and locks would keep it"
+        hint = "take it out, and make it worthless where it is from; log in with the tool that asks"
+        found.append(Diagnostic(name, line, column, "secret", message, hint))
+    if found:
+        raise RecipeError(found)
 
 
 def _bytes(path: Path, name: str) -> bytes:

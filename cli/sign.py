@@ -1,6 +1,9 @@
 """Sign a run with a key of your own: an in-toto statement with SLSA provenance, in its folder.
 
 The run is audited first: what does not hold is not signed. Several may sign, one after the other.
+With `--statement`, what an audit found is signed instead: the run's trainer and its auditor each
+stand for their own. With `--model-signing`, the adapter and exported models are signed as models,
+for who takes a model and knows no run.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..runtime.attest import ATTESTATION, sign
+from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit
 from ..schema.errors import InputError
@@ -22,13 +26,27 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="FILE", required=True, help="a private key in PEM, Ed25519 or ECDSA"
     )
+    parser.add_argument(
+        "--statement", metavar="FILE",
+        help="sign what `recipe audit RUN --statement FILE` wrote; FILE becomes its envelope",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model-signing", action="store_true",
+        help="sign the adapter and exported models in OpenSSF model-signing's format instead",
+    )  # fmt: skip
 
 
 def run(options: Namespace) -> int:
     """Sign, and say with which key."""
+    if options.statement and options.model_signing:
+        raise InputError("--statement and --model-signing are two things to sign: give one")
+    if options.statement:
+        return _sign_audit(options)
     if is_bundle(Path(options.run)):
         raise InputError("a bundle is not changed any more", hint="sign the run, then bundle it")
     with opened_claim(options) as claim:
+        if options.model_signing:
+            return _sign_models(claim, options)
         report = audit(claim, lambda claim: Lowered(why_not="not compiled to sign"))
         if report.verdict == "diverged":
             raise InputError(
@@ -42,4 +60,26 @@ def run(options: Namespace) -> int:
         f"next: recipe bundle {options.run}"
     )
     emit(options, document, text)
+    return 0
+
+
+def _sign_models(claim: Claim, options: Namespace) -> int:
+    from ..runtime.model_signing import sign_models
+
+    made = [str(path) for path in sign_models(claim, Path(options.key))]
+    lines = [f"wrote {path}" for path in made]
+    lines.append("next: python -m model_signing verify key FOLDER --signature SIG --public_key PUB")
+    emit(options, {"signatures": made}, "\n".join(lines))
+    return 0
+
+
+def _sign_audit(options: Namespace) -> int:
+    from ..runtime.vouch import sign_audit
+
+    path = Path(options.statement)
+    with opened_claim(options) as claim:
+        statement, keyid = sign_audit(claim, path, Path(options.key))
+    found = statement.predicate.result
+    document = {"attestation": str(path), "key": keyid, "result": found}
+    emit(options, document, f"signed the audit of {options.run}, {found}, with key {keyid[:16]}…")
     return 0

@@ -16,7 +16,7 @@ from ..schema.errors import Diagnostic, InputError, RecipeError
 from .diagnostics import show
 from .output import emit
 from .setting import set_argument
-from .shipped import open_recipe
+from .shipped import open_recipe, refuse_secrets
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -29,6 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print every error of every file."""
+    refuse_secrets("\n".join(options.settings).encode(errors="replace"), "--set")
     registry = load_registry()
     found: list[Diagnostic] = []
     warnings: list[Diagnostic] = []

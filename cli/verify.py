@@ -1,14 +1,17 @@
 """Verify who signed a run, and that it is what was signed: documents, adapter and every file.
 
-Every key that is given must have signed, unless --threshold asks for fewer.
+Every key that is given must have signed, unless --threshold asks for fewer. With `--statement`, the
+signed result of an audit is verified, and that it is an audit of this very run.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from ..runtime.attest import SignatureError, verify
+from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit
 from ..schema.errors import InputError
@@ -24,6 +27,9 @@ def arguments(parser: ArgumentParser) -> None:
         help="a signer's public key in PEM; may be given again",
     )  # fmt: skip
     parser.add_argument("--threshold", metavar="N", type=int, help="so many of the keys are enough")
+    parser.add_argument(
+        "--statement", metavar="FILE", help="verify this signed result of an audit of the run"
+    )
 
 
 def run(options: Namespace) -> int:
@@ -31,13 +37,33 @@ def run(options: Namespace) -> int:
     if options.threshold is not None and not 0 < options.threshold <= len(options.key):
         raise InputError(f"--threshold is from 1 to {len(options.key)}, the number of keys")
     with opened_claim(options) as claim:
-        keys = verify(claim, [Path(key) for key in options.key], options.threshold)
+        keys, more, lines = _verified(claim, options)
         report = audit(claim, lambda claim: Lowered(why_not="not compiled to verify"))
-        if report.verdict == "diverged":
+        if report.verdict == "diverged" and more.get("result") != "FAILED":
             raise SignatureError(f"the signatures hold, and the run does not: {report.where}")
-    document = {"valid": True, "keys": keys, "result_hash": claim.record.result_hash}
-    lines = [f"signed with {key[:16]}…: valid" for key in keys]
-    lines.append(f"result hash  {short(claim.record.result_hash)}, as signed")
-    lines.append("a signature says who stands for it; `recipe audit` says whether it holds")
+    document = {"valid": True, "keys": keys, "result_hash": claim.record.result_hash, **more}
+    lines = [*(f"signed with {key[:16]}…: valid" for key in keys), *lines]
     emit(options, document, "\n".join(lines))
-    return 0
+    return int(more.get("result") == "FAILED")
+
+
+def _verified(claim: Claim, options: Namespace) -> tuple[list[str], dict[str, Any], list[str]]:
+    """Return the keys that signed, and what is said of it beside them."""
+    publics = [Path(key) for key in options.key]
+    hashed = f"result hash  {short(claim.record.result_hash)}, as signed"
+    if not options.statement:
+        keys = verify(claim, publics, options.threshold)
+        told = "a signature says who stands for it; `recipe audit` says whether it holds"
+        return keys, {}, [hashed, told]
+    from ..runtime.vouch import verify_audit
+
+    statement, keys = verify_audit(claim, Path(options.statement), publics, options.threshold)
+    found = statement.predicate
+    tests = {
+        "passed": list(found.passed_tests),
+        "warned": list(found.warned_tests),
+        "failed": list(found.failed_tests),
+    }
+    lines = [hashed, f"the audit     {found.result}"]
+    lines += [f"  {kind:<7} {test}" for kind, named in tests.items() for test in named]
+    return keys, {"result": found.result, "tests": tests}, lines

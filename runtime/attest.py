@@ -24,6 +24,7 @@ from ..schema.digest import file_sha256
 from ..schema.errors import InputError, WorkError
 from .audit.claim import Claim
 from .audit.documents import first_difference
+from .bundle.gate import refuse
 
 ATTESTATION = "attestation.json"
 PRIVATE = "a private key in PEM (`openssl genpkey -algorithm ed25519 -out key.pem`) was expected"
@@ -35,7 +36,7 @@ def statement(claim: Claim) -> Statement:
     record = claim.record
     versions = {one.name: one.version for one in record.plugins}
     return Statement(
-        subject=tuple(_subjects(claim)),
+        subject=tuple(subjects(claim)),
         predicate=Provenance(
             build_definition=BuildDefinition(
                 external_parameters={
@@ -55,7 +56,7 @@ def statement(claim: Claim) -> Statement:
     )
 
 
-def _subjects(claim: Claim) -> Iterator[Resource]:
+def subjects(claim: Claim) -> Iterator[Resource]:
     """Yield what came out: the adapter's files, then every number, by file."""
     for step, name, output, _ in claim.outputs():
         if output.kind not in ("adapter", "values"):
@@ -63,11 +64,11 @@ def _subjects(claim: Claim) -> Iterator[Resource]:
         for path, file in output.files.items():
             yield Resource(
                 name=f"{step.name}#{name}/{path}",
-                digest=_digest(file.sha256),
+                digest=as_digest_set(file.sha256),
                 annotations={"content": output.digest},
             )
     # Over everything that came out; a digest of its own kind, so it can be taken for no file's.
-    yield Resource(name="result hash", digest=_digest(claim.record.result_hash))
+    yield Resource(name="result hash", digest=as_digest_set(claim.record.result_hash))
 
 
 def _dependencies(claim: Claim) -> Iterator[Resource]:
@@ -78,7 +79,7 @@ def _dependencies(claim: Claim) -> Iterator[Resource]:
             revision = {"revision": step.material.revision} if step.material.revision else None
             yield Resource(
                 name=f"{step.name}/{file.path}",
-                digest=_digest(file.sha256),
+                digest=as_digest_set(file.sha256),
                 uri=file.url,
                 annotations=dict(revision) if revision else None,
             )
@@ -93,10 +94,11 @@ def _byproducts(claim: Claim) -> Iterator[Resource]:
     for name in names:
         path = claim.folder / name
         if path.is_file():
-            yield Resource(name=name, digest=_digest(file_sha256(path)))
+            yield Resource(name=name, digest=as_digest_set(file_sha256(path)))
 
 
-def _digest(text: str) -> dict[str, str]:
+def as_digest_set(text: str) -> dict[str, str]:
+    """Return a digest as in-toto writes it."""
     algorithm, value = text.split(":")
     return {algorithm: value}
 
@@ -110,10 +112,20 @@ def sign(claim: Claim, key: Path) -> str:
     Raises:
         InputError: the key cannot be used, or what others signed is something else.
     """
-    made = statement(claim).to_bytes()
-    signer = _signer(key)
     path = claim.folder / ATTESTATION
-    if path.is_file():
+    return add_signature(path, statement(claim).to_bytes(), key, known=path.is_file())
+
+
+def add_signature(path: Path, made: bytes, key: Path, *, known: bool) -> str:
+    """Sign bytes in an envelope, a new one or one that is `known`, and return the key's id.
+
+    Raises:
+        InputError: there is a secret in them, the key cannot be used, or others signed something
+            else.
+    """
+    refuse(path.name, made)
+    signer = _signer(key)
+    if known:
         envelope = read_envelope(path)
         if envelope.payload != made:
             raise InputError(
@@ -136,28 +148,49 @@ def verify(claim: Claim, keys: Iterable[Path], threshold: int | None = None) -> 
         InputError: there is no attestation, or it or a key cannot be read.
         SignatureError: a signature does not hold, or the run is not what was signed.
     """
+    payload, accepted = signed_payload(claim.folder / ATTESTATION, keys, threshold)
+    hold(json.loads(payload), json.loads(statement(claim).to_bytes()))
+    return accepted
+
+
+def signed_payload(
+    path: Path, keys: Iterable[Path], threshold: int | None
+) -> tuple[bytes, list[str]]:
+    """Return what an envelope's signatures are of, and the ids of the keys that signed.
+
+    Only what is returned may be read afterwards: it alone was verified.
+
+    Raises:
+        InputError: there is no envelope, or it or a key cannot be read.
+        SignatureError: a signature does not hold, or is of no statement.
+    """
     publics = [_public(key) for key in keys]
-    envelope = read_envelope(claim.folder / ATTESTATION)
+    envelope = read_envelope(path)
     wanted = len({public.keyid for public in publics}) if threshold is None else threshold
     try:
         accepted = envelope.verify(publics, wanted)
     except Exception as error:  # whatever the library says of a signature that does not hold
         raise SignatureError(
-            f"{ATTESTATION}: the signatures do not hold: {error}",
+            f"{path.name}: the signatures do not hold: {error}",
             hint="it was changed, or signed with other keys than these",
         ) from None
     if envelope.payload_type != PAYLOAD:
-        raise SignatureError(f"{ATTESTATION}: {envelope.payload_type!r} is signed, no statement")
-    # Only what was verified is read from here on.
-    told = json.loads(envelope.payload)
-    made = json.loads(statement(claim).to_bytes())
+        raise SignatureError(f"{path.name}: {envelope.payload_type!r} is signed, no statement")
+    return envelope.payload, sorted(accepted)
+
+
+def hold(told: Any, made: Any) -> None:
+    """Hold what was signed to what the run's files give.
+
+    Raises:
+        SignatureError: names the first place where they differ.
+    """
     found = first_difference(told, made)
     if found:
         raise SignatureError(
             f"the run is not what was signed: {_place(told, found[0])}: "
             f"signed {found[1]}, found {found[2]}"
         )
-    return sorted(accepted)
 
 
 class SignatureError(InputError):

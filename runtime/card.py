@@ -37,7 +37,7 @@ def card(plan: Plan, record: Record, store: Store) -> str:
         "",
     ]
     lines += _table(
-        ["data set", "from", "licence", "read", "sampled", "training", "held out"],
+        ["data set", "from", "licence (declared)", "read", "sampled", "training", "held out"],
         list(_composition(plan, done, train, held)),
     )
     lines += ["", "## What was left out, and why", ""]

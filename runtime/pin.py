@@ -16,8 +16,9 @@ from ..plugins.kinds import Pin
 from ..plugins.registry import Registry
 from ..schema.errors import FetchError, KhichdiError, LockError
 from ..schema.hashing import files_sha256
-from ..schema.lock import Distribution, Lock, Material, request_digest
+from ..schema.lock import Distribution, Lock, Material, PinnedFile, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef
+from ..schema.secrets import mask, secrets_in
 from .mirror import Mirror
 
 
@@ -158,12 +159,25 @@ def _pin_one(step: PlanStep, folder: Path, registry: Registry, mirror: Mirror | 
     pinned = _pinned(step, source, folder, mirror, registry)
     if not pinned.files:
         raise FetchError(f"{step.name}: {step.plugin.name} found no files")
+    for file in pinned.files:
+        _refuse_secrets(step, file)
     return Material(
         use=step.plugin.name,
         request=_request(step.plugin),
         revision=pinned.revision,
         files=tuple(sorted(pinned.files, key=lambda file: file.path)),
     )
+
+
+def _refuse_secrets(step: PlanStep, file: PinnedFile) -> None:
+    """Refuse a name or an address that the lock, the plan and every row's id would hold on to."""
+    for what, text in (("name of a file", file.path), ("address of a file", file.url or "")):
+        found = next(secrets_in(text.encode()), None)
+        if found is not None:
+            raise LockError(
+                f"{step.name}: {found.kind} is in the {what}, {mask(text)}",
+                hint="rename the file, or bring it another way: locks and records keep its name",
+            )
 
 
 def _pinned(

@@ -21,6 +21,7 @@ from ..plugins.registry import Registry
 from ..schema.digest import file_sha256
 from ..schema.errors import InputError
 from ..schema.lock import Lock
+from ..schema.paths import inside
 from ..schema.plan import Plan, result_hash
 from ..schema.record import Output, RecipeFile, Record, RecordedStep
 from .durable import make_folder, sync, sync_tree
@@ -124,6 +125,8 @@ def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]
     for path in recipes:
         home = home or path.parent
         name = path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name
+        if not inside(name):
+            name = f"{len(kept)}.yaml"  # whatever it is called here, every system can hold it
         if name in kept:
             name = f"{len(kept)}-{name}"
         target = folder / name

@@ -1,6 +1,6 @@
-"""What is signed: an in-toto Statement v1 with SLSA Provenance v1 of a run.
+"""What is signed: in-toto Statements v1, of a run (SLSA Provenance v1) or an audit (Test Result).
 
-Field names are those of the specifications. The predicate's `buildType` is this project's own:
+Field names are those of the specifications. The provenance's `buildType` is this project's own:
 `docs/proof.md` says how such a run is made again.
 """
 
@@ -16,6 +16,7 @@ from .document import Document
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
+TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
 PAYLOAD = "application/vnd.in-toto+json"
 BUILD: Final = "urn:khichdi:run:1"
 BUILDER: Final = "urn:khichdi:recipe-run"
@@ -67,15 +68,37 @@ class Provenance(Camel):
     run_details: RunDetails
 
 
-class Statement(Camel):
-    """in-toto Statement v1."""
+class AuditResult(Camel):
+    """Test Result v0.1 of an audit: a test is a level with its verdict, and where it diverged."""
+
+    result: Literal["PASSED", "WARNED", "FAILED"]
+    configuration: tuple[Resource, ...]
+    passed_tests: tuple[str, ...] = ()
+    warned_tests: tuple[str, ...] = ()
+    failed_tests: tuple[str, ...] = ()
+
+
+class Signable(Camel):
+    """in-toto Statement v1, of whatever predicate."""
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT, alias="_type")
     subject: tuple[Resource, ...] = Field(min_length=1)
-    predicate_type: Literal["https://slsa.dev/provenance/v1"] = PROVENANCE
-    predicate: Provenance
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are signed; a signature is of bytes, whatever their layout."""
         value = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+class Statement(Signable):
+    """The provenance of a run, as its trainer states it."""
+
+    predicate_type: Literal["https://slsa.dev/provenance/v1"] = PROVENANCE
+    predicate: Provenance
+
+
+class AuditStatement(Signable):
+    """What an audit found of a run, as its auditor states it."""
+
+    predicate_type: Literal["https://in-toto.io/attestation/test-result/v0.1"] = TEST_RESULT
+    predicate: AuditResult

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from .errors import InputError
 
@@ -13,6 +21,21 @@ if TYPE_CHECKING:
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """`sha256:` and 64 hexadecimal digits."""
+
+
+OUTSIDE = re.compile(r"^[/~]|^[A-Za-z]:|[\\\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def _stays_below(path: str) -> str:
+    parts = path.split("/")
+    below = all(part not in ("", ".", "..") and len(part) <= 255 for part in parts)
+    if not below or OUTSIDE.search(path) or len(path) > 4096:
+        raise ValueError(f"a path below its own folder was expected, got {path[:80]!r}")
+    return path
+
+
+PathBelow = Annotated[str, AfterValidator(_stays_below)]
+"""A path, with forward slashes, that never leaves the folder it is seen from."""
 
 
 class Document(BaseModel):

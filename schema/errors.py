@@ -42,6 +42,7 @@ CODES = {
     "not-a-recipe": "a file that is YAML and no recipe",
     "number": "a number that a recipe cannot hold",
     "rule": "a breach of one of the recipe's rules",
+    "secret": "a token, a key or a password",
     "set": "a value set for one command, whose path leads nowhere",
     "set-twice": "a value that is set twice for one command",
     "tag": "a YAML tag",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from .digest import digest, manifest_digest
-from .document import Digest, Document
+from .document import Digest, Document, PathBelow
 from .seal import Sealed
 
 
@@ -18,17 +18,10 @@ class PinnedFile(Document):
     the bytes were, for sources that need it to fetch them again.
     """
 
-    path: str
+    path: PathBelow
     size: int = Field(ge=0)
     sha256: Digest
     url: str | None = None
-
-    @field_validator("path")
-    @classmethod
-    def _stays_inside(cls, path: str) -> str:
-        if not path or path.startswith("/") or "\\" in path or ".." in path.split("/"):
-            raise ValueError(f"a path inside the source was expected, got {path!r}")
-        return path
 
 
 class Material(Document):

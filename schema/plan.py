@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from .digest import digest
-from .document import Digest, Document
+from .document import Digest, Document, PathBelow
 from .lock import Material
 from .seal import Sealed
 
@@ -43,7 +43,7 @@ class PlanStep(Document):
         material: the pinned bytes, for a source that is locked.
     """
 
-    name: str
+    name: PathBelow
     kind: str
     plugin: PluginRef
     parts: dict[str, PluginRef] = {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import JsonValue, field_validator
 
-from .document import Digest, Document
+from .document import Digest, Document, PathBelow
 from .lock import Distribution
+from .paths import inside
 from .seal import Sealed
 
 
@@ -28,7 +29,7 @@ class Output(Document):
     kind: Literal["files", "rows", "drops", "packs", "adapter", "values", "model"]
     digest: Digest
     manifest: Digest
-    files: dict[str, FileDigest]
+    files: dict[PathBelow, FileDigest]
 
 
 class StepResult(Sealed):
@@ -48,7 +49,7 @@ class StepResult(Sealed):
 class RecordedStep(Document):
     """A step in a run: what was asked, what came out, and whether it ran now."""
 
-    name: str
+    name: PathBelow
     kind: str
     plugin: str
     version: int
@@ -68,6 +69,13 @@ class RecipeFile(Document):
     path: str
     sha256: Digest
 
+    @field_validator("path")
+    @classmethod
+    def _stands_anywhere(cls, path: str) -> str:
+        if not inside(path):
+            raise ValueError(f"a path below the run's folder was expected, got {path[:80]!r}")
+        return path
+
 
 class Record(Sealed):
     """A whole run.
@@ -80,7 +88,7 @@ class Record(Sealed):
     """
 
     record: Literal[1] = 1
-    recipe: str
+    recipe: PathBelow
     recipe_hash: Digest
     result_hash: Digest
     seed: int

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...schema.bundle import CONTENTS, Contents, clash, inside
+from ...schema.bundle import CONTENTS, Contents, clash
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, StoreError
+from ...schema.paths import inside
 from ...schema.plan import Plan
 from ...schema.record import FileDigest, Output, RecordedStep
 from ..audit.claim import Claim
@@ -17,7 +18,7 @@ from ..store import store_error
 from .gate import check
 from .layout import laid_out
 
-DOCUMENTS = ("record.json", "plan.json", "attestation.json")
+DOCUMENTS = ("record.json", "plan.json", "attestation.json", "adapter.sig")
 ALWAYS = ("values", "adapter")
 """Kinds of artifacts that hold no data and no base weights: numbers, predictions, the adapter."""
 
@@ -35,14 +36,17 @@ def bundle(
     """
     documents = dict(_documents(claim))
     artifacts, left_out = _artifacts(claim, data, weights)
-    check(documents.items(), allowed)
-    check(((n, p) for n, p in artifacts.items() if p.suffix == ".json"), allowed)
     files = {**documents, **artifacts}
+    linked = next((name for name, path in files.items() if _linked(path, claim.folder)), None)
+    if linked is not None:
+        raise InputError(f"{linked} is a link or no plain file: a bundle takes a run's own bytes")
     odd = next((name for name in files if not inside(name)), None) or clash(list(files))
     if odd is not None:
         raise InputError(
             f"{odd!r} cannot stand in a bundle: not every system can hold a file of that name"
         )
+    check(documents.items(), allowed)
+    check(((n, p) for n, p in artifacts.items() if p.suffix == ".json"), allowed)
     contents = Contents(
         recipe=claim.record.recipe,
         recipe_hash=claim.record.recipe_hash,
@@ -83,6 +87,12 @@ def _artifacts(claim: Claim, data: bool, weights: bool) -> tuple[dict[str, Path]
         for path, file in output.files.items():
             files[f"{place}/{path}"] = _as_recorded(step, name, output, folder / path, file.sha256)
     return files, left_out
+
+
+def _linked(path: Path, folder: Path) -> bool:
+    """Return whether a path is, or in the run's folder lies behind, anything but a plain file."""
+    above = [one for one in path.parents if one != folder and one.is_relative_to(folder)]
+    return path.is_symlink() or not path.is_file() or any(one.is_symlink() for one in above)
 
 
 def base_steps(plan: Plan | None) -> set[str]:

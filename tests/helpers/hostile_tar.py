@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
+import pickle
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +23,37 @@ NAMES = [
     "nul:", "a|b", 'a"b', "a<b", "a*b", "a?b", " a", "a ", "a.", "a/b.", "a/ /b", "x" * 300,
     "a/" * 600 + "b", "a\u202eb", "a\u200bb", "\ufeffa", "..%2fescape/..", "a/..", "...",
 ]  # fmt: skip
+STEMS = [
+    "escape",
+    "record.json",
+    "artifacts/x/y",
+    "recipe/pico.yaml",
+    "etc/cron.d/escape",
+    ".ssh/authorized_keys",
+    "a b/escape",
+    "caf\u00e9/escape",
+    "x" * 100 + "/escape",
+    "__init__.py",
+    "adapter/adapter_config.json",
+]
+WAYS = [
+    "../{}", "../../{}", "../../../../../../../../{}", "a/../../{}", "recipe/../../{}",
+    "a/b/c/../../../../{}", "./../{}", "..//{}", "a/..//../{}", "/{}", "//{}", "///{}", "/tmp/{}",
+    "~/{}", "~root/{}", "./{}", "a/./{}", "a//{}", "{}/", "{}/.", "{}/..", "{}/../..", " {}",
+    "{} ", "{}.", "..\\{}", "a\\..\\..\\{}", "\\{}", "\\\\host\\share\\{}", "\\\\?\\C:\\{}",
+    "C:{}", "C:/{}", "c:\\{}", "{}:stream", "{}::$DATA", "{}\n", "{}\x00", "{}\x00.json", "\r{}",
+    "\x1b[2J{}", "\u202e{}", "\u2066{}", "\ufeff{}", "{}\u200b", "{}|x", "{}*", "{}?",
+    "<{}>", '"{}"',
+    "../{}/../{}",
+]  # fmt: skip
+
+
+def hostile_names() -> list[str]:
+    """Return 500 and more names that leave their folder, or mean another file somewhere."""
+    made = [way.format(stem, stem) for way in WAYS for stem in STEMS]
+    return list(dict.fromkeys([*NAMES, *made]))
+
+
 TYPES = {
     "a symbolic link": tarfile.SYMTYPE,
     "a hard link": tarfile.LNKTYPE,
@@ -110,4 +146,91 @@ def hostile(bundle: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     }.items():
         target = folder / f"{what.replace(' ', '-')}.bundle"
         target.write_bytes(changed)
+        yield what, target
+
+
+def odd_archives(bundle: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield archives that are packed, headed or ordered in ways that readers of tar fall for."""
+    raw = bundle.read_bytes()
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("../escape", b"owned")
+    size = 512 + -(-int(raw[124:135], 8) // 512) * 512
+    odd = {
+        "packed by gzip": gzip.compress(raw),
+        "packed by bzip2": bz2.compress(raw),
+        "packed by xz": lzma.compress(raw),
+        "a bomb of gzip": gzip.compress(bytes(8 << 20)),
+        "a zip that escapes": zipped.getvalue(),
+        "a zip behind a bundle": raw + zipped.getvalue(),
+        "contents twice": raw[:size] + raw,
+        "contents last": raw[size:-1024] + raw[:size] + bytes(1024),
+        "two bundles": raw + raw,
+        "no end": raw.rstrip(b"\0"),
+        "one block of the end": raw[:size] + bytes(512),
+        "contents alone": raw[:size] + bytes(10240),
+        "a hole": raw[:size] + bytes(512) + raw[size:],
+        "random bytes": hashlib.shake_256(b"khichdi").digest(20480),
+        "a shell script": b"#!/bin/sh\ntouch /tmp/escape\n".ljust(10240, b"\0"),
+        "a pickle": pickle.dumps({"a": 1}).ljust(10240, b"\0"),
+    }
+    for what, at, value in (
+        ("another magic", 257, b"ustar  \0"),
+        ("no magic", 257, bytes(8)),
+        ("a negative size", 124, b"\xff" * 12),
+        ("a size in base 256", 124, b"\x80" + bytes(3) + b"\xff" * 8),
+        ("a size that is no number", 124, b"not a number"),
+        ("an owner", 265, b"root"),
+        ("a time", 136, b"77777777777"),
+        ("a setuid mode", 100, b"0006755"),
+        ("a link's name", 157, b"/etc/passwd"),
+        ("a prefix", 345, b"../.."),
+        ("a global header", 156, b"g"),
+        ("a header of its own", 156, b"x"),
+        ("a long name", 156, b"L"),
+        ("a long link", 156, b"K"),
+        ("a sparse file", 156, b"S"),
+        ("a volume", 156, b"V"),
+        ("a folder with a dump", 156, b"D"),
+        ("another name for contents", 0, b"../bundle.json"),
+    ):
+        odd[what] = _headed(raw, at, value)
+    for number, (what, content) in enumerate(odd.items()):
+        target = folder / f"odd-{number}.bundle"
+        target.write_bytes(content)
+        yield what, target
+    yield from _described(folder)
+
+
+def _headed(raw: bytes, at: int, value: bytes) -> bytes:
+    """Return a bundle whose first header says something else, with a sum that fits it."""
+    header = bytearray(raw[:512])
+    header[at : at + len(value)] = value
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + raw[512:]
+
+
+def _described(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield archives by headers of the extended format, which say names and links of their own."""
+    for number, (what, pax, kind, link) in enumerate(
+        (
+            ("a path of its own", {"path": "../escape"}, tarfile.REGTYPE, ""),
+            ("an absolute path of its own", {"path": "/tmp/escape"}, tarfile.REGTYPE, ""),
+            ("a link of its own", {"linkpath": "/etc/passwd"}, tarfile.SYMTYPE, "x"),
+            ("a hard link outside", {}, tarfile.LNKTYPE, "../../escape"),
+            ("a size of its own", {"size": "99999999999"}, tarfile.REGTYPE, ""),
+            ("a sparse name", {"GNU.sparse.name": "../escape"}, tarfile.REGTYPE, ""),
+            ("another character set", {"hdrcharset": "BINARY"}, tarfile.REGTYPE, ""),
+        )
+    ):
+        target = folder / f"described-{number}.bundle"
+        info = tarfile.TarInfo("bundle.json")
+        info.pax_headers, info.type, info.linkname = pax, kind, link
+        info.size = 5 if kind == tarfile.REGTYPE else 0
+        behind = tarfile.TarInfo("bundle.json/escape")
+        behind.size = 5
+        with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(info, io.BytesIO(b"owned"))
+            archive.addfile(behind, io.BytesIO(b"owned"))
         yield what, target
