@@ -24,6 +24,8 @@ from .kinds import (
     Progress,
     Quantizer,
     Reader,
+    Replay,
+    ReplayedSegment,
     Row,
     Rule,
     Runtime,
@@ -37,6 +39,7 @@ from .kinds import (
     Template,
     TrainingJob,
     TrainingResult,
+    TrainingSegment,
 )
 
 __all__ = [
@@ -60,6 +63,8 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Reader",
+    "Replay",
+    "ReplayedSegment",
     "Row",
     "Rule",
     "Runtime",
@@ -74,6 +79,7 @@ __all__ = [
     "Template",
     "TrainingJob",
     "TrainingResult",
+    "TrainingSegment",
     "hookimpl",
     "operational",
 ]

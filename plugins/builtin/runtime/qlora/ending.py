@@ -48,6 +48,10 @@ class Ending:
 
     # ---- decisions --------------------------------------------------------------------------
 
+    def latest(self) -> int:
+        """Return the step after which training ends if neither clock nor patience end it."""
+        return min(self.total, self.params.stop_after_steps or self.total)
+
     def is_last(self, step: int) -> bool:
         """Return whether this step, just taken, is the last; asked once, before evaluating."""
         if step == self.total:
