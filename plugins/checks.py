@@ -17,9 +17,11 @@ from .kinds import (
     Drop,
     EvaluationResult,
     Pin,
+    Replay,
     Scores,
     Segment,
     TrainingResult,
+    TrainingSegment,
 )
 
 if TYPE_CHECKING:
@@ -155,6 +157,18 @@ def check_trained(result: Any) -> None:
         raise PluginError(f"gave {_type(result)}; a TrainingResult was expected")
     _metrics(result.metrics)
     _sequence(result.trace, "a trace with an entry per optimizer step")
+
+
+def check_replayed(result: Any, segments: Sequence[TrainingSegment]) -> None:
+    """Check what a runtime gave for segments that it executed again."""
+    if not isinstance(result, Replay):
+        raise PluginError(f"gave {_type(result)}; a Replay was expected")
+    if len(result.segments) != len(segments):
+        raise PluginError(f"gave {len(result.segments)} segments of {len(segments)} asked for")
+    for asked, given in zip(segments, result.segments, strict=True):
+        wanted, steps = asked.last - asked.first + 1, len(given.trace)
+        if steps != wanted:
+            raise PluginError(f"gave {steps} entries for the {wanted} steps from {asked.first}")
 
 
 def check_evaluated(result: Any) -> None:

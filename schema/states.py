@@ -10,9 +10,9 @@ starts from are kept as files, so that any segment can be executed again without
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from .digest import digest
 from .document import Digest, Document
@@ -22,6 +22,8 @@ IN_TRACE = "state"
 """The name of a state's digest in the trace's entry of the step that it was reached by."""
 
 OneTensor = tuple[str, list[int], Digest]
+Group = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,40}$")]
+"""The name of a file, so it must not lead out of its folder."""
 
 
 class State(Document):
@@ -36,7 +38,7 @@ class State(Document):
     """
 
     step: int = Field(ge=1)
-    tensors: dict[str, dict[str, OneTensor]]
+    tensors: dict[Group, dict[str, OneTensor]]
     numbers: dict[str, JsonValue] = {}
     kept: bool
 
@@ -56,7 +58,16 @@ class States(Document):
 
     states: Literal[1] = 1
     adapter_step: int = Field(ge=1)
-    bounds: tuple[State, ...]
+    bounds: tuple[State, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        steps = [state.step for state in self.bounds]
+        if steps != sorted(set(steps)) or self.adapter_step > steps[-1]:
+            raise ValueError("the states are not those of one training, in order")
+        if [state.kept for state in self.bounds] != [True] * (len(steps) - 1) + [False]:
+            raise ValueError("all states but the last are kept, and no other")
+        return self
 
     def digest(self) -> str:
         """Return the digest of all of it."""

@@ -162,11 +162,12 @@ class ReplayedSegment:
 class Replay:
     """Segments executed again, in the order asked for, and what training starts from here.
 
-    `weights` is as in `TrainingResult`.
+    `weights` and `measured` (its `device`) are as in `TrainingResult`.
     """
 
     segments: list[ReplayedSegment]
     weights: dict[str, str]
+    measured: dict[str, float | str] = field(default_factory=dict)
 
 
 class Runtime(Plugin[P], ABC):

@@ -18,6 +18,7 @@ from ....models import quiet
 from . import states
 from .batches import prepared
 from .engine import Training, memory_and_disk
+from .environment import bits_depend_on
 from .optimizer import make_optimizer, restore_state
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegmen
         for segment in segments:
             found.append(replayer.replay(segment, done, total))
             done += segment.last - segment.first + 1
-        return Replay(segments=found, weights=replayer.training.trainee.digests)
+        trainee = replayer.training.trainee
+        return Replay(
+            segments=found,
+            weights=trainee.digests,
+            measured={"device": bits_depend_on(trainee.device)["device"]},
+        )
 
 
 class _Replayer:

@@ -1,0 +1,368 @@
+"""Segments of a training executed again: a few, drawn by what the run could not know.
+
+Each starts from the state that the training is committed to before it, and is compared with what
+the trace says of its steps and with the state that it ends in. The segment that the adapter comes
+out of is executed as well, drawn or not: without it nothing would bind the adapter to the states.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...plugins.checks import check_replayed
+from ...plugins.kinds import Replay, ReplayedSegment, TrainingSegment
+from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
+from ...schema.digest import file_sha256
+from ...schema.errors import KhichdiError, StoreError, WorkError
+from ...schema.plan import PlanStep, result_hash
+from ...schema.record import Output, RecordedStep
+from ...schema.states import States
+from ..adapter import adapter_digest
+from ..execute import guarded
+from ..steps.context import Context, Outcome
+from ..steps.train import training_job
+from .artifacts import Level
+from .claim import QUANTIZED, Claim, committed, weights_of
+from .compare import difference, state
+from .documents import differs, first_difference
+from .draw import drawn, odds, surely_caught
+from .rerun import Rerun
+
+SHOWN = 4
+
+
+@dataclass
+class Segments:
+    """Executes drawn segments of a claim's trainings.
+
+    Attributes:
+        rerun: makes what is not here of the trainings' inputs, and knows where things are.
+        count: how many segments of each training are drawn.
+        nonce: what decides which ones, with the run's result.
+        given: whether somebody gave the nonce.
+        levels: after `run`, the levels that something was executed at.
+        replays: after `run`, what was done, by training.
+    """
+
+    rerun: Rerun
+    count: int
+    nonce: str
+    given: bool = False
+    levels: dict[str, LevelReport] = field(default_factory=dict)
+    replays: list[SegmentReplay] = field(default_factory=list)
+
+    @property
+    def claim(self) -> Claim:
+        """Return what is claimed."""
+        return self.rerun.claim
+
+    def run(self) -> None:
+        """Execute segments of each training of the plan."""
+        assert self.claim.plan is not None
+        for step in self.claim.plan.steps:
+            if step.kind == "runtime" and "steps" not in self.levels:
+                self._training(step, self.rerun.claimed[step.name])
+
+    # ---- a training -------------------------------------------------------------------------
+
+    def _training(self, step: PlanStep, told: RecordedStep) -> None:
+        commitment = committed(self.claim, told)
+        if commitment is None:
+            self._unverifiable(_no_states(step, told))
+            return
+        trace, states = commitment
+        plan = self._drawn(step.name, states)
+        try:
+            inputs = self._inputs(step)
+            folders = {one: self._start(told, states, one.segment) for one in plan.replayed}
+            asked = [_asked(states, one, folders[one]) for one in plan.replayed]
+            replay = self._execute(step, inputs, asked)
+        except KhichdiError as error:
+            # Memory, network, weights or a package may be missing here: no proof of anything.
+            why = f"no segment could be executed here: {error.message}"
+            self.replays.append(plan.model_copy(update={"why_not": why}))
+            self._unverifiable(why + (f"; {error.hint}" if error.hint else ""))
+            return
+        comparison = _Comparison(self.claim, told, trace, states, plan)
+        self.replays.append(comparison.compare(replay))
+        self.levels |= comparison.reports()
+
+    def _drawn(self, step: str, states: States) -> SegmentReplay:
+        """Draw segments; the result hash is derived, so that it is over what is compared."""
+        spans = states.segments()
+        root = result_hash({one.name: one.digests() for one in self.claim.record.steps})
+        chosen = drawn(root, self.nonce, step, len(spans), self.count)
+        last = next(n for n, (_, end) in enumerate(spans, 1) if states.adapter_step <= end)
+        return SegmentReplay(
+            step=step,
+            result_hash=root,
+            nonce=self.nonce,
+            nonce_from="given" if self.given else "system",
+            steps=spans[-1][1],
+            segments=len(spans),
+            drawn=chosen,
+            replayed=tuple(
+                SegmentVerdict(
+                    segment=number,
+                    first=spans[number - 1][0],
+                    last=spans[number - 1][1],
+                    because="drawn" if number in chosen else "adapter",
+                )
+                for number in sorted({*chosen, last})
+            ),
+            odds=odds(len(spans), len(chosen)),
+            surely_caught=surely_caught(len(spans), len(chosen)),
+        )
+
+    def _unverifiable(self, why: str) -> None:
+        self.levels["steps"] = LevelReport(level="steps", verdict="unverifiable", detail=why)
+
+    # ---- inputs -----------------------------------------------------------------------------
+
+    def _start(self, told: RecordedStep, states: States, number: int) -> Path | None:
+        """Return the folder of the state that a segment starts from; its bytes are hashed."""
+        folder = self.claim.artifact(told.result.outputs["states"])
+        if number == 1 or folder is None:
+            return None
+        before = states.bounds[number - 2]
+        _check(told.result.outputs["states"], folder, f"{before.folder}/")
+        return folder / before.folder
+
+    def _inputs(self, step: PlanStep) -> dict[str, Path]:
+        """Return what the training takes: from the run's stores, else made here from its plan."""
+        assert self.claim.plan is not None
+        self.rerun.check_plugins(step)
+        planned = {one.name: one for one in self.claim.plan.steps}
+        missing = {name for _, name, output in step.sources() if self._kept(name, output) is None}
+        if any(planned[name].kind != "source" for name in missing):
+            for level in self.rerun.run("batches"):
+                self.levels[level.level] = level
+            if self.rerun.failed or self.rerun.parted:
+                raise WorkError(
+                    "what it trained on is not here, and could not be made again: "
+                    f"{self.rerun.failed or self.rerun.parted}",
+                    hint="give the sources and base weights with --data DIR or --mirror DIR, or a "
+                    "bundle written with --with-data and --with-weights",
+                )
+        for name in sorted(missing - self.rerun.done.keys()):
+            self._fetch(planned[name])
+        return {role: self._input(name, output) for role, name, output in step.sources()}
+
+    def _fetch(self, source: PlanStep) -> None:
+        try:
+            self.rerun.execute(source)
+        except KhichdiError as error:
+            raise WorkError(
+                f"{source.name} is not here: {error.message}",
+                hint="give it with --data DIR or --mirror DIR, or a bundle written with "
+                "--with-weights",
+            ) from error
+
+    def _claimed(self, name: str, output: str) -> Output:
+        return self.rerun.claimed[name].result.outputs[output]
+
+    def _kept(self, name: str, output: str) -> Path | None:
+        return self.claim.artifact(self._claimed(name, output))
+
+    def _input(self, name: str, output: str) -> Path:
+        """Return the folder of an input, every byte of it hashed again just before it is used."""
+        made = self.rerun.done.get(name)
+        if made is not None:
+            found = made.result.outputs[output]
+            if found.digest != self._claimed(name, output).digest:
+                raise StoreError(f"{name}#{output} made here is not what the run trained on")
+            return self.rerun.store.folder(found)
+        folder = self._kept(name, output)
+        assert folder is not None
+        _check(self._claimed(name, output), folder)
+        return folder
+
+    # ---- executing --------------------------------------------------------------------------
+
+    def _execute(
+        self, step: PlanStep, inputs: dict[str, Path], asked: list[TrainingSegment]
+    ) -> Replay:
+        """Have the runtime execute segments, through the door that steps go through."""
+        rerun = self.rerun
+        staging = rerun.store.root / "replay" / step.name.replace("/", "-")
+        (staging / "work").mkdir(parents=True)
+        rerun.reporter.started(step)
+        found: list[Replay] = []
+
+        def perform(context: Context) -> Outcome:
+            replay = context.plugin().replay(
+                training_job(context, context.output("adapters")), asked
+            )
+            check_replayed(replay, asked)
+            found.append(replay)
+            return Outcome({})
+
+        guarded(
+            Context(
+                step=step,
+                inputs=inputs,
+                staging=staging,
+                work=staging / "work",
+                origin=None,
+                registry=rerun.registry,
+                report=lambda progress: rerun.reporter.progress(step, progress),
+            ),
+            perform,
+        )
+        return found[0]
+
+
+class _Comparison:
+    """What segments gave, held to what a training claims."""
+
+    def __init__(
+        self, claim: Claim, told: RecordedStep, trace: list[dict[str, Any]], states: States,
+        plan: SegmentReplay,
+    ) -> None:  # fmt: skip
+        self.claim, self.told, self.trace, self.states = claim, told, trace, states
+        self.plan = plan
+        names = ("base weights", "quantized weights", "steps", "adapter")
+        self.levels = {name: Level(name) for name in names}
+        self.elsewhere: list[Finding] = []
+
+    def compare(self, replay: Replay) -> SegmentReplay:
+        """Compare everything, and return what came of each segment."""
+        self._weights(replay.weights)
+        verdicts = []
+        for one, given in zip(self.plan.replayed, replay.segments, strict=True):
+            before = len(self.levels["steps"].findings)
+            self._segment(one, given)
+            same = len(self.levels["steps"].findings) == before
+            verdicts.append(one.model_copy(update={"verdict": "identical" if same else "diverged"}))
+            if given.adapter is not None:
+                self._adapter(given.adapter)
+        told, here = self.told.result.measured.get("device"), replay.measured.get("device")
+        if None not in (told, here) and told != here:
+            self.elsewhere.append(
+                Finding(step=self.told.name, at="device", claimed=told, derived=here)
+            )
+        self.plan = self.plan.model_copy(update={"replayed": tuple(verdicts)})
+        return self.plan
+
+    def _weights(self, found: dict[str, str]) -> None:
+        told = weights_of(self.claim, self.told)
+        if told is None:
+            return
+        for what in dict.fromkeys([*told, *found]):
+            level = "quantized weights" if what == QUANTIZED else "base weights"
+            self._hold(level, "weights", f"tensors of {what}", told.get(what), found.get(what))
+
+    def _segment(self, one: SegmentVerdict, given: ReplayedSegment) -> None:
+        """Compare a segment's steps one by one, then the state that it ends in."""
+        place = f"segment {one.segment} of {self.plan.segments}"
+        # As a trace is read back: JSON has lists alone.
+        derived = json.loads(json.dumps(given.trace))
+        pairs = zip(self.trace[one.first - 1 : one.last], derived, strict=True)
+        for claimed, made in pairs:
+            found = first_difference(claimed, made)
+            self.levels["steps"].checked += 1
+            if found:
+                at = f"{place}, training step {claimed['step']}, {found[0]}"
+                self._hold("steps", "trace", at, found[1], found[2])
+                break  # what follows would differ because of it
+        kept = self.states.bounds[one.segment - 1]
+        folder = self.claim.artifact(self.told.result.outputs["states"])
+        files = folder / kept.folder if folder and kept.kept else None
+        parted = state(kept, given.state, files, given.folder)
+        self.levels["steps"].checked += 1
+        if parted:
+            at = f"{place}, state after training step {kept.step}, {parted[0]}"
+            self._hold("steps", "states", at, parted[1], parted[2])
+
+    def _adapter(self, folder: Path) -> None:
+        """Compare the adapter with what the segment that it comes out of gives."""
+        output = self.told.result.outputs["adapter"]
+        at, claimed, derived = "content digest", output.digest, adapter_digest(folder)
+        kept = self.claim.artifact(output)
+        if claimed != derived and kept is not None:
+            found = difference("adapter", kept, folder)
+            if found is not None:
+                at, claimed, derived = found
+        self._hold("adapter", "adapter", at, claimed, derived)
+
+    def _hold(self, level: str, output: str, at: str, claimed: Any, derived: Any) -> None:
+        finding = Finding(
+            step=self.told.name, output=output, at=at, claimed=claimed, derived=derived
+        )
+        self.levels[level].compare(finding)
+
+    # ---- reporting --------------------------------------------------------------------------
+
+    def reports(self) -> dict[str, LevelReport]:
+        """Return the levels that something was executed at."""
+        whole = len(self.plan.replayed) == self.plan.segments
+        found = {}
+        for name, level in self.levels.items():
+            if not level.checked:
+                continue
+            sampled = name == "steps" and not whole
+            update: dict[str, Any] = {"basis": "sampled" if sampled else "executed"}
+            if name == "steps":
+                update["detail"] = in_words(self.plan)
+            if name == "adapter" and not level.findings:
+                update["detail"] = f"training step {self.states.adapter_step} gives it"
+            found[name] = level.report().model_copy(update=update)
+        if self.elsewhere:
+            found["environment"] = differs(self.claim, tuple(self.elsewhere))
+        return found
+
+
+def in_words(plan: SegmentReplay) -> str:
+    """Return what was executed again, and what share of forged segments that would have caught."""
+    spans = [f"{one.first}-{one.last}" for one in plan.replayed]
+    more = f" and {len(spans) - SHOWN} more" if len(spans) > SHOWN else ""
+    where = f"steps {', '.join(spans[:SHOWN])}{more}"
+    total, certain = plan.segments, plan.surely_caught
+    if len(plan.replayed) == total:
+        return f"all {total} segments replayed ({where})"
+    extra = [one for one in plan.replayed if one.because == "adapter"]
+    drawn_ = f"{len(plan.drawn)} of {total} segments drawn"
+    if extra:
+        drawn_ += f", and the one that the adapter comes out of ({extra[0].segment})"
+    alone = plan.odds[0].probability
+    return (
+        f"{drawn_}, replayed ({where}): 1 forged segment of {total} would have been found with "
+        f"probability {alone:.2f}, {certain} or more ({certain / total:.0%}) with at least 0.95"
+    )
+
+
+def _asked(states: States, one: SegmentVerdict, folder: Path | None) -> TrainingSegment:
+    return TrainingSegment(
+        first=one.first,
+        last=one.last,
+        final=one.last == states.bounds[-1].step,
+        state=states.bounds[one.segment - 2] if one.segment > 1 else None,
+        folder=folder,
+        adapter_step=states.adapter_step if one.first <= states.adapter_step <= one.last else None,
+    )
+
+
+def _no_states(step: PlanStep, told: RecordedStep) -> str:
+    if "states" not in told.result.outputs:
+        return (
+            f"the runtime `{step.plugin.name}` kept no states to start a segment from: --rerun "
+            "trains from the start"
+        )
+    return "the states that segments start from are not here: audit the run, or a bundle with them"
+
+
+def _check(output: Output, folder: Path, prefix: str = "") -> None:
+    """Hash the files of an artifact, or those of one folder of it.
+
+    Raises:
+        StoreError: one is not what the record says.
+    """
+    for name, file in output.files.items():
+        path = folder / name
+        if not name.startswith(prefix):
+            continue
+        if path.is_symlink() or not path.is_file() or file_sha256(path) != file.sha256:
+            raise StoreError(f"{name} is not, or no longer, as the record says")
