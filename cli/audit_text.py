@@ -81,6 +81,11 @@ def closing(report: AuditReport) -> list[str]:
     ]
     if open_:
         lines[0] += f": {', '.join(open_)}"
+    if any(level.basis == "sampled" for level in report.levels):
+        lines.append(
+            "of the training only the segments above were executed: of the rest this says that "
+            "nothing was changed since"
+        )
     if not any(level.basis in ("sampled", "executed") for level in report.levels):
         lines.append(
             "nothing was executed: this says that nothing was changed since, not that it was done"

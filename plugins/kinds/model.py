@@ -140,6 +140,20 @@ class TrainingSegment:
     folder: Path | None = None
     adapter_step: int | None = None
 
+    @classmethod
+    def of(cls, states: States, number: int, files: Path) -> TrainingSegment:
+        """Return a training's segment, numbered from 1; `files` is where its states are."""
+        first, last = states.segments()[number - 1]
+        before = states.bounds[number - 2] if number > 1 else None
+        return cls(
+            first=first,
+            last=last,
+            final=number == len(states.bounds),
+            state=before,
+            folder=files / before.folder if before else None,
+            adapter_step=states.adapter_step if first <= states.adapter_step <= last else None,
+        )
+
 
 @dataclass(frozen=True)
 class ReplayedSegment:

@@ -77,8 +77,7 @@ class Segments:
         plan = self._drawn(step.name, states)
         try:
             inputs = self._inputs(step)
-            folders = {one: self._start(told, states, one.segment) for one in plan.replayed}
-            asked = [_asked(states, one, folders[one]) for one in plan.replayed]
+            asked = [self._asked(told, states, one.segment) for one in plan.replayed]
             replay = self._execute(step, inputs, asked)
         except KhichdiError as error:
             # Memory, network, weights or a package may be missing here: no proof of anything.
@@ -122,14 +121,15 @@ class Segments:
 
     # ---- inputs -----------------------------------------------------------------------------
 
-    def _start(self, told: RecordedStep, states: States, number: int) -> Path | None:
-        """Return the folder of the state that a segment starts from; its bytes are hashed."""
-        folder = self.claim.artifact(told.result.outputs["states"])
-        if number == 1 or folder is None:
-            return None
-        before = states.bounds[number - 2]
-        _check(told.result.outputs["states"], folder, f"{before.folder}/")
-        return folder / before.folder
+    def _asked(self, told: RecordedStep, states: States, number: int) -> TrainingSegment:
+        """Return a segment, the bytes of the state that it starts from hashed again."""
+        output = told.result.outputs["states"]
+        files = self.claim.artifact(output)
+        assert files is not None
+        segment = TrainingSegment.of(states, number, files)
+        if segment.folder is not None:
+            _check(output, files, f"{segment.folder.name}/")
+        return segment
 
     def _inputs(self, step: PlanStep) -> dict[str, Path]:
         """Return what the training takes: from the run's stores, else made here from its plan."""
@@ -331,17 +331,6 @@ def in_words(plan: SegmentReplay) -> str:
     return (
         f"{drawn_}, replayed ({where}): 1 forged segment of {total} would have been found with "
         f"probability {alone:.2f}, {certain} or more ({certain / total:.0%}) with at least 0.95"
-    )
-
-
-def _asked(states: States, one: SegmentVerdict, folder: Path | None) -> TrainingSegment:
-    return TrainingSegment(
-        first=one.first,
-        last=one.last,
-        final=one.last == states.bounds[-1].step,
-        state=states.bounds[one.segment - 2] if one.segment > 1 else None,
-        folder=folder,
-        adapter_step=states.adapter_step if one.first <= states.adapter_step <= one.last else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from math import comb
@@ -20,6 +21,7 @@ from khichdi.schema.audit import AuditReport
 from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
 from khichdi.schema.states import INDEX
+from strangers import HEAD, install
 
 from .conftest import Kitchen
 
@@ -323,6 +325,59 @@ def test_without_its_states_a_bundle_says_that_nothing_can_be_started_from(
     found = audit(Kitchen(tmp_path), str(target), "--segments", "1")
     assert level(found, "steps")["verdict"] == "unverifiable"
     assert "states" in level(found, "steps")["detail"]
+
+
+STRANGER = """
+from dataclasses import replace
+from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+
+
+class Stranger(Runtime[QloraParams]):
+    \"\"\"Train as another does.\"\"\"
+
+    name = "stranger"
+
+    def train(self, job):
+        found = Qlora(self.params).train(job)
+        return RETURNED
+
+
+@hookimpl
+def khichdi_runtimes():
+    return [Stranger]
+"""
+BARE = """replace(found, states=None, trace=[
+            {name: value for name, value in entry.items() if name != "state"}
+            for entry in found.trace
+        ])"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (BARE, "the runtime `stranger` kept no states to start a segment from"),
+        ("found", "the runtime `stranger` cannot execute a part of a training again"),
+    ],
+    ids=["keeps no states", "keeps states and cannot start from them"],
+)
+def test_a_runtime_that_replays_no_segments_makes_the_steps_unverifiable(
+    kitchen: Kitchen, returned: str, told: str
+) -> None:
+    plugins = kitchen.folder / "plugins"
+    plugins.mkdir()
+    install(plugins, "stranger", HEAD + STRANGER.replace("RETURNED", returned))
+    path = os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])
+    kitchen.environment = {"PYTHONPATH": path}
+    kitchen.edit("use: qlora", "use: stranger")
+    kitchen.edit("num_epochs: 3", "num_epochs: 1")
+    kitchen.json("run", "pico.yaml")
+    found = kitchen.json("audit", "latest", "--segments", "2")
+    assert found["verdict"] == "unverifiable"
+    assert level(found, "steps")["verdict"] == "unverifiable"
+    assert told in level(found, "steps")["detail"]
+    assert level(found, "adapter")["basis"] == "hashed"
+    assert "--rerun" in level(found, "steps")["detail"]
+    assert kitchen.json("audit", "latest")["verdict"] == "identical"
 
 
 @pytest.mark.parametrize(

@@ -38,22 +38,9 @@ def states_of(result: TrainingResult) -> States:
 
 
 def segments_of(result: TrainingResult) -> list[TrainingSegment]:
-    states = states_of(result)
-    found = []
-    for number, (first, last) in enumerate(states.segments()):
-        before = states.bounds[number - 1] if number else None
-        assert result.states_folder is not None
-        found.append(
-            TrainingSegment(
-                first=first,
-                last=last,
-                final=last == len(result.trace),
-                state=before,
-                folder=result.states_folder / before.folder if before else None,
-                adapter_step=states.adapter_step if first <= states.adapter_step <= last else None,
-            )
-        )
-    return found
+    states, files = states_of(result), result.states_folder
+    assert files is not None
+    return [TrainingSegment.of(states, n, files) for n in range(1, len(states.bounds) + 1)]
 
 
 def replay(base: Path, folder: Path, segments: list[TrainingSegment], **params: Any) -> Replay:
