@@ -160,7 +160,8 @@ class ReplayedSegment:
     """What a segment gave when it was executed again.
 
     Attributes:
-        trace: an entry per step, as in `TrainingResult`, the digest of the last state included.
+        trace: an entry per step, as in `TrainingResult`: with the digest of the state where a
+            segment of the whole training ends, and nowhere else.
         state: the state that it ended in.
         folder: where that state's tensors are, below `work`; None where they were not written.
         adapter: the folder of the adapter that was asked for.
@@ -176,11 +177,13 @@ class ReplayedSegment:
 class Replay:
     """Segments executed again, in the order asked for, and what training starts from here.
 
-    `weights` and `measured` (its `device`) are as in `TrainingResult`.
+    `weights` and `measured` (its `device`) are as in `TrainingResult`. `steps` is how many the
+    whole training takes; None where a clock or a loss may end it before.
     """
 
     segments: list[ReplayedSegment]
     weights: dict[str, str]
+    steps: int | None = None
     measured: dict[str, float | str] = field(default_factory=dict)
 
 

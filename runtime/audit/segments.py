@@ -23,7 +23,6 @@ from ...schema.states import States
 from ..adapter import adapter_digest
 from ..execute import guarded
 from ..steps.context import Context, Outcome
-from ..steps.train import training_job
 from .artifacts import Level
 from .claim import QUANTIZED, Claim, committed, weights_of
 from .compare import difference, state
@@ -186,6 +185,8 @@ class Segments:
         self, step: PlanStep, inputs: dict[str, Path], asked: list[TrainingSegment]
     ) -> Replay:
         """Have the runtime execute segments, through the door that steps go through."""
+        from ..steps.train import training_job
+
         rerun = self.rerun
         staging = rerun.store.root / "replay" / step.name.replace("/", "-")
         (staging / "work").mkdir(parents=True)
@@ -231,6 +232,8 @@ class _Comparison:
     def compare(self, replay: Replay) -> SegmentReplay:
         """Compare everything, and return what came of each segment."""
         self._weights(replay.weights)
+        if replay.steps is not None:
+            self._hold("steps", "trace", "training steps in all", len(self.trace), replay.steps)
         verdicts = []
         for one, given in zip(self.plan.replayed, replay.segments, strict=True):
             before = len(self.levels["steps"].findings)

@@ -229,6 +229,52 @@ def test_a_forged_state_is_no_start_that_the_next_segment_can_be_honest_from(war
     assert verdicts[3] == "identical"  # it goes on honestly from what it claims
 
 
+def test_a_training_that_ended_early_is_found_whatever_is_drawn(warm: Warm) -> None:
+    """The forger trained less, and everything that is shown is honest."""
+    store = warm[0].folder / "store"
+    states = read_states(artifact(warm, "train", "states"))
+    steps = states.bounds[2].step
+
+    def shorter(folder: Path) -> None:
+        value = states.to_json()
+        value["bounds"] = value["bounds"][:3]
+        value["bounds"][2]["kept"] = False
+        value["adapter_step"] = min(states.adapter_step, steps)
+        shutil.rmtree(folder / states.bounds[2].folder)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    forge(run_of(warm), store, "train", "states", shorter)
+    cut = change_values(lambda trace: trace.__delitem__(slice(steps, None)))
+    forge(run_of(warm), store, "train", "trace", cut)
+    found = audit(warm[0], "latest", "--segments", "1", status=1)
+    assert found["where"] == "steps: step train#trace, training steps in all"
+    finding = level(found, "steps")["findings"][0]
+    assert (finding["claimed"], finding["derived"]) == (steps, states.bounds[-1].step)
+
+
+def test_a_training_divided_otherwise_than_its_recipe_says_is_found(warm: Warm) -> None:
+    """Few large segments would be drawn less often where it matters."""
+    store = warm[0].folder / "store"
+    states = read_states(artifact(warm, "train", "states"))
+
+    def fewer(folder: Path) -> None:
+        value = states.to_json()
+        value["bounds"] = value["bounds"][1:]
+        shutil.rmtree(folder / states.bounds[0].folder)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    forge(run_of(warm), store, "train", "states", fewer)
+    step = states.bounds[0].step
+    drop = change_values(lambda trace: trace[step - 1].pop("state"))
+    forge(run_of(warm), store, "train", "trace", drop)
+    assert audit(warm[0], "latest")["verdict"] == "identical"
+    found = audit(warm[0], "latest", "--segments", "3", status=1)
+    assert found["where"] == (
+        f"steps: step train#trace, segment 1 of 3, training step {step}, state"
+    )
+    assert level(found, "steps")["findings"][0]["claimed"] is None
+
+
 def test_a_forged_segment_that_is_not_drawn_is_not_seen_and_that_is_said(warm: Warm) -> None:
     forge_segment(warm)
     nonce = nonce_that_draws(warm, 1)

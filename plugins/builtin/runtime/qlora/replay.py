@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from .....schema.errors import StepError
+from .....schema.states import IN_TRACE
 from ....determinism import deterministic
 from ....kinds import Progress, Replay, ReplayedSegment, TrainingSegment
 from ....models import quiet
@@ -42,6 +43,7 @@ def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegmen
         return Replay(
             segments=found,
             weights=trainee.digests,
+            steps=replayer.training.ending.known(),
             measured={"device": bits_depend_on(trainee.device)["device"]},
         )
 
@@ -77,8 +79,11 @@ class _Replayer:
                 if plan.step == segment.adapter_step:
                     adapter = self.job.output / f"adapter-{plan.step:08d}"
                     training.trainee.write(adapter, self.job.base_name)
-                if last:
-                    training.keep_state(files=True)
+                ends = plan.step in training.ends or (last and segment.final)
+                if ends or last:
+                    training.keep_state(files=last)
+                if last and not ends:  # whoever claims so divided the training in another way
+                    del training.trace[-1][IN_TRACE]
                 note = f"segment from step {segment.first}"
                 taken = done + plan.step - segment.first + 1
                 self.job.report(Progress(taken, total, note=note))
