@@ -64,7 +64,8 @@ def _replay(replay: SegmentReplay) -> str:
     segments = "".join(
         f"<tr><td>{one.segment}</td><td>{one.first}-{one.last}</td>"
         f"<td>{'drawn' if one.because == 'drawn' else 'the adapter comes out of it'}</td>"
-        f'<td class="verdict {_class(one.verdict)}">{escape(one.verdict)}</td></tr>'
+        f'<td class="verdict {_class(one.verdict)}">{escape(one.verdict)}</td>'
+        f"<td>{'' if one.error is None else f'{one.error:.2g}'}</td></tr>"
         for one in replay.replayed
     )
     odds = "".join(
@@ -73,7 +74,8 @@ def _replay(replay: SegmentReplay) -> str:
     )
     return (
         f"<h2>Segments of {escape(replay.step)} executed again</h2>{lines}"
-        "<table><thead><tr><th>Segment</th><th>Training steps</th><th>Why</th><th>Verdict</th></tr>"
+        "<table><thead><tr><th>Segment</th><th>Training steps</th><th>Why</th><th>Verdict</th>"
+        "<th>Apart, as a share of what was learnt</th></tr>"
         f"</thead><tbody>{segments}</tbody></table>"
         "<table><thead><tr><th>Had so many been forged</th><th>one would have been found with "
         f"probability</th></tr></thead><tbody>{odds}</tbody></table>"

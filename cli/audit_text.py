@@ -55,7 +55,8 @@ def replayed(replay: SegmentReplay) -> list[str]:
     for one in replay.replayed:
         verdict = "DIVERGED" if one.verdict == "diverged" else one.verdict
         why = "" if one.because == "drawn" else ", the adapter comes out of it"
-        lines.append(f"  segment {one.segment}, steps {one.first}-{one.last}{why}: {verdict}")
+        far = f", what it learnt is {one.error:.2g} of itself apart" if one.error else ""
+        lines.append(f"  segment {one.segment}, steps {one.first}-{one.last}{why}: {verdict}{far}")
     return lines
 
 

@@ -192,6 +192,8 @@ def check_replayed(result: Any, segments: Sequence[TrainingSegment]) -> None:
         wanted, steps = asked.last - asked.first + 1, len(given.trace)
         if steps != wanted:
             raise PluginError(f"gave {steps} entries for the {wanted} steps from {asked.first}")
+        if asked.adapter_step is not None and given.adapter is None:
+            raise PluginError(f"gave no adapter of step {asked.adapter_step}, which was asked for")
 
 
 def check_evaluated(result: Any) -> None:

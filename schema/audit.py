@@ -79,6 +79,11 @@ class SegmentVerdict(Document):
         description="Whether it was drawn, or executed because the adapter comes out of it."
     )
     verdict: Literal["identical", "diverged", "not run"] = "not run"
+    error: float | None = Field(
+        None,
+        description="How far what was learnt in it is from the claim, |derived - claimed| / "
+        "|claimed - start| over the trained tensors; null where one of these is not kept.",
+    )
 
 
 class Odds(Document):

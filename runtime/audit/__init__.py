@@ -5,6 +5,7 @@
     artifacts.py  everything that steps produced, by its bytes
     rerun.py      the same again, by executing each step
     segments.py   a few segments of training, each executed again from the state before it
+    replayed.py   what that gave, compared with the claim
     draw.py       which segments, and what share of forged ones that finds
     compare.py    where two artifacts first part: the file, row, tensor or training step
     ladder.py     all of it, level after level, as one report

@@ -7,30 +7,24 @@ out of is executed as well, drawn or not: without it nothing would bind the adap
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...plugins.checks import check_replayed
-from ...plugins.kinds import Replay, ReplayedSegment, TrainingSegment
-from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
+from ...plugins.kinds import Replay, TrainingSegment
+from ...schema.audit import LevelReport, SegmentReplay, SegmentVerdict
 from ...schema.digest import file_sha256
 from ...schema.errors import KhichdiError, StoreError, WorkError
 from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
 from ...schema.states import States
-from ..adapter import adapter_digest
+from ..adapter import CONFIG, WEIGHTS
 from ..execute import guarded
 from ..steps.context import Context, Outcome
-from .artifacts import Level
-from .claim import QUANTIZED, Claim, committed, weights_of
-from .compare import difference, state
-from .documents import differs, first_difference
+from .claim import Claim, committed
 from .draw import drawn, odds, surely_caught
+from .replayed import Comparison
 from .rerun import Rerun
-
-SHOWN = 4
 
 
 @dataclass
@@ -84,7 +78,7 @@ class Segments:
             self.replays.append(plan.model_copy(update={"why_not": why}))
             self._unverifiable(why + (f"; {error.hint}" if error.hint else ""))
             return
-        comparison = _Comparison(self.claim, told, trace, states, plan)
+        comparison = Comparison(self.claim, told, trace, states, plan)
         self.replays.append(comparison.compare(replay))
         self.levels |= comparison.reports()
 
@@ -198,6 +192,10 @@ class Segments:
                 training_job(context, context.output("adapters")), asked
             )
             check_replayed(replay, asked)
+            for given in replay.segments:
+                for name in (WEIGHTS, CONFIG) if given.adapter else ():
+                    if not (given.adapter / name).is_file():
+                        raise context.fail(f"the runtime wrote no {name}")
             found.append(replay)
             return Outcome({})
 
@@ -216,134 +214,16 @@ class Segments:
         return found[0]
 
 
-class _Comparison:
-    """What segments gave, held to what a training claims."""
-
-    def __init__(
-        self, claim: Claim, told: RecordedStep, trace: list[dict[str, Any]], states: States,
-        plan: SegmentReplay,
-    ) -> None:  # fmt: skip
-        self.claim, self.told, self.trace, self.states = claim, told, trace, states
-        self.plan = plan
-        names = ("base weights", "quantized weights", "steps", "adapter")
-        self.levels = {name: Level(name) for name in names}
-        self.elsewhere: list[Finding] = []
-
-    def compare(self, replay: Replay) -> SegmentReplay:
-        """Compare everything, and return what came of each segment."""
-        self._weights(replay.weights)
-        if replay.steps is not None:
-            self._hold("steps", "trace", "training steps in all", len(self.trace), replay.steps)
-        verdicts = []
-        for one, given in zip(self.plan.replayed, replay.segments, strict=True):
-            before = len(self.levels["steps"].findings)
-            self._segment(one, given)
-            same = len(self.levels["steps"].findings) == before
-            verdicts.append(one.model_copy(update={"verdict": "identical" if same else "diverged"}))
-            if given.adapter is not None:
-                self._adapter(given.adapter)
-        told, here = self.told.result.measured.get("device"), replay.measured.get("device")
-        if None not in (told, here) and told != here:
-            self.elsewhere.append(
-                Finding(step=self.told.name, at="device", claimed=told, derived=here)
-            )
-        self.plan = self.plan.model_copy(update={"replayed": tuple(verdicts)})
-        return self.plan
-
-    def _weights(self, found: dict[str, str]) -> None:
-        told = weights_of(self.claim, self.told)
-        if told is None:
-            return
-        for what in dict.fromkeys([*told, *found]):
-            level = "quantized weights" if what == QUANTIZED else "base weights"
-            self._hold(level, "weights", f"tensors of {what}", told.get(what), found.get(what))
-
-    def _segment(self, one: SegmentVerdict, given: ReplayedSegment) -> None:
-        """Compare a segment's steps one by one, then the state that it ends in."""
-        place = f"segment {one.segment} of {self.plan.segments}"
-        # As a trace is read back: JSON has lists alone.
-        derived = json.loads(json.dumps(given.trace))
-        pairs = zip(self.trace[one.first - 1 : one.last], derived, strict=True)
-        for claimed, made in pairs:
-            found = first_difference(claimed, made)
-            self.levels["steps"].checked += 1
-            if found:
-                at = f"{place}, training step {claimed['step']}, {found[0]}"
-                self._hold("steps", "trace", at, found[1], found[2])
-                break  # what follows would differ because of it
-        kept = self.states.bounds[one.segment - 1]
-        folder = self.claim.artifact(self.told.result.outputs["states"])
-        files = folder / kept.folder if folder and kept.kept else None
-        parted = state(kept, given.state, files, given.folder)
-        self.levels["steps"].checked += 1
-        if parted:
-            at = f"{place}, state after training step {kept.step}, {parted[0]}"
-            self._hold("steps", "states", at, parted[1], parted[2])
-
-    def _adapter(self, folder: Path) -> None:
-        """Compare the adapter with what the segment that it comes out of gives."""
-        output = self.told.result.outputs["adapter"]
-        at, claimed, derived = "content digest", output.digest, adapter_digest(folder)
-        kept = self.claim.artifact(output)
-        if claimed != derived and kept is not None:
-            found = difference("adapter", kept, folder)
-            if found is not None:
-                at, claimed, derived = found
-        self._hold("adapter", "adapter", at, claimed, derived)
-
-    def _hold(self, level: str, output: str, at: str, claimed: Any, derived: Any) -> None:
-        finding = Finding(
-            step=self.told.name, output=output, at=at, claimed=claimed, derived=derived
-        )
-        self.levels[level].compare(finding)
-
-    # ---- reporting --------------------------------------------------------------------------
-
-    def reports(self) -> dict[str, LevelReport]:
-        """Return the levels that something was executed at."""
-        whole = len(self.plan.replayed) == self.plan.segments
-        found = {}
-        for name, level in self.levels.items():
-            if not level.checked:
-                continue
-            sampled = name == "steps" and not whole
-            update: dict[str, Any] = {"basis": "sampled" if sampled else "executed"}
-            if name == "steps":
-                update["detail"] = in_words(self.plan)
-            if name == "adapter" and not level.findings:
-                update["detail"] = f"training step {self.states.adapter_step} gives it"
-            found[name] = level.report().model_copy(update=update)
-        if self.elsewhere:
-            found["environment"] = differs(self.claim, tuple(self.elsewhere))
-        return found
-
-
-def in_words(plan: SegmentReplay) -> str:
-    """Return what was executed again, and what share of forged segments that would have caught."""
-    spans = [f"{one.first}-{one.last}" for one in plan.replayed]
-    more = f" and {len(spans) - SHOWN} more" if len(spans) > SHOWN else ""
-    where = f"steps {', '.join(spans[:SHOWN])}{more}"
-    total, certain = plan.segments, plan.surely_caught
-    if len(plan.replayed) == total:
-        return f"all {total} segments replayed ({where})"
-    extra = [one for one in plan.replayed if one.because == "adapter"]
-    drawn_ = f"{len(plan.drawn)} of {total} segments drawn"
-    if extra:
-        drawn_ += f", and the one that the adapter comes out of ({extra[0].segment})"
-    alone = plan.odds[0].probability
-    return (
-        f"{drawn_}, replayed ({where}): 1 forged segment of {total} would have been found with "
-        f"probability {alone:.2f}, {certain} or more ({certain / total:.0%}) with at least 0.95"
-    )
-
-
 def _no_states(step: PlanStep, told: RecordedStep) -> str:
     if "states" not in told.result.outputs:
         return (
             f"the runtime `{step.plugin.name}` kept no states to start a segment from: --rerun "
             "trains from the start"
         )
-    return "the states that segments start from are not here: audit the run, or a bundle with them"
+    return (
+        "the states that segments start from are not here, or not of this trace: audit the run, "
+        "or a bundle with them"
+    )
 
 
 def _check(output: Output, folder: Path, prefix: str = "") -> None:

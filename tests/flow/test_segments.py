@@ -16,6 +16,7 @@ import pytest
 from forgery import change_values, flip_in_tensor, forge
 from khichdi.cli.main import main
 from khichdi.runtime.audit.draw import caught, drawn, odds, surely_caught
+from khichdi.runtime.audit.replayed import relative_error
 from khichdi.runtime.states import read_states
 from khichdi.schema.audit import AuditReport
 from khichdi.schema.digest import described_safetensors
@@ -136,6 +137,40 @@ def test_every_segment_of_an_honest_run_gives_the_same_again(cooked: Warm, tmp_p
     assert replay["nonce"] in page.read_text()
 
 
+def test_on_another_device_it_is_said_how_far_apart_a_segment_is(cooked: Warm) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("this processor has no second set of instructions to compare with")
+    elsewhere = Kitchen(cooked[0].folder, {"ATEN_CPU_CAPABILITY": "avx2"})
+    found = elsewhere.json("audit", "latest", "--segments", "4", status=1)
+    assert level(found, "environment")["findings"][0]["claimed"] == "cpu AVX512"
+    assert level(found, "base weights")["verdict"] == "identical"
+    assert found["where"].startswith("steps: step train#trace, segment ")
+    replayed = found["replays"][0]["replayed"]
+    apart = [one for one in replayed if one["verdict"] == "diverged"]
+    assert apart
+    assert all(one["error"] == 0 for one in replayed if one not in apart)
+    # The start of the first segment is not kept, nor the end of the last.
+    assert all(one["error"] < 0.2 for one in apart if 1 < one["segment"] < 4)
+    assert all(one["error"] is None for one in apart if one["segment"] in (1, 4))
+
+
+def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    start = {"a": torch.zeros(3, 4), "b": torch.ones(5)}
+    claimed = {"a": torch.ones(3, 4), "b": torch.ones(5) * 3}
+    derived = {"a": torch.ones(3, 4) * 1.5, "b": torch.ones(5) * 3}
+    files = [tmp_path / name for name in ("start", "claimed", "derived")]
+    for file, tensors in zip(files, (start, claimed, derived), strict=True):
+        save_file(tensors, file)
+    assert relative_error(*files) == pytest.approx((12 * 0.25 / (12 + 5 * 4)) ** 0.5)
+    assert relative_error(files[0], files[0], files[2]) is None  # nothing was learnt
+    save_file({"a": torch.ones(4, 3), "b": torch.ones(5)}, files[2])
+    assert relative_error(*files) is None
+
+
 def test_of_a_few_segments_it_is_said_what_was_executed_and_what_that_finds(cooked: Warm) -> None:
     found = audit(cooked[0], "latest", "--segments", "1", "--nonce", "dice: 4 2")
     (replay,) = found["replays"]
@@ -218,6 +253,7 @@ def test_a_forged_segment_is_found_when_it_is_drawn(warm: Warm) -> None:
     assert other["claimed"] != other["derived"]
     verdicts = {one["segment"]: one["verdict"] for one in found["replays"][0]["replayed"]}
     assert verdicts[2] == "diverged"
+    assert next(one["error"] for one in found["replays"][0]["replayed"] if one["segment"] == 2) > 0
 
 
 def test_a_forged_state_is_no_start_that_the_next_segment_can_be_honest_from(warm: Warm) -> None:

@@ -48,14 +48,10 @@ class Ending:
 
     # ---- decisions --------------------------------------------------------------------------
 
-    def latest(self) -> int:
-        """Return the step after which training ends if neither clock nor patience end it."""
-        return min(self.total, self.params.stop_after_steps or self.total)
-
     def known(self) -> int | None:
         """Return how many steps training takes; None where clock or patience may end it before."""
         open_ended = self.params.max_hours or self.params.early_stopping_patience
-        return None if open_ended else self.latest()
+        return None if open_ended else min(self.total, self.params.stop_after_steps or self.total)
 
     def is_last(self, step: int) -> bool:
         """Return whether this step, just taken, is the last; asked once, before evaluating."""

@@ -85,7 +85,9 @@ class Training:
         self.trace: list[dict[str, Any]] = []
         self.losses: dict[int, float] = {}  # on held-out rows, by step
         self.best: dict[str, torch.Tensor] | None = None
-        self.ends = states.ends(self.ending.latest(), params.replay_segments)
+        # Of all steps, wherever training ends: ended by the clock or by `stop_after_steps`, the
+        # same steps are committed to.
+        self.ends = states.ends(len(self.plans), params.replay_segments)
         self.states: list[State] = []
         self.fresh_seconds = 0.0
         self.fresh_tokens = 0
