@@ -177,12 +177,14 @@ class ReplayedSegment:
 class Replay:
     """Segments executed again, in the order asked for, and what training starts from here.
 
-    `weights` and `measured` (its `device`) are as in `TrainingResult`. `steps` is how many the
-    whole training takes; None where a clock or a loss may end it before.
+    `weights` and `measured` (its `device`) are as in `TrainingResult`. `ends` are the steps after
+    which the whole training keeps its state, wherever it is ended; `steps` is how many it takes,
+    None where a clock or a loss may end it before.
     """
 
     segments: list[ReplayedSegment]
     weights: dict[str, str]
+    ends: tuple[int, ...] | None = None
     steps: int | None = None
     measured: dict[str, float | str] = field(default_factory=dict)
 

@@ -36,8 +36,13 @@ class Comparison:
     def compare(self, replay: Replay) -> SegmentReplay:
         """Compare everything, and return what came of each segment."""
         self._weights(replay.weights)
+        taken = len(self.trace)
         if replay.steps is not None:
-            self._hold("steps", "trace", "training steps in all", len(self.trace), replay.steps)
+            self._hold("steps", "trace", "training steps in all", taken, replay.steps)
+        if replay.ends is not None:
+            claimed = [kept.step for kept in self.states.bounds]
+            ends = sorted({*(end for end in replay.ends if end < taken), taken})
+            self._hold("steps", "states", "ends of segments", claimed, ends)
         verdicts = []
         for one, given in zip(self.plan.replayed, replay.segments, strict=True):
             before = len(self.levels["steps"].findings)

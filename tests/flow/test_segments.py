@@ -305,10 +305,12 @@ def test_a_training_divided_otherwise_than_its_recipe_says_is_found(warm: Warm) 
     forge(run_of(warm), store, "train", "trace", drop)
     assert audit(warm[0], "latest")["verdict"] == "identical"
     found = audit(warm[0], "latest", "--segments", "3", status=1)
-    assert found["where"] == (
-        f"steps: step train#trace, segment 1 of 3, training step {step}, state"
-    )
-    assert level(found, "steps")["findings"][0]["claimed"] is None
+    assert found["where"] == "steps: step train#states, ends of segments"
+    finding, other = level(found, "steps")["findings"]
+    assert finding["claimed"] == [kept.step for kept in states.bounds[1:]]
+    assert finding["derived"] == [kept.step for kept in states.bounds]
+    assert other["at"] == f"segment 1 of 3, training step {step}, state"
+    assert other["claimed"] is None
 
 
 def test_a_forged_segment_that_is_not_drawn_is_not_seen_and_that_is_said(warm: Warm) -> None:

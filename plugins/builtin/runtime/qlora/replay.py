@@ -43,6 +43,7 @@ def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegmen
         return Replay(
             segments=found,
             weights=trainee.digests,
+            ends=tuple(sorted(replayer.training.ends)),
             steps=replayer.training.ending.known(),
             measured={"device": bits_depend_on(trainee.device)["device"]},
         )
