@@ -2,12 +2,14 @@
 
 Without more, documents and bytes are audited: nothing is executed, and neither plugins nor network
 are needed. With `--rerun`, every step is executed again from the pinned bytes, in a store of its
-own, and each thing that comes out is compared with what the run says came out.
+own, and each thing that comes out is compared with what the run says came out. With `--segments`,
+a few parts of the training are, each from the state before it: minutes for what took hours.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -16,11 +18,11 @@ from pathlib import Path
 from ..plugins.registry import load_registry
 from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
-from ..runtime.audit.ladder import audit, audit_again
+from ..runtime.audit.ladder import audit, audit_again, audit_segments
 from ..runtime.store import Store, write_atomically
 from ..runtime.vouch import audit_statement, statement_text
 from ..schema.audit import LEVELS, AuditReport
-from ..schema.errors import RegistryError
+from ..schema.errors import InputError, RegistryError
 from ..schema.lock import Distribution
 from ..schema.secrets import masked
 from .audit_page import page
@@ -45,12 +47,23 @@ def arguments(parser: ArgumentParser) -> None:
         "--rerun", action="store_true", help="execute every step again from the pinned bytes"
     )
     parser.add_argument(
-        "--data", metavar="DIR", default=".",
-        help="with --rerun: where relative paths of sources start, if the run's bytes are not here",
+        "--segments", metavar="K", type=int,
+        help="execute K segments of the training again, drawn by the run's result and a nonce",
     )  # fmt: skip
     parser.add_argument(
-        "--scratch", metavar="DIR", help="with --rerun: where to put what it makes meanwhile"
-    )
+        "--nonce", metavar="TEXT",
+        help="with --segments: what decides which ones, such as dice or a page of today's paper "
+        "(default: drawn by the operating system)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="DIR", default=".",
+        help="with --rerun or --segments: where relative paths of sources start, if the run's "
+        "bytes are not here",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scratch", metavar="DIR",
+        help="with --rerun or --segments: where to put what it makes meanwhile",
+    )  # fmt: skip
     mirror_argument(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
@@ -59,8 +72,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
+    _check(options)
     with opened_claim(options) as claim:
-        done = _again if options.rerun else _once
+        done = _again if options.rerun or options.segments else _once
         # It quotes what differs, and what differs may be a secret.
         report = AuditReport.model_validate(masked(done(claim, options).to_json()))
         if options.statement:
@@ -73,6 +87,22 @@ def run(options: Namespace) -> int:
     return _status(report, strict=options.strict)
 
 
+def _check(options: Namespace) -> None:
+    """Refuse options that contradict each other."""
+    if options.segments is None:
+        if options.nonce is not None:
+            raise InputError("--nonce decides which segments are drawn: give --segments K too")
+        return
+    if options.segments < 1:
+        raise InputError(f"--segments is {options.segments}, at least 1 was expected")
+    if options.rerun:
+        raise InputError("--rerun executes every segment: leave out --segments or --rerun")
+    if options.level and LEVELS.index(options.level) < LEVELS.index("steps"):
+        raise InputError(
+            f"--level {options.level} stops before the steps of training, which --segments is about"
+        )
+
+
 def _once(claim: Claim, options: Namespace) -> AuditReport:
     return audit(claim, _lower, options.level, _installed)
 
@@ -80,6 +110,7 @@ def _once(claim: Claim, options: Namespace) -> AuditReport:
 def _again(claim: Claim, options: Namespace) -> AuditReport:
     """Execute the claim's steps in a store of their own, which is removed at the end."""
     from ..runtime.audit.rerun import Rerun
+    from ..runtime.audit.segments import Segments
 
     if claim.plan is None:
         return _once(claim, options)
@@ -100,6 +131,11 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
             display,
             open_mirror(options),
         )
+        if options.segments:
+            nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
+            given = options.nonce is not None
+            segments = Segments(rerun, options.segments, nonce, given)
+            return audit_segments(claim, _lower, segments, options.level, _installed)
         return audit_again(claim, _lower, rerun, options.level, _installed)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from ..schema.audit import AuditReport, Finding, LevelReport
-from .audit_text import BASIS, closing, shown
+from ..schema.audit import AuditReport, Finding, LevelReport, SegmentReplay
+from .audit_text import BASIS, closing, replayed, shown
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -28,6 +28,7 @@ def page(report: AuditReport) -> str:
     first = report.first_diverged()
     found = _findings(first) if first else ""
     verdict = "".join(f"<p>{escape(line)}</p>" for line in closing(report))
+    replays = "\n".join(map(_replay, report.replays))
     title = f"Audit of {escape(report.recipe)}"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -41,6 +42,7 @@ def page(report: AuditReport) -> str:
 {rows}
 </tbody></table>
 {found}
+{replays}
 {verdict}
 </body></html>
 """
@@ -52,6 +54,31 @@ def _row(level: LevelReport) -> str:
         f"<tr><th>{escape(level.level)}</th>"
         f'<td class="verdict {_class(level.verdict)}">{escape(level.verdict)}</td>'
         f"<td>{escape(BASIS[level.basis])}</td><td>{escape(beside)}</td></tr>"
+    )
+
+
+def _replay(replay: SegmentReplay) -> str:
+    """Return the segments that were executed again, and what such a draw finds."""
+    drawn, *rest = replayed(replay)
+    lines = "".join(f"<p>{escape(line.strip())}</p>" for line in (drawn, *rest[:2]))
+    segments = "".join(
+        f"<tr><td>{one.segment}</td><td>{one.first}-{one.last}</td>"
+        f"<td>{'drawn' if one.because == 'drawn' else 'the adapter comes out of it'}</td>"
+        f'<td class="verdict {_class(one.verdict)}">{escape(one.verdict)}</td>'
+        f"<td>{'' if one.error is None else f'{one.error:.2g}'}</td></tr>"
+        for one in replay.replayed
+    )
+    odds = "".join(
+        f"<tr><td>{one.forged} of {replay.segments}</td><td>{one.probability:.3f}</td></tr>"
+        for one in replay.odds[:SHOWN]
+    )
+    return (
+        f"<h2>Segments of {escape(replay.step)} executed again</h2>{lines}"
+        "<table><thead><tr><th>Segment</th><th>Training steps</th><th>Why</th><th>Verdict</th>"
+        "<th>Apart, as a share of what was learnt</th></tr>"
+        f"</thead><tbody>{segments}</tbody></table>"
+        "<table><thead><tr><th>Had so many been forged</th><th>one would have been found with "
+        f"probability</th></tr></thead><tbody>{odds}</tbody></table>"
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..schema.audit import AuditReport, LevelReport
+from ..schema.audit import AuditReport, LevelReport, SegmentReplay
 from .output import columns, quoted, short
 
 SHOWN = 5
 BASIS = {
     "derived": "derived again",
     "hashed": "bytes hashed again",
+    "sampled": "executed in part",
     "executed": "executed again",
     None: "",
 }
@@ -37,7 +38,26 @@ def text(report: AuditReport) -> str:
             lines.append(f"    derived {shown(finding.derived)}")
         if len(first.findings) > SHOWN:
             lines.append(f"  and {len(first.findings) - SHOWN} more at this level")
+    for replay in report.replays:
+        lines += ["", *replayed(replay)]
     return "\n".join([*lines, "", *closing(report)])
+
+
+def replayed(replay: SegmentReplay) -> list[str]:
+    """Return which segments were executed again and why those, a line for each."""
+    given = "" if replay.nonce_from == "system" else ", given: worth what its giver could not know"
+    lines = [
+        f"{replay.step}: {replay.steps:,} training steps in {replay.segments} segments; drawn "
+        f"{', '.join(map(str, replay.drawn))}",
+        f"  by result {replay.result_hash}",
+        f"  and nonce {shown(replay.nonce)}{given}",
+    ]
+    for one in replay.replayed:
+        verdict = "DIVERGED" if one.verdict == "diverged" else one.verdict
+        why = "" if one.because == "drawn" else ", the adapter comes out of it"
+        far = f", what it learnt is {one.error:.2g} of itself apart" if one.error else ""
+        lines.append(f"  segment {one.segment}, steps {one.first}-{one.last}{why}: {verdict}{far}")
+    return lines
 
 
 def closing(report: AuditReport) -> list[str]:
@@ -48,7 +68,7 @@ def closing(report: AuditReport) -> list[str]:
         apart = any(
             level.level == "environment" and level.verdict != "identical" for level in report.levels
         )
-        if apart and first.basis == "executed":
+        if apart and first.basis in ("sampled", "executed"):
             lines.append(
                 "the environment is another too: equal but for rounding would need limits that "
                 "honest reruns on both have shown"
@@ -62,7 +82,12 @@ def closing(report: AuditReport) -> list[str]:
     ]
     if open_:
         lines[0] += f": {', '.join(open_)}"
-    if not any(level.basis == "executed" for level in report.levels):
+    if any(level.basis == "sampled" for level in report.levels):
+        lines.append(
+            "of the training only the segments above were executed: of the rest this says that "
+            "nothing was changed since"
+        )
+    if not any(level.basis in ("sampled", "executed") for level in report.levels):
         lines.append(
             "nothing was executed: this says that nothing was changed since, not that it was done"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..runtime.bundle.write import bundle
+from ..runtime.bundle.write import bundle, states_size
 from ..schema.errors import InputError
 from .claims import claim_argument, is_bundle, opened_claim
 from .output import emit, size
@@ -22,6 +22,10 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--with-data", action="store_true", help="sources, rows and packs too")
     parser.add_argument("--with-weights", action="store_true", help="the base model's files too")
+    parser.add_argument(
+        "--without-states", action="store_true",
+        help="leave out the states that segments of the training are executed again from",
+    )  # fmt: skip
     parser.add_argument(
         "--allow", metavar="WORD", action="append", default=[],
         help="let through a word that looks personal and is not",
@@ -39,13 +43,16 @@ def run(options: Namespace) -> int:
             target,
             data=options.with_data,
             weights=options.with_weights,
+            states=not options.without_states,
             allowed=tuple(options.allow),
         )
-    document = {"bundle": str(target), **contents.to_json()}
+        states = states_size(claim, contents)
     text = (
-        f"wrote {target}: {len(contents.files)} files, {size(target.stat().st_size)}\n"
+        f"wrote {target}: {len(contents.files)} files, {size(target.stat().st_size)}"
+        f"{f', {size(states)} of them states of the training' if states else ''}\n"
         f"left out: {len(contents.left_out)} artifacts\n"
         f"next: recipe audit {target}"
     )
+    document = {"bundle": str(target), "states_bytes": states, **contents.to_json()}
     emit(options, document, text)
     return 0

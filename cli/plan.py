@@ -189,6 +189,7 @@ def _disk(found: Estimate) -> str:
         ("to fetch", disk.fetch),
         ("rows and packs about", disk.rows),
         ("checkpoints up to", disk.checkpoints),
+        ("states", disk.states),
         ("adapter", disk.adapter),
     ):
         parts.append(f"{name} {'?' if count is None else size(count)}")

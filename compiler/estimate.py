@@ -333,8 +333,14 @@ class _Estimator:
             fetch=fetch if whole else None,
             rows=self._row_bytes(amount) if amount else None,
             checkpoints=checkpoints,
+            states=12 * trained * self._kept_states(amount) if trained is not None else None,
             adapter=8 * trained if trained is not None else None,
         )
+
+    def _kept_states(self, amount: Amount | None) -> int:
+        """Return how many states a training keeps: adapter and both moments, at four bytes each."""
+        segments = getattr(self.train, "replay_segments", 1)
+        return min(segments, amount.steps if amount else segments) - 1
 
     def _row_bytes(self, amount: Amount) -> int:
         """Return what the rows of every step and the packs take, about."""

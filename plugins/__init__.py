@@ -24,6 +24,8 @@ from .kinds import (
     Progress,
     Quantizer,
     Reader,
+    Replay,
+    ReplayedSegment,
     Row,
     Rule,
     Runtime,
@@ -37,6 +39,7 @@ from .kinds import (
     Template,
     TrainingJob,
     TrainingResult,
+    TrainingSegment,
 )
 from .renamed import renamed as _renamed
 
@@ -61,6 +64,8 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Reader",
+    "Replay",
+    "ReplayedSegment",
     "Row",
     "Rule",
     "Runtime",
@@ -75,6 +80,7 @@ __all__ = [
     "Template",
     "TrainingJob",
     "TrainingResult",
+    "TrainingSegment",
     "hookimpl",
     "operational",
 ]

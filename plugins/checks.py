@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from ..schema.states import IN_TRACE
 from .guard import PluginError
 from .kinds import (
     Breach,
     Drop,
     EvaluationResult,
     Pin,
+    Replay,
     Scores,
     Segment,
     TrainingResult,
+    TrainingSegment,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +162,42 @@ def check_trained(result: Any) -> None:
         raise PluginError(f"gave {_type(result)}; a TrainingResult was expected")
     _metrics(result.metrics)
     _sequence(result.trace, "a trace with an entry per optimizer step")
+    if result.states is not None:
+        _states(result)
+
+
+def _states(result: TrainingResult) -> None:
+    """Check that states and trace fit together, and that the states can be kept."""
+    assert result.states is not None
+    made = {state.step: state.digest() for state in result.states.bounds}
+    told = {entry["step"]: entry[IN_TRACE] for entry in result.trace if IN_TRACE in entry}
+    if made != told or max(made) != len(result.trace):
+        raise PluginError(
+            f"gave states after steps {sorted(made)} and a trace of {len(result.trace)} steps with "
+            f"digests of states at {sorted(told)}; the same ones, the last step's among them, were "
+            f"expected, each as `{IN_TRACE}`"
+        )
+    if result.states_folder is None:
+        raise PluginError("gave states and no `states_folder`, the folder of their files")
+    for state in result.states.bounds[:-1]:
+        for group in state.tensors:
+            path = result.states_folder / state.folder / f"{group}.safetensors"
+            if not path.is_file():
+                raise PluginError(f"gave a state after step {state.step}, and wrote no {path.name}")
+
+
+def check_replayed(result: Any, segments: Sequence[TrainingSegment]) -> None:
+    """Check what a runtime gave for segments that it executed again."""
+    if not isinstance(result, Replay):
+        raise PluginError(f"gave {_type(result)}; a Replay was expected")
+    if len(result.segments) != len(segments):
+        raise PluginError(f"gave {len(result.segments)} segments of {len(segments)} asked for")
+    for asked, given in zip(segments, result.segments, strict=True):
+        wanted, steps = asked.last - asked.first + 1, len(given.trace)
+        if steps != wanted:
+            raise PluginError(f"gave {steps} entries for the {wanted} steps from {asked.first}")
+        if asked.adapter_step is not None and given.adapter is None:
+            raise PluginError(f"gave no adapter of step {asked.adapter_step}, which was asked for")
 
 
 def check_evaluated(result: Any) -> None:

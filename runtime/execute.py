@@ -117,7 +117,7 @@ class Executor:
                 report=lambda progress: self.reporter.progress(step, progress),
                 mirror=self.mirror,
             )
-            outcome = _guarded(context, self.perform)
+            outcome = guarded(context, self.perform)
             outputs = {
                 name: self.store.publish(made.folder, made.kind, made.digest)
                 for name, made in outcome.outputs.items()
@@ -153,7 +153,7 @@ class Executor:
         return self.store.folder(output)
 
 
-def _guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
+def guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
     """Run a step; whatever it raises becomes an error that names step and plugin."""
     try:
         return _watched(context, perform)

@@ -26,9 +26,10 @@ LEVELS = (
 Verdict = Literal["identical", "equivalent", "diverged", "not run", "unverifiable"]
 """`equivalent` needs calibrated limits, and is never given without."""
 
-Basis = Literal["derived", "hashed", "executed"]
+Basis = Literal["derived", "hashed", "sampled", "executed"]
 """What a verdict rests on: the claim derived again from the documents, bytes hashed again and
-compared with the claim, or the step executed again."""
+compared with the claim, parts of the step executed again that were drawn after the claim was made
+(all else hashed), or the whole step executed again."""
 
 
 class Finding(Document):
@@ -68,6 +69,56 @@ class LevelReport(Document):
     findings: tuple[Finding, ...] = ()
 
 
+class SegmentVerdict(Document):
+    """A segment of a training that was to be executed again, and what came of it."""
+
+    segment: int = Field(ge=1, description="Its number, from 1.")
+    first: int = Field(ge=1, description="Its first optimizer step.")
+    last: int = Field(ge=1, description="Its last optimizer step.")
+    because: Literal["drawn", "adapter"] = Field(
+        description="Whether it was drawn, or executed because the adapter comes out of it."
+    )
+    verdict: Literal["identical", "diverged", "not run"] = "not run"
+    error: float | None = Field(
+        None,
+        description="How far what was learnt in it is from the claim, |derived - claimed| / "
+        "|claimed - start| over the trained tensors; null where one of these is not kept.",
+    )
+
+
+class Odds(Document):
+    """With which probability a draw finds at least one of so many forged segments."""
+
+    forged: int = Field(ge=1)
+    probability: float = Field(ge=0, le=1)
+
+
+class SegmentReplay(Document):
+    """Segments of one training executed again, and what that would have caught.
+
+    The draw: of each segment, the digest of kind `segment-draw` of {nonce, result, segment, step};
+    those with the smallest are drawn. `replayed` has one segment more where the adapter comes out
+    of one that was not drawn; `odds` do not count it.
+    """
+
+    step: str = Field(description="The plan's step that trained.")
+    result_hash: Digest = Field(description="What the run is committed to.")
+    nonce: str = Field(description="What the auditor added, after the run.")
+    nonce_from: Literal["system", "given"] = Field(
+        description="Whether the operating system drew the nonce or somebody gave it."
+    )
+    steps: int = Field(description="Optimizer steps of the training.")
+    segments: int = Field(description="Segments of the training.")
+    drawn: tuple[int, ...] = Field(description="The segments drawn.")
+    replayed: tuple[SegmentVerdict, ...] = Field(description="What came of each.")
+    odds: tuple[Odds, ...] = Field(description="For every number of forged segments.")
+    surely_caught: int = Field(
+        description="The smallest number of forged segments of which one is found with a "
+        "probability of 95 % or more."
+    )
+    why_not: str = Field("", description="Why the segments could not be executed here.")
+
+
 class AuditReport(Document):
     """A whole audit; `verdict` is the worst of the levels asked for, the environment apart."""
 
@@ -79,6 +130,7 @@ class AuditReport(Document):
     verdict: Verdict
     where: str | None = None
     levels: tuple[LevelReport, ...]
+    replays: tuple[SegmentReplay, ...] = ()
 
     def first_diverged(self) -> LevelReport | None:
         """Return the first level that diverged."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 
+TensorDigest = tuple[str, list[int], str]
+"""The type of a tensor, its shape, and the sha256 of its bytes."""
+
 
 def digest(kind: str, value: Any) -> str:
     """Return the digest of a JSON value as a thing of this kind.
@@ -176,17 +179,30 @@ def tensors_digest(tensors: Mapping[str, tuple[str, tuple[int, ...], bytes | mem
     Files of the same tensors differ (safetensors writes its metadata in no stable order), so
     weights are compared by this, never by the file's sha256 alone.
     """
-    return digest(
-        "tensors",
-        {
-            name: [dtype, list(shape), "sha256:" + hashlib.sha256(data).hexdigest()]
-            for name, (dtype, shape, data) in tensors.items()
-        },
-    )
+    return digest("tensors", described_tensors(tensors))
+
+
+def described_tensors(
+    tensors: Mapping[str, tuple[str, tuple[int, ...], bytes | memoryview]],
+) -> dict[str, TensorDigest]:
+    """Return dtype, shape and sha256 of each tensor: what `tensors_digest` is over."""
+    return {
+        name: (dtype, list(shape), "sha256:" + hashlib.sha256(data).hexdigest())
+        for name, (dtype, shape, data) in tensors.items()
+    }
 
 
 def safetensors_digest(path: Path) -> str:
     """Return the tensors digest of a safetensors file, reading its header and bytes directly.
+
+    Raises:
+        ValueError: the file is not safetensors.
+    """
+    return digest("tensors", described_safetensors(path))
+
+
+def described_safetensors(path: Path) -> dict[str, TensorDigest]:
+    """Return dtype, shape and sha256 of each tensor of a safetensors file.
 
     Raises:
         ValueError: the file is not safetensors.
@@ -200,8 +216,9 @@ def safetensors_digest(path: Path) -> str:
             raise ValueError(f"{path.name}: the safetensors header is longer than the file")
         header: dict[str, Any] = json.loads(data[8 : 8 + size])
         header.pop("__metadata__", None)
-        tensors: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
+        found: dict[str, TensorDigest] = {}
         for name, entry in header.items():
             first, last = (8 + size + offset for offset in entry["data_offsets"])
-            tensors[name] = (entry["dtype"], tuple(entry["shape"]), data[first:last])
-        return tensors_digest(tensors)
+            one = {name: (entry["dtype"], tuple(entry["shape"]), data[first:last])}
+            found |= described_tensors(one)
+        return found

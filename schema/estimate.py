@@ -68,6 +68,9 @@ class Disk(Document):
     fetch: int | None = Field(description="Of these, what is not in the store yet.")
     rows: int | None = Field(description="Rows and packs of all steps, about.")
     checkpoints: int | None = Field(description="Most that checkpoints take while training.")
+    states: int | None = Field(
+        None, description="The states that segments of the training are executed again from."
+    )
     adapter: int | None = Field(description="The adapter, in the store and in the run.")
 
 

@@ -26,7 +26,7 @@ class Output(Document):
     the bytes that hold it, and `manifest` binds them: it names the folder in the store.
     """
 
-    kind: Literal["files", "rows", "drops", "packs", "adapter", "values", "model"]
+    kind: Literal["files", "rows", "drops", "packs", "adapter", "values", "model", "states"]
     digest: Digest
     manifest: Digest
     files: dict[PathBelow, FileDigest]

@@ -33,9 +33,12 @@ from .model import (
     ExportJob,
     Progress,
     Quantizer,
+    Replay,
+    ReplayedSegment,
     Runtime,
     TrainingJob,
     TrainingResult,
+    TrainingSegment,
     ignore_progress,
 )
 from .rule import Breach, Facts, Rule
@@ -58,6 +61,8 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Reader",
+    "Replay",
+    "ReplayedSegment",
     "Row",
     "Rule",
     "Runtime",
@@ -71,6 +76,7 @@ __all__ = [
     "Template",
     "TrainingJob",
     "TrainingResult",
+    "TrainingSegment",
     "ignore_progress",
 ]
 

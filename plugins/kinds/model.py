@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...schema.errors import StepError
 from ..base import P, Plugin
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ...schema.states import State, States
     from .data import Template
 
 
@@ -104,6 +106,9 @@ class TrainingResult:
         measured: times, rates and memory: what differs from machine to machine.
         stopped: where training ended before its last step: `by` which parameter, after which
             `step`, `of` how many.
+        states: the states at the ends of its segments, from which each can be executed again;
+            their digests stand in the trace as `state`. None where the runtime keeps none.
+        states_folder: where the files of those states are, below `work`.
     """
 
     metrics: dict[str, float]
@@ -111,6 +116,77 @@ class TrainingResult:
     weights: dict[str, str]
     measured: dict[str, float | str] = field(default_factory=dict)
     stopped: dict[str, Any] | None = None
+    states: States | None = None
+    states_folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSegment:
+    """A part of a training, to be executed again.
+
+    Attributes:
+        first: its first optimizer step, from 1.
+        last: its last one.
+        final: whether the training ended with it.
+        state: the state that it starts from; None for the first, which starts as training does.
+        folder: where that state's tensors are: `<group>.safetensors`; read-only.
+        adapter_step: a step of it whose adapter is asked for, or None.
+    """
+
+    first: int
+    last: int
+    final: bool
+    state: State | None = None
+    folder: Path | None = None
+    adapter_step: int | None = None
+
+    @classmethod
+    def of(cls, states: States, number: int, files: Path) -> TrainingSegment:
+        """Return a training's segment, numbered from 1; `files` is where its states are."""
+        first, last = states.segments()[number - 1]
+        before = states.bounds[number - 2] if number > 1 else None
+        return cls(
+            first=first,
+            last=last,
+            final=number == len(states.bounds),
+            state=before,
+            folder=files / before.folder if before else None,
+            adapter_step=states.adapter_step if first <= states.adapter_step <= last else None,
+        )
+
+
+@dataclass(frozen=True)
+class ReplayedSegment:
+    """What a segment gave when it was executed again.
+
+    Attributes:
+        trace: an entry per step, as in `TrainingResult`: with the digest of the state where a
+            segment of the whole training ends, and nowhere else.
+        state: the state that it ended in.
+        folder: where that state's tensors are, below `work`; None where they were not written.
+        adapter: the folder of the adapter that was asked for.
+    """
+
+    trace: list[dict[str, Any]]
+    state: State
+    folder: Path | None = None
+    adapter: Path | None = None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Segments executed again, in the order asked for, and what training starts from here.
+
+    `weights` and `measured` (its `device`) are as in `TrainingResult`. `ends` are the steps after
+    which the whole training keeps its state, wherever it is ended; `steps` is how many it takes,
+    None where a clock or a loss may end it before.
+    """
+
+    segments: list[ReplayedSegment]
+    weights: dict[str, str]
+    ends: tuple[int, ...] | None = None
+    steps: int | None = None
+    measured: dict[str, float | str] = field(default_factory=dict)
 
 
 class Runtime(Plugin[P], ABC):
@@ -130,6 +206,18 @@ class Runtime(Plugin[P], ABC):
 
         Samples of a pack must not see one another. Raises `StepError`.
         """
+
+    def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
+        """Execute parts of a training again, each from the state that it started from.
+
+        A runtime whose trainings keep states can have any part of one audited. `job` is the
+        training's own, with an empty `work`; adapters go to folders below `job.output`.
+        Raises `StepError`, as here, where the runtime cannot.
+        """
+        raise StepError(
+            f"the runtime `{self.name}` cannot execute a part of a training again",
+            hint="audit with --rerun, which trains from the start",
+        )
 
 
 @dataclass(frozen=True)

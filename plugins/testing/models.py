@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base import Plugin
-from ..checks import check_evaluated, check_scores, check_trained
-from ..kinds import EvaluationJob, ExportJob, Progress, ScoringJob, TrainingJob
+from ..checks import check_evaluated, check_replayed, check_scores, check_trained
+from ..kinds import EvaluationJob, ExportJob, Progress, ScoringJob, TrainingJob, TrainingSegment
 from .base import PluginTests
 from .sample import make_base, make_packs, make_rows
 
@@ -131,13 +131,13 @@ class ScorerTests(_Rehearsed):
 class RuntimeTests(_Rehearsed):
     """A runtime trains an adapter."""
 
-    def train(self, folder: Path, report: Callable[[Progress], None] = _quiet) -> Any:
-        """Train, and return what the runtime says."""
+    def job(self, folder: Path, report: Callable[[Progress], None] = _quiet) -> TrainingJob:
+        """Return a small job in a folder of its own."""
         self.needs("torch", "transformers", "peft")
         work, output = folder / "work", folder / "output"
         for path in (folder, work, output):
             path.mkdir(exist_ok=True)
-        job = TrainingJob(
+        return TrainingJob(
             base=make_base(),
             base_name="kit/base",
             train=make_packs(6),
@@ -149,10 +149,14 @@ class RuntimeTests(_Rehearsed):
             output=output,
             report=report,
         )
+
+    def train(self, folder: Path, report: Callable[[Progress], None] = _quiet) -> Any:
+        """Train, and return what the runtime says."""
+        job = self.job(folder, report)
         result = self.short().train(job)
         check_trained(result)
         for name in ("adapter_model.safetensors", "adapter_config.json"):
-            assert (output / name).is_file(), f"no {name} was written"
+            assert (job.output / name).is_file(), f"no {name} was written"
         return result
 
     def test_trains_to_the_same_bits_also_after_a_stop(self) -> None:
@@ -175,6 +179,31 @@ class RuntimeTests(_Rehearsed):
                 resumed = self.train(folder / "three")
                 assert resumed.metrics == found.metrics, "other metrics after a stop"
                 assert digest("one") == digest("three"), "another adapter after a stop"
+
+    def test_gives_each_segment_again_where_it_keeps_states(self) -> None:
+        """A segment executed alone, from the state before it, gives the same trace and state."""
+        with self.folder() as folder:
+            found = self.train(folder / "one")
+            if found.states is None:
+                return  # its trainings are audited whole
+            numbers = range(len(found.states.bounds), 0, -1)
+            segments = [TrainingSegment.of(found.states, n, found.states_folder) for n in numbers]
+            replay = self.short().replay(self.job(folder / "two"), segments)
+            check_replayed(replay, segments)
+            assert replay.weights == found.weights, "another start the second time"
+            for number, segment, again in zip(numbers, segments, replay.segments, strict=True):
+                trace = found.trace[segment.first - 1 : segment.last]
+                assert again.trace == trace, f"another trace of segment {number} alone"
+                state = found.states.bounds[number - 1]
+                assert again.state.digest() == state.digest(), f"another state after {state.step}"
+            assert [s.adapter_step for s in segments if s.adapter_step] == [
+                found.states.adapter_step
+            ]
+            adapters = [again.adapter for again in replay.segments if again.adapter is not None]
+            files = [path / "adapter_model.safetensors" for path in adapters]
+            assert len(files) == 1, "one segment was asked for its adapter"
+            trained = folder / "one" / "output" / "adapter_model.safetensors"
+            assert files[0].read_bytes() == trained.read_bytes(), "another adapter"
 
 
 class EvaluatorTests(_Rehearsed):

@@ -4,8 +4,12 @@
     documents.py  recipe, plan and environment, from the documents alone
     artifacts.py  everything that steps produced, by its bytes
     rerun.py      the same again, by executing each step
+    segments.py   a few segments of training, each executed again from the state before it
+    replayed.py   what that gave, compared with the claim
+    draw.py       which segments, and what share of forged ones that finds
     compare.py    where two artifacts first part: the file, row, tensor or training step
     ladder.py     all of it, level after level, as one report
 
-Nothing here needs the compiler, and but for `rerun` nothing needs a plugin or the network.
+Nothing here needs the compiler, and but for `rerun` and `segments` nothing needs a plugin
+or the network.
 """

@@ -11,9 +11,11 @@ from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
 from ...schema.hashing import files_sha256
 from ...schema.plan import result_hash
 from ...schema.record import Output, RecordedStep
+from ...schema.states import IN_TRACE
 from ..adapter import adapter_digest
 from ..runs import metrics
-from .claim import QUANTIZED, Claim, weights_of
+from ..states import states_digest
+from .claim import QUANTIZED, Claim, committed, weights_of
 from .documents import diverged
 
 
@@ -68,6 +70,8 @@ def audit_artifacts(claim: Claim, name: str) -> LevelReport:
             size += sum(file.size for file in output.files.values())
     if files:
         level.said.append(f"{files:,} file{'s' * (files != 1)}, {size:,} bytes")
+    if name == "steps":
+        _committed(claim, level)
     if name == "adapter":
         _taken(claim, level)
     if name == "metrics":
@@ -131,6 +135,8 @@ def content_digest(output: Output, folder: Path) -> str:
         return digest("values", json.loads((folder / "values.json").read_bytes()))
     if output.kind == "adapter":
         return adapter_digest(folder)
+    if output.kind == "states":
+        return states_digest(folder)
     return output.manifest
 
 
@@ -180,6 +186,27 @@ def _quantized(claim: Claim, level: Level) -> None:
             else:
                 level.checked += 1
                 level.said.append(found[QUANTIZED])
+
+
+def _committed(claim: Claim, level: Level) -> None:
+    """Compare the states that a training kept with the digests that its trace is committed to."""
+    for step in claim.record.steps:
+        commitment = committed(claim, step) if step.kind == "runtime" else None
+        if commitment is None or level.findings:
+            continue
+        trace, states = commitment
+        told = {entry["step"]: entry[IN_TRACE] for entry in trace if IN_TRACE in entry}
+        made = {state.step: state.digest() for state in states.bounds}
+        for at in sorted(told.keys() | made.keys() | {len(trace)}):
+            level.compare(
+                Finding(
+                    step=step.name,
+                    output="trace",
+                    at=f"training step {at}, {IN_TRACE}",
+                    claimed=told.get(at, "no state"),
+                    derived=made.get(at),
+                )
+            )
 
 
 def _taken(claim: Claim, level: Level) -> None:

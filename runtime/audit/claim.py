@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...schema.audit import LEVELS
 from ...schema.errors import InputError
 from ...schema.lock import Lock
 from ...schema.plan import Plan
 from ...schema.record import Output, Record, RecordedStep
+from ...schema.states import States
+from ..states import read_states
 
 OF_KIND = {"source": "sources", "pack": "batches", "evaluator": "metrics"}
-OF_TRAINING = {"trace": "steps", "weights": "base weights"}
+OF_TRAINING = {"trace": "steps", "states": "steps", "weights": "base weights"}
 QUANTIZED = "quantized"
 """The name, among a training's weights, of the base as it is stored after quantization."""
 
@@ -92,6 +95,25 @@ def weights_of(claim: Claim, step: RecordedStep) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def committed(claim: Claim, step: RecordedStep) -> tuple[list[dict[str, Any]], States] | None:
+    """Return a training's trace and the states that it is committed to.
+
+    None where it kept no states, or where one of the two is not here or cannot be read.
+    """
+    outputs = step.result.outputs
+    if "states" not in outputs or "trace" not in outputs:
+        return None
+    folders = [claim.artifact(outputs[name]) for name in ("trace", "states")]
+    if folders[0] is None or folders[1] is None:
+        return None
+    try:
+        trace = json.loads((folders[0] / "values.json").read_bytes())
+        numbered = [entry["step"] for entry in trace] == list(range(1, len(trace) + 1))
+        return (trace, read_states(folders[1])) if numbered else None
+    except (OSError, ValueError, KeyError, TypeError, InputError):
+        return None
 
 
 def _read(path: Path) -> bytes:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...schema.digest import file_sha256
+from ...schema.states import State
 from ..adapter import CONFIG, WEIGHTS
+from ..states import read_states
 from .documents import first_difference
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def difference(kind: str, claimed: Path, derived: Path) -> Difference | None:
         "packs": _tables,
         "values": _values,
         "adapter": _adapters,
+        "states": _states,
     }
     return ways.get(kind, _files)(claimed, derived)
 
@@ -98,10 +101,39 @@ def _adapters(claimed: Path, derived: Path) -> Difference | None:
     found = first_difference(a, b)
     if found:
         return f"{CONFIG}, {found[0]}", found[1], found[2]
-    return _tensors(claimed / WEIGHTS, derived / WEIGHTS)
+    return tensors(claimed / WEIGHTS, derived / WEIGHTS)
 
 
-def _tensors(claimed: Path, derived: Path) -> Difference | None:
+def _states(claimed: Path, derived: Path) -> Difference | None:
+    for one, other in zip(read_states(claimed).bounds, read_states(derived).bounds, strict=False):
+        found = state(one, other, claimed / one.folder, derived / other.folder)
+        if found:
+            return f"state after step {one.step}, {found[0]}", found[1], found[2]
+    return first_difference(read_states(claimed).to_json(), read_states(derived).to_json())
+
+
+def state(
+    one: State, other: State, claimed: Path | None, derived: Path | None
+) -> Difference | None:
+    """Return where two states first differ: the number, or the tensor and its element in files."""
+    found = first_difference(one.numbers, other.numbers, "numbers")
+    if found:
+        return found
+    for group in sorted(one.tensors.keys() | other.tensors.keys()):
+        a, b = one.tensors.get(group, {}), other.tensors.get(group, {})
+        name = next((n for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)), None)
+        if name is None:
+            continue
+        files = [f / f"{group}.safetensors" for f in (claimed, derived) if f is not None]
+        near = tensors(*files) if len(files) == 2 and all(f.is_file() for f in files) else None
+        if near:
+            return f"{group} {near[0]}", near[1], near[2]
+        return f"{group} tensor {name}", a.get(name), b.get(name)
+    return None
+
+
+def tensors(claimed: Path, derived: Path) -> Difference | None:
+    """Return where two safetensors files first differ: the tensor and its element."""
     one, other = _header(claimed), _header(derived)
     for name in sorted(one.keys() | other.keys()):
         if name not in one or name not in other:

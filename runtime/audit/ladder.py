@@ -19,6 +19,7 @@ from .documents import (
 
 if TYPE_CHECKING:
     from .rerun import Rerun
+    from .segments import Segments
 
 
 def audit(
@@ -59,6 +60,31 @@ def audit_again(
     if rerun.elsewhere:
         executed["environment"] = differs(claim, tuple(rerun.elsewhere))
     return report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
+
+
+def audit_segments(
+    claim: Claim,
+    lower: Lower,
+    segments: Segments,
+    level: str | None = None,
+    installed: Installed = nothing_installed,
+) -> AuditReport:
+    """Audit documents and bytes, and where they hold execute some segments of training again."""
+    found = audit(claim, lower, level, installed)
+    if found.verdict == "diverged" or claim.plan is None:
+        return found
+    segments.run()
+    levels = [_sampled(level, segments.levels.get(level.level)) for level in found.levels]
+    return report(claim, levels).model_copy(update={"replays": tuple(segments.replays)})
+
+
+def _sampled(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:
+    """Return a level's report; what was hashed and holds is not less for being executed too."""
+    if executed is None or hashed.verdict == "not run":
+        return hashed
+    checked = hashed.checked + executed.checked
+    detail = executed.detail or hashed.detail
+    return executed.model_copy(update={"checked": checked, "detail": detail})
 
 
 def _merged(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:

@@ -23,19 +23,24 @@ ALWAYS = ("values", "adapter")
 """Kinds of artifacts that hold no data and no base weights: numbers, predictions, the adapter."""
 
 
+STATES = "states"
+"""The kind of the states that segments of a training start from: no data either, but large."""
+
+
 def bundle(
     claim: Claim, target: Path, *, data: bool = False, weights: bool = False,
-    allowed: tuple[str, ...] = (),
+    states: bool = True, allowed: tuple[str, ...] = (),
 ) -> Contents:  # fmt: skip
     """Write a run's bundle, and return what is in it.
 
-    `data` takes in sources, rows and packs, `weights` the base model's files.
+    `data` takes in sources, rows and packs, `weights` the base model's files; without `states`
+    no segment of the training can be executed again from the bundle.
 
     Raises:
         InputError: something in it must not leave this machine, or is not as the record says.
     """
     documents = dict(_documents(claim))
-    artifacts, left_out = _artifacts(claim, data, weights)
+    artifacts, left_out = _artifacts(claim, data=data, weights=weights, states=states)
     files = {**documents, **artifacts}
     linked = next((name for name, path in files.items() if _linked(path, claim.folder)), None)
     if linked is not None:
@@ -61,6 +66,17 @@ def bundle(
     return contents
 
 
+def states_size(claim: Claim, contents: Contents) -> int:
+    """Return how many bytes of a bundle are states of the training."""
+    outputs = [output for _, _, output, _ in claim.outputs() if output.kind == STATES]
+    folders = {f"artifacts/{output.manifest.removeprefix('sha256:')}/" for output in outputs}
+    return sum(
+        file.size
+        for path, file in contents.files.items()
+        if any(path.startswith(folder) for folder in folders)
+    )
+
+
 def _documents(claim: Claim) -> Iterator[tuple[str, Path]]:
     for name in DOCUMENTS:
         if (claim.folder / name).is_file():
@@ -72,13 +88,18 @@ def _documents(claim: Claim) -> Iterator[tuple[str, Path]]:
         yield f"recipe/{file.path}", claim.folder / "recipe" / file.path
 
 
-def _artifacts(claim: Claim, data: bool, weights: bool) -> tuple[dict[str, Path], list[str]]:
+def _artifacts(
+    claim: Claim, *, data: bool, weights: bool, states: bool
+) -> tuple[dict[str, Path], list[str]]:
     """Return the files of the artifacts that go in, and the names of those that stay out."""
     bases = base_steps(claim.plan)
     files: dict[str, Path] = {}
     left_out = []
     for step, name, output, _ in claim.outputs():
-        wanted = output.kind in ALWAYS or (weights if step.name in bases else data)
+        if output.kind == STATES:
+            wanted = states
+        else:
+            wanted = output.kind in ALWAYS or (weights if step.name in bases else data)
         folder = claim.artifact(output) if wanted else None
         if folder is None:
             left_out.append(f"{step.name}#{name}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ...plugins.checks import check_trained
 from ...plugins.kinds import TrainingJob, TrainingResult
 from ...schema.digest import digest
 from ..adapter import CONFIG, WEIGHTS, adapter_digest
+from ..states import write_states
 from ..tables import read_table
 from .context import Context, Outcome, Produced
 
@@ -16,20 +18,7 @@ from .context import Context, Outcome, Produced
 def train(context: Context) -> Outcome:
     """Train, and take the adapter, the trace of its steps and what it started from."""
     adapter = context.output("adapter")
-    result: TrainingResult = context.plugin().train(
-        TrainingJob(
-            base=context.base(),
-            base_name=str(context.step.settings["base_name"]),
-            train=read_table(context.inputs["train"]),
-            validation=read_table(context.inputs["validation"]),
-            quantizer=context.part("quantizer"),
-            adapter=context.part("adapter"),
-            seed=context.step.seed or 0,
-            work=context.work,
-            output=adapter,
-            report=context.report,
-        )
-    )
+    result: TrainingResult = context.plugin().train(training_job(context, adapter))
     check_trained(result)
     for name in (WEIGHTS, CONFIG):
         if not (adapter / name).is_file():
@@ -39,10 +28,36 @@ def train(context: Context) -> Outcome:
             "adapter": Produced(adapter, "adapter", adapter_digest(adapter)),
             "trace": values(context, "trace", result.trace),
             "weights": values(context, "weights", result.weights),
+            **_states(context, result),
         },
         facts={"metrics": result.metrics} | ({"stopped": result.stopped} if result.stopped else {}),
         measured=dict(result.measured),
     )
+
+
+def training_job(context: Context, output: Path) -> TrainingJob:
+    """Return the job of a training step, its adapter to go to a folder."""
+    return TrainingJob(
+        base=context.base(),
+        base_name=str(context.step.settings["base_name"]),
+        train=read_table(context.inputs["train"]),
+        validation=read_table(context.inputs["validation"]),
+        quantizer=context.part("quantizer"),
+        adapter=context.part("adapter"),
+        seed=context.step.seed or 0,
+        work=context.work,
+        output=output,
+        report=context.report,
+    )
+
+
+def _states(context: Context, result: TrainingResult) -> dict[str, Produced]:
+    """Take the states at the ends of segments, where the runtime keeps them."""
+    if result.states is None or result.states_folder is None:
+        return {}
+    folder = context.output("states")
+    write_states(result.states, result.states_folder, folder)
+    return {"states": Produced(folder, "states", result.states.digest())}
 
 
 def values(context: Context, name: str, content: Any) -> Produced:

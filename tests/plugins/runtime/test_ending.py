@@ -52,7 +52,9 @@ def test_patience_ends_training_with_the_best_weights(once: Any) -> None:
     assert best + 2 < len(losses), "the example must get worse to show anything"
     early = once({**WORSE, "early_stopping_patience": 2}, validation=other_rows())
     assert early["result"].stopped == {"by": "early_stopping_patience", "step": best + 2, "of": 12}
-    assert early["result"].trace == whole["result"].trace[: best + 2]
+    # The state that a training ends in is hashed, wherever that is.
+    traces = [[{**e, "state": ""} for e in run["result"].trace] for run in (early, whole)]
+    assert traces[0] == traces[1][: best + 2]
     assert early["metrics"]["best_step"] == best
     assert early["files"][ADAPTER] == whole["files"][ADAPTER]
     assert whole["result"].stopped is None

@@ -66,7 +66,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(tiny_base: Path, tmp_path: P
     left.mkdir()
     (left / "adapter.safetensors").write_bytes(b"half")
     assert run(tiny_base, tmp_path / "killed", {}, params=params) == whole
-    assert sorted(p.name for p in left.parent.iterdir()) == ["step-00000004", "step-00000006"]
+    kept = sorted(p.name for p in left.parent.iterdir())
+    assert kept == ["states", "step-00000004", "step-00000006"]
 
 
 def test_one_and_two_threads_give_the_same_bits_here(tiny_base: Path, tmp_path: Path) -> None:

@@ -72,11 +72,11 @@ def save(work: Path, checkpoint: Checkpoint, keep: int) -> None:
     sums = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
     (partial / MANIFEST).write_text(json.dumps(sums), encoding="utf-8")
     for path in [*partial.iterdir(), partial]:
-        _sync(path)
+        sync(path)
     if final.exists():  # a damaged one of the same step
         shutil.rmtree(final)
     partial.rename(final)
-    _sync(work)
+    sync(work)
     for old in _steps(work)[keep:]:
         shutil.rmtree(old)
 
@@ -123,7 +123,8 @@ def _read(folder: Path) -> Checkpoint | None:
         return None  # cut short or damaged: the one before serves
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

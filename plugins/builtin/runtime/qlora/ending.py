@@ -48,6 +48,11 @@ class Ending:
 
     # ---- decisions --------------------------------------------------------------------------
 
+    def known(self) -> int | None:
+        """Return how many steps training takes; None where clock or patience may end it before."""
+        open_ended = self.params.max_hours or self.params.early_stopping_patience
+        return None if open_ended else min(self.total, self.params.stop_after_steps or self.total)
+
     def is_last(self, step: int) -> bool:
         """Return whether this step, just taken, is the last; asked once, before evaluating."""
         if step == self.total:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,10 +13,12 @@ import torch
 from .....schema.digest import derive_seed, digest, table_digest
 from .....schema.document import operational_fields
 from .....schema.errors import StepError
+from .....schema.states import IN_TRACE, State, States
 from ....determinism import deterministic
 from ....kinds import Progress, TrainingResult
 from ....models import quiet
 from . import checkpoint as checkpoints
+from . import states
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .ending import Ending
 from .environment import bits_depend_on, peak_memory
@@ -37,10 +39,21 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
             "there is nothing to train on: no pack has any row",
             hint="look at what the filters dropped, and at sequence_len",
         )
+    check_installed(params.report_to)
+    with (
+        memory_and_disk(),
+        quiet(),
+        deterministic(params.cpu_threads),
+        own_environment(params.report_to),
+    ):
+        return Training(params, job).run()
+
+
+@contextmanager
+def memory_and_disk() -> Iterator[None]:
+    """Say what to do where memory or disk does not suffice."""
     try:
-        check_installed(params.report_to)
-        with quiet(), deterministic(params.cpu_threads), own_environment(params.report_to):
-            return Training(params, job).run()
+        yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise StepError(
             f"not enough memory: {str(error).splitlines()[0]}",
@@ -72,6 +85,10 @@ class Training:
         self.trace: list[dict[str, Any]] = []
         self.losses: dict[int, float] = {}  # on held-out rows, by step
         self.best: dict[str, torch.Tensor] | None = None
+        # Of all steps, wherever training ends: ended by the clock or by `stop_after_steps`, the
+        # same steps are committed to.
+        self.ends = states.ends(len(self.plans), params.replay_segments)
+        self.states: list[State] = []
         self.fresh_seconds = 0.0
         self.fresh_tokens = 0
 
@@ -99,18 +116,20 @@ class Training:
         with closing(prepared(self.train, groups, self.params.dataloader_num_workers)) as batches:
             for plan, micro in zip(rest, batches, strict=True):
                 before = time.monotonic()
-                self._take_step(plan, micro)
+                self.take_step(plan, micro)
                 self.ending.took(time.monotonic() - before)
                 last = self.ending.is_last(plan.step)
-                evaluated = self._evaluate_if_due(plan, last)
+                evaluated = self.evaluate_if_due(plan, last)
                 last = (evaluated and self.ending.has_learnt_enough(self.losses)) or last
+                if plan.step in self.ends or last:
+                    self.keep_state(files=not last)
                 self._save_if_due(plan, evaluated, last)
                 self.fresh_seconds = time.perf_counter() - started
                 self._report()
                 if last:
                     break
 
-    def _take_step(self, plan: StepPlan, micro: list[MicroBatch]) -> None:
+    def take_step(self, plan: StepPlan, micro: list[MicroBatch]) -> None:
         """Make one optimizer step and write it down.
 
         The loss is the mean over all response tokens of the step, not a mean of the micro
@@ -187,7 +206,7 @@ class Training:
             learnt += batch.response_tokens
         return total / max(1, learnt)
 
-    def _evaluate_if_due(self, plan: StepPlan, last: bool) -> bool:
+    def evaluate_if_due(self, plan: StepPlan, last: bool) -> bool:
         """Evaluate after the steps asked for and after the last; keep weights that are better."""
         every = self.params.eval_steps
         due = last or (plan.last_of_epoch if every is None else plan.step % every == 0)
@@ -201,7 +220,7 @@ class Training:
             self.best = self.trainee.snapshot()
         return True
 
-    # ---- checkpoints ------------------------------------------------------------------------
+    # ---- states and checkpoints -------------------------------------------------------------
 
     def _identity(self) -> str:
         """Return the digest of all that the bits of this training depend on."""
@@ -222,9 +241,12 @@ class Training:
     def _resume(self) -> None:
         """Go on from the newest checkpoint of this job; without one, clear the work folder."""
         found = checkpoints.newest(self.job.work, self.identity)
-        if found is None:
+        kept = states.kept(self.job.work, found.progress["trace"]) if found else None
+        if found is None or kept is None:  # without all its states a training is not whole
             checkpoints.clear(self.job.work)
+            states.clear(self.job.work)
             return
+        self.states = kept
         trainee = self.trainee
         trainee.restore(found.adapter)
         restore_state(
@@ -234,6 +256,15 @@ class Training:
         self.trace = found.progress["trace"]
         self.ending.restore(found.progress["ending"])
         self.losses = {int(step): loss for step, loss in found.progress["losses"].items()}
+
+    def keep_state(self, *, files: bool) -> None:
+        """Hash the state after the newest step, and write its digest into the step's entry."""
+        trainee = self.trainee
+        tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
+        groups = {"adapter": trainee.snapshot(), "optimizer": tensors}
+        state = states.keep(self.job.work, self.step, groups, numbers, files=files)
+        self.trace[-1][IN_TRACE] = state.digest()
+        self.states.append(state)
 
     def _save_if_due(self, plan: StepPlan, evaluated: bool, last: bool) -> None:
         every = self.params.save_steps
@@ -274,6 +305,8 @@ class Training:
             trace=self.trace,
             weights=trainee.digests,
             stopped=self.ending.said(self.step),
+            states=States(adapter_step=self._adapter_step(), bounds=tuple(self.states)),
+            states_folder=self.job.work / states.STATES,
             measured={
                 "seconds": self.fresh_seconds,
                 "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
@@ -285,6 +318,13 @@ class Training:
             },
         )
 
+    def _adapter_step(self) -> int:
+        """Return the step after which the weights were as the adapter has them."""
+        after = {step: loss for step, loss in self.losses.items() if step > 0}
+        if not after or not self.params.metric_for_best_model:
+            return self.step
+        return min(after, key=lambda step: (after[step], step))
+
     def _metrics(self) -> Iterator[tuple[str, float]]:
         """Yield numbers for the record. `train_loss` is the mean over the last epoch's tokens."""
         last = [entry for entry in self.trace if entry["epoch"] == self.trace[-1]["epoch"]]
@@ -292,11 +332,9 @@ class Training:
         total = math.fsum(entry["loss"] * entry["response_tokens"] for entry in last)
         yield "train_loss", total / max(1, learnt)
         if 0 in self.losses:
-            after = {step: loss for step, loss in self.losses.items() if step > 0}
-            best = bool(self.params.metric_for_best_model)
-            kept = min(after, key=lambda step: (after[step], step)) if best else max(after)
+            kept = self._adapter_step()
             yield "eval_loss_before", self.losses[0]
-            yield "eval_loss", after[kept]
+            yield "eval_loss", self.losses[kept]
             yield "best_step", float(kept)
         yield "optimizer_steps", float(len(self.trace))
         for name, key in (("train_tokens", "tokens"), ("response_tokens", "response_tokens")):

@@ -155,12 +155,17 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
 
 def digest_of(tensors: dict[str, torch.Tensor]) -> str:
     """Return the tensors digest, with names of types as in safetensors."""
-    return tensors_digest(
-        {
-            name: (DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape), _bytes(t))
-            for name, t in tensors.items()
-        }
-    )
+    return tensors_digest(described(tensors))
+
+
+def described(
+    tensors: dict[str, torch.Tensor],
+) -> dict[str, tuple[str, tuple[int, ...], memoryview]]:
+    """Return name of the type, shape and bytes of each tensor."""
+    return {
+        name: (DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape), _bytes(t))
+        for name, t in tensors.items()
+    }
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .... import Params, Runtime, TrainingJob, TrainingResult, operational
+from .... import (
+    Params,
+    Replay,
+    Runtime,
+    TrainingJob,
+    TrainingResult,
+    TrainingSegment,
+    operational,
+)
 from ....threads import wait_without_spinning
 
 
@@ -102,6 +111,14 @@ class QloraParams(Params):
         description="Optimizer steps after which training ends, while learning rates go as if it "
         "went on (`max_steps` shortens their course too).",
     )
+    replay_segments: int = Field(
+        4,
+        ge=1,
+        le=256,
+        description="Parts of like length that an audit can execute again one by one. The state at "
+        "the end of each is hashed into the result, and all but the last are kept: each is three "
+        "times as large as the adapter.",
+    )
     cpu_threads: int = Field(
         2,
         ge=1,
@@ -172,6 +189,13 @@ class Qlora(Runtime[QloraParams]):
         from .engine import run
 
         return run(self.params, job)
+
+    def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
+        """Execute segments of a training again, each from the state before it."""
+        wait_without_spinning()
+        from .replay import run
+
+        return run(self.params, job, segments)
 
     def rehearsal(self) -> dict[str, Any]:
         """Take three steps, with an evaluation and a checkpoint among them."""

@@ -1,0 +1,481 @@
+"""Segments of a training are executed again: an honest run passes, a forged segment is named."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forgery import change_values, flip_in_tensor, forge
+from khichdi.cli.main import main
+from khichdi.runtime.audit.draw import caught, drawn, odds, surely_caught
+from khichdi.runtime.audit.replayed import relative_error
+from khichdi.runtime.states import read_states
+from khichdi.schema.audit import AuditReport
+from khichdi.schema.digest import described_safetensors
+from khichdi.schema.record import Record
+from khichdi.schema.states import INDEX
+from strangers import HEAD, install
+
+from .conftest import Kitchen
+
+Warm = tuple[Kitchen, Any]
+RESULT = "sha256:" + "5" * 64
+
+
+def recipe(kitchen: Kitchen, *words: str, status: int = 0) -> Any:
+    """Run a command in this process: starting another takes longer than the command."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        found = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+    assert found == status, out.getvalue()
+    return json.loads(out.getvalue())
+
+
+def audit(kitchen: Kitchen, *words: str, status: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = recipe(kitchen, "audit", *words, status=status)
+    AuditReport.model_validate(found)
+    return found
+
+
+def level(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(level for level in found["levels"] if level["level"] == name)
+
+
+def run_of(warm: Warm) -> Path:
+    return warm[0].folder / "store" / "runs" / Path(warm[1]["run"]).name
+
+
+def artifact(warm: Warm, name: str, output: str) -> Path:
+    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+    found = next(s for s in record.steps if s.name == name).result.outputs[output]
+    return warm[0].folder / "store" / "artifacts" / found.manifest.removeprefix("sha256:")
+
+
+def nonce_that_draws(warm: Warm, segment: int, *, avoid: bool = False) -> str:
+    """Return a nonce by which one draw of one segment finds this one, or another one."""
+    found = json.loads((run_of(warm) / "record.json").read_bytes())["result_hash"]
+    return next(
+        str(n) for n in range(1000) if (drawn(found, str(n), "train", 4, 1) == (segment,)) != avoid
+    )
+
+
+# ---- the draw -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("forged", [1, 2, 5])
+def test_the_share_of_draws_that_catch_is_the_hypergeometric_law_s(forged: int) -> None:
+    segments, count, tries = 12, 3, 4000
+    bad = set(range(2, 2 + forged))
+    hits = sum(
+        bool(bad & set(drawn(RESULT, f"nonce {n}", "train", segments, count))) for n in range(tries)
+    )
+    expected = caught(segments, count, forged)
+    deviation = (expected * (1 - expected) / tries) ** 0.5
+    assert abs(hits / tries - expected) < 4 * deviation
+
+
+def test_every_segment_is_drawn_as_often_as_any_other() -> None:
+    segments, count, tries = 8, 2, 4000
+    hits = [0] * segments
+    for number in range(tries):
+        for segment in drawn(RESULT, str(number), "train", segments, count):
+            hits[segment - 1] += 1
+    expected = tries * count / segments
+    assert sum((hit - expected) ** 2 / expected for hit in hits) < 29.9  # 0.9999 of chi-square, 7
+
+
+def test_a_draw_follows_from_result_nonce_and_step_alone() -> None:
+    one = drawn(RESULT, "dice", "train", 16, 4)
+    assert one == drawn(RESULT, "dice", "train", 16, 4) == tuple(sorted(set(one)))
+    others = [
+        drawn("sha256:" + "6" * 64, "dice", "train", 16, 4),
+        drawn(RESULT, "dice ", "train", 16, 4),
+        drawn(RESULT, "dice", "train/2", 16, 4),
+    ]
+    assert one not in others
+    assert drawn(RESULT, "dice", "train", 3, 9) == (1, 2, 3)
+
+
+def test_the_odds_are_those_of_drawing_without_putting_back() -> None:
+    assert caught(16, 3, 1) == pytest.approx(3 / 16)
+    assert caught(4, 4, 1) == 1
+    assert [one.forged for one in odds(5, 2)] == [1, 2, 3, 4, 5]
+    for segments in range(1, 20):
+        for count in range(1, segments + 1):
+            certain = surely_caught(segments, count)
+            assert 1 - comb(segments - certain, count) / comb(segments, count) >= 0.95
+            assert certain == 1 or caught(segments, count, certain - 1) < 0.95
+
+
+# ---- honest runs ----------------------------------------------------------------------------
+
+
+def test_every_segment_of_an_honest_run_gives_the_same_again(cooked: Warm, tmp_path: Path) -> None:
+    page = tmp_path / "audit.html"
+    found = audit(cooked[0], "latest", "--segments", "4", "--strict", "--html", str(page))
+    assert found["verdict"] == "identical"
+    (replay,) = found["replays"]
+    assert [one["verdict"] for one in replay["replayed"]] == ["identical"] * 4
+    assert [one["segment"] for one in replay["replayed"]] == [1, 2, 3, 4]
+    spans = [(one["first"], one["last"]) for one in replay["replayed"]]
+    assert spans[0][0] == 1
+    assert spans[-1][1] == replay["steps"]
+    assert replay["surely_caught"] == 1
+    for name in ("base weights", "quantized weights", "steps", "adapter"):
+        assert (level(found, name)["verdict"], level(found, name)["basis"]) == (
+            "identical", "executed",
+        ), name  # fmt: skip
+    assert level(found, "metrics")["basis"] == "hashed"
+    assert replay["nonce"] in page.read_text()
+
+
+def test_on_another_device_it_is_said_how_far_apart_a_segment_is(cooked: Warm) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("this processor has no second set of instructions to compare with")
+    elsewhere = Kitchen(cooked[0].folder, {"ATEN_CPU_CAPABILITY": "avx2"})
+    found = elsewhere.json("audit", "latest", "--segments", "4", status=1)
+    assert level(found, "environment")["findings"][0]["claimed"] == "cpu AVX512"
+    assert level(found, "base weights")["verdict"] == "identical"
+    assert found["where"].startswith("steps: step train#trace, segment ")
+    replayed = found["replays"][0]["replayed"]
+    apart = [one for one in replayed if one["verdict"] == "diverged"]
+    assert apart
+    assert all(one["error"] == 0 for one in replayed if one not in apart)
+    # The start of the first segment is not kept, nor the end of the last.
+    assert all(one["error"] < 0.2 for one in apart if 1 < one["segment"] < 4)
+    assert all(one["error"] is None for one in apart if one["segment"] in (1, 4))
+
+
+def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    start = {"a": torch.zeros(3, 4), "b": torch.ones(5)}
+    claimed = {"a": torch.ones(3, 4), "b": torch.ones(5) * 3}
+    derived = {"a": torch.ones(3, 4) * 1.5, "b": torch.ones(5) * 3}
+    files = [tmp_path / name for name in ("start", "claimed", "derived")]
+    for file, tensors in zip(files, (start, claimed, derived), strict=True):
+        save_file(tensors, file)
+    assert relative_error(*files) == pytest.approx((12 * 0.25 / (12 + 5 * 4)) ** 0.5)
+    assert relative_error(files[0], files[0], files[2]) is None  # nothing was learnt
+    save_file({"a": torch.ones(4, 3), "b": torch.ones(5)}, files[2])
+    assert relative_error(*files) is None
+
+
+def test_of_a_few_segments_it_is_said_what_was_executed_and_what_that_finds(cooked: Warm) -> None:
+    found = audit(cooked[0], "latest", "--segments", "1", "--nonce", "dice: 4 2")
+    (replay,) = found["replays"]
+    record = json.loads((run_of(cooked) / "record.json").read_bytes())
+    assert replay["result_hash"] == record["result_hash"]
+    assert tuple(replay["drawn"]) == drawn(record["result_hash"], "dice: 4 2", "train", 4, 1)
+    assert replay["nonce_from"] == "given"
+    assert [one["probability"] for one in replay["odds"]] == [0.25, 0.5, 0.75, 1.0]
+    steps = level(found, "steps")
+    assert (steps["verdict"], steps["basis"]) == ("identical", "sampled")
+    assert "1 of 4 segments drawn" in steps["detail"]
+    assert "probability 0.25, 4 or more (100%)" in steps["detail"]
+
+
+def test_without_a_nonce_the_system_draws_one(cooked: Warm) -> None:
+    kitchen, _ = cooked
+    one, two = (audit(kitchen, "latest", "--segments", "1")["replays"][0] for _ in range(2))
+    assert one["nonce_from"] == two["nonce_from"] == "system"
+    assert len(one["nonce"]) == 32
+    assert one["nonce"] != two["nonce"]
+
+
+# ---- forgeries ------------------------------------------------------------------------------
+
+
+def swap_state(number: int, group: str = "adapter") -> Callable[[Path], None]:
+    """Return a change of one tensor of a state, with all digests made to fit."""
+
+    def apply(folder: Path) -> None:
+        states = read_states(folder)
+        path = folder / states.bounds[number - 1].folder / f"{group}.safetensors"
+        raw = bytearray(path.read_bytes())
+        raw[-3] ^= 1
+        path.write_bytes(raw)
+        value = states.to_json()
+        value["bounds"][number - 1]["tensors"][group] = described_safetensors(path)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    return apply
+
+
+def commit_trace(warm: Warm, **changes: float) -> None:
+    """Make the trace fit the states; `step_7=0.5` sets the loss of training step 7."""
+    states = read_states(artifact(warm, "train", "states"))
+
+    def change(trace: Any) -> None:
+        for state in states.bounds:
+            trace[state.step - 1]["state"] = state.digest()
+        for name, loss in changes.items():
+            trace[int(name.removeprefix("step_")) - 1]["loss"] = loss
+
+    forge(run_of(warm), warm[0].folder / "store", "train", "trace", change_values(change))
+
+
+def forge_segment(warm: Warm) -> tuple[int, int]:
+    """Forge the second segment: a loss, and the state that it ends in; return its steps."""
+    first, last = read_states(artifact(warm, "train", "states")).segments()[1]
+    store = warm[0].folder / "store"
+    forge(run_of(warm), store, "train", "states", swap_state(2))
+    commit_trace(warm, **{f"step_{last}": 0.25})
+    assert audit(warm[0], "latest")["verdict"] == "identical"  # the forger left no trace in bytes
+    return first, last
+
+
+def test_a_forged_segment_is_found_when_it_is_drawn(warm: Warm) -> None:
+    _, last = forge_segment(warm)
+    nonce = nonce_that_draws(warm, 2)
+    found = audit(warm[0], "latest", "--segments", "1", "--nonce", nonce, status=1)
+    assert found["verdict"] == "diverged"
+    assert found["where"] == (
+        f"steps: step train#trace, segment 2 of 4, training step {last}, loss"
+    )
+    one, other = level(found, "steps")["findings"][:2]
+    assert (one["claimed"], one["derived"] == 0.25) == (0.25, False)
+    assert other["output"] == "states"
+    assert other["at"].startswith(
+        f"segment 2 of 4, state after training step {last}, adapter tensor "
+    )
+    assert ", element " in other["at"]
+    assert other["claimed"] != other["derived"]
+    verdicts = {one["segment"]: one["verdict"] for one in found["replays"][0]["replayed"]}
+    assert verdicts[2] == "diverged"
+    assert next(one["error"] for one in found["replays"][0]["replayed"] if one["segment"] == 2) > 0
+
+
+def test_a_forged_state_is_no_start_that_the_next_segment_can_be_honest_from(warm: Warm) -> None:
+    forge_segment(warm)
+    found = audit(warm[0], "latest", "--segments", "4", status=1)
+    verdicts = [one["verdict"] for one in found["replays"][0]["replayed"]]
+    assert verdicts[0] == "identical"
+    assert verdicts[1:3] == ["diverged", "diverged"]
+    assert verdicts[3] == "identical"  # it goes on honestly from what it claims
+
+
+def test_a_training_that_ended_early_is_found_whatever_is_drawn(warm: Warm) -> None:
+    """The forger trained less, and everything that is shown is honest."""
+    store = warm[0].folder / "store"
+    states = read_states(artifact(warm, "train", "states"))
+    steps = states.bounds[2].step
+
+    def shorter(folder: Path) -> None:
+        value = states.to_json()
+        value["bounds"] = value["bounds"][:3]
+        value["bounds"][2]["kept"] = False
+        value["adapter_step"] = min(states.adapter_step, steps)
+        shutil.rmtree(folder / states.bounds[2].folder)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    forge(run_of(warm), store, "train", "states", shorter)
+    cut = change_values(lambda trace: trace.__delitem__(slice(steps, None)))
+    forge(run_of(warm), store, "train", "trace", cut)
+    found = audit(warm[0], "latest", "--segments", "1", status=1)
+    assert found["where"] == "steps: step train#trace, training steps in all"
+    finding = level(found, "steps")["findings"][0]
+    assert (finding["claimed"], finding["derived"]) == (steps, states.bounds[-1].step)
+
+
+def test_a_training_divided_otherwise_than_its_recipe_says_is_found(warm: Warm) -> None:
+    """Few large segments would be drawn less often where it matters."""
+    store = warm[0].folder / "store"
+    states = read_states(artifact(warm, "train", "states"))
+
+    def fewer(folder: Path) -> None:
+        value = states.to_json()
+        value["bounds"] = value["bounds"][1:]
+        shutil.rmtree(folder / states.bounds[0].folder)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    forge(run_of(warm), store, "train", "states", fewer)
+    step = states.bounds[0].step
+    drop = change_values(lambda trace: trace[step - 1].pop("state"))
+    forge(run_of(warm), store, "train", "trace", drop)
+    assert audit(warm[0], "latest")["verdict"] == "identical"
+    found = audit(warm[0], "latest", "--segments", "3", status=1)
+    assert found["where"] == "steps: step train#states, ends of segments"
+    finding, other = level(found, "steps")["findings"]
+    assert finding["claimed"] == [kept.step for kept in states.bounds[1:]]
+    assert finding["derived"] == [kept.step for kept in states.bounds]
+    assert other["at"] == f"segment 1 of 3, training step {step}, state"
+    assert other["claimed"] is None
+
+
+def test_a_forged_segment_that_is_not_drawn_is_not_seen_and_that_is_said(warm: Warm) -> None:
+    forge_segment(warm)
+    nonce = nonce_that_draws(warm, 1)
+    found = audit(warm[0], "latest", "--segments", "1", "--nonce", nonce)
+    assert level(found, "steps")["basis"] == "sampled"
+    assert found["replays"][0]["odds"][0]["probability"] == 0.25
+
+
+def test_an_adapter_that_no_segment_gives_is_found_whatever_is_drawn(warm: Warm) -> None:
+    weights = artifact(warm, "train", "adapter") / "adapter_model.safetensors"
+    tensor = sorted(described_safetensors(weights))[2]
+    forge(run_of(warm), warm[0].folder / "store", "train", "adapter", flip_in_tensor(tensor, 5))
+    assert audit(warm[0], "latest")["verdict"] == "identical"
+    nonce = nonce_that_draws(warm, 1)
+    found = audit(warm[0], "latest", "--segments", "1", "--nonce", nonce, status=1)
+    assert found["where"] == f"adapter: step train#adapter, tensor {tensor}, element 5"
+    assert level(found, "steps")["verdict"] == "identical"
+
+
+def test_states_that_the_trace_is_not_committed_to_are_found_without_executing(warm: Warm) -> None:
+    forge(run_of(warm), warm[0].folder / "store", "train", "states", swap_state(2))
+    found = audit(warm[0], "latest", status=1)
+    _, last = read_states(artifact(warm, "train", "states")).segments()[1]
+    assert found["where"] == f"steps: step train#trace, training step {last}, state"
+
+
+@pytest.mark.parametrize("group", ["adapter", "optimizer"])
+def test_a_state_whose_bytes_are_not_its_digests_is_named(warm: Warm, group: str) -> None:
+    states = artifact(warm, "train", "states")
+    path = next(states.glob(f"step-*/{group}.safetensors"))
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(raw)
+    found = audit(warm[0], "latest", "--segments", "4", status=1)
+    name = path.relative_to(states).as_posix()
+    assert found["where"] == f"steps: step train#states, file {name}"
+    assert found["replays"] == []
+
+
+# ---- bundles, and what is not here ----------------------------------------------------------
+
+
+def test_a_bundle_with_data_and_weights_is_replayed_where_nothing_else_is(
+    cooked: Warm, tmp_path: Path
+) -> None:
+    target = tmp_path / "whole.bundle"
+    words = ["--with-data", "--with-weights", "-o", str(target)]
+    made = recipe(cooked[0], "bundle", "latest", *words)
+    assert 0 < made["states_bytes"] < target.stat().st_size
+    found = audit(Kitchen(tmp_path / "elsewhere"), str(target), "--segments", "2", "--strict")
+    assert found["verdict"] == "identical"
+    assert found["subject"] == "whole.bundle"
+
+
+def test_from_a_bundle_without_data_inputs_are_made_again_from_the_sources(
+    cooked: Warm, tmp_path: Path
+) -> None:
+    target, elsewhere = tmp_path / "small.bundle", Kitchen(tmp_path / "elsewhere")
+    recipe(cooked[0], "bundle", "latest", "-o", str(target))
+    found = audit(elsewhere, str(target), "--segments", "1", "--data", str(tmp_path))
+    steps = level(found, "steps")
+    assert steps["verdict"] == "unverifiable"
+    assert "could not be executed" in steps["detail"]
+    assert "--data" in steps["detail"]
+    assert "--with-weights" in steps["detail"]
+    assert found["replays"][0]["why_not"]
+    words = ["--segments", "1", "--data", str(cooked[0].folder), "--strict"]
+    found = audit(elsewhere, str(target), *words)
+    assert found["verdict"] == "identical"
+    assert {level(found, name)["basis"] for name in ("sources", "data", "batches")} == {"executed"}
+
+
+def test_base_weights_that_are_not_here_are_asked_for_and_taken(warm: Warm) -> None:
+    kitchen, _ = warm
+    shutil.rmtree(artifact(warm, "base", "files"))
+    kitchen.folder.joinpath("base").rename(kitchen.folder / "moved")
+    words = ("latest", "--segments", "1", "--data")
+    found = audit(kitchen, *words, str(kitchen.folder))
+    assert level(found, "steps")["verdict"] == "unverifiable"
+    assert "base is not here" in level(found, "steps")["detail"]
+    (kitchen.folder / "moved").rename(kitchen.folder / "base")
+    found = audit(kitchen, *words, str(kitchen.folder))
+    assert level(found, "steps")["verdict"] == "identical"
+
+
+def test_without_its_states_a_bundle_says_that_nothing_can_be_started_from(
+    cooked: Warm, tmp_path: Path
+) -> None:
+    target = tmp_path / "light.bundle"
+    made = recipe(cooked[0], "bundle", "latest", "--without-states", "-o", str(target))
+    assert made["states_bytes"] == 0
+    assert made["left_out"].count("train#states") == 1
+    found = audit(Kitchen(tmp_path), str(target), "--segments", "1")
+    assert level(found, "steps")["verdict"] == "unverifiable"
+    assert "states" in level(found, "steps")["detail"]
+
+
+STRANGER = """
+from dataclasses import replace
+from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+
+
+class Stranger(Runtime[QloraParams]):
+    \"\"\"Train as another does.\"\"\"
+
+    name = "stranger"
+
+    def train(self, job):
+        found = Qlora(self.params).train(job)
+        return RETURNED
+
+
+@hookimpl
+def khichdi_runtimes():
+    return [Stranger]
+"""
+BARE = """replace(found, states=None, trace=[
+            {name: value for name, value in entry.items() if name != "state"}
+            for entry in found.trace
+        ])"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (BARE, "the runtime `stranger` kept no states to start a segment from"),
+        ("found", "the runtime `stranger` cannot execute a part of a training again"),
+    ],
+    ids=["keeps no states", "keeps states and cannot start from them"],
+)
+def test_a_runtime_that_replays_no_segments_makes_the_steps_unverifiable(
+    kitchen: Kitchen, returned: str, told: str
+) -> None:
+    plugins = kitchen.folder / "plugins"
+    plugins.mkdir()
+    install(plugins, "stranger", HEAD + STRANGER.replace("RETURNED", returned))
+    path = os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])
+    kitchen.environment = {"PYTHONPATH": path}
+    kitchen.edit("use: qlora", "use: stranger")
+    kitchen.edit("num_epochs: 3", "num_epochs: 1")
+    kitchen.json("run", "pico.yaml")
+    found = kitchen.json("audit", "latest", "--segments", "2")
+    assert found["verdict"] == "unverifiable"
+    assert level(found, "steps")["verdict"] == "unverifiable"
+    assert told in level(found, "steps")["detail"]
+    assert level(found, "adapter")["basis"] == "hashed"
+    assert "--rerun" in level(found, "steps")["detail"]
+    assert kitchen.json("audit", "latest")["verdict"] == "identical"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--segments", "0"], "at least 1"),
+        (["--segments", "1", "--rerun"], "--rerun executes every segment"),
+        (["--nonce", "x"], "give --segments K too"),
+        (["--segments", "1", "--level", "data"], "stops before the steps of training"),
+    ],
+    ids=str,
+)
+def test_options_that_contradict_each_other_are_refused(
+    cooked: Warm, words: list[str], told: str
+) -> None:
+    found = recipe(cooked[0], "audit", "latest", *words, status=2)
+    assert told in found["error"]["message"]
