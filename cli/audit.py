@@ -12,14 +12,15 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..plugins.registry import load_registry
+from ..plugins.registry import Registry, load_registry
 from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit, audit_again
 from ..runtime.store import Store, write_atomically
 from ..schema.audit import LEVELS, AuditReport
-from ..schema.errors import RegistryError
+from ..schema.errors import InputError, RegistryError
 from ..schema.lock import Distribution
 from .audit_page import page
 from .audit_text import text
@@ -29,6 +30,9 @@ from .lowered import lower_again
 from .mirrors import mirror_argument, open_mirror
 from .output import emit
 from .quiet import quiet
+
+if TYPE_CHECKING:
+    from ..runtime.audit.tolerance.verdict import Tolerance
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -46,6 +50,11 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scratch", metavar="DIR", help="with --rerun: where to put what it makes meanwhile"
     )
+    parser.add_argument(
+        "--calibration", metavar="FILE",
+        help="with --rerun: limits for other hardware, from `recipe calibrate`; `own` is the one "
+        "that the run or bundle brings",
+    )  # fmt: skip
     mirror_argument(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
@@ -54,6 +63,11 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
+    if options.calibration and not options.rerun:
+        raise InputError(
+            "--calibration says how far a rerun may be apart, and nothing is run again",
+            hint="add --rerun",
+        )
     with opened_claim(options) as claim:
         done = _again if options.rerun else _once
         report = done(claim, options)
@@ -74,6 +88,8 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
     if claim.plan is None:
         return _once(claim, options)
     origin, steps = Path(options.data).resolve(), claim.plan.steps
+    registry = load_registry()
+    tolerance = _tolerance(claim, options, registry)
     with contextlib.ExitStack() as stack:
         scratch = Path(
             stack.enter_context(
@@ -85,12 +101,25 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
         rerun = Rerun(
             claim,
             Store(scratch / "store"),
-            load_registry(),
+            registry,
             {step.name: origin for step in steps if step.kind == "source"},
             display,
             open_mirror(options),
+            tolerance,
         )
         return audit_again(claim, _lower, rerun, options.level, _installed)
+
+
+def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Tolerance | None:
+    """Read the calibration, before anything is executed."""
+    if not options.calibration:
+        return None
+    from ..runtime.audit.tolerance.reading import FILE, read_calibration
+    from ..runtime.audit.tolerance.verdict import Tolerance
+
+    own = options.calibration == "own"
+    path = claim.folder / FILE if own else Path(options.calibration)
+    return Tolerance(read_calibration(path, claim), registry)
 
 
 def _lower(claim: Claim) -> Lowered:

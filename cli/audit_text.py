@@ -48,7 +48,7 @@ def closing(report: AuditReport) -> list[str]:
         apart = any(
             level.level == "environment" and level.verdict != "identical" for level in report.levels
         )
-        if apart and first.basis == "executed":
+        if apart and first.basis == "executed" and report.calibration is None:
             lines.append(
                 "the environment is another too: equal but for rounding would need limits that "
                 "honest reruns on both have shown"
@@ -62,6 +62,11 @@ def closing(report: AuditReport) -> list[str]:
     ]
     if open_:
         lines[0] += f": {', '.join(open_)}"
+    if report.verdict == "equivalent":
+        lines.append(
+            f"within the limits of calibration {short(report.calibration or '')}: other bits, no "
+            "further apart than honest reruns, and nearer than every forgery it was tried with"
+        )
     if not any(level.basis == "executed" for level in report.levels):
         lines.append(
             "nothing was executed: this says that nothing was changed since, not that it was done"

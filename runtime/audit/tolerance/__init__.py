@@ -11,6 +11,7 @@ reruns and attacked by trainings that are not what the recipe says.
     probes.py       what models say to frozen samples
     statistics.py   how far two trainings are apart, each figure with its definition
     thresholds.py   limits from samples, by one rule; what no figure separates is said
-    calibration.py  makes a calibration, and reads one with every check
+    calibration.py  makes a calibration
+    reading.py      reads one with every check before it is used
     verdict.py      holds a rerun against a calibration
 """

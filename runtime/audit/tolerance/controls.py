@@ -8,7 +8,6 @@ learning rates of the recipe, the lengths are the recipe's. So what the levels b
 from __future__ import annotations
 
 import shutil
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ SEEN_BELOW = {
 }
 """What sees a kind to the bit where the forger does not make the documents fit."""
 
-NOISE = 0.05
+NOISE = 0.1
 """Of each tensor's root mean square, for an adapter with noise."""
 
 REVISION = 0.01
@@ -126,9 +125,7 @@ def _samples(packs: pa.Table) -> list[Sample]:
     for row in packs.to_pylist():
         at = 0
         for length in row["lengths"]:
-            found.append(
-                (row["input_ids"][at : at + length], row["labels"][at : at + length])
-            )
+            found.append((row["input_ids"][at : at + length], row["labels"][at : at + length]))
             at += length
     return found
 
@@ -201,10 +198,6 @@ def add_noise(number: int, weights: Path) -> None:
     save_file(tensors, weights, metadata={"format": "pt"})
 
 
-TOLD = ("loss", "grad_norm", "eval_loss")
-"""What a trace says of the calculation; all else in it follows from the recipe and the packs."""
-
-
 def as_claimed(trace: list[dict[str, Any]], honest: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a trace as a forger hands it in: with the length, batches and rates of the recipe.
 
@@ -223,5 +216,3 @@ def as_claimed(trace: list[dict[str, Any]], honest: list[dict[str, Any]]) -> lis
             entry["eval_loss"] = own.get("eval_loss", last)
         found.append(entry)
     return found
-
-

@@ -79,7 +79,7 @@ def subspace_overlap(a: Update, b: Update) -> float:
     """
     count = min(TOP, *a.down.shape, *b.down.shape, a.up.shape[0], b.up.shape[0])
     sides = zip(top_directions(a, count), top_directions(b, count), strict=True)
-    return sum(float((one.t() @ other).square().sum()) / count for one, other in sides) / 2
+    return math.fsum(float((one.t() @ other).square().sum()) / count for one, other in sides) / 2
 
 
 def compare(claimed: Path, derived: Path) -> dict[str, float] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,7 @@ class Panel:
         from ....plugins.determinism import deterministic
         from ....plugins.models import quiet
 
-        sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+        derived_sums, base_sums, other = ([0.0] * len(pairs) for _ in range(3))
         folders = list(dict.fromkeys(folder for pair in pairs for folder in pair))
         threads = max(1, torch.get_num_threads())
         with quiet(), deterministic(threads), torch.no_grad():
@@ -99,11 +98,12 @@ class Panel:
                 said = [self._answers(model, probe, n) for n in range(len(folders))]
                 for number, (claimed, derived) in enumerate(pairs):
                     c, d = said[folders.index(claimed)], said[folders.index(derived)]
-                    sums[number][0] += _divergence(d, c)
-                    sums[number][1] += _divergence(plain, c)
-                    sums[number][2] += float((c.argmax(-1) != d.argmax(-1)).sum())
+                    derived_sums[number] += _divergence(d, c)
+                    base_sums[number] += _divergence(plain, c)
+                    other[number] += float((c.argmax(-1) != d.argmax(-1)).sum())
         tokens = sum(len(probe.places) for probe in self.probes)
-        return [_ratios(*sums[number], tokens) for number in range(len(pairs))]
+        sums = zip(derived_sums, base_sums, other, strict=True)
+        return [_ratios(*three, tokens) for three in sums]
 
     def _model(self, folders: list[Path]) -> Any:
         import torch
@@ -145,8 +145,5 @@ def _divergence(p: torch.Tensor, q: torch.Tensor) -> float:
 
 
 def _ratios(derived: float, base: float, other: float, tokens: int) -> dict[str, float]:
-    if base <= 0:
-        ratio = 0.0 if derived <= 0 else math.inf
-    else:
-        ratio = derived / base
-    return {"kl": ratio, "argmax": other / max(1, tokens)}
+    untrained = 0.0 if derived <= 0 else math.inf
+    return {"kl": derived / base if base > 0 else untrained, "argmax": other / max(1, tokens)}

@@ -55,33 +55,44 @@ HERE = Setting()
 
 
 def settings(device: str, plugin: PluginRef) -> Iterator[Setting]:
-    """Yield settings that differ from how a run was done; early ones differ in most ways.
+    """Yield settings that differ from how a run was done, those first that most likely matter.
 
     Args:
         device: what the run was done on, as its runtime measured it: `cpu AVX512`, or a GPU.
         plugin: the runtime with the run's parameters.
     """
     cpu = not device or device.startswith("cpu")
-    places = [INSTRUCTIONS, LIBRARY] if cpu else [GPU]
-    attention = {"": {}} | {
-        f"attention {name}": {"attn_implementation": name}
-        for name in ("sdpa", "eager")
-        if plugin.params.get("attn_implementation") not in (None, name)
-    }
-    threads: dict[str, dict[str, Any]] = {"": {}}
+    ways: list[list[Setting]] = [_ways(INSTRUCTIONS), _ways(LIBRARY)] if cpu else [_ways(GPU)]
+    ways.append([HERE, *_attention(plugin)])
     if cpu and "cpu_threads" in plugin.params:
-        other = 1 if plugin.params["cpu_threads"] == 2 else 2
-        threads[f"{other} thread{'s' * (other > 1)}"] = {"cpu_threads": other}
-    found = []
-    for parts in product(*(place.items() for place in [*places, attention, threads])):
-        names = [name for name, _ in parts if name]
-        if not names:
-            continue
-        environment = {k: v for _, values in parts[: len(places)] for k, v in values.items()}
-        params = {k: v for _, values in parts[len(places) :] for k, v in values.items()}
-        found.append((len(names), Setting(", ".join(names), environment, params)))
-    # First each way by itself, then the other end: everything at once, and inwards from there.
-    alone = [setting for count, setting in found if count == 1]
-    mixed = sorted((pair for pair in found if pair[0] > 1), key=lambda pair: -pair[0])
-    yield from alone
-    yield from (setting for _, setting in mixed)
+        threads = 1 if plugin.params["cpu_threads"] == 2 else 2
+        name = f"{threads} thread{'s' * (threads > 1)}"
+        ways.append([HERE, Setting(name, params={"cpu_threads": threads})])
+    alone = [setting for way in ways for setting in way[1:]]
+    early = [way[1] for way in ways[:-1] if way[1:]] + [ways[0][2]]
+    yield from early
+    together = [[part for part in parts if part.name] for parts in product(*ways)]
+    for parts in sorted(together, key=lambda parts: -len(parts)):
+        if len(parts) > 1:
+            yield _together(parts)
+    yield from (setting for setting in alone if setting not in early)
+
+
+def _ways(named: dict[str, dict[str, str]]) -> list[Setting]:
+    return [Setting(name, environment) for name, environment in named.items()]
+
+
+def _attention(plugin: PluginRef) -> Iterator[Setting]:
+    own = plugin.params.get("attn_implementation")
+    for name in ("sdpa", "eager"):
+        if own is not None and own != name:
+            yield Setting(f"attention {name}", params={"attn_implementation": name})
+
+
+def _together(parts: list[Setting]) -> Setting:
+    environment: dict[str, str] = {}
+    params: dict[str, Any] = {}
+    for part in parts:
+        environment |= part.environment
+        params |= part.params
+    return Setting(", ".join(part.name for part in parts), environment, params)

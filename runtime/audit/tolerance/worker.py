@@ -22,8 +22,7 @@ from ....schema.plan import PlanStep
 from ....schema.record import Output, RecordedStep
 from ...adapter import WEIGHTS
 from ...execute import Executor
-from ...runs import Store
-from ...tables import read_table, write_table
+from ...store import Store
 from ..claim import Claim, open_claim
 from .controls import add_noise, as_claimed, changed_packs, changed_step, write_other_base
 from .settings import Setting
@@ -208,6 +207,8 @@ class Worker:
                 made = self._other_base(number, done[name].result.outputs[output], staging)
             _replace(done, name, output, made)
             return
+        from ...tables import read_table, write_table
+
         name, output = places["train"]
         packs = read_table(self.store.folder(done[name].result.outputs[output]))
         rest, other = places["validation"]
