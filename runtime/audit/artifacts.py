@@ -39,6 +39,12 @@ class Level:
         if self.findings:
             return diverged(self.name, self.checked, self.findings, basis="hashed", criteria=held)
         detail = ", ".join(self.said)
+        if held:
+            nearest = max(held, key=lambda one: one.value / one.limit)
+            detail = (
+                f"{len(held)} figures within their limits; {nearest.criterion} comes nearest, "
+                f"{nearest.value:.2g} of {nearest.limit:.2g}"
+            )
         if self.absent:
             more = f" and {len(self.absent) - 1} more" if len(self.absent) > 1 else ""
             detail = f"not here: {self.absent[0]}{more}"

@@ -10,7 +10,8 @@ what was derived here.
     t3.outside    the share of steps whose loss difference is outside the envelope of honest reruns
                   (see `thresholds.py`); differences are (L_d - L_c) / mean L_c.
     t3.area       |mean over steps of those differences|: the signed area between the two curves.
-    t3.held_out   the largest |E_d - E_c| / mean E_c of the losses on held-out rows.
+    t3.held_out   the largest |E_d - E_c| / E_c of the losses on held-out rows, in the trace and in
+                  the numbers of the record.
     t4.*          the updates dW = s B A, see `lowrank.py`.
     t5.*          the answers to frozen samples, see `probes.py`.
     t6.NAME       the larger end of the 90 % interval of the mean paired difference of a score: two
@@ -58,9 +59,11 @@ def measure(claimed: Training, derived: Training) -> dict[str, float]:
     found["t3.area"] = abs(math.fsum(differences)) / len(differences)
     told = {e["step"]: e["eval_loss"] for e in claimed.trace if "eval_loss" in e}
     made = {e["step"]: e["eval_loss"] for e in derived.trace if "eval_loss" in e}
-    if told and told.keys() == made.keys():
-        mean = math.fsum(told.values()) / len(told)
-        found["t3.held_out"] = max(abs(_share(made[s] - told[s], mean)) for s in told)
+    pairs = [(told[step], made[step]) for step in told.keys() & made.keys()]
+    names = [name for name in claimed.metrics.keys() & derived.metrics.keys() if "loss" in name]
+    pairs += [(claimed.metrics[name], derived.metrics[name]) for name in names]
+    if pairs:
+        found["t3.held_out"] = max(abs(_share(other - one, one)) for one, other in pairs)
     return found
 
 

@@ -112,11 +112,19 @@ def _criterion(
     )
 
 
+def excess(sample: Sample, found: Calibrated) -> dict[str, float]:
+    """Return, for a sample that is none of the calibration's, each figure in units of its limit."""
+    values = {**sample.values, "t3.outside": outside(sample.curve, found.envelope)}
+    return _over(values, {one.name: one.limit for one in found.criteria if one.limit is not None})
+
+
+def _over(values: dict[str, float], limits: dict[str, float]) -> dict[str, float]:
+    return {name: values[name] / limit for name, limit in limits.items() if name in values}
+
+
 def _rejected(found: Sequence[dict[str, float]], limits: dict[str, float]) -> Rejected:
     """Return how many of a kind every limit let through, and what exceeded which limit."""
-    worst = [
-        {name: one[name] / limit for name, limit in limits.items() if name in one} for one in found
-    ]
+    worst = [_over(one, limits) for one in found]
     by = tuple(name for name in limits if all(name in one and one[name] > 1 for one in worst))
     most = [max(one.values(), default=0.0) for one in worst]
     return Rejected(

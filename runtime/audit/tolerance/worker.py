@@ -26,7 +26,7 @@ from ...store import Store
 from ..claim import Claim, open_claim
 from .controls import add_noise, as_claimed, changed_packs, changed_step, write_other_base
 from .settings import Setting
-from .training import Training, scores_in, training_in
+from .training import Rows, Training, scores_in, training_in
 
 RERUN = "rerun"
 
@@ -186,7 +186,8 @@ class Worker:
         place.mkdir(parents=True)
         found = training_in(made[self.train.name], self.store)
         shutil.copytree(found.adapter, place / "adapter", copy_function=shutil.copyfile)
-        trace, scores = found.trace, {}
+        trace = found.trace
+        scores: dict[str, tuple[dict[str, float], Rows]] = {}
         if kind == RERUN:
             names = [step.name for step in self._evaluations()] if self.job.score else []
             scores = {name: scores_in(made[name], self.store) for name in names}
