@@ -24,6 +24,7 @@ from khichdi.runtime.audit.tolerance.statistics import (
 )
 from khichdi.runtime.audit.tolerance.thresholds import GAP, derive, envelope_of, excess
 from khichdi.runtime.audit.tolerance.training import Training
+from khichdi.runtime.audit.tolerance.verdict import _shapes
 from khichdi.schema.plan import PlanStep, PluginRef
 
 torch = pytest.importorskip("torch")
@@ -103,6 +104,26 @@ def test_other_modules_are_infinitely_far_and_other_kinds_of_update_are_not_comp
     assert lowrank.compare(a, fewer)["direction"] == math.inf  # type: ignore[index]
     dora = write_adapter(tmp_path / "c", parts, 12, use_dora=True)
     assert lowrank.compare(a, dora) is None
+
+
+def test_what_is_not_a_number_is_infinitely_far(tmp_path: Path) -> None:
+    parts = drawn(6)
+    a = write_adapter(tmp_path / "a", parts, 12)
+    parts["layer.1"][0][3, 2] = math.nan
+    found = lowrank.compare(a, write_adapter(tmp_path / "b", parts, 12))
+    assert set((found or {}).values()) == {math.inf}
+    assert outside([math.nan, 0.0], [1.0, 1.0]) == 0.5
+    assert measure(training([4.0, 2.0]), training([4.0, math.nan]))["t3.held_out"] == math.inf
+
+
+def test_an_adapter_with_a_tensor_too_many_is_seen_before_anything_is_calculated(
+    tmp_path: Path,
+) -> None:
+    parts = drawn(7)
+    a = write_adapter(tmp_path / "a", parts, 12)
+    b = write_adapter(tmp_path / "b", parts | drawn(8, modules=3), 12)
+    assert _shapes(a, a) is None
+    assert (_shapes(a, b) or ("",))[0].startswith("tensor.layer.2.lora_A")
 
 
 # ---- T1, T3, T6 -----------------------------------------------------------------------------

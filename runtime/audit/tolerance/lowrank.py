@@ -97,6 +97,8 @@ def compare(claimed: Path, derived: Path) -> dict[str, float] | None:
     if shapes[0] != shapes[1] or not a:
         return dict.fromkeys(names, math.inf)
     products = [(inner(a[n], b[n]), inner(a[n], a[n]), inner(b[n], b[n])) for n in a]
+    if not all(math.isfinite(value) for three in products for value in three):
+        return dict.fromkeys(names, math.inf)
     whole = tuple(math.fsum(column) for column in zip(*products, strict=True))
     moved = [n for n, (_, one, other) in zip(a, products, strict=True) if one > 0 and other > 0]
     overlaps = [subspace_overlap(a[n], b[n]) for n in moved]

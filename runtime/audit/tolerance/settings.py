@@ -68,14 +68,18 @@ def settings(device: str, plugin: PluginRef) -> Iterator[Setting]:
         threads = 1 if plugin.params["cpu_threads"] == 2 else 2
         name = f"{threads} thread{'s' * (threads > 1)}"
         ways.append([HERE, Setting(name, params={"cpu_threads": threads})])
-    alone = [setting for way in ways for setting in way[1:]]
-    early = [way[1] for way in ways[:-1] if way[1:]] + [ways[0][2]]
-    yield from early
-    together = [[part for part in parts if part.name] for parts in product(*ways)]
-    for parts in sorted(together, key=lambda parts: -len(parts)):
-        if len(parts) > 1:
-            yield _together(parts)
-    yield from (setting for setting in alone if setting not in early)
+    # What most often matters, alone and together; then what often gives the same bits again.
+    likely = [ways[0], *(way[:2] for way in ways[1:3])]
+    first = sorted(_mixed(likely), key=lambda parts: (len(parts) != 1, -len(parts)))
+    rest = sorted(_mixed(ways), key=len)
+    told = [_together(parts) for parts in [*first, *rest]]
+    yield from {setting.name: setting for setting in told}.values()
+
+
+def _mixed(ways: list[list[Setting]]) -> list[list[Setting]]:
+    """Return every choice of one of each way, as the settings that change something."""
+    found = ([part for part in parts if part.name] for parts in product(*ways))
+    return [parts for parts in found if parts]
 
 
 def _ways(named: dict[str, dict[str, str]]) -> list[Setting]:

@@ -26,7 +26,7 @@ error of a segment replayed between checkpoints, is not among these figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -63,14 +63,14 @@ def measure(claimed: Training, derived: Training) -> dict[str, float]:
     names = [name for name in claimed.metrics.keys() & derived.metrics.keys() if "loss" in name]
     pairs += [(claimed.metrics[name], derived.metrics[name]) for name in names]
     if pairs:
-        found["t3.held_out"] = max(abs(_share(other - one, one)) for one, other in pairs)
+        found["t3.held_out"] = _largest(abs(_share(other - one, one)) for one, other in pairs)
     return found
 
 
 def outside(differences: Sequence[float], envelope: Sequence[float]) -> float:
     """Return the share of steps at which a difference is larger than the envelope allows."""
     pairs = list(zip(differences, envelope, strict=False))
-    return sum(abs(found) > allowed for found, allowed in pairs) / max(1, len(pairs))
+    return sum(not abs(found) <= allowed for found, allowed in pairs) / max(1, len(pairs))
 
 
 def exact(claimed: Training, derived: Training) -> list[tuple[str, Any, Any]]:
@@ -113,7 +113,7 @@ def scores(claimed: Training, derived: Training) -> dict[str, float]:
             pairs = _paired(metric, rows, others)
             label = f"t6.{name.removeprefix('evaluate/')}/{metric}"
             apart = abs(numbers[metric] - told[metric])  # a claim may not even be its rows' mean
-            found[label] = max(bound(pairs), apart) if pairs else apart
+            found[label] = _largest([bound(pairs), apart] if pairs else [apart])
     return found
 
 
@@ -160,6 +160,12 @@ def wilson(events: int, trials: int, level: float = 0.95) -> tuple[float, float]
     half = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
     low, high = ((middle - half) / (1 + spread), (middle + half) / (1 + spread))
     return max(0.0, low), min(1.0, high)
+
+
+def _largest(values: Iterable[float]) -> float:
+    """Return the largest; infinite where one is not a number, which `max` would pass over."""
+    found = list(values)
+    return max(found) if all(map(math.isfinite, found)) else math.inf
 
 
 def _share(part: float, whole: float) -> float:

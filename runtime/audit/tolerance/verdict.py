@@ -14,12 +14,12 @@ from ....schema.audit import Finding, Held
 from ....schema.calibration import Calibration
 from ....schema.errors import InputError
 from ....schema.record import RecordedStep
-from ...adapter import CONFIG
+from ...adapter import CONFIG, WEIGHTS
 from ...store import Store
 from ..claim import Claim
 from ..documents import first_difference
 from .calibration import compared
-from .reading import panel_of
+from .reading import Place, panel_of
 from .statistics import curve, exact, outside, scores
 from .thresholds import LARGEST
 from .training import Training, scores_in, scores_of, training_in, training_of
@@ -69,37 +69,52 @@ class Tolerance:
         """
         if claimed.kind == "evaluator":
             return self._evaluation(claim, claimed, derived, store)
-        theirs = training_of(claimed, claim) if claimed.kind == "runtime" else None
-        if theirs is None:
+        if claimed.kind != "runtime":
             return None
-        ours = training_in(derived, store)
-        found = {"steps": LevelVerdict(), "adapter": LevelVerdict()}
-        for at, told, made in exact(theirs, ours):
-            found["steps"].findings.append(_finding(claimed.name, "trace", at, told, made))
-        apart = _configs(theirs.adapter, ours.adapter)
-        if apart is not None:
-            found["adapter"].findings.append(_finding(claimed.name, "adapter", *apart))
-        if found["steps"].findings or found["adapter"].findings:
-            return found
 
         def place(name: str, output: str) -> Path:
             return store.folder(done[name].result.outputs[output])
 
         try:
-            values = self.figures(claim, theirs, ours, place)
+            return self._training(claim, claimed, derived, training_in(derived, store), place)
         except InputError:
             raise
-        except Exception as error:  # whatever a library makes of an adapter that anybody wrote
-            at = "the claimed adapter"
+        except Exception as error:  # whatever is made of a trace or adapter that anybody wrote
             told = f"it cannot be compared: {type(error).__name__}: {error}"
-            found["adapter"].findings.append(_finding(claimed.name, "adapter", at, told, None))
+            finding = _finding(claimed.name, "adapter", "the claimed training", told, None)
+            return {"adapter": LevelVerdict(findings=[finding])}
+
+    def _training(
+        self,
+        claim: Claim,
+        claimed: RecordedStep,
+        derived: RecordedStep,
+        ours: Training,
+        place: Place,
+    ) -> Judged | None:
+        theirs = training_of(claimed, claim)
+        if theirs is None:
+            return None
+        found = {"steps": LevelVerdict(), "adapter": LevelVerdict()}
+        facts = [dict(step.result.facts) for step in (claimed, derived)]
+        for fact in facts:
+            fact.pop("metrics", None)  # among what is measured
+        parted = first_difference(facts[0], facts[1])
+        apart = [(f"fact {parted[0]}", *parted[1:])] if parted else []
+        for at, told, made in [*apart, *exact(theirs, ours)]:
+            found["steps"].findings.append(_finding(claimed.name, "trace", at, told, made))
+        other = _shapes(theirs.adapter, ours.adapter)
+        if other is not None:
+            found["adapter"].findings.append(_finding(claimed.name, "adapter", *other))
+        if found["steps"].findings or found["adapter"].findings:
             return found
+        values = self.figures(claim, theirs, ours, place)
         for level, output in (("steps", "trace"), ("adapter", "adapter")):
             self._hold(level, values, found[level], claimed.name, output)
         return found
 
     def figures(
-        self, claim: Claim, theirs: Training, ours: Training, place: Any
+        self, claim: Claim, theirs: Training, ours: Training, place: Place
     ) -> dict[str, float]:
         """Return every figure of a claimed and a derived training."""
         panel = panel_of(claim, self.registry, place)
@@ -168,12 +183,19 @@ def _finding(step: str, output: str, at: str, claimed: Any, derived: Any) -> Fin
     return Finding(step=step, output=output, at=at, claimed=claimed, derived=derived)
 
 
-def _configs(claimed: Path, derived: Path) -> tuple[str, Any, Any] | None:
-    """Return the first difference of two adapters' configs, peft's own version apart."""
+def _shapes(claimed: Path, derived: Path) -> tuple[str, Any, Any] | None:
+    """Return the first difference of two adapters in config, and in names and shapes of tensors.
+
+    Neither is calculated, so neither is tolerated; only peft's own version is left out.
+    """
+    from safetensors import safe_open
+
     values = []
     for folder in (claimed, derived):
         config = json.loads((folder / CONFIG).read_bytes())
         config.pop("peft_version", None)
-        values.append(config)
-    found = first_difference(*values)
-    return (f"config {found[0]}", found[1], found[2]) if found else None
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {n: [s.get_dtype(), list(s.get_shape())] for n, s in slices.items()}
+        values.append({"config": config, "tensor": tensors})
+    return first_difference(values[0], values[1])
