@@ -14,8 +14,9 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..plugins.registry import load_registry
+from ..plugins.registry import Registry, load_registry
 from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit, audit_again, audit_segments
@@ -33,6 +34,9 @@ from .lowered import lower_again
 from .mirrors import mirror_argument, open_mirror
 from .output import emit
 from .quiet import quiet
+
+if TYPE_CHECKING:
+    from ..runtime.audit.tolerance.verdict import Tolerance
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -64,6 +68,11 @@ def arguments(parser: ArgumentParser) -> None:
         "--scratch", metavar="DIR",
         help="with --rerun or --segments: where to put what it makes meanwhile",
     )  # fmt: skip
+    parser.add_argument(
+        "--calibration", metavar="FILE",
+        help="with --rerun: limits for other hardware, from `recipe calibrate`; `own` is the one "
+        "that the run or bundle brings",
+    )  # fmt: skip
     mirror_argument(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
@@ -89,6 +98,11 @@ def run(options: Namespace) -> int:
 
 def _check(options: Namespace) -> None:
     """Refuse options that contradict each other."""
+    if options.calibration and not options.rerun:
+        raise InputError(
+            "--calibration says how far a rerun may be apart, and nothing is run again",
+            hint="add --rerun",
+        )
     if options.segments is None:
         if options.nonce is not None:
             raise InputError("--nonce decides which segments are drawn: give --segments K too")
@@ -115,6 +129,8 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
     if claim.plan is None:
         return _once(claim, options)
     origin, steps = Path(options.data).resolve(), claim.plan.steps
+    registry = load_registry()
+    tolerance = _tolerance(claim, options, registry)
     with contextlib.ExitStack() as stack:
         scratch = Path(
             stack.enter_context(
@@ -126,10 +142,11 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
         rerun = Rerun(
             claim,
             Store(scratch / "store"),
-            load_registry(),
+            registry,
             {step.name: origin for step in steps if step.kind == "source"},
             display,
             open_mirror(options),
+            tolerance,
         )
         if options.segments:
             nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
@@ -137,6 +154,18 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
             segments = Segments(rerun, options.segments, nonce, given)
             return audit_segments(claim, _lower, segments, options.level, _installed)
         return audit_again(claim, _lower, rerun, options.level, _installed)
+
+
+def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Tolerance | None:
+    """Read the calibration, before anything is executed."""
+    if not options.calibration:
+        return None
+    from ..runtime.audit.tolerance.reading import FILE, read_calibration
+    from ..runtime.audit.tolerance.verdict import Tolerance
+
+    own = options.calibration == "own"
+    path = claim.folder / FILE if own else Path(options.calibration)
+    return Tolerance(read_calibration(path, claim), registry)
 
 
 def _lower(claim: Claim) -> Lowered:

@@ -68,7 +68,8 @@ def closing(report: AuditReport) -> list[str]:
         apart = any(
             level.level == "environment" and level.verdict != "identical" for level in report.levels
         )
-        if apart and first.basis in ("sampled", "executed"):
+        executed = first.basis in ("sampled", "executed")
+        if apart and executed and report.calibration is None:
             lines.append(
                 "the environment is another too: equal but for rounding would need limits that "
                 "honest reruns on both have shown"
@@ -82,6 +83,11 @@ def closing(report: AuditReport) -> list[str]:
     ]
     if open_:
         lines[0] += f": {', '.join(open_)}"
+    if report.verdict == "equivalent":
+        lines.append(
+            f"within the limits of calibration {short(report.calibration or '')}: other bits, no "
+            "further apart than honest reruns, and nearer than every forgery it was tried with"
+        )
     if any(level.basis == "sampled" for level in report.levels):
         lines.append(
             "of the training only the segments above were executed: of the rest this says that "

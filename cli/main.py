@@ -39,6 +39,7 @@ COMMANDS = {
     "trace": "a row's way through a run: its source, and what each step did",
     "show-drops": "what the steps of a run dropped, and why",
     "audit": "derive again what a run claims, level by level",
+    "calibrate": "how far honest reruns of a run on other hardware are apart",
     "bundle": "a run as one file, for somebody else to audit",
     "sign": "sign a run with a key of your own",
     "verify": "who signed a run or a bundle, and whether it is what was signed",

@@ -57,8 +57,19 @@ class Finding(Document):
         return f"{name}, {self.at}" if name else self.at
 
 
+class Held(Document):
+    """One figure of how far two trainings are apart, held against its calibrated limit."""
+
+    criterion: str
+    value: float
+    limit: float
+
+
 class LevelReport(Document):
-    """One level of the ladder; `where` is the place of its first finding."""
+    """One level of the ladder; `where` is the place of its first finding.
+
+    `criteria` are there where bits differ and a calibration decided.
+    """
 
     level: str
     verdict: Verdict
@@ -67,6 +78,7 @@ class LevelReport(Document):
     detail: str = ""
     where: str | None = None
     findings: tuple[Finding, ...] = ()
+    criteria: tuple[Held, ...] = ()
 
 
 class SegmentVerdict(Document):
@@ -120,7 +132,10 @@ class SegmentReplay(Document):
 
 
 class AuditReport(Document):
-    """A whole audit; `verdict` is the worst of the levels asked for, the environment apart."""
+    """A whole audit; `verdict` is the worst of the levels asked for, the environment apart.
+
+    `calibration` is the seal of the calibration that the audit was given.
+    """
 
     audit: Literal[1] = 1
     subject: str
@@ -129,6 +144,7 @@ class AuditReport(Document):
     result_hash: Digest
     verdict: Verdict
     where: str | None = None
+    calibration: Digest | None = None
     levels: tuple[LevelReport, ...]
     replays: tuple[SegmentReplay, ...] = ()
 

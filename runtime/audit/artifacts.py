@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...schema.audit import Finding, LevelReport
+from ...schema.audit import Finding, Held, LevelReport, Verdict
 from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
 from ...schema.hashing import files_sha256
 from ...schema.plan import result_hash
@@ -28,6 +28,7 @@ class Level:
         self.findings: list[Finding] = []
         self.absent: list[str] = []
         self.said: list[str] = []
+        self.held: list[Held] = []
 
     def compare(self, finding: Finding) -> None:
         """Count a comparison, and keep it where the two sides differ."""
@@ -37,18 +38,27 @@ class Level:
 
     def report(self) -> LevelReport:
         """Return the level's verdict."""
+        held = tuple(self.held)
         if self.findings:
-            return diverged(self.name, self.checked, self.findings, basis="hashed")
+            return diverged(self.name, self.checked, self.findings, basis="hashed", criteria=held)
         detail = ", ".join(self.said)
+        if held:
+            nearest = max(held, key=lambda one: one.value / one.limit)
+            detail = (
+                f"{len(held)} figures within their limits; {nearest.criterion} comes nearest, "
+                f"{nearest.value:.2g} of {nearest.limit:.2g}"
+            )
         if self.absent:
             more = f" and {len(self.absent) - 1} more" if len(self.absent) > 1 else ""
             detail = f"not here: {self.absent[0]}{more}"
         elif not self.checked:
             detail = "the run has nothing at this level"
         whole = self.checked and not self.absent
+        same: Verdict = "equivalent" if held else "identical"
         return LevelReport(
             level=self.name,
-            verdict="identical" if whole else "unverifiable",
+            verdict=same if whole else "unverifiable",
+            criteria=held,
             basis="hashed",
             checked=self.checked,
             detail=detail,

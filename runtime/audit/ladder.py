@@ -59,7 +59,10 @@ def audit_again(
     executed = {level.level: level for level in rerun.run(level)}
     if rerun.elsewhere:
         executed["environment"] = differs(claim, tuple(rerun.elsewhere))
-    return report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
+    merged = report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
+    if rerun.tolerance is None:
+        return merged
+    return merged.model_copy(update={"calibration": rerun.tolerance.calibration.seal()})
 
 
 def audit_segments(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -24,6 +25,9 @@ from .claim import QUANTIZED, Claim, level_of, upto, weights_of
 from .compare import difference
 from .documents import first_difference
 
+if TYPE_CHECKING:
+    from .tolerance.verdict import Tolerance
+
 EXECUTED = LEVELS[LEVELS.index("sources") :]
 
 
@@ -38,6 +42,7 @@ class Rerun:
         origins: by source, the folder that its relative paths start in.
         reporter: who wants to see how it goes.
         mirror: where sources come from that the run's stores do not have.
+        tolerance: the calibration that decides where bits differ; without one they diverge.
         elsewhere: after `run`, the steps that were done on another device.
     """
 
@@ -47,9 +52,11 @@ class Rerun:
     origins: Mapping[str, Path]
     reporter: Reporter
     mirror: Mirror | None = None
+    tolerance: Tolerance | None = None
     levels: dict[str, Level] = field(default_factory=dict)
     done: dict[str, RecordedStep] = field(default_factory=dict)
     elsewhere: list[Finding] = field(default_factory=list)
+    equivalent: set[str] = field(default_factory=set)
     failed: str | None = None
     parted: str | None = None
 
@@ -145,26 +152,58 @@ class Rerun:
     def _compare(self, claimed: RecordedStep, derived: RecordedStep) -> None:
         """Compare a step's outputs, and its facts, with what the record says."""
         theirs, ours = claimed.result.outputs, derived.result.outputs
+        parted: list[tuple[Level, Finding]] = []
         for name in dict.fromkeys([*theirs, *ours]):
             a, b = theirs.get(name), ours.get(name)
             level = self._level(claimed, name)
             if claimed.kind == "runtime" and name == "weights" and a and b:
                 self._weights(claimed, derived)
-            elif a is None or b is None or a.digest != b.digest:
+            elif a is None or b is None:
                 level.compare(self._parted(claimed.name, name, a, b))
+            elif a.digest != b.digest:
+                parted.append((level, self._parted(claimed.name, name, a, b)))
             else:
                 level.checked += 1
-        devices = [step.result.measured.get("device") for step in (claimed, derived)]
-        if None not in devices and devices[0] != devices[1]:
-            self.elsewhere.append(
-                Finding(step=claimed.name, at="device", claimed=devices[0], derived=devices[1])
-            )
+        self._device(claimed, derived)
         found = first_difference(claimed.result.facts, derived.result.facts)
         if found:
             finding = Finding(
                 step=claimed.name, at=f"fact {found[0]}", claimed=found[1], derived=found[2]
             )
-            self._level(claimed, "trace").compare(finding)
+            parted.append((self._level(claimed, "trace"), finding))
+        if parted and not self._judged(claimed, derived):
+            for level, finding in parted:
+                level.compare(finding)
+
+    def _device(self, claimed: RecordedStep, derived: RecordedStep) -> None:
+        devices = [step.result.measured.get("device") for step in (claimed, derived)]
+        if None not in devices and devices[0] != devices[1]:
+            self.elsewhere.append(
+                Finding(step=claimed.name, at="device", claimed=devices[0], derived=devices[1])
+            )
+
+    def _judged(self, claimed: RecordedStep, derived: RecordedStep) -> bool:
+        """Let the calibration decide about a training or an evaluation, if there is one.
+
+        All that is below has to be identical: with another start there is nothing to tolerate.
+        """
+        if self.tolerance is None or any(level.findings for level in self.levels.values()):
+            return False
+        if claimed.kind == "exporter" and self.equivalent:
+            after = " and ".join(sorted(self.equivalent))
+            level = self._level(claimed, "model")
+            level.absent.append(f"{claimed.name} follows from {after}, which is not identical")
+            return True
+        judged = self.tolerance.judge(self.claim, claimed, derived, self.store, self.done)
+        for name, verdict in (judged or {}).items():
+            level = self.levels.get(name) or Level(name)
+            level.checked += len(verdict.held)
+            level.findings += verdict.findings
+            level.held += verdict.held
+            level.absent += verdict.lacking
+        if judged is not None:
+            self.equivalent.add(claimed.name)
+        return judged is not None
 
     def _weights(self, claimed: RecordedStep, derived: RecordedStep) -> None:
         """Compare the digests of weights one by one: they belong to two levels."""
@@ -203,7 +242,8 @@ class Rerun:
 
     def _numbers(self) -> None:
         level = self.levels.get("metrics")
-        if level is None:
+        # The record's numbers are those of its steps, which were judged one by one.
+        if level is None or self.equivalent:
             return
         told, found = self.claim.record.metrics, metrics(list(self.done.values()))
         for name in dict.fromkeys([*told, *found]):

@@ -18,7 +18,7 @@ from ..store import store_error
 from .gate import check
 from .layout import laid_out
 
-DOCUMENTS = ("record.json", "plan.json", "attestation.json", "adapter.sig")
+DOCUMENTS = ("record.json", "plan.json", "attestation.json", "calibration.json", "adapter.sig")
 ALWAYS = ("values", "adapter")
 """Kinds of artifacts that hold no data and no base weights: numbers, predictions, the adapter."""
 

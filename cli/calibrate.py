@@ -1,0 +1,105 @@
+"""How far honest reruns of a run are apart on other hardware, and which limits follow.
+
+Reruns are done under settings that sum in another order, as other hardware does, each in a process
+of its own. Ten kinds of trainings that are not the recipe's are made as well, and every limit has
+to lie between the two. With FILE, `recipe audit RUN --rerun --calibration FILE` can say that a run
+is equivalent where its bits differ.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ..plugins.registry import load_registry
+from ..runtime.store import write_atomically
+from ..schema.calibration import Calibration
+from ..schema.errors import InputError
+from .claims import claim_argument, opened_claim
+from .output import columns, emit, short
+from .quiet import quiet
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add what this command takes."""
+    claim_argument(parser)
+    parser.add_argument(
+        "--reruns", type=int, default=5, metavar="N", help="honest reruns with other bits (5)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=5, metavar="M", help="trainings with another seed (5)"
+    )
+    parser.add_argument(
+        "--controls", type=int, default=1, metavar="K", help="trainings of each other kind (1)"
+    )
+    parser.add_argument(
+        "--to", metavar="FILE", help="where to write it (the run's folder, where bundles take it)"
+    )
+    parser.add_argument("--scratch", metavar="DIR", help="where to put what it makes meanwhile")
+
+
+def run(options: Namespace) -> int:
+    """Calibrate; exit status 1 where the limits cannot tell every forgery from a rerun."""
+    from ..runtime.audit.tolerance.calibration import Calibrator
+    from ..runtime.audit.tolerance.reading import FEWEST, FILE, lacks
+
+    if min(options.reruns, options.seeds) < FEWEST or options.controls < 1:
+        raise InputError(
+            f"a calibration needs {FEWEST} reruns, {FEWEST} seeds and a control of each kind"
+        )
+    with (
+        opened_claim(options) as claim,
+        tempfile.TemporaryDirectory(prefix="khichdi-calibrate-", dir=options.scratch) as folder,
+        quiet(Path(folder) / "log.txt") as screen,
+    ):
+
+        def say(text: str) -> None:
+            if not (options.quiet or options.json):
+                print(text, file=screen, flush=True)
+
+        found = Calibrator(
+            claim,
+            load_registry(),
+            Path(folder),
+            say,
+            options.reruns,
+            options.seeds,
+            options.controls,
+        ).make()
+        path = Path(options.to) if options.to else claim.folder / FILE
+        if options.to is None and not (claim.folder / "record.json").is_file():
+            raise InputError("this run has no folder to write to", hint="say where with --to FILE")
+        write_atomically(path, found.to_text())
+    why = lacks(found)
+    document = {
+        "calibration": str(path),
+        "seal": found.seal(),
+        "usable": not why,
+        "lacks": why,
+        **found.found.to_json(),
+    }
+    emit(options, document, text(found, why, path))
+    return int(bool(why))
+
+
+def text(found: Calibration, why: list[str], path: Path) -> str:
+    """Return limits and rejections as two tables."""
+    rows = [("figure", "honest", "limit", "tells from a rerun")]
+    for one in found.found.criteria:
+        limit = "not used" if one.limit is None else f"{one.limit:.2g}"
+        told = ", ".join(one.separates) if one.limit is not None else one.why
+        rows.append((one.name, f"{one.honest:.2g}", limit, told or "scores may be equal"))
+    lines = [columns(rows), ""]
+    rejected = [("forgery", "rejected", "over its limit", "by")]
+    for kind, fared in found.found.rejected.items():
+        share = f"{fared.samples - fared.missed} of {fared.samples}"
+        rejected.append((kind, share, f"{fared.ratio:.3g} times", ", ".join(fared.by)))
+    lines += [columns(rejected), ""]
+    if why:
+        lines += ["it cannot be used:", *(f"  {one}" for one in why)]
+    lines.append(f"calibration  {path}")
+    lines.append(f"seal         {short(found.seal())}")
+    if not why:
+        lines.append(f"next: recipe audit RUN --rerun --calibration {path}")
+    return "\n".join(lines)

@@ -1,0 +1,201 @@
+"""Holds a training, or an evaluation, that came out with other bits against a calibration."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ....plugins.registry import Registry
+from ....schema.audit import Finding, Held
+from ....schema.calibration import Calibration
+from ....schema.errors import InputError
+from ....schema.record import RecordedStep
+from ...adapter import CONFIG, WEIGHTS
+from ...store import Store
+from ..claim import Claim
+from ..documents import first_difference
+from .calibration import compared
+from .reading import Place, panel_of
+from .statistics import curve, exact, outside, scores
+from .thresholds import LARGEST
+from .training import Training, scores_in, scores_of, training_in, training_of
+
+
+@dataclass
+class LevelVerdict:
+    """What a calibration says of one level.
+
+    Attributes:
+        held: figures with their limits.
+        findings: what is beyond its limit, or differs where nothing is tolerated.
+        lacking: what could not be decided, and why.
+    """
+
+    held: list[Held] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+
+
+Judged = dict[str, LevelVerdict]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """A calibration that was read with every check, and what it takes to use it."""
+
+    calibration: Calibration
+    registry: Registry
+
+    def judge(
+        self,
+        claim: Claim,
+        claimed: RecordedStep,
+        derived: RecordedStep,
+        store: Store,
+        done: Mapping[str, RecordedStep],
+    ) -> Judged | None:
+        """Return by level what to say of a step; None where nothing is tolerated.
+
+        Args:
+            claim: what is claimed.
+            claimed: the step as it is told.
+            derived: the step as it came out here.
+            store: where it was done again.
+            done: the steps that were done again before it.
+        """
+        if claimed.kind == "evaluator":
+            return self._evaluation(claim, claimed, derived, store)
+        if claimed.kind != "runtime":
+            return None
+
+        def place(name: str, output: str) -> Path:
+            return store.folder(done[name].result.outputs[output])
+
+        try:
+            return self._training(claim, claimed, derived, training_in(derived, store), place)
+        except InputError:
+            raise
+        except Exception as error:  # whatever is made of a trace or adapter that anybody wrote
+            told = f"it cannot be compared: {type(error).__name__}: {error}"
+            finding = _finding(claimed.name, "adapter", "the claimed training", told, None)
+            return {"adapter": LevelVerdict(findings=[finding])}
+
+    def _training(
+        self,
+        claim: Claim,
+        claimed: RecordedStep,
+        derived: RecordedStep,
+        ours: Training,
+        place: Place,
+    ) -> Judged | None:
+        theirs = training_of(claimed, claim)
+        if theirs is None:
+            return None
+        found = {"steps": LevelVerdict(), "adapter": LevelVerdict()}
+        facts = [dict(step.result.facts) for step in (claimed, derived)]
+        for fact in facts:
+            fact.pop("metrics", None)  # among what is measured
+        parted = first_difference(facts[0], facts[1])
+        apart = [(f"fact {parted[0]}", *parted[1:])] if parted else []
+        for at, told, made in [*apart, *exact(theirs, ours)]:
+            found["steps"].findings.append(_finding(claimed.name, "trace", at, told, made))
+        other = _shapes(theirs.adapter, ours.adapter)
+        if other is not None:
+            found["adapter"].findings.append(_finding(claimed.name, "adapter", *other))
+        if found["steps"].findings or found["adapter"].findings:
+            return found
+        values = self.figures(claim, theirs, ours, place)
+        for level, output in (("steps", "trace"), ("adapter", "adapter")):
+            self._hold(level, values, found[level], claimed.name, output)
+        return found
+
+    def figures(
+        self, claim: Claim, theirs: Training, ours: Training, place: Place
+    ) -> dict[str, float]:
+        """Return every figure of a claimed and a derived training."""
+        panel = panel_of(claim, self.registry, place)
+        (answers,) = panel.compare([(theirs.adapter, ours.adapter)])
+        values = compared(theirs, ours, answers)
+        envelope = self.calibration.found.envelope
+        return {**values, "t3.outside": outside(curve(theirs, ours), envelope)}
+
+    def _evaluation(
+        self, claim: Claim, claimed: RecordedStep, derived: RecordedStep, store: Store
+    ) -> Judged | None:
+        told, made = scores_of(claimed, claim), scores_in(derived, store)
+        if told is None:
+            return None
+        found = LevelVerdict()
+        ids = [[row.get("id") for row in rows] for _, rows in (told, made)]
+        for at, a, b in (
+            ("rows", ids[0], ids[1]),
+            ("names of metrics", sorted(told[0]), sorted(made[0])),
+        ):
+            apart = first_difference(a, b)
+            if apart is not None:
+                at = f"{at} {apart[0]}"
+                found.findings.append(_finding(claimed.name, "predictions", at, *apart[1:]))
+        one, other = (Training(Path(), [], {}, {claimed.name: side}) for side in (told, made))
+        values = scores(one, other)
+        criteria = {c.name: c for c in self.calibration.found.criteria}
+        for name in values:
+            criterion = criteria.get(name)
+            if criterion is None or criterion.limit is None:
+                why = criterion.why if criterion else "its calibration does not have it"
+                found.lacking.append(f"what it takes to judge {name} ({why})")
+        self._hold("metrics", values, found, claimed.name, "predictions", only=set(values))
+        return {"metrics": found}
+
+    def _hold(
+        self,
+        level: str,
+        values: Mapping[str, float],
+        found: LevelVerdict,
+        step: str,
+        output: str,
+        only: set[str] | None = None,
+    ) -> None:
+        """Hold a level's figures against their limits."""
+        for name, criterion in self.calibration.used().items():
+            limit = criterion.limit
+            if criterion.level != level or limit is None or (only is not None and name not in only):
+                continue
+            value = values.get(name, math.inf)  # a figure that was calibrated has to be there
+            value = value if math.isfinite(value) else LARGEST
+            found.held.append(Held(criterion=name, value=value, limit=limit))
+            if not value <= limit:
+                found.findings.append(
+                    Finding(
+                        step=step,
+                        output=output,
+                        at=f"criterion {name}: {value:.3g} apart, limit {limit:.3g}",
+                        claimed={"at most": limit},
+                        derived={"apart": value},
+                    )
+                )
+
+
+def _finding(step: str, output: str, at: str, claimed: Any, derived: Any) -> Finding:
+    return Finding(step=step, output=output, at=at, claimed=claimed, derived=derived)
+
+
+def _shapes(claimed: Path, derived: Path) -> tuple[str, Any, Any] | None:
+    """Return the first difference of two adapters in config, and in names and shapes of tensors.
+
+    Neither is calculated, so neither is tolerated; only peft's own version is left out.
+    """
+    from safetensors import safe_open
+
+    values = []
+    for folder in (claimed, derived):
+        config = json.loads((folder / CONFIG).read_bytes())
+        config.pop("peft_version", None)
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {n: [s.get_dtype(), list(s.get_shape())] for n, s in slices.items()}
+        values.append({"config": config, "tensor": tensors})
+    return first_difference(values[0], values[1])

@@ -1,0 +1,98 @@
+"""A calibration: how far honest reruns of one recipe are apart, and what limits follow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .document import Digest, Document
+from .seal import Sealed
+
+
+class Sample(Document):
+    """One comparison of a claimed training with one that was derived.
+
+    A rerun is compared with the run. A control, claimed as the run, is compared with a rerun.
+
+    Attributes:
+        kind: `rerun`, or what the claimed training was instead of the recipe's.
+        number: which of its kind.
+        setting: what stood for other hardware.
+        adapter: digest of the adapter that was trained.
+        curve: the differences of the losses at each step, in units of the mean claimed loss.
+        values: by criterion, how far the two are apart; infinite ones stand as the largest number.
+    """
+
+    kind: str
+    number: int
+    setting: str
+    adapter: Digest
+    curve: tuple[float, ...]
+    values: dict[str, float]
+
+
+class Criterion(Document):
+    """One figure, and where its limit is.
+
+    Attributes:
+        name: such as `t4.direction`.
+        level: the audit's level that it speaks for.
+        honest: the largest among reruns.
+        controls: by kind, the smallest among its controls; what the figure was measured for.
+        separates: kinds that are far enough from every rerun.
+        limit: what a rerun may reach; None where the figure is not used.
+        why: in words, where it is not used.
+    """
+
+    name: str
+    level: str
+    honest: float
+    controls: dict[str, float]
+    separates: tuple[str, ...]
+    limit: float | None
+    why: str = ""
+
+
+class Rejected(Document):
+    """How controls of one kind fared against all limits together.
+
+    `ratio` is the separation reached: how many times over its limit the criterion was that
+    exceeded it most, in the control that exceeded least.
+    """
+
+    samples: int
+    missed: int
+    by: tuple[str, ...]
+    ratio: float
+
+
+class Calibrated(Document):
+    """What follows from the samples by the rule alone; whoever reads it derives it again."""
+
+    envelope: tuple[float, ...]
+    criteria: tuple[Criterion, ...]
+    rejected: dict[str, Rejected]
+
+
+class Calibration(Sealed):
+    """All samples and what follows from them, for one recipe hash and one version of a runtime.
+
+    `result_hash` is of the run that the reruns were compared with, `device` what it was done on.
+    """
+
+    calibration: Literal[1] = 1
+    recipe: str
+    recipe_hash: Digest
+    result_hash: Digest
+    runtime: str
+    version: int
+    device: str
+    probes: int = Field(ge=0, description="Frozen samples that adapters were put to.")
+    answers: int = Field(ge=0, description="Tokens of their answers.")
+    samples: tuple[Sample, ...]
+    found: Calibrated
+
+    def used(self) -> dict[str, Criterion]:
+        """Return the criteria that have a limit."""
+        return {one.name: one for one in self.found.criteria if one.limit is not None}

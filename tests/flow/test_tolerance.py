@@ -1,0 +1,191 @@
+"""On other hardware a rerun is equivalent by calibrated limits alone, and a forgery never is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calibrations import calibration
+from forgery import change_values, forge, rewrite, step
+from khichdi.runtime.audit.tolerance.controls import KINDS
+from khichdi.schema.audit import LEVELS
+from khichdi.schema.calibration import Calibration
+from khichdi.schema.record import Record
+
+from .conftest import Kitchen, make_kitchen
+
+torch = pytest.importorskip("torch")
+Warm = tuple[Kitchen, Any]
+OTHER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+has_another = pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() != "AVX512",
+    reason="this processor has no second set of instructions to compare with",
+)
+
+
+def run_of(warm: Warm) -> Path:
+    kitchen, document = warm
+    return kitchen.folder / "store" / "runs" / Path(document["run"]).name
+
+
+def calibrated(warm: Warm, scale: float = 1.0, **changes: Any) -> Calibration:
+    """Return a calibration for this run, written beside its recipe."""
+    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+    hashes = {"recipe_hash": record.recipe_hash, "result_hash": record.result_hash}
+    found = calibration(scale, **{**hashes, **changes})
+    (warm[0].folder / "limits.json").write_text(found.to_text())
+    return found
+
+
+def verdicts(found: Any) -> dict[str, str]:
+    return {one["level"]: one["verdict"] for one in found["levels"]}
+
+
+def again(warm: Warm, what: str = "latest", limits: str = "limits.json", status: int = 0) -> Any:
+    kitchen = Kitchen(warm[0].folder, OTHER)
+    return kitchen.json("audit", what, "--rerun", "--calibration", limits, status=status)
+
+
+@has_another
+def test_other_bits_within_the_limits_that_a_bundle_brings_are_equivalent(warm: Warm) -> None:
+    kitchen, limits = warm[0], calibrated(warm)
+    shutil.move(kitchen.folder / "limits.json", run_of(warm) / "calibration.json")
+    kitchen.json("bundle", "latest", "-o", "run.bundle", "--with-data", "--with-weights")
+    shutil.rmtree(kitchen.folder / "store")
+    found = again(warm, "run.bundle", "own")
+    assert found["verdict"] == "equivalent"
+    assert found["calibration"] == limits.seal()
+    told = verdicts(found)
+    assert {told[name] for name in LEVELS[3:8]} == {"identical"}
+    assert (told["steps"], told["adapter"]) == ("equivalent", "equivalent")
+    assert told["metrics"] in ("identical", "equivalent")
+    criteria = {one["criterion"]: one for level in found["levels"] for one in level["criteria"]}
+    assert {"t1.loss", "t3.outside", "t4.direction", "t5.kl"} <= criteria.keys()
+    assert all(0 <= one["value"] <= one["limit"] for one in criteria.values())
+    assert any(one["value"] > 0 for one in criteria.values())
+
+
+@has_another
+def test_other_bits_beyond_the_limits_are_named_with_value_and_limit(warm: Warm) -> None:
+    calibrated(warm, scale=0.01)
+    found = again(warm, status=1)
+    assert found["verdict"] == "diverged"
+    steps = next(one for one in found["levels"] if one["level"] == "steps")
+    assert steps["verdict"] == "diverged"
+    finding = steps["findings"][0]
+    assert "criterion t" in finding["at"]
+    assert finding["derived"]["apart"] > finding["claimed"]["at most"]
+    assert verdicts(found)["metrics"] == "not run"
+
+
+@has_another
+def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rejected(
+    warm: Warm, tmp_path: Path
+) -> None:
+    kitchen, _ = warm
+    other = make_kitchen(tmp_path / "other", kitchen.folder / "base")
+    other.edit("learning_rate: 1.0e-3", "learning_rate: 1.1e-3")
+    trained = Path(other.json("run", "pico.yaml")["run"])
+    record = Record.from_json((trained / "record.json").read_bytes(), "record.json")
+    result = next(one for one in record.steps if one.name == "train").result
+    folder = other.folder / "store" / "artifacts"
+    trace_of = folder / result.outputs["trace"].manifest.removeprefix("sha256:")
+    trace = json.loads((trace_of / "values.json").read_text())
+
+    def take_losses(honest: Any) -> None:
+        for own, like in zip(trace, honest, strict=True):
+            like |= {key: own[key] for key in ("loss", "grad_norm", "eval_loss") if key in own}
+
+    def take_adapter(target: Path) -> None:
+        name = "adapter_model.safetensors"
+        shutil.copyfile(trained / "adapter" / name, target / name)
+
+    run, store = run_of(warm), kitchen.folder / "store"
+    forge(run, store, "train", "trace", change_values(take_losses))
+    forge(run, store, "train", "adapter", take_adapter)
+
+    def claim(document: Any) -> None:
+        step(document, "train")["result"]["facts"]["metrics"] = result.facts["metrics"]
+        document["metrics"] |= {k: v for k, v in record.metrics.items() if "loss" in k}
+
+    rewrite(run, "record.json", claim)
+    calibrated(warm)
+    assert kitchen.json("audit", "latest")["verdict"] == "identical"  # no document gives it away
+    found = again(warm, status=1)
+    told = verdicts(found)
+    assert {told[name] for name in LEVELS[3:8]} == {"identical"}
+    assert (told["steps"], told["adapter"]) == ("diverged", "diverged")
+    beyond = {
+        one["at"].split()[1].rstrip(":")
+        for level in found["levels"]
+        for one in level["findings"]
+        if one["at"].startswith("criterion")
+    }
+    assert {"t3.area", "t3.held_out", "t4.norm", "t5.kl"} & beyond >= {"t3.held_out", "t4.norm"}
+
+
+def refused(warm: Warm, expected: str) -> None:
+    code, out, err = warm[0].call("audit", "latest", "--rerun", "--calibration", "limits.json")
+    assert code == 2
+    assert expected in out + err
+
+
+def test_a_calibration_is_read_with_every_check_before_anything_is_executed(warm: Warm) -> None:
+    path = warm[0].folder / "limits.json"
+    calibrated(warm, recipe_hash="sha256:" + "1" * 64)
+    refused(warm, "this calibration is for recipe sha256:111")
+    calibrated(warm, version=7)
+    refused(warm, "version 7")
+    found = calibrated(warm)
+    path.write_text(path.read_text().replace('"probes": 23', '"probes": 24'))
+    refused(warm, "not as it was written")
+    value = found.to_json()
+    path.write_text(json.dumps(value))
+    refused(warm, "not sealed")
+    value["found"]["criteria"][0]["limit"] = 10.0
+    path.write_text(Calibration.model_validate(value).to_text())
+    refused(warm, "do not follow from its samples")
+
+
+def test_a_calibration_that_lets_a_forgery_pass_is_refused(warm: Warm) -> None:
+    from khichdi.runtime.audit.tolerance.thresholds import derive
+
+    found = calibrated(warm)
+    honest = found.samples[0]
+    weak = tuple(
+        one.model_copy(update={"values": honest.values, "curve": honest.curve})
+        if one.kind == "adapter with noise"
+        else one
+        for one in found.samples
+    )
+    calibrated(warm, samples=weak, found=derive(weak, 69))
+    refused(warm, "1 of 1 controls `adapter with noise` pass its limits")
+    few = tuple(one for one in found.samples if one.kind != "rerun" or one.number < 4)
+    calibrated(warm, samples=few, found=derive(few, 69))
+    refused(warm, "it has 4 honest reruns, 5 are needed")
+
+
+def test_a_calibration_says_nothing_where_nothing_is_run_again(warm: Warm) -> None:
+    calibrated(warm)
+    code, out, err = warm[0].call("audit", "latest", "--calibration", "limits.json")
+    assert code == 2
+    assert "add --rerun" in out + err
+
+
+@pytest.mark.slow
+@has_another
+def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(warm: Warm) -> None:
+    kitchen, _ = warm
+    made = kitchen.json("calibrate", "latest", "--controls", "2", "--to", "limits.json")
+    assert made["usable"]
+    assert made["rejected"].keys() == set(KINDS)
+    for kind, fared in made["rejected"].items():
+        assert fared["missed"] == 0, kind
+        assert fared["samples"] >= 2
+    used = {one["name"] for one in made["criteria"] if one["limit"] is not None}
+    by = made["rejected"]["learning rate x 1.1"]["by"]
+    assert {"t3.held_out", "t4.norm"} <= used & set(by)
+    assert again(warm)["verdict"] == "equivalent"
