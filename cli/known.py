@@ -193,8 +193,10 @@ def _alike(plan: Plan, other: Plan) -> bool:
     """Tell whether two trainings do about the same arithmetic for a token."""
     one, two = plan.step("train"), other.step("train")
     same = one.plugin.name == two.plugin.name and one.parts["quantizer"] == two.parts["quantizer"]
-    words = ("gradient_checkpointing", "micro_batch_size")
-    return same and all(one.plugin.params.get(w) == two.plugin.params.get(w) for w in words)
+    words = ("gradient_checkpointing", "activation_budget_gib", "micro_batch_size")
+    return same and all(
+        one.plugin.params.get(w, 0.0) == two.plugin.params.get(w, 0.0) for w in words
+    )
 
 
 def _tokens_per_row(plan: Plan, other: Plan, packed: StepResult) -> float | None:

@@ -94,6 +94,12 @@ class Estimate(Document):
     device: str | None = Field(None, description="The device of the table that this is for.")
     device_memory_bytes: int | None = Field(None, description="Memory that it has.")
     memory: Memory | None = Field(None, description="Memory by part.")
+    layers: int | None = Field(None, description="Layers of the base.")
+    stored_layers: int | None = Field(
+        None,
+        description="Layers whose activations are kept and not recomputed; all of them without "
+        "`gradient_checkpointing`.",
+    )
     trained: int | None = Field(None, description="Parameters that are trained.")
     parameters: int | None = Field(None, description="Parameters of the base.")
     flops_per_token: float | None = Field(None, description="Arithmetic of a token in training.")

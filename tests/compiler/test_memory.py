@@ -19,6 +19,7 @@ from khichdi.compiler.memory import (
     memory,
     packed_bytes,
     savings,
+    stored_layers,
     trained_shapes,
 )
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
@@ -166,6 +167,18 @@ CASES: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.05},
     "checkpointing": {"gradient_checkpointing": True},
     "checkpointing and dropout": {"gradient_checkpointing": True, "dropout": 0.05},
+    "half stored": {"gradient_checkpointing": True, "stored": 2},
+    "all but one stored, dropout": {
+        "gradient_checkpointing": True,
+        "stored": 3,
+        "dropout": 0.05,
+    },
+    "one stored, many words": {
+        "gradient_checkpointing": True,
+        "stored": 1,
+        "vocab_size": 16000,
+    },
+    "all stored": {"gradient_checkpointing": True, "stored": 4},
     "mlp only": {"target_modules": MLP},
     "mlp only, checkpointing": {"target_modules": MLP, "gradient_checkpointing": True},
     "outputs only": {"target_modules": ("o_proj", "down_proj"), "dropout": 0.05},
@@ -184,6 +197,9 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
     shape = {k: case.pop(k) for k in ("num_key_value_heads", "vocab_size") if k in case}
     adapter = {"r": 8, "dropout": 0.0, "target_modules": "all-linear"}
     adapter |= {k: case.pop(k) for k in tuple(adapter) if k in case}
+    stored = case.pop("stored", None)
+    if stored is not None:
+        case["activation_budget_gib"] = 2**-30  # a byte, for the warm-up to count a layer
     settings = {"attn_implementation": "sdpa", "weight_cache_gib": 0, "cpu_threads": 1, **case}
     params = QloraParams.model_validate(settings)
     micro = params.micro_batch_size
@@ -200,6 +216,11 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
         trainee.summed_loss(batch).backward()
         for parameter in trainee.trained:
             parameter.grad = None
+        if stored is not None:
+            assert trainee.recomputation is not None
+            budget = int((stored + 0.5) * trainee.recomputation.layer_bytes)
+            params = params.model_copy(update={"activation_budget_gib": budget / 2**30})
+            trainee.recomputation._budget = budget
         with LiveBytes() as alive:
             trainee.summed_loss(batch).backward()
     asked: Any = SimpleNamespace(
@@ -221,6 +242,10 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
     work = account.workspace - PROCESS  # one weight unpacked
     estimated = account.activations + account.logits + account.gradients + work
     assert estimated == pytest.approx(alive.peak, rel=0.10), alive.peak / estimated
+    if stored is not None:
+        assert trainee.recomputation is not None
+        batch_of = Batch(tokens, sample, 1.0)
+        assert trainee.recomputation.kept == stored_layers(asked, found, batch_of, False) == stored
     assert account.unpacked == trainee.cached
     assert account.adapter == sum(4 * p.numel() for p in trainee.trained)
 

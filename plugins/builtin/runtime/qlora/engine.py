@@ -279,6 +279,7 @@ class Training:
                 "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
                 "peak_memory_bytes": peak_memory(trainee.device),
                 "unpacked_weight_bytes": float(trainee.cached),
+                **(trainee.recomputation.measured() if trainee.recomputation else {}),
                 "device": bits_depend_on(trainee.device)["device"],
                 "threads": float(torch.get_num_threads()),
                 "attention": trainee.attention,
