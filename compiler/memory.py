@@ -33,7 +33,10 @@ CONTEXT = 600 << 20
 PROCESS = 550 << 20
 """A process on a CPU with its libraries."""
 FRAGMENTED = 0.05
-"""Share of activations that the allocator holds beyond what is asked of it."""
+"""Share of activations that CUDA's allocator holds beyond what is asked of it."""
+HEAP, HEAP_SHARE = 160 << 20, 0.6
+"""What a CPU's allocator holds beyond what is asked of it: glibc keeps pieces below 32 MiB for
+itself. Of activations and logits a share, as far as so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,10 @@ def memory(recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) 
     last = hidden * (4 + width) + ceil(hidden * batch.learnt) * width
     dense = max(linear.weights for linear in architecture.linears) * width
     unpacked = _unpacked(recipe, architecture, width)
-    spare = FRAGMENTED * (held + work) if gpu else 0
+    logits = last + max(0, chunk - work)
+    asked = held + work + logits
+    spare = FRAGMENTED * (held + work) if gpu else min(HEAP, HEAP_SHARE * asked)
+    process = CONTEXT if gpu else PROCESS
     return Memory(
         weights=architecture.layers * a_layer + architecture.small_parameters * width,
         embeddings=architecture.embedding_weights * width,
@@ -137,10 +143,11 @@ def memory(recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) 
         gradients=4 * trained,
         optimizer=optimizer,
         activations=held + work,
-        logits=last + max(0, chunk - work),
-        workspace=int((CONTEXT if gpu else PROCESS) + spare)
-        + (0 if quantization.use == "none" else dense),
+        logits=logits,
+        workspace=int(process + spare) + (0 if quantization.use == "none" else dense),
         paged=paged,
+        process=process,
+        spare=int(spare),
     )
 
 

@@ -16,7 +16,8 @@ from .document import Document
 class Memory(Document):
     """Bytes at the moment of training that holds the most, by part; they add up.
 
-    `paged` is the part of `optimizer` that may leave the GPU when it is full.
+    `paged` is the part of `optimizer` that may leave the GPU when it is full; `process` and
+    `spare` are parts of `workspace`.
     """
 
     weights: int = Field(description="Linear weights of the base, as they are stored, and norms.")
@@ -29,6 +30,9 @@ class Memory(Document):
     logits: int = Field(description="Last hidden states and the logits of one chunk.")
     workspace: int = Field(description="One weight unpacked, context and fragmentation.")
     paged: int = Field(0, description="Part of `optimizer` that may leave the GPU.")
+
+    process: int = Field(0, description="Of `workspace`: CUDA's context, or a process on a CPU.")
+    spare: int = Field(0, description="Of `workspace`: what the allocator cannot use.")
 
     @property
     def total(self) -> int:
@@ -79,6 +83,18 @@ class Bound(Document):
     packs: int
     steps: int
     seconds: float | None
+
+
+class Comparison(Document):
+    """What a training was estimated to take, just before it, beside what it took.
+
+    Memory is without CUDA's context on a GPU, and of the whole process on a CPU.
+    """
+
+    memory_bytes: int | None = Field(None, description="Memory at its peak, estimated.")
+    measured_memory_bytes: int | None = Field(None, description="The same, measured.")
+    seconds: float | None = Field(None, description="Time to train, estimated.")
+    measured_seconds: float | None = Field(None, description="The same, measured.")
 
 
 class Estimate(Document):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from .document import Digest, Document
+from .estimate import Comparison
 from .lock import Distribution
 from .seal import Sealed
 
@@ -76,7 +77,8 @@ class Record(Sealed):
     compared without the recipe's files; None in records from before it was kept. `settings` are
     the `path=value` that were set for this run and do not stand in the files. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
-    distribution of the interpreter.
+    distribution of the interpreter. `estimate` is what training was estimated to take, beside what
+    was measured; it is in no hash of a result.
     """
 
     record: Literal[1] = 1
@@ -95,3 +97,4 @@ class Record(Sealed):
     files: tuple[RecipeFile, ...] = ()
     lock: Digest | None = None
     installed: tuple[Distribution, ...] = ()
+    estimate: Comparison | None = None
