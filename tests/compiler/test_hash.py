@@ -101,6 +101,7 @@ def others(value: Any) -> Iterator[Any]:
         "first",
         "drop",
         "wrapped",
+        "gaussian",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 

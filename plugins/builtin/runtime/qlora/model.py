@@ -139,6 +139,7 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
         model = get_peft_model(base, job.adapter.config(base))
     except ValueError as error:
         raise StepError(f"the adapter does not fit the base: {error}") from error
+    job.adapter.initialize(model, job.base)
     digests["initial"] = digest_of(_adapter(model))
     recomputation = None
     if params.gradient_checkpointing:
