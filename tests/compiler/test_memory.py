@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -247,6 +249,20 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
         assert trainee.recomputation.kept == stored_layers(asked, found, batch_of, False) == stored
     assert account.unpacked == trainee.cached
     assert account.adapter == sum(4 * p.numel() for p in trainee.trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["smollm2-checkpointing", "smollm2"])
+def test_the_estimate_is_near_the_peak_of_a_process_that_trains(shape: str) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+    done = subprocess.run(
+        [sys.executable, script, "--one", shape], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found["of"] != "the process while it trained":
+        pytest.skip("this system cannot start a process's peak anew")
+    assert found["estimated"] == pytest.approx(found["peak"], rel=0.1)
+    assert found["told"] == found["stored"]
 
 
 # ---- what others published --------------------------------------------------------------------

@@ -1,8 +1,13 @@
-"""A tokenizer's vocabulary, as a GGUF file has it: byte-level BPE, the kind of most bases."""
+"""A tokenizer's vocabulary, as a GGUF file has it.
+
+Two kinds: byte-level BPE (GPT-2, Llama 3, Qwen), and pieces that fall back to bytes (Llama 2,
+Mistral), as SentencePiece makes them.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import gguf
@@ -16,6 +21,8 @@ LLAMA3 = (
 SPLITS = {LLAMA3: "llama-bpe", LLAMA3.replace("{1,3}", ""): "qwen2"}
 """By how text is split into words: llama.cpp's name for it."""
 
+BYTE = re.compile("<0x[0-9A-F]{2}>")
+
 
 def add_vocabulary(writer: Any, tokenizer: Any, size: int) -> None:
     """Add tokens, merges and special tokens.
@@ -26,30 +33,49 @@ def add_vocabulary(writer: Any, tokenizer: Any, size: int) -> None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     told: dict[str, Any] = json.loads(backend.to_str()) if backend is not None else {}
     model = told.get("model") or {}
-    split = _split(told.get("pre_tokenizer"))
-    if model.get("type") != "BPE" or model.get("byte_fallback") or split is None:
+    pieces = bool(model.get("byte_fallback"))
+    split = "default" if pieces else _split(told.get("pre_tokenizer"))
+    if model.get("type") != "BPE" or split is None:
         raise StepError(
-            "this base's tokenizer is not byte-level BPE as GPT-2, Llama 3 and Qwen have it, and "
-            "no other is written to GGUF here",
+            "this base's tokenizer is neither byte-level BPE as GPT-2, Llama 3 and Qwen have it, "
+            "nor pieces with bytes as Llama 2 has it, and no other is written to GGUF here",
             hint="export with `merged`, and convert that with llama.cpp",
         )
     added = {token["id"]: token for token in told["added_tokens"]}
     words = {index: word for word, index in model["vocab"].items()}
     words |= {index: token["content"] for index, token in added.items()}
-    kinds = gguf.TokenType
-    tokens, types = [], []
-    for index in range(max(size, max(words) + 1)):
-        tokens.append(words.get(index, f"[PAD{index}]"))
-        kind = kinds.NORMAL if index in words else kinds.UNUSED
-        if index in added:
-            kind = kinds.CONTROL if added[index]["special"] else kinds.USER_DEFINED
-        types.append(kind)
-    writer.add_tokenizer_model("gpt2")
+    pairs = [x.split(" ") if isinstance(x, str) else x for x in model["merges"]]
+    ids = range(max(size, max(words) + 1))
+    tokens = [words.get(index, f"[PAD{index}]") for index in ids]
+    if pieces:
+        # The earlier two pieces are joined, the higher the piece that they make.
+        ranks: dict[str, float] = {}
+        for rank, pair in enumerate(pairs):
+            ranks.setdefault("".join(pair), -float(rank))
+        writer.add_token_scores([ranks.get(token, -float(len(pairs))) for token in tokens])
+        writer.add_add_space_prefix(True)
+    writer.add_tokenizer_model("llama" if pieces else "gpt2")
     writer.add_tokenizer_pre(split)
     writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    pairs = model["merges"]
-    writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in pairs])
+    writer.add_token_types([_kind(words.get(index), added.get(index), pieces) for index in ids])
+    writer.add_token_merges([" ".join(pair) for pair in pairs])
+    _add_special(writer, tokenizer)
+
+
+def _kind(word: str | None, added: dict[str, Any] | None, pieces: bool) -> Any:
+    """Return what a token is: unused, of control, for a byte or a piece of text."""
+    kinds = gguf.TokenType
+    if word is None:
+        return kinds.UNUSED
+    if pieces and word == "<unk>":
+        return kinds.UNKNOWN
+    if added is not None:
+        return kinds.CONTROL if added["special"] else kinds.USER_DEFINED
+    return kinds.BYTE if pieces and BYTE.fullmatch(word) else kinds.NORMAL
+
+
+def _add_special(writer: Any, tokenizer: Any) -> None:
+    """Add which tokens begin and end, and whether a text begins with one."""
     for name, add in (
         ("bos", writer.add_bos_token_id),
         ("eos", writer.add_eos_token_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import jobs
 import pytest
 import torch
+from gguf import GGUFReader
 from khichdi.plugins import ExportJob, StepError
 from khichdi.plugins.builtin.exporter.gguf import Gguf, GgufParams
 from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
@@ -127,6 +129,35 @@ def test_its_tokenizer_cuts_text_alike(pair: tuple[Path, Path], tmp_path: Path) 
         assert getattr(found, name) == getattr(own, name)
 
 
+def test_pieces_that_fall_back_to_bytes_are_carried_too(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, trainers
+    from transformers import LlamaTokenizer
+
+    inner = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    first = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=380, special_tokens=first, show_progress=False)
+    inner.train_from_iterator(LINES * 20, trainer)
+    told = json.loads(inner.to_str())["model"]
+    merges = [tuple(pair) for pair in told["merges"]]
+    base = base_of("llama", tmp_path / "base")
+    for path in base.glob("tokenizer*"):
+        path.unlink()
+    LlamaTokenizer(vocab=told["vocab"], merges=merges).save_pretrained(base)
+    output = export(
+        Gguf(GgufParams()), base, adapter_of(base, tmp_path / "adapter"), tmp_path / "gguf"
+    )
+    own, found = load_tokenizer(base), load_tokenizer(output)
+    for text in (*LINES, "na\u00efve caf\u00e9 \u2603  two  spaces\n\nand the end"):
+        ids = own(text).input_ids
+        assert found(text).input_ids == ids
+        assert found.decode(ids) == own.decode(ids)
+    scores = GGUFReader(output / "model.gguf").fields["tokenizer.ggml.scores"].contents()
+    by_word = dict(zip(own.convert_ids_to_tokens(range(len(scores))), scores, strict=True))
+    ranks = [by_word["".join(pair)] for pair in merges]
+    assert ranks == sorted(ranks, reverse=True)
+
+
 def test_what_gguf_cannot_say_is_refused(tmp_path: Path) -> None:
     scaled = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
     for name, kind, more, match in (
@@ -145,5 +176,5 @@ def test_a_tokenizer_of_another_kind_is_refused(pair: tuple[Path, Path], tmp_pat
     tokenizer = make_tokenizer()
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.save_pretrained(tmp_path / "base")
-    with pytest.raises(StepError, match="not byte-level BPE"):
+    with pytest.raises(StepError, match="neither byte-level BPE"):
         export(Gguf(GgufParams()), tmp_path / "base", adapter, tmp_path / "out")
