@@ -16,7 +16,7 @@ from ..compiler.estimate import Known, estimate
 from ..runtime.runs import all_runs
 from ..schema.architecture import Architecture
 from ..schema.errors import InputError, RecipeError
-from ..schema.estimate import Estimate
+from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Record, StepResult
 from .session import Session
@@ -153,18 +153,53 @@ def _waits(step: PlanStep, name: str, results: Results) -> bool:
     return inside and results[step.name] is None
 
 
+def compared(session: Session) -> Comparison | None:
+    """Return what a finished training was estimated to take, beside what it took.
+
+    The estimate is the one just before training: packs are counted, and of what was measured only
+    other trainings count. None where there is no account, or nothing was measured.
+    """
+    recipe, plan = session.compiled.recipe, session.compiled.plan
+    results = {step.name: session.store.result(step.key) for step in plan.steps}
+    train = results.get("train")
+    if train is None or not train.measured.get("device"):
+        return None
+    own: Any = train.measured
+    device = _device_of(str(own["device"]))
+    architecture = base_architecture(session, results)
+    known = _known(plan, results, _elsewhere(session, device))
+    found = estimate(recipe, architecture, device, known)
+    memory = found.memory
+    whole = (
+        memory.total - (memory.process if device is None or device.gpu else 0) if memory else None
+    )
+    return Comparison(
+        memory_bytes=whole,
+        measured_memory_bytes=own.get("peak_memory_bytes"),
+        seconds=found.seconds,
+        measured_seconds=own.get("seconds"),
+    )
+
+
 # ---- what runs measured ----------------------------------------------------------------------
 
 
 def _measured(session: Session, results: Results, device: Device | None) -> dict[str, Any] | None:
     """Return what training of this base came to here, on this device if one is asked for."""
-    plan = session.compiled.plan
     train = results.get("train")
     if train is not None and _fits(train.measured, device):
         measured: dict[str, Any] = dict(train.measured)
         return {"device": measured["device"], "seconds": measured.get("seconds")}
+    return _elsewhere(session, device)
+
+
+def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None:
+    """Return what other training of this base came to here."""
+    plan = session.compiled.plan
     for name, record, other in _runs(session):
         if other.step("base").key != plan.step("base").key or not _alike(plan, other):
+            continue
+        if other.step("train").key == plan.step("train").key:
             continue
         steps = {step.name: step for step in record.steps}
         numbers: dict[str, Any] = dict(steps["train"].result.measured)
@@ -193,8 +228,10 @@ def _alike(plan: Plan, other: Plan) -> bool:
     """Tell whether two trainings do about the same arithmetic for a token."""
     one, two = plan.step("train"), other.step("train")
     same = one.plugin.name == two.plugin.name and one.parts["quantizer"] == two.parts["quantizer"]
-    words = ("gradient_checkpointing", "micro_batch_size")
-    return same and all(one.plugin.params.get(w) == two.plugin.params.get(w) for w in words)
+    words = ("gradient_checkpointing", "activation_budget_gib", "micro_batch_size")
+    return same and all(
+        one.plugin.params.get(w, 0.0) == two.plugin.params.get(w, 0.0) for w in words
+    )
 
 
 def _tokens_per_row(plan: Plan, other: Plan, packed: StepResult) -> float | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..schema.record import Record
 
 from ..schema.secrets import mask, masked
 
@@ -59,3 +62,25 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def beside(record: Record) -> list[str]:
+    """Return lines with what training was estimated to take beside what it took."""
+    found = record.estimate
+    if found is None:
+        return []
+    lines = []
+    for label, told, took, shown in (
+        ("memory", found.memory_bytes, found.measured_memory_bytes, gibibytes),
+        ("training", found.seconds, found.measured_seconds, duration),
+    ):
+        if took is not None:
+            first = f"estimated {shown(told)}, " if told is not None else ""
+            lines.append(f"{label.ljust(13)}{first}measured {shown(took)}")
+    return lines
+
+
+def gibibytes(count: float) -> str:
+    """Return memory as `nvidia-smi` and torch count it."""
+    unit, width = ("GiB", 2**30) if count >= 2**30 else ("MiB", 2**20)
+    return f"{count / width:.{1 if unit == 'GiB' else 0}f} {unit}"

@@ -167,7 +167,14 @@ def _memory(found: Estimate) -> str:
     if limit and memory.total > limit:
         text += ": too much"
     parts = [f"{name} {getattr(memory, name) / width:.{digits}f}" for name in PARTS]
-    return f"{text}   {'  '.join(parts)}"
+    return f"{text}   {'  '.join(parts)}{_recomputed(found)}"
+
+
+def _recomputed(found: Estimate) -> str:
+    """Return which layers are calculated anew in the backward pass, where any are."""
+    if found.layers is None or found.stored_layers in (None, found.layers):
+        return ""
+    return f"  ({found.layers - (found.stored_layers or 0)} of {found.layers} layers recomputed)"
 
 
 def _time(found: Estimate) -> str:

@@ -19,10 +19,10 @@ from ..schema.record import Record
 from ..schema.secrets import mask
 from .causes import Causes, causes
 from .display import Display
-from .known import forecast
+from .known import compared, forecast
 from .lock import write_lock
 from .mirrors import mirror_argument, open_mirror
-from .output import emit, short
+from .output import beside, emit, short
 from .quiet import quiet
 from .quota import room_for
 from .session import Session, open_session, recipe_argument
@@ -67,7 +67,8 @@ def run(options: Namespace) -> int:
         seconds = time.monotonic() - clock
         record = make_record(plan, steps, session.registry, started, seconds)
         bound = session.compiled.recipe.to_json()
-        record = record.model_copy(update={"bound": bound, "settings": session.settings})
+        more = {"bound": bound, "settings": session.settings, "estimate": compared(session)}
+        record = record.model_copy(update=more)
         folder = folder or finished_run(session.store, record)
         if log is None and folder is None:
             folder = new_run(session.store, plan.recipe, started)
@@ -135,6 +136,7 @@ def _document(record: Record, folder: Path, changed: Causes | None) -> dict[str,
         "exports": {name: str(folder / "export" / name) for name in exports(record)},
         "steps": steps,
         "metrics": record.metrics,
+        "estimate": record.estimate.to_json() if record.estimate else None,
     }
 
 
@@ -155,5 +157,6 @@ def _text(record: Record, folder: Path, ran: int) -> str:
     lines += [f"export       {place / 'export' / name}" for name in exports(record)]
     if (folder / "loss.png").is_file():
         lines.append(f"loss curve   {place / 'loss.png'}")
+    lines += beside(record)
     lines.append(f"next: recipe runs {folder.name}")
     return "\n".join(lines)

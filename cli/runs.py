@@ -8,7 +8,7 @@ from ..runtime.runs import all_runs
 from ..runtime.store import Store
 from ..schema.record import Record
 from .facts import described
-from .output import columns, duration, emit, short
+from .output import beside, columns, duration, emit, short
 from .past import open_run
 from .session import store_folder
 
@@ -45,4 +45,4 @@ def _one(record: Record) -> str:
     head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
     settings = [f"  --set {text}" for text in record.settings]
-    return "\n".join([head, *settings, columns(rows), columns(metrics), hashes])
+    return "\n".join([head, *settings, columns(rows), columns(metrics), *beside(record), hashes])

@@ -26,6 +26,7 @@ class Work:
         evaluated: tokens of held-out rows, over all evaluations.
         sample: tokens of a sample on average.
         learnt: share of tokens that the loss counts.
+        again: share of layers that are calculated anew in the backward pass.
     """
 
     tokens: int
@@ -33,33 +34,33 @@ class Work:
     evaluated: int
     sample: float
     learnt: float
+    again: float
 
 
 def flops_per_token(
-    recipe: Recipe, architecture: Architecture, sample: float, learnt: float
+    recipe: Recipe, architecture: Architecture, sample: float, learnt: float, again: float
 ) -> float:
     """Return the floating-point operations of a token in training; a multiply-add is two."""
     forward = _forward(architecture, sample)
-    again = forward if _checkpointing(recipe) else 0.0
     dense = 2.0 * architecture.linear_weights
     attention = forward - dense
     trained = sum(trained_shapes(recipe, architecture))
-    low_rank = (8 if _checkpointing(recipe) else 6) * trained
+    low_rank = (6 + 2 * again) * trained
     head = 4.0 * architecture.vocab * architecture.hidden * learnt
     # Frozen weights have no gradient of their own: backward is one product, not two.
-    return forward + again + dense + 2.5 * attention + low_rank + head
+    return (1 + again) * forward + dense + 2.5 * attention + low_rank + head
 
 
 def seconds(recipe: Recipe, architecture: Architecture, device: Device, work: Work) -> float:
     """Return how long training takes on a device of the table."""
     rate = device.flops * device.realised * (2 / compute_bytes(recipe))
-    a_token = flops_per_token(recipe, architecture, work.sample, work.learnt) / rate
-    passes = 3 if _checkpointing(recipe) else 2
+    operations = flops_per_token(recipe, architecture, work.sample, work.learnt, work.again)
+    passes = 2 + work.again
     unpack = passes * _packed_weights(recipe, architecture) * UNPACKED
     unpack /= device.bandwidth * BANDWIDTH
     launch = architecture.layers * device.launch * (passes + 1) / 3
     a_batch = work.tokens / max(1, work.micro_batches)
-    training = work.micro_batches * max(a_batch * a_token + unpack, launch)
+    training = work.micro_batches * max(a_batch * operations / rate + unpack, launch)
     return training + work.evaluated * _forward(architecture, work.sample) / rate
 
 
@@ -72,10 +73,6 @@ def _forward(architecture: Architecture, sample: float) -> float:
     context = min(sample, float(architecture.window or sample))
     attention = 4.0 * architecture.heads * architecture.head_dim * context * architecture.layers
     return 2.0 * architecture.linear_weights + attention
-
-
-def _checkpointing(recipe: Recipe) -> bool:
-    return bool(getattr(recipe.train, "gradient_checkpointing", False))
 
 
 def _packed_weights(recipe: Recipe, architecture: Architecture) -> float:

@@ -16,7 +16,7 @@ from ..schema.estimate import Bound, DataEstimate, Disk, Estimate, Memory, Savin
 from ..schema.recipe import DataSet, Recipe
 from .arithmetic import Work, flops_per_token, seconds
 from .devices import Device
-from .memory import Batch, memory, savings, trained_shapes, unsupported
+from .memory import Batch, memory, savings, stored_layers, trained_shapes, unsupported
 
 TOKENS_PER_ROW = 200
 """Tokens of a row where none were counted: about the mean of instruction data such as Birbal's."""
@@ -146,6 +146,8 @@ class _Estimator:
             device=self.device.name if self.device else None,
             device_memory_bytes=self.device.memory_bytes if self.device else None,
             memory=account,
+            layers=architecture.layers if architecture else None,
+            stored_layers=self._stored(),
             trained=sum(shapes) if shapes is not None else None,
             parameters=architecture.parameters if architecture else None,
             flops_per_token=self._flops(),
@@ -270,10 +272,24 @@ class _Estimator:
         given = (self.recipe, self.architecture, self._batch(), self.gpu)
         return memory(*given), savings(*given)
 
+    def _stored(self) -> int | None:
+        if self.architecture is None:
+            return None
+        return stored_layers(self.recipe, self.architecture, self._batch(), self.gpu)
+
+    def _again(self) -> float:
+        """Return the share of layers that are calculated anew in the backward pass."""
+        stored = self._stored()
+        if self.architecture is None or stored is None:
+            return 0.0
+        return 1 - stored / self.architecture.layers
+
     def _flops(self) -> float | None:
         if self.architecture is None:
             return None
-        return flops_per_token(self.recipe, self.architecture, self._seen(), self._learnt())
+        return flops_per_token(
+            self.recipe, self.architecture, self._seen(), self._learnt(), self._again()
+        )
 
     def _seconds(self, amount: Amount | None) -> float | None:
         known = self.known
@@ -296,6 +312,7 @@ class _Estimator:
             evaluated=round(self._evaluations(amount) * amount.held_out * self.per_row),
             sample=self._seen(),
             learnt=self._learnt(),
+            again=self._again(),
         )
         return seconds(self.recipe, self.architecture, self.device, work)
 

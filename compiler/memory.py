@@ -33,7 +33,10 @@ CONTEXT = 600 << 20
 PROCESS = 550 << 20
 """A process on a CPU with its libraries."""
 FRAGMENTED = 0.05
-"""Share of activations that the allocator holds beyond what is asked of it."""
+"""Share of activations that CUDA's allocator holds beyond what is asked of it."""
+HEAP, HEAP_SHARE = 160 << 20, 0.6
+"""What a CPU's allocator holds beyond what is asked of it: glibc keeps pieces below 32 MiB for
+itself. Of activations and logits a share, as far as so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,16 @@ def memory(recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) 
     optimizer, paged = _moments(shapes, train.optimizer, gpu)
     activations = _Activations(recipe, architecture, batch, gpu)
     held, work = activations.held, activations.work
+    # Logits and the backward pass of a layer take turns: only what is more counts.
     chunk = min(LOGIT_ROWS, ceil(batch.tokens * batch.learnt)) * architecture.vocab * LOGIT_BYTES
     hidden = architecture.hidden * batch.tokens
     last = hidden * (4 + width) + ceil(hidden * batch.learnt) * width
     dense = max(linear.weights for linear in architecture.linears) * width
     unpacked = _unpacked(recipe, architecture, width)
-    spare = FRAGMENTED * (held + work) if gpu else 0
+    logits = last + max(0, chunk - work)
+    asked = held + work + logits
+    spare = FRAGMENTED * (held + work) if gpu else min(HEAP, HEAP_SHARE * asked)
+    process = CONTEXT if gpu else PROCESS
     return Memory(
         weights=architecture.layers * a_layer + architecture.small_parameters * width,
         embeddings=architecture.embedding_weights * width,
@@ -136,12 +143,17 @@ def memory(recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) 
         gradients=4 * trained,
         optimizer=optimizer,
         activations=held + work,
-        # Logits and the backward pass of a layer take turns: only what is more counts.
-        logits=last + max(0, chunk - work),
-        workspace=int((CONTEXT if gpu else PROCESS) + spare)
-        + (0 if quantization.use == "none" else dense),
+        logits=logits,
+        workspace=int(process + spare) + (0 if quantization.use == "none" else dense),
         paged=paged,
+        process=process,
+        spare=int(spare),
     )
+
+
+def stored_layers(recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) -> int:
+    """Return how many layers keep their activations and do not recompute them."""
+    return _Activations(recipe, architecture, batch, gpu).stored
 
 
 def savings(
@@ -157,6 +169,10 @@ def savings(
         changes.append(("micro_batch_size", 1, text))
     if not train.gradient_checkpointing:
         changes.append(("gradient_checkpointing", True, "gradient_checkpointing: true"))
+    elif train.activation_budget_gib > 0:
+        changes.append(("activation_budget_gib", 0.0, "activation_budget_gib: 0"))
+    if train.gradient_checkpointing and gpu and not train.activation_offloading:
+        changes.append(("activation_offloading", True, "activation_offloading: true"))
     if train.weight_cache_gib > 0:
         changes.append(("weight_cache_gib", 0.0, "weight_cache_gib: 0"))
     if "8bit" not in train.optimizer:
@@ -205,7 +221,8 @@ class _Activations:
 
     Attributes:
         held: bytes kept over all layers: their inputs with checkpointing, else everything.
-        work: bytes that the backward pass of one layer needs on top.
+        work: bytes that the backward pass needs on top.
+        stored: layers that keep everything.
     """
 
     def __init__(self, recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) -> None:
@@ -220,20 +237,31 @@ class _Activations:
         # what is wrapped is one sample.
         apart = train.sample_packing and train.packing_strategy == "bfd"
         self.sample = batch.sample if apart else float(train.sequence_len)
-        attention, mlp = self._attention(), self._mlp()
-        d, f, c = architecture.hidden, architecture.intermediate, self.width
-        layers, tokens = architecture.layers, batch.tokens
-        after = max(attention + self._attention_work(), attention + mlp + c * (2 * f + 2 * d))
+        self.stored = architecture.layers
         if train.gradient_checkpointing:
-            self.held = tokens * layers * c * d
-            self.work = int(tokens * after)
-        else:
-            # What the first layer does before its first LoRA module has no gradient.
-            start = any(linear.reads == "attention" for linear in self.adapted)
-            none = 4 * d + 4 if start else attention
-            self.held = int(tokens * (layers * (attention + mlp) - none))
-            # What a node of the graph has saved is freed after it, so one more tensor is alive.
-            self.work = int(tokens * (after - attention - mlp + c * f))
+            layer = batch.tokens * (self._attention() + self._mlp())
+            budget = train.activation_budget_gib * 2**30
+            self.stored = min(architecture.layers, int(budget / layer))
+        self.held, self.work = self._split(batch.tokens, gpu and train.activation_offloading)
+
+    def _split(self, tokens: int, offloaded: bool) -> tuple[int, int]:
+        """Return `held` and `work`; the last layers keep everything, the others their inputs."""
+        attention, mlp = self._attention(), self._mlp()
+        d, f, c = self.architecture.hidden, self.architecture.intermediate, self.width
+        after = max(attention + self._attention_work(), attention + mlp + c * (2 * f + 2 * d))
+        again = self.architecture.layers - self.stored
+        # On their way to the CPU and back, the inputs of two layers are on the device.
+        held = (min(again, 2) if offloaded else again) * c * d
+        if not self.stored:
+            return tokens * held, int(tokens * after)
+        # What the first layer does before its first LoRA module has no gradient.
+        start = any(linear.reads == "attention" for linear in self.adapted)
+        none = 0.0 if again else (4 * d + 4 if start else attention)
+        whole = self.stored * (attention + mlp) - none
+        # What a node of the graph has saved is freed after it, so one more tensor is alive. When
+        # layers that recompute have their turn, those that keep everything are done.
+        work = max(after - attention - mlp + c * f, after - whole if again else 0.0)
+        return int(tokens * (held + whole)), int(tokens * work)
 
     def _read(self, *tensors: str) -> float:
         """Return the bytes per token that LoRA keeps of what its modules read."""

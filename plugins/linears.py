@@ -20,15 +20,36 @@ TOKENS_AT_ONCE = 512
 number of threads, and then its bits depend on them; so it is split here, always the same."""
 
 
+class Scratch:
+    """One buffer that all weights are unpacked into, each done with before the next is asked for.
+
+    Without it a GPU's allocator keeps a block for every shape, and two where one is freed late.
+    """
+
+    def __init__(self) -> None:
+        self._buffer: torch.Tensor | None = None
+
+    def like(self, shape: torch.Size, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Return a part of the buffer in this shape; it grows with the largest."""
+        if self._buffer is None or self._buffer.numel() < shape.numel():
+            self._buffer = None  # before there are two
+            self._buffer = torch.empty(shape.numel(), dtype=dtype, device=device)
+        return self._buffer[: shape.numel()].view(shape)
+
+
 class BaseWeight:
     """The dense matrix of a linear module, unpacked each time it is asked for or kept.
 
-    Kept or not, the bits are the same.
+    Kept or not, the bits are the same. With a scratch, what `dense` returns is valid until the
+    next weight of that scratch is asked for.
     """
 
-    def __init__(self, linear: torch.nn.Linear, dtype: torch.dtype) -> None:
+    def __init__(
+        self, linear: torch.nn.Linear, dtype: torch.dtype, scratch: Scratch | None = None
+    ) -> None:
         self._linear = linear
         self._dtype = dtype
+        self._scratch = scratch
         self._kept: torch.Tensor | None = None
 
     @property
@@ -40,19 +61,22 @@ class BaseWeight:
 
     def keep(self) -> None:
         """Unpack once and for all."""
-        self._kept = self._unpack()
+        self._kept = self._unpack(None)
 
     def dense(self) -> torch.Tensor:
         """Return the matrix, shape (out, in)."""
-        return self._unpack() if self._kept is None else self._kept
+        return self._unpack(self._scratch) if self._kept is None else self._kept
 
-    def _unpack(self) -> torch.Tensor:
+    def _unpack(self, scratch: Scratch | None) -> torch.Tensor:
         weight: Any = self._linear.weight
         state = getattr(weight, "quant_state", None)
         if state is not None:
             from bitsandbytes.functional import dequantize_4bit
 
-            return dequantize_4bit(weight.data, state).to(self._dtype)
+            if scratch is None or state.dtype != self._dtype:
+                return dequantize_4bit(weight.data, state).to(self._dtype)
+            out = scratch.like(state.shape, self._dtype, weight.device)
+            return dequantize_4bit(weight.data, state, out=out)
         scale = getattr(weight, "SCB", None)
         if scale is not None:
             return (weight.data * (scale.unsqueeze(1) / 127.0)).to(self._dtype)
@@ -147,11 +171,13 @@ def install(model: Any, dtype: torch.dtype, keep_bytes: int = 0) -> int:
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     bases = {layer.get_base_layer() for layer in layers}
     weights: dict[Any, BaseWeight] = {}
+    # bitsandbytes unpacks into what it is given on GPUs only.
+    scratch = Scratch() if any(p.is_cuda for p in model.parameters()) else None
     kept = 0
     for module in model.modules():
         if not _is_frozen(module) or not (module in bases or _is_packed(module)):
             continue
-        weight = weights[module] = BaseWeight(module, dtype)
+        weight = weights[module] = BaseWeight(module, dtype, scratch)
         if 0 < weight.size <= keep_bytes - kept:
             weight.keep()
             kept += weight.size

@@ -125,7 +125,16 @@ def _load_safetensors(
     if missing:
         # transformers would fill them with random numbers and go on.
         raise ValueError(f"{len(missing)} tensors are missing, such as {missing[0]}")
+    if quantizer.config() is not None and device.type == "cpu":
+        _let_go_of_files(model)
     return model
+
+
+def _let_go_of_files(model: Any) -> None:
+    """Copy what was not quantized: a single tensor in a mapped file keeps all of it in memory."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.clone()
 
 
 def _load_gguf(

@@ -16,7 +16,8 @@ from .document import Document
 class Memory(Document):
     """Bytes at the moment of training that holds the most, by part; they add up.
 
-    `paged` is the part of `optimizer` that may leave the GPU when it is full.
+    `paged` is the part of `optimizer` that may leave the GPU when it is full; `process` and
+    `spare` are parts of `workspace`.
     """
 
     weights: int = Field(description="Linear weights of the base, as they are stored, and norms.")
@@ -29,6 +30,9 @@ class Memory(Document):
     logits: int = Field(description="Last hidden states and the logits of one chunk.")
     workspace: int = Field(description="One weight unpacked, context and fragmentation.")
     paged: int = Field(0, description="Part of `optimizer` that may leave the GPU.")
+
+    process: int = Field(0, description="Of `workspace`: CUDA's context, or a process on a CPU.")
+    spare: int = Field(0, description="Of `workspace`: what the allocator cannot use.")
 
     @property
     def total(self) -> int:
@@ -84,6 +88,18 @@ class Bound(Document):
     seconds: float | None
 
 
+class Comparison(Document):
+    """What a training was estimated to take, just before it, beside what it took.
+
+    Memory is without CUDA's context on a GPU, and of the whole process on a CPU.
+    """
+
+    memory_bytes: int | None = Field(None, description="Memory at its peak, estimated.")
+    measured_memory_bytes: int | None = Field(None, description="The same, measured.")
+    seconds: float | None = Field(None, description="Time to train, estimated.")
+    measured_seconds: float | None = Field(None, description="The same, measured.")
+
+
 class Estimate(Document):
     """What a recipe will take."""
 
@@ -97,6 +113,12 @@ class Estimate(Document):
     device: str | None = Field(None, description="The device of the table that this is for.")
     device_memory_bytes: int | None = Field(None, description="Memory that it has.")
     memory: Memory | None = Field(None, description="Memory by part.")
+    layers: int | None = Field(None, description="Layers of the base.")
+    stored_layers: int | None = Field(
+        None,
+        description="Layers whose activations are kept and not recomputed; all of them without "
+        "`gradient_checkpointing`.",
+    )
     trained: int | None = Field(None, description="Parameters that are trained.")
     parameters: int | None = Field(None, description="Parameters of the base.")
     flops_per_token: float | None = Field(None, description="Arithmetic of a token in training.")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import JsonValue, field_validator
 
 from .document import Digest, Document, PathBelow
+from .estimate import Comparison
 from .lock import Distribution
 from .paths import inside
 from .seal import Sealed
@@ -84,7 +85,8 @@ class Record(Sealed):
     compared without the recipe's files; None in records from before it was kept. `settings` are
     the `path=value` that were set for this run and do not stand in the files. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
-    distribution of the interpreter.
+    distribution of the interpreter. `estimate` is what training was estimated to take, beside what
+    was measured; it is in no hash of a result.
     """
 
     record: Literal[1] = 1
@@ -103,3 +105,4 @@ class Record(Sealed):
     files: tuple[RecipeFile, ...] = ()
     lock: Digest | None = None
     installed: tuple[Distribution, ...] = ()
+    estimate: Comparison | None = None

@@ -11,6 +11,7 @@ from ..hookspecs import hookimpl
 from .adapter.lora import Lora
 from .adapter.vera import Vera
 from .evaluator.generate import Generate
+from .exporter.gguf import Gguf
 from .exporter.merged import Merged
 from .filter.clean import (
     CollapseWhitespace,
@@ -160,7 +161,7 @@ def khichdi_evaluators() -> list[type[Any]]:
 @hookimpl
 def khichdi_exporters() -> list[type[Any]]:
     """Return the exporters that ship."""
-    return [Merged]
+    return [Gguf, Merged]
 
 
 @hookimpl

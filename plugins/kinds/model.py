@@ -44,6 +44,19 @@ class Adapter(Plugin[P], ABC):
         Raises `StepError` when the model has no such modules.
         """
 
+    def initialize(self, model: Any, base: Path) -> None:
+        """Set the adapter's first weights, where those that peft gives are not wanted.
+
+        Called once, with torch's random state seeded, after peft has put the adapter on the model
+        and before the digest of its first weights is taken. It may change nothing of the base:
+        whoever uses the adapter later puts it on the base as it is published.
+
+        Args:
+            model: the peft model; its base is quantized.
+            base: folder with the base's files, verified; `khichdi.plugins.base_files` reads single
+                tensors of it as they were before quantization.
+        """
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -96,6 +96,33 @@ def test_time_follows_arithmetic_and_recomputation(tmp_path: Path) -> None:
     assert slower.seconds > plain.seconds
 
 
+def test_a_budget_for_activations_trades_memory_for_time(tmp_path: Path) -> None:
+    def asked(more: str) -> Estimate:
+        return estimated(bound(tmp_path, train=f"sequence_len: 8192, {more}"))
+
+    all_stored, none_stored = asked("micro_batch_size: 1"), asked("gradient_checkpointing: true")
+    some = asked("gradient_checkpointing: true, activation_budget_gib: 12")
+    assert (none_stored.layers, none_stored.stored_layers) == (32, 0)
+    assert all_stored.stored_layers == 32
+    assert some.stored_layers is not None
+    assert 4 < some.stored_layers < 16
+    for name in ("flops_per_token", "seconds"):
+        numbers = [getattr(found, name) for found in (all_stored, some, none_stored)]
+        assert numbers == sorted(numbers)
+        assert len(set(numbers)) == 3
+    assert some.memory is not None
+    assert none_stored.memory is not None
+    more = some.memory.total - none_stored.memory.total
+    assert more == pytest.approx(12 * 2**30, rel=0.2)
+    offloaded = asked("gradient_checkpointing: true, activation_offloading: true")
+    assert offloaded.memory is not None
+    # 30 of 32 layers' inputs: 4,096 numbers of 2 bytes for each of 8,192 tokens
+    less = none_stored.memory.total - offloaded.memory.total
+    assert less == pytest.approx(1.05 * 30 * 4096 * 2 * 8192, rel=0.01)
+    assert "activation_offloading: true" in [saving.change for saving in none_stored.savings]
+    assert "activation_budget_gib: 0" in [saving.change for saving in some.savings]
+
+
 def test_a_published_rate_is_near(tmp_path: Path) -> None:
     """torchtune: Llama-3.1-8B, r 8, 2 x 2,048 packed, recomputation, RTX 4090: 2,413 compiled."""
     recipe = bound(

@@ -36,6 +36,8 @@ OPERATIONAL = {
     "train.save_steps",
     "train.save_total_limit",
     "train.weight_cache_gib",
+    "train.activation_budget_gib",
+    "train.activation_offloading",
     "evaluate.0.weight_cache_gib",
     "rules",
 }
@@ -57,6 +59,8 @@ FREED = {
     ("model", "quantization", "bits"): ("model", "quantization", "double_quant", False),
     ("train", "max_steps"): ("train", "warmup_steps", 0),
     ("train", "warmup_ratio"): ("train", "warmup_steps", 0),
+    ("train", "activation_budget_gib"): ("train", "gradient_checkpointing", True),
+    ("train", "activation_offloading"): ("train", "gradient_checkpointing", True),
     ("mixture", "validation", "fraction"): ("mixture", "validation", "count", None),
 }
 """Fields that another has to make room for: its path and value."""
@@ -97,6 +101,7 @@ def others(value: Any) -> Iterator[Any]:
         "first",
         "drop",
         "wrapped",
+        "gaussian",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 

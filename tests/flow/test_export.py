@@ -28,6 +28,17 @@ def test_an_export_is_a_step_and_reruns_nothing_else(warm: tuple[Kitchen, Any]) 
     assert again["result_hash"] == document["result_hash"]
 
 
+def test_a_gguf_is_a_step_with_a_digest(warm: tuple[Kitchen, Any]) -> None:
+    kitchen, _ = warm
+    kitchen.edit("evaluate:\n", "export: [{use: gguf, outtype: q8_0}]\nevaluate:\n")
+    document = kitchen.json("run", "pico.yaml")
+    assert kitchen.ran(document) == ["export/gguf"]
+    file = Path(document["exports"]["gguf"]) / "model.gguf"
+    assert file.read_bytes()[:4] == b"GGUF"
+    step = next(step for step in document["steps"] if step["name"] == "export/gguf")
+    assert step["digest"]["model"].startswith("sha256:")
+
+
 def test_an_exporter_is_named_once(kitchen: Kitchen) -> None:
     kitchen.edit("evaluate:\n", "export: [{use: merged}, {use: merged, onto: base}]\nevaluate:\n")
     status, out, _ = kitchen.call("validate", "pico.yaml")

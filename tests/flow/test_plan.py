@@ -66,3 +66,17 @@ def test_a_device_that_is_not_in_the_table(kitchen: Kitchen) -> None:
     status, _, err = kitchen.call("plan", "pico.yaml", "--device", "rtx-4091")
     assert status == 2
     assert "did you mean `rtx-4090`?" in err
+
+
+def test_the_screen_says_how_many_layers_are_recomputed(kitchen: Kitchen) -> None:
+    def memory_line() -> str:
+        _, out, _ = kitchen.call("plan", "pico.yaml")
+        return next(line for line in out.splitlines() if line.startswith("    memory"))
+
+    assert "recomputed" not in memory_line()
+    kitchen.edit(
+        "cpu_threads: 1\nevaluate", "cpu_threads: 1\n  gradient_checkpointing: true\nevaluate"
+    )
+    assert "(2 of 2 layers recomputed)" in memory_line()
+    kitchen.edit("checkpointing: true", "checkpointing: true\n  activation_budget_gib: 0.0004")
+    assert "(1 of 2 layers recomputed)" in memory_line()

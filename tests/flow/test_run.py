@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .conftest import Kitchen
 
 Warm = tuple[Kitchen, Any]
@@ -43,6 +45,25 @@ def test_the_record_has_counts_seeds_versions_and_drops(cooked: Warm) -> None:
     assert record["environment"]["packages"]["torch"]
     assert record["plugins"][0]["name"] == "khichdi"
     assert str(Path.home()) not in json.dumps(record)
+
+
+def test_the_record_has_the_estimate_beside_what_was_measured(cooked: Warm) -> None:
+    kitchen, document = cooked
+    run = Path(document["run"])
+    record = json.loads((run / "record.json").read_text())
+    found = record["estimate"]
+    assert document["estimate"] == found
+    measured = next(s for s in record["steps"] if s["name"] == "train")["result"]["measured"]
+    assert found["measured_memory_bytes"] == measured["peak_memory_bytes"]
+    assert measured["peak_memory_bytes"] > measured["memory_before_bytes"] > 0
+    assert found["measured_seconds"] == measured["seconds"]
+    # Of a miniature the process with its libraries is nearly all.
+    assert found["memory_bytes"] == pytest.approx(measured["peak_memory_bytes"], rel=0.25)
+    status, out, _ = kitchen.call("runs", run.name)
+    assert status == 0
+    line = next(line for line in out.splitlines() if line.startswith("memory"))
+    assert "estimated" in line
+    assert "measured" in line
 
 
 def test_run_again_executes_nothing(warm: Warm) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ... import Adapter, Params, StepError
 
@@ -29,7 +30,22 @@ class LoraParams(Params):
         description="Train the length of each weight's rows apart from their direction (DoRA): "
         "slower, and more memory.",
     )
+    init_lora_weights: Literal["default", "gaussian", "loftq"] = Field(
+        "default",
+        description="First weights: A uniform and B zero (`default`), A normal and B zero "
+        "(`gaussian`), or the best of this rank against what quantization lost (`loftq`); an "
+        "adapter so begun belongs to the quantized base, so export it merged onto `dequantized`.",
+    )
     bias: Literal["none"] = Field("none", description="Biases that are trained: none.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.use_dora and self.init_lora_weights == "loftq":
+            raise ValueError(
+                "`use_dora` takes lengths from weights before `init_lora_weights: loftq` moves "
+                "them: leave one of them out"
+            )
+        return self
 
 
 class Lora(Adapter[LoraParams]):
@@ -52,7 +68,16 @@ class Lora(Adapter[LoraParams]):
             use_rslora=params.use_rslora,
             use_dora=params.use_dora,
             bias=params.bias,
+            # peft's own "loftq" would quantize the base anew, also when the adapter is loaded.
+            init_lora_weights="gaussian" if params.init_lora_weights == "gaussian" else True,
         )
+
+    def initialize(self, model: Any, base: Path) -> None:
+        """Start from what quantization lost, with `loftq`."""
+        if self.params.init_lora_weights == "loftq":
+            from .loftq import start_from_loss
+
+            start_from_loss(model, base)
 
 
 def chosen_modules(names: str | tuple[str, ...], model: Any) -> str | list[str]:

@@ -26,17 +26,21 @@ TOKENIZER = (".json", ".model", ".txt", ".jinja", ".tiktoken")
 
 def merge(params: MergedParams, job: ExportJob) -> None:
     """Write base and adapter as one model; see `Exporter.export`."""
-    dtype = getattr(torch, params.dtype)
     # One thread: how a product of matrices is rounded depends on their number.
     with quiet(), deterministic(1):
-        if params.onto == "base":
-            base = load_model(job.base, NoQuantizer(NoneParams(dtype=params.dtype)))
-        else:
-            base = dequantized(load_model(job.base, job.quantizer))
-        model = merged(attach_adapter(base, job.adapter), dtype, job)
+        model = combined(params.onto, params.dtype, job)
         model.save_pretrained(job.output, max_shard_size=int(params.max_shard_gib * 2**30))
     _same_each_time(job.output, params.dtype)
     _write_tokenizer(job.base, job.output)
+
+
+def combined(onto: str, dtype: str, job: ExportJob) -> Any:
+    """Return base and adapter as one dense model in this type, on `base` or `dequantized`."""
+    if onto == "base":
+        base = load_model(job.base, NoQuantizer(NoneParams.model_validate({"dtype": dtype})))
+    else:
+        base = dequantized(load_model(job.base, job.quantizer))
+    return merged(attach_adapter(base, job.adapter), getattr(torch, dtype), job)
 
 
 def dequantized(model: Any) -> Any:

@@ -343,6 +343,8 @@ def test_operational_parameters_are_those_that_move_no_bits() -> None:
     from khichdi.schema.document import operational_fields
 
     assert operational_fields(QloraParams) == {
+        "activation_budget_gib",
+        "activation_offloading",
         "dataloader_num_workers",
         "logging_dir",
         "report_to",

@@ -16,12 +16,12 @@ from .....schema.errors import StepError
 from .....schema.states import IN_TRACE, State, States
 from ....determinism import deterministic
 from ....kinds import Progress, TrainingResult
-from ....models import quiet
+from ....models import best_device, quiet
 from . import checkpoint as checkpoints
 from . import states
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .ending import Ending
-from .environment import bits_depend_on, peak_memory
+from .environment import PeakMemory, bits_depend_on
 from .loss import not_finite
 from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
@@ -75,6 +75,7 @@ class Training:
         self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
         self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
         self.ending = Ending(params, len(self.plans))  # its clock counts loading the model
+        self.memory = PeakMemory(best_device())
         self.trainee: Trainee = build(params, job)
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
@@ -310,8 +311,9 @@ class Training:
             measured={
                 "seconds": self.fresh_seconds,
                 "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
-                "peak_memory_bytes": peak_memory(trainee.device),
+                **self.memory.measured(),
                 "unpacked_weight_bytes": float(trainee.cached),
+                **(trainee.recomputation.measured() if trainee.recomputation else {}),
                 "device": bits_depend_on(trainee.device)["device"],
                 "threads": float(torch.get_num_threads()),
                 "attention": trainee.attention,

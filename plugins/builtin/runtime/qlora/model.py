@@ -16,6 +16,7 @@ from ....linears import install
 from ....models import best_device, load_model
 from . import attention
 from .loss import output_head, summed_loss
+from .recomputation import Recomputation
 
 if TYPE_CHECKING:
     from ....kinds import TrainingJob
@@ -47,6 +48,7 @@ class Trainee:
         names: of the trained parameters, in the order of `trained`.
         trained: the trained parameters, float32.
         cached: bytes of base weights that are kept unpacked.
+        recomputation: which layers recompute, with gradient checkpointing.
     """
 
     peft: Any
@@ -56,6 +58,7 @@ class Trainee:
     names: list[str]
     trained: list[torch.nn.Parameter]
     cached: int = 0
+    recomputation: Recomputation | None = None
     noise_alpha: float | None = None
     _lengths: tuple[int, ...] = ()
 
@@ -74,6 +77,8 @@ class Trainee:
     def hidden(self, batch: MicroBatch) -> torch.Tensor:
         """Return the last hidden states of a batch on the device, shape (T, d)."""
         self._lengths = batch.lengths
+        if self.recomputation is not None:
+            self.recomputation.choose(batch.lengths)
         result = self.causal.base_model(
             input_ids=batch.input_ids,
             position_ids=batch.position_ids,
@@ -134,9 +139,12 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
         model = get_peft_model(base, job.adapter.config(base))
     except ValueError as error:
         raise StepError(f"the adapter does not fit the base: {error}") from error
+    job.adapter.initialize(model, job.base)
     digests["initial"] = digest_of(_adapter(model))
+    recomputation = None
     if params.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        offload = params.activation_offloading and device.type == "cuda"
+        recomputation = Recomputation(base, int(params.activation_budget_gib * 2**30), offload)
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     trainee = Trainee(
         peft=model,
@@ -146,6 +154,7 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
         names=list(trained),
         trained=list(trained.values()),
         cached=install(model, dtype, int(params.weight_cache_gib * 2**30)),
+        recomputation=recomputation,
     )
     with torch.no_grad():
         _check(trainee)

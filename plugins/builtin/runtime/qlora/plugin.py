@@ -152,6 +152,17 @@ class QloraParams(Params):
         ge=0,
         description="Memory, in GiB, for base weights that are kept unpacked: faster, same bits.",
     )
+    activation_budget_gib: float = operational(
+        0.0,
+        ge=0,
+        description="With `gradient_checkpointing`, memory, in GiB, for activations of layers: the "
+        "last ones that fit keep theirs and are not recomputed: faster, same bits.",
+    )
+    activation_offloading: bool = operational(
+        False,
+        description="With `gradient_checkpointing` on a GPU, hold the inputs of recomputed layers "
+        "in the CPU's memory: less memory on the GPU, same bits.",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -164,6 +175,18 @@ class QloraParams(Params):
             raise ValueError(
                 "`warmup_steps` and `warmup_ratio` say the same: leave one of them out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _recomputes(self) -> Self:
+        if self.gradient_checkpointing:
+            return self
+        for name in ("activation_budget_gib", "activation_offloading"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"`{name}` is about layers that are recomputed, and "
+                    "`gradient_checkpointing: false` recomputes none: leave one of them out"
+                )
         return self
 
     @model_validator(mode="after")
