@@ -15,6 +15,7 @@ from .....schema.document import operational_fields
 from .....schema.errors import StepError
 from ....determinism import deterministic
 from ....kinds import Progress, TrainingResult
+from ....memory import keeping_freed_memory
 from ....models import quiet
 from . import checkpoint as checkpoints
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
@@ -39,7 +40,12 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
         )
     try:
         check_installed(params.report_to)
-        with quiet(), deterministic(params.cpu_threads), own_environment(params.report_to):
+        with (
+            quiet(),
+            deterministic(params.cpu_threads),
+            own_environment(params.report_to),
+            keeping_freed_memory(),
+        ):
             return Training(params, job).run()
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise StepError(
