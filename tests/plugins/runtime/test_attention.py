@@ -171,6 +171,23 @@ def test_blocks_give_the_same_bits_kept_or_calculated_again(
     assert all(torch.equal(one, two) for one, two in zip(kept, gradients(), strict=True))
 
 
+def test_blocks_give_the_same_bits_with_any_number_of_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = (600, 113, 7, 40)
+    total = sum(lengths)
+    inputs = [torch.randn(n, total, 64, generator=generator).bfloat16() for n in (9, 3, 3)]
+    outer = torch.randn(total, 9, 64, generator=generator).bfloat16()
+
+    def results() -> list[torch.Tensor]:
+        leaves = [t.clone().requires_grad_() for t in inputs]
+        out = attend(*leaves, lengths, 0.125)
+        return [out, *torch.autograd.grad(out, leaves, outer)]
+
+    first, *others = [(torch.set_num_threads(n), results())[1] for n in (1, 2, 3, 1)]
+    for other in others:
+        assert all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
 def test_a_sliding_window_is_kept_as_transformers_keeps_it(tmp_path: Path) -> None:
     from miniature import make_base
 

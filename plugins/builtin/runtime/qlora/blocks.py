@@ -150,7 +150,8 @@ def _blocks(
 ) -> Iterator[_Block]:
     """Yield the blocks of each sample in order."""
     longest = max(lengths)
-    reach = -(-longest // 1024) * 1024 if window is None else min(window, longest)
+    window = None if window is not None and window >= longest else window
+    reach = -(-longest // 1024) * 1024 if window is None else window
     master = _hidden(reach, groups, window, device)
     start = 0
     for length in lengths:
