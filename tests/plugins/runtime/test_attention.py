@@ -11,8 +11,9 @@ import pytest
 import torch
 from khichdi.plugins import StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
-from khichdi.plugins.builtin.runtime.qlora import attention
+from khichdi.plugins.builtin.runtime.qlora import attention, blocks
 from khichdi.plugins.builtin.runtime.qlora.batches import MicroBatch, micro_batch
+from khichdi.plugins.builtin.runtime.qlora.blocks import KEPT, QUERIES, attend
 from khichdi.plugins.builtin.runtime.qlora.model import Trainee, build
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.plugins.determinism import deterministic
@@ -95,16 +96,96 @@ def test_the_first_token_of_a_sample_is_nobodys_target() -> None:
     assert made.cu_seq_lens.tolist() == [0, 3, 5]
 
 
-@pytest.mark.parametrize("length", [40, attention.SHORT + 40])
-@pytest.mark.parametrize("window", [None, 17])
-def test_every_kernel_gives_the_same_attention(length: int, window: int | None) -> None:
+@pytest.mark.parametrize("lengths", [(40, 7, 1), (QUERIES, 3), (KEPT + 40, 2 * QUERIES)], ids=str)
+@pytest.mark.parametrize("window", [None, 17, QUERIES + 5])
+def test_every_kernel_gives_the_same_attention(
+    lengths: tuple[int, ...], window: int | None
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    q = torch.randn(4, length, 16, generator=generator)
-    k, v = torch.randn(2, 2, length, 16, generator=generator)
-    kernels = (attention._written_out, attention._fused, attention._block)
-    expected, *others = [kernel(q, k, v, 0.25, window, None) for kernel in kernels]
+    total = sum(lengths)
+    shapes = ((4, total, 16), (2, total, 16), (2, total, 16))
+    inputs = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    outer = torch.randn(total, 4, 16, generator=generator)
+
+    def by_sample(kernel: Any) -> torch.Tensor:
+        parts = zip(*(t.split(lengths, dim=1) for t in inputs), strict=True)
+        done = [kernel(*part, 0.25, window, None) for part in parts]
+        return torch.cat(done, dim=1).transpose(0, 1)
+
+    expected, *others = [
+        [out, *torch.autograd.grad(out, inputs, outer)]
+        for out in (
+            by_sample(attention._written_out),
+            by_sample(attention._fused),
+            attend(*inputs, lengths, 0.25, window),
+        )
+    ]
     for other in others:
-        torch.testing.assert_close(other, expected, rtol=1e-4, atol=1e-5)
+        for one, two in zip(other, expected, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_in_bfloat16_are_as_exact_as_torchs_kernel() -> None:
+    """Against float64: forward and backward, no more than twice the error of torch's own."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = (300, 45, KEPT + 100)
+    total = sum(lengths)
+    exact = [torch.randn(n, total, 64, generator=generator).bfloat16() for n in (6, 2, 2)]
+    outer = torch.randn(total, 6, 64, generator=generator).bfloat16()
+
+    def results(attention_of: Any, kind: torch.dtype) -> list[torch.Tensor]:
+        inputs = [t.to(kind).requires_grad_() for t in exact]
+        out = attention_of(*inputs)
+        found = [out, *torch.autograd.grad(out, inputs, outer.to(kind))]
+        return [t.detach().double() for t in found]
+
+    def fused(*inputs: torch.Tensor) -> torch.Tensor:
+        parts = zip(*(t.split(lengths, dim=1) for t in inputs), strict=True)
+        done = [attention._fused(*part, 0.125, None, None) for part in parts]
+        return torch.cat(done, dim=1).transpose(0, 1)
+
+    expected = results(fused, torch.float64)
+    ours = results(lambda *inputs: attend(*inputs, lengths, 0.125), torch.bfloat16)
+    theirs = results(fused, torch.bfloat16)
+    for right, one, other in zip(expected, ours, theirs, strict=True):
+        assert (one - right).norm() < 2 * (other - right).norm()
+        assert (one - right).norm() < 0.005 * right.norm()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+def test_blocks_give_the_same_bits_kept_or_calculated_again(
+    kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = (300, 45)
+    inputs = [torch.randn(n, 345, 16, generator=generator).to(kind) for n in (4, 2, 2)]
+
+    def gradients() -> list[torch.Tensor]:
+        leaves = [t.clone().requires_grad_() for t in inputs]
+        attend(*leaves, lengths, 0.25).float().square().sum().backward()
+        return [leaf.grad for leaf in leaves if leaf.grad is not None]
+
+    kept = gradients()
+    monkeypatch.setattr(blocks, "KEPT", 0)
+    assert len(kept) == 3
+    assert all(torch.equal(one, two) for one, two in zip(kept, gradients(), strict=True))
+
+
+def test_blocks_give_the_same_bits_with_any_number_of_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = (600, 113, 7, 40)
+    total = sum(lengths)
+    inputs = [torch.randn(n, total, 64, generator=generator).bfloat16() for n in (9, 3, 3)]
+    outer = torch.randn(total, 9, 64, generator=generator).bfloat16()
+
+    def results() -> list[torch.Tensor]:
+        leaves = [t.clone().requires_grad_() for t in inputs]
+        out = attend(*leaves, lengths, 0.125)
+        return [out, *torch.autograd.grad(out, leaves, outer)]
+
+    first, *others = [(torch.set_num_threads(n), results())[1] for n in (1, 2, 3, 1)]
+    for other in others:
+        assert all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
 
 
 def test_a_sliding_window_is_kept_as_transformers_keeps_it(tmp_path: Path) -> None:

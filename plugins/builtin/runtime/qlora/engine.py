@@ -16,6 +16,7 @@ from .....schema.errors import StepError
 from .....schema.states import IN_TRACE, State, States
 from ....determinism import deterministic
 from ....kinds import Progress, TrainingResult
+from ....memory import keeping_freed_memory
 from ....models import best_device, quiet
 from . import checkpoint as checkpoints
 from . import states
@@ -45,6 +46,7 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
         quiet(),
         deterministic(params.cpu_threads),
         own_environment(params.report_to),
+        keeping_freed_memory(),
     ):
         return Training(params, job).run()
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-ROWS_AT_ONCE = 512
-"""Logits are made for so many tokens at once; part of the bits."""
+ROWS_AT_ONCE = 128
+"""Logits are made for so many tokens at once; part of the bits. With more, each chunk is memory
+that a CPU has to map anew, which takes longer than to fill it."""
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 
