@@ -24,6 +24,7 @@ from .data import (
     SourceFile,
     Template,
 )
+from .launch import Launch
 from .model import (
     Adapter,
     EvaluationJob,
@@ -54,6 +55,7 @@ __all__ = [
     "Facts",
     "Filter",
     "FilterInputs",
+    "Launch",
     "Pin",
     "Progress",
     "Quantizer",

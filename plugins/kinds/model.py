@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..base import P, Plugin
+from .launch import Launch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +78,8 @@ class TrainingJob:
             own checkpoints goes on from the newest to the same bits.
         output: empty folder to write the adapter to, in peft's format.
         report: called after each optimizer step.
+        launch: the processes to divide the training over; None: it stays in this one. Only
+            runtimes that say `launches` are given some. What is learnt must not depend on it.
     """
 
     base: Path
@@ -89,6 +92,7 @@ class TrainingJob:
     work: Path
     output: Path
     report: Callable[[Progress], None] = ignore_progress
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,15 @@ class TrainingResult:
 
 
 class Runtime(Plugin[P], ABC):
-    """Trains an adapter on packs of tokens."""
+    """Trains an adapter on packs of tokens.
+
+    Attributes:
+        launches: whether it can divide a training over several processes.
+    """
 
     kind = "runtime"
     seeded = True
+    launches: ClassVar[bool] = False
 
     @classmethod
     def example_step(cls) -> dict[str, Any]:

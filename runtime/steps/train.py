@@ -28,6 +28,7 @@ def train(context: Context) -> Outcome:
             work=context.work,
             output=adapter,
             report=context.report,
+            launch=context.launch,
         )
     )
     check_trained(result)

@@ -20,9 +20,11 @@ from . import checkpoint as checkpoints
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .ending import Ending
 from .environment import bits_depend_on, peak_memory
+from .gradients import Gradients
 from .loss import not_finite
-from .model import Trainee, build
+from .model import Trainee, build, digest_of
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
+from .processes import Processes
 from .tracking import Tracking, check_installed, own_environment
 
 if TYPE_CHECKING:
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from .plugin import QloraParams
 
 
-def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
-    """Train as the job says; see `Runtime.train`."""
+def run(
+    params: QloraParams, job: TrainingJob, processes: Processes | None = None
+) -> TrainingResult:
+    """Train as the job says, together with the other processes; see `Runtime.train`."""
     if job.train.num_rows == 0:
         raise StepError(
             "there is nothing to train on: no pack has any row",
@@ -40,7 +44,7 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
     try:
         check_installed(params.report_to)
         with quiet(), deterministic(params.cpu_threads), own_environment(params.report_to):
-            return Training(params, job).run()
+            return Training(params, job, processes or Processes()).run()
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise StepError(
             f"not enough memory: {str(error).splitlines()[0]}",
@@ -57,12 +61,14 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
 class Training:
     """One training, from its newest checkpoint to the adapter."""
 
-    def __init__(self, params: QloraParams, job: TrainingJob) -> None:
-        self.params, self.job = params, job
+    def __init__(self, params: QloraParams, job: TrainingJob, processes: Processes) -> None:
+        self.params, self.job, self.processes = params, job, processes
         self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
         self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
-        self.ending = Ending(params, len(self.plans))  # its clock counts loading the model
-        self.trainee: Trainee = build(params, job)
+        # Its clock counts loading the model.
+        self.ending = Ending(params, len(self.plans), processes.from_first)
+        self.trainee: Trainee = build(params, job, processes.sharded)
+        self.gradients = Gradients(processes, self.trainee.trained)
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
         self.identity = self._identity()
@@ -81,12 +87,14 @@ class Training:
         if self.step == 0 and len(self.held_out):
             self.losses[0] = self._held_out_loss()
         if self.ending.stopped is None:
-            self.tracking.begin(self.trainee.causal, self.step)
+            if self.processes.first:
+                self.tracking.begin(self.trainee.causal, self.step)
             self._take_steps()
             self.tracking.end()
         if self.best is not None:
             self.trainee.restore(self.best)
-        self.trainee.write(self.job.output, self.job.base_name)
+        if self.processes.leads:
+            self.trainee.write(self.job.output, self.job.base_name)
         return self._result()
 
     # ---- a step -----------------------------------------------------------------------------
@@ -118,14 +126,19 @@ class Training:
         """
         self.trainee.peft.train()
         learnt = sum(batch.response_tokens for batch in micro)
-        losses = []
-        total = torch.zeros((), device=self.trainee.device)
-        for number, batch in enumerate(micro):
+        mine = []
+        self.gradients.begin(len(micro))
+        for number in self.processes.turns(len(micro)):
             torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
-            loss = self.trainee.summed_loss(batch.to(self.trainee.device))
+            loss = self.trainee.summed_loss(micro[number].to(self.trainee.device))
             (loss / max(1, learnt)).backward()
-            losses.append(loss.detach())
-            total += losses[-1]
+            self.gradients.add()
+            mine.append(loss.detach())
+        self.gradients.finish()
+        losses = self.processes.in_order(mine, len(micro))
+        total = torch.zeros((), device=self.trainee.device)
+        for each in losses:
+            total += each
         mean = total.item() / max(1, learnt)
         if not math.isfinite(mean):
             self._refuse(plan, "loss", mean, not_finite(losses))
@@ -172,11 +185,17 @@ class Training:
             (tuple(range(first, min(first + size, len(self.held_out)))),)
             for first in range(0, len(self.held_out), size)
         ]
-        total, learnt = 0.0, 0
-        batches = prepared(self.held_out, groups, self.params.dataloader_num_workers)
-        for group, (batch,) in zip(groups, batches, strict=True):
+        mine, counts = [], []
+        own = [groups[number] for number in self.processes.turns(len(groups))]
+        for (batch,) in prepared(self.held_out, own, self.params.dataloader_num_workers):
             with torch.no_grad():
-                loss = self.trainee.summed_loss(batch.to(self.trainee.device)).item()
+                mine.append(self.trainee.summed_loss(batch.to(self.trainee.device)))
+            counts.append(torch.tensor(batch.response_tokens, device=self.trainee.device))
+        total = 0.0
+        losses = self.processes.in_order(mine, len(groups))
+        learnt = sum(map(int, self.processes.in_order(counts, len(groups))))
+        for group, summed in zip(groups, losses, strict=True):
+            loss = summed.item()
             if not math.isfinite(loss):
                 raise StepError(
                     f"after step {self.step} the loss on held-out rows is {loss} "
@@ -184,7 +203,6 @@ class Training:
                     hint="look at these rows, lower learning_rate, or compute in bfloat16",
                 )
             total += loss
-            learnt += batch.response_tokens
         return total / max(1, learnt)
 
     def _evaluate_if_due(self, plan: StepPlan, last: bool) -> bool:
@@ -204,26 +222,32 @@ class Training:
     # ---- checkpoints ------------------------------------------------------------------------
 
     def _identity(self) -> str:
-        """Return the digest of all that the bits of this training depend on."""
+        """Return the digest of all that the bits of this training depend on.
+
+        How many processes there are is not among it: it moves no bit.
+        """
         operational = set(operational_fields(type(self.params)))
-        return digest(
-            "training",
-            {
-                "params": self.params.model_dump(mode="json", exclude=operational),
-                "seed": self.job.seed,
-                "train": table_digest(self.job.train),
-                "validation": table_digest(self.job.validation),
-                "weights": self.trainee.digests,
-                "attention": self.trainee.attention,
-                "environment": bits_depend_on(self.trainee.device),
-            },
-        )
+        parts = {
+            "params": self.params.model_dump(mode="json", exclude=operational),
+            "seed": self.job.seed,
+            "train": table_digest(self.job.train),
+            "validation": table_digest(self.job.validation),
+            "weights": self.trainee.digests,
+            "attention": self.trainee.attention,
+            "environment": bits_depend_on(self.trainee.device),
+        }
+        self.processes.check_same(parts, "before the first step")
+        return digest("training", parts)
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint of this job; without one, clear the work folder."""
-        found = checkpoints.newest(self.job.work, self.identity)
+        found = None
+        if self.processes.first:
+            found = checkpoints.newest(self.job.work, self.identity)
+            if found is None:
+                checkpoints.clear(self.job.work)
+        found = self.processes.from_first(found)
         if found is None:
-            checkpoints.clear(self.job.work)
             return
         trainee = self.trainee
         trainee.restore(found.adapter)
@@ -241,6 +265,11 @@ class Training:
         if not due and not last:
             return
         trainee = self.trainee
+        if self.processes.size > 1:
+            weights = digest_of(dict(zip(trainee.names, trainee.trained, strict=True)))
+            self.processes.check_same({"the adapter's weights": weights}, f"step {plan.step}")
+        if not self.processes.first:
+            return
         tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
         state = checkpoints.Checkpoint(
             identity=self.identity,
@@ -277,7 +306,8 @@ class Training:
             measured={
                 "seconds": self.fresh_seconds,
                 "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
-                "peak_memory_bytes": peak_memory(trainee.device),
+                "peak_memory_bytes": max(self.processes.from_all(peak_memory(trainee.device))),
+                **self.processes.measured(trainee.peft),
                 "unpacked_weight_bytes": float(trainee.cached),
                 "device": bits_depend_on(trainee.device)["device"],
                 "threads": float(torch.get_num_threads()),
