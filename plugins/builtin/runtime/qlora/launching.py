@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .....schema.errors import KhichdiError, StepError
 from ....kinds import Launch, Progress, TrainingJob, TrainingResult, ignore_progress
-from .meeting import Meeting, host, place
+from .meeting import Meeting, News, host, place
 
 if TYPE_CHECKING:
     from .plugin import QloraParams
@@ -32,6 +32,8 @@ log = logging.getLogger("khichdi")
 ORDERS = "orders.pickle"
 GRACE = 3.0
 """Seconds in which others may say what went wrong: the first to speak is seldom the cause."""
+
+AGAIN = "the next run goes on from the last checkpoint"
 
 GONE, REFUSED, FAULT, CUT_OFF = range(4)
 """What may have gone wrong with a process, the likeliest cause of the rest first."""
@@ -125,7 +127,7 @@ class Crew:
         self._channels.append(channel)
         self._steps.append(None)
 
-    def result(self, job: TrainingJob, news: Any) -> TrainingResult:
+    def result(self, job: TrainingJob, news: News) -> TrainingResult:
         """Wait for all; progress is told as the first of them sees it.
 
         Raises:
@@ -134,13 +136,11 @@ class Crew:
         while self._waiting() and not self._failures:
             self._hear(1.0, job.report)
             if other := news.failure():
-                raise StepError(other, hint="see that machine; all go on from the last checkpoint")
+                raise _elsewhere(other)
         if self._failures:
             while self._waiting() and self._hear(GRACE, ignore_progress):
                 pass
-            error = self._error()
-            news.tell(error.message)
-            raise error
+            self._raise(news)
         result = self._results[0]
         assert result is not None
         return result
@@ -193,21 +193,25 @@ class Crew:
         hint = "the system ends what takes too much memory so" if name == "SIGKILL" else None
         return Failure(GONE, f"was ended by {name}", hint)
 
-    def _error(self) -> StepError:
-        """Return the error of the one that failed first, as far as can be told."""
-        local, failure = min(self._failures.items(), key=lambda item: (item[1].kind, item[0]))
-        rank = self.launch.node * self.launch.processes + local
+    def _raise(self, news: News) -> NoReturn:
+        """Raise the error of the one that failed first, as far as can be told."""
         for other, said in self._failures.items():
             if said.trace:
                 log.error("process %s of this machine failed\n%s", other, said.trace)
+        local, failure = min(self._failures.items(), key=lambda item: (item[1].kind, item[0]))
+        if failure.kind == CUT_OFF and (cause := news.failure(GRACE)):
+            raise _elsewhere(cause)
+        rank = self.launch.node * self.launch.processes + local
         seen = [progress for progress in self._steps if progress is not None]
         done = max((progress.done for progress in seen), default=None)
         where = "before its first step" if done is None else f"after step {done}"
-        again = "the next run goes on from the last checkpoint"
-        return StepError(
-            f"rank {rank} of {self.launch.size}, {where}: {failure.message}",
-            hint=f"{failure.hint}; {again}" if failure.hint else again,
-        )
+        message = f"rank {rank} of {self.launch.size}, {where}: {failure.message}"
+        news.tell(message)
+        raise StepError(message, hint=f"{failure.hint}; {AGAIN}" if failure.hint else AGAIN)
+
+
+def _elsewhere(cause: str) -> StepError:
+    return StepError(cause, hint=f"see that machine; {AGAIN}")
 
 
 # ---- in a process of its own ----------------------------------------------------------------

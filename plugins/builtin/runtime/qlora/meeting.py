@@ -46,13 +46,16 @@ class News:
     def __init__(self, launch: Launch, store: Any = None) -> None:
         self._launch, self._store = launch, store
 
-    def failure(self) -> str | None:
-        """Return what another machine said when it failed."""
+    def failure(self, seconds: float = 0.0) -> str | None:
+        """Return what another machine said when it failed; wait so long for a word of it."""
         if self._store is None:
             return None
+        end = time.monotonic() + seconds
         try:
-            if not self._store.check([FAILED]):
-                return None
+            while not self._store.check([FAILED]):
+                if time.monotonic() >= end:
+                    return None
+                time.sleep(0.1)
             return str(self._store.get(FAILED).decode())
         except RuntimeError:  # torch's, of a connection that is no more
             return f"machine 0 of {self._launch.nodes} is gone"
