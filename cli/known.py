@@ -168,7 +168,7 @@ def _measured(session: Session, results: Results, device: Device | None) -> dict
             continue
         steps = {step.name: step for step in record.steps}
         numbers: dict[str, Any] = dict(steps["train"].result.measured)
-        if not _fits(numbers, device):
+        if not _fits(numbers, device) or "processes" in numbers:  # several: not the rate of one
             continue
         return {
             "run": name,

@@ -66,10 +66,10 @@ def test_a_sharded_base_learns_what_a_whole_one_learns(trained: Trainings, alone
     [
         {"params": {"gradient_accumulation_steps": 1, "micro_batch_size": 2}},
         {"params": {"gradient_checkpointing": True, "optimizer": "paged_adamw_8bit"}},
-        {"quantizer": jobs.FULL},
+        {"quantizer": jobs.FULL, "params": {"max_hours": 9, "early_stopping_patience": 3}},
         {"quantizer": BitsAndBytes(BitsAndBytesParams(bits=8))},
     ],
-    ids=["one micro batch", "checkpointing", "not quantized", "8 bits"],
+    ids=["one micro batch", "checkpointing", "not quantized, by the clock", "8 bits"],
 )
 def test_no_number_of_processes_moves_a_bit(
     trained: Trainings, launch: Launch, changes: dict[str, Any]
