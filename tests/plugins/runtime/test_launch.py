@@ -157,3 +157,11 @@ def test_an_adapter_that_reads_the_base_is_not_sharded(trained: Trainings) -> No
     assert trained(Launch(2), **changes)["outcome"] == trained(**changes)["outcome"]
     with pytest.raises(StepError, match="Dora reads the base's weights"):
         trained(Launch(2, "fsdp"), **changes)
+
+
+def test_a_plugin_that_no_other_process_can_import_is_refused(trained: Trainings) -> None:
+    class Hidden(Lora):
+        pass
+
+    with pytest.raises(StepError, match=r"cannot be told to other processes: .*Hidden"):
+        trained(Launch(2), adapter=Hidden(LoraParams(r=8)))

@@ -67,18 +67,32 @@ def launch(params: QloraParams, job: TrainingJob, launch: Launch) -> TrainingRes
     """
     _check_devices(launch)
     with tempfile.TemporaryDirectory(prefix="khichdi-launch-") as name, host(launch) as news:
-        folder = Path(name)
-        orders = Orders(
-            params,
-            replace(job, report=ignore_progress, launch=None),
-            launch,
-            place(launch, folder),
-        )
-        (folder / ORDERS).write_bytes(pickle.dumps(orders))
-        with _started(launch, folder) as crew:
+        told = replace(job, report=ignore_progress, launch=None)
+        orders = Orders(params, told, launch, place(launch, Path(name)))
+        with _written(orders) as path, _started(launch, path) as crew:
             result = crew.result(job, news)
         news.done()
         return result
+
+
+@contextmanager
+def _written(orders: Orders) -> Iterator[Path]:
+    """Write the orders to the work folder, where the next run finds and removes what is left."""
+    path = orders.job.work / ORDERS
+    try:
+        data = pickle.dumps(orders)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise StepError(
+            f"the job cannot be told to other processes: {error}",
+            hint="a plugin for several processes is a class of a module that can be imported; "
+            "leave --launch out",
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _check_devices(launch: Launch) -> None:
@@ -94,14 +108,14 @@ def _check_devices(launch: Launch) -> None:
 
 
 @contextmanager
-def _started(launch: Launch, folder: Path) -> Iterator[Crew]:
+def _started(launch: Launch, orders: Path) -> Iterator[Crew]:
     """Start this machine's processes; whatever happens, none is left behind."""
     context = get_context("spawn")
     crew = Crew(launch)
     try:
         for local in range(launch.processes):
             ours, theirs = context.Pipe()
-            process = context.Process(target=work, args=(folder, local, theirs), daemon=True)
+            process = context.Process(target=work, args=(orders, local, theirs), daemon=True)
             process.start()
             theirs.close()
             crew.add(process, ours)
@@ -217,12 +231,12 @@ def _elsewhere(cause: str) -> StepError:
 # ---- in a process of its own ----------------------------------------------------------------
 
 
-def work(folder: Path, local: int, channel: Connection) -> None:
+def work(orders: Path, local: int, channel: Connection) -> None:
     """Train as one of the processes, and say what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started us ends us
     threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
     try:
-        result = _train(pickle.loads((folder / ORDERS).read_bytes()), local, channel)
+        result = _train(pickle.loads(orders.read_bytes()), local, channel)
     except BaseException as error:
         channel.send(("failed", _failure(error)))
         os._exit(1)  # without waiting for those who wait for us
