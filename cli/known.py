@@ -203,7 +203,7 @@ def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None
             continue
         steps = {step.name: step for step in record.steps}
         numbers: dict[str, Any] = dict(steps["train"].result.measured)
-        if not _fits(numbers, device):
+        if not _fits(numbers, device) or "processes" in numbers:  # several: not the rate of one
             continue
         return {
             "run": name,

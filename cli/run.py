@@ -20,6 +20,7 @@ from ..schema.secrets import mask
 from .causes import Causes, causes
 from .display import Display
 from .known import compared, forecast
+from .launch import chosen_launch, launch_argument
 from .lock import write_lock
 from .mirrors import mirror_argument, open_mirror
 from .output import beside, emit, short
@@ -34,6 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
+    launch_argument(parser)
     parser.add_argument(
         "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
     )
@@ -42,6 +44,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Run, and print the record's main lines."""
     use_workers(options)
+    launch = chosen_launch(options)
     started, clock = datetime.now().astimezone(), time.monotonic()
     session = open_session(options, options.file)
     if session.shipped:
@@ -61,7 +64,13 @@ def run(options: Namespace) -> int:
     log = folder / "log.txt" if folder else None
     with quiet(log) as screen, Display(plan, screen, options, to_run) as display:
         executor = Executor(
-            plan, session.store, session.registry, folders, display, open_mirror(options)
+            plan,
+            session.store,
+            session.registry,
+            folders,
+            display,
+            open_mirror(options),
+            launch=launch,
         )
         steps = executor.run()
         seconds = time.monotonic() - clock

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ..plugins.guard import PluginError, bounded, patience, watched
-from ..plugins.kinds import KINDS, Progress
+from ..plugins.kinds import KINDS, Launch, Progress
 from ..plugins.registry import Registry
 from ..plugins.threads import wait_without_spinning
-from ..schema.errors import KhichdiError, StepError, StoreError, WorkError
+from ..schema.errors import InputError, KhichdiError, StepError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep, PluginRef
 from ..schema.record import Output, RecordedStep, StepResult
 from .environment import environment, installed
@@ -54,7 +54,8 @@ class Executor:
     """Runs the steps of one plan in one store.
 
     `folders` has, for each source, the folder that its relative paths start in; `mirror` is asked
-    for bytes instead of the places that sources name; `perform` does a step.
+    for bytes instead of the places that sources name; `perform` does a step; `launch` says which
+    processes a training is divided over, where not this one alone.
     """
 
     plan: Plan
@@ -64,6 +65,7 @@ class Executor:
     reporter: Reporter
     mirror: Mirror | None = None
     perform: Callable[[Context], Outcome] = perform
+    launch: Launch | None = None
     done: dict[str, RecordedStep] = field(default_factory=dict)
 
     def run(self) -> list[RecordedStep]:
@@ -73,6 +75,7 @@ class Executor:
             KhichdiError: a step failed; what was done before it stays in the store.
         """
         self._check_requirements()
+        self._check_launch()
         with self.store.in_use():
             for step in self.plan.steps:
                 recorded = self._cached(step) or self._run(step)
@@ -95,6 +98,20 @@ class Executor:
                 hint="install them, or all that training needs with `pip install 'khichdi[train]'`",
             )
 
+    def _check_launch(self) -> None:
+        """Refuse several processes for a runtime that trains in one."""
+        if self.launch is None or self.launch.size == 1:
+            return
+        for step in pending(self.plan, self.store):
+            if step.kind != "runtime":
+                continue
+            runtime = self.registry.get(step.kind, step.plugin.name).plugin
+            if not getattr(runtime, "launches", False):
+                raise InputError(
+                    f"{step.name}: the runtime `{step.plugin.name}` trains in one process",
+                    hint="leave --launch out",
+                )
+
     def _cached(self, step: PlanStep) -> RecordedStep | None:
         result = self.store.result(step.key)
         if result is None:
@@ -116,6 +133,7 @@ class Executor:
                 registry=self.registry,
                 report=lambda progress: self.reporter.progress(step, progress),
                 mirror=self.mirror,
+                launch=self.launch,
             )
             outcome = guarded(context, self.perform)
             outputs = {

@@ -24,6 +24,7 @@ from .data import (
     SourceFile,
     Template,
 )
+from .launch import Launch
 from .model import (
     Adapter,
     EvaluationJob,
@@ -57,6 +58,7 @@ __all__ = [
     "Facts",
     "Filter",
     "FilterInputs",
+    "Launch",
     "Pin",
     "Progress",
     "Quantizer",

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...schema.errors import StepError
 from ..base import P, Plugin
+from .launch import Launch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,6 +93,8 @@ class TrainingJob:
             own checkpoints goes on from the newest to the same bits.
         output: empty folder to write the adapter to, in peft's format.
         report: called after each optimizer step.
+        launch: the processes to divide the training over; None: it stays in this one. Only
+            runtimes that say `launches` are given some. What is learnt must not depend on it.
     """
 
     base: Path
@@ -104,6 +107,7 @@ class TrainingJob:
     work: Path
     output: Path
     report: Callable[[Progress], None] = ignore_progress
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True)
@@ -203,10 +207,15 @@ class Replay:
 
 
 class Runtime(Plugin[P], ABC):
-    """Trains an adapter on packs of tokens."""
+    """Trains an adapter on packs of tokens.
+
+    Attributes:
+        launches: whether it can divide a training over several processes.
+    """
 
     kind = "runtime"
     seeded = True
+    launches: ClassVar[bool] = False
 
     @classmethod
     def example_step(cls) -> dict[str, Any]:

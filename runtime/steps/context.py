@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...plugins.kinds import KINDS, Progress
+from ...plugins.kinds import KINDS, Launch, Progress
 from ...plugins.registry import Registry
 from ...schema.errors import StepError
 from ...schema.plan import PlanStep, PluginRef
@@ -45,6 +45,7 @@ class Context:
         registry: where plugins come from.
         report: called with progress.
         mirror: what a source's bytes come from instead of the place that it names, if anything.
+        launch: the processes that a training is divided over, where not this one alone.
     """
 
     step: PlanStep
@@ -55,6 +56,7 @@ class Context:
     registry: Registry
     report: Callable[[Progress], None]
     mirror: Mirror | None = None
+    launch: Launch | None = None
 
     def plugin(self) -> Any:
         """Return the step's plugin with its parameters."""

@@ -48,6 +48,7 @@ def training_job(context: Context, output: Path) -> TrainingJob:
         work=context.work,
         output=output,
         report=context.report,
+        launch=context.launch,
     )
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
-from khichdi.plugins import Filter, Params, Sampler, Scorer, Scores, hookimpl
+from khichdi.plugins import Filter, Launch, Params, Sampler, Scorer, Scores, hookimpl
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.pin import pin
 from khichdi.runtime.store import Store
 from khichdi.runtime.tables import read_table
-from khichdi.schema.errors import StepError, WorkError
+from khichdi.schema.errors import InputError, StepError, WorkError
 from khichdi.schema.plan import Plan
 from khichdi.schema.record import RecordedStep
 
@@ -163,6 +163,18 @@ def test_too_few_reasons_are_refused(tmp_path: Path) -> None:
 def test_a_missing_package_stops_the_run_before_it_begins(tmp_path: Path) -> None:
     run = executor(tmp_path, changed(requires=("no-such-distribution",)))
     with pytest.raises(WorkError, match=r"filter/odd needs packages.*no-such-distribution"):
+        run.run()
+    assert run.done == {}
+
+
+def test_several_processes_are_refused_for_a_runtime_that_trains_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = executor(tmp_path, names=("data/mine", "train"))
+    run.launch = Launch(2)
+    runtime: Any = run.registry.get("runtime", "qlora").plugin
+    monkeypatch.setattr(runtime, "launches", False)
+    with pytest.raises(InputError, match="train: the runtime `qlora` trains in one process"):
         run.run()
     assert run.done == {}
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .plugin import QloraParams
 
@@ -18,8 +18,17 @@ class Ending:
     does not take another step. Time spent before a kill counts.
     """
 
-    def __init__(self, params: QloraParams, total: int) -> None:
-        self.params, self.total = params, total
+    def __init__(
+        self, params: QloraParams, total: int, agree: Callable[[bool], bool] = bool
+    ) -> None:
+        """Begin to watch.
+
+        Args:
+            params: what may end the training.
+            total: optimizer steps of a whole training.
+            agree: gives one answer to several processes, whose clocks differ.
+        """
+        self.params, self.total, self._agree = params, total, agree
         self.stopped: str | None = None
         self._began = time.monotonic()
         self._spent_before = 0.0
@@ -44,7 +53,7 @@ class Ending:
         if self.params.max_hours is None:
             return False
         ahead = self._longest_step + self._last_evaluation
-        return self.spent + ahead >= self.params.max_hours * 3600
+        return self._agree(self.spent + ahead >= self.params.max_hours * 3600)
 
     # ---- decisions --------------------------------------------------------------------------
 

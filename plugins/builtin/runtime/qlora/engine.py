@@ -23,9 +23,11 @@ from . import states
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .ending import Ending
 from .environment import PeakMemory, bits_depend_on
+from .gradients import Gradients
 from .loss import not_finite
-from .model import Trainee, build
+from .model import Trainee, build, digest_of
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
+from .processes import Processes
 from .tracking import Tracking, check_installed, own_environment
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     from .plugin import QloraParams
 
 
-def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
-    """Train as the job says; see `Runtime.train`."""
+def run(
+    params: QloraParams, job: TrainingJob, processes: Processes | None = None
+) -> TrainingResult:
+    """Train as the job says, together with the other processes; see `Runtime.train`."""
     if job.train.num_rows == 0:
         raise StepError(
             "there is nothing to train on: no pack has any row",
@@ -48,7 +52,7 @@ def run(params: QloraParams, job: TrainingJob) -> TrainingResult:
         own_environment(params.report_to),
         keeping_freed_memory(),
     ):
-        return Training(params, job).run()
+        return Training(params, job, processes or Processes()).run()
 
 
 @contextmanager
@@ -72,13 +76,15 @@ def memory_and_disk() -> Iterator[None]:
 class Training:
     """One training, from its newest checkpoint to the adapter."""
 
-    def __init__(self, params: QloraParams, job: TrainingJob) -> None:
-        self.params, self.job = params, job
+    def __init__(self, params: QloraParams, job: TrainingJob, processes: Processes) -> None:
+        self.params, self.job, self.processes = params, job, processes
         self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
         self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
-        self.ending = Ending(params, len(self.plans))  # its clock counts loading the model
+        # Its clock counts loading the model.
+        self.ending = Ending(params, len(self.plans), processes.from_first)
         self.memory = PeakMemory(best_device())
-        self.trainee: Trainee = build(params, job)
+        self.trainee: Trainee = build(params, job, processes.sharded)
+        self.gradients = Gradients(processes, self.trainee.trained)
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
         self.identity = self._identity()
@@ -101,12 +107,14 @@ class Training:
         if self.step == 0 and len(self.held_out):
             self.losses[0] = self._held_out_loss()
         if self.ending.stopped is None:
-            self.tracking.begin(self.trainee.causal, self.step)
+            if self.processes.first:
+                self.tracking.begin(self.trainee.causal, self.step)
             self._take_steps()
             self.tracking.end()
         if self.best is not None:
             self.trainee.restore(self.best)
-        self.trainee.write(self.job.output, self.job.base_name)
+        if self.processes.leads:
+            self.trainee.write(self.job.output, self.job.base_name)
         return self._result()
 
     # ---- a step -----------------------------------------------------------------------------
@@ -140,14 +148,19 @@ class Training:
         """
         self.trainee.peft.train()
         learnt = sum(batch.response_tokens for batch in micro)
-        losses = []
-        total = torch.zeros((), device=self.trainee.device)
-        for number, batch in enumerate(micro):
+        mine = []
+        self.gradients.begin(len(micro))
+        for number in self.processes.turns(len(micro)):
             torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
-            loss = self.trainee.summed_loss(batch.to(self.trainee.device))
+            loss = self.trainee.summed_loss(micro[number].to(self.trainee.device))
             (loss / max(1, learnt)).backward()
-            losses.append(loss.detach())
-            total += losses[-1]
+            self.gradients.add()
+            mine.append(loss.detach())
+        self.gradients.finish()
+        losses = self.processes.in_order(mine, len(micro))
+        total = torch.zeros((), device=self.trainee.device)
+        for each in losses:
+            total += each
         mean = total.item() / max(1, learnt)
         if not math.isfinite(mean):
             self._refuse(plan, "loss", mean, not_finite(losses))
@@ -194,11 +207,17 @@ class Training:
             (tuple(range(first, min(first + size, len(self.held_out)))),)
             for first in range(0, len(self.held_out), size)
         ]
-        total, learnt = 0.0, 0
-        batches = prepared(self.held_out, groups, self.params.dataloader_num_workers)
-        for group, (batch,) in zip(groups, batches, strict=True):
+        mine, counts = [], []
+        own = [groups[number] for number in self.processes.turns(len(groups))]
+        for (batch,) in prepared(self.held_out, own, self.params.dataloader_num_workers):
             with torch.no_grad():
-                loss = self.trainee.summed_loss(batch.to(self.trainee.device)).item()
+                mine.append(self.trainee.summed_loss(batch.to(self.trainee.device)))
+            counts.append(torch.tensor(batch.response_tokens, device=self.trainee.device))
+        total = 0.0
+        losses = self.processes.in_order(mine, len(groups))
+        learnt = sum(map(int, self.processes.in_order(counts, len(groups))))
+        for group, summed in zip(groups, losses, strict=True):
+            loss = summed.item()
             if not math.isfinite(loss):
                 raise StepError(
                     f"after step {self.step} the loss on held-out rows is {loss} "
@@ -206,7 +225,6 @@ class Training:
                     hint="look at these rows, lower learning_rate, or compute in bfloat16",
                 )
             total += loss
-            learnt += batch.response_tokens
         return total / max(1, learnt)
 
     def evaluate_if_due(self, plan: StepPlan, last: bool) -> bool:
@@ -226,30 +244,35 @@ class Training:
     # ---- states and checkpoints -------------------------------------------------------------
 
     def _identity(self) -> str:
-        """Return the digest of all that the bits of this training depend on."""
+        """Return the digest of all that the bits of this training depend on.
+
+        How many processes there are is not among it: it moves no bit.
+        """
         operational = set(operational_fields(type(self.params)))
-        return digest(
-            "training",
-            {
-                "params": self.params.model_dump(mode="json", exclude=operational),
-                "seed": self.job.seed,
-                "train": table_digest(self.job.train),
-                "validation": table_digest(self.job.validation),
-                "weights": self.trainee.digests,
-                "attention": self.trainee.attention,
-                "environment": bits_depend_on(self.trainee.device),
-            },
-        )
+        parts = {
+            "params": self.params.model_dump(mode="json", exclude=operational),
+            "seed": self.job.seed,
+            "train": table_digest(self.job.train),
+            "validation": table_digest(self.job.validation),
+            "weights": self.trainee.digests,
+            "attention": self.trainee.attention,
+            "environment": bits_depend_on(self.trainee.device),
+        }
+        self.processes.check_same(parts, "before the first step")
+        return digest("training", parts)
 
     def _resume(self) -> None:
         """Go on from the newest checkpoint of this job; without one, clear the work folder."""
-        found = checkpoints.newest(self.job.work, self.identity)
+        found = checkpoints.newest(self.job.work, self.identity) if self.processes.first else None
+        found = self.processes.from_first(found)
         kept = states.kept(self.job.work, found.progress["trace"]) if found else None
-        if found is None or kept is None:  # without all its states a training is not whole
-            checkpoints.clear(self.job.work)
-            states.clear(self.job.work)
+        # Without all its states, on every machine, a training is not whole.
+        if found is None or not all(self.processes.from_all(kept is not None)):
+            if self.processes.leads:
+                checkpoints.clear(self.job.work)
+                states.clear(self.job.work)
             return
-        self.states = kept
+        self.states = kept or []
         trainee = self.trainee
         trainee.restore(found.adapter)
         restore_state(
@@ -261,7 +284,12 @@ class Training:
         self.losses = {int(step): loss for step, loss in found.progress["losses"].items()}
 
     def keep_state(self, *, files: bool) -> None:
-        """Hash the state after the newest step, and write its digest into the step's entry."""
+        """Hash the state after the newest step, and write its digest into the step's entry.
+
+        One process of each machine does, for the run's store there.
+        """
+        if not self.processes.leads:
+            return
         trainee = self.trainee
         tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
         groups = {"adapter": trainee.snapshot(), "optimizer": tensors}
@@ -275,6 +303,11 @@ class Training:
         if not due and not last:
             return
         trainee = self.trainee
+        if self.processes.size > 1:
+            weights = digest_of(dict(zip(trainee.names, trainee.trained, strict=True)))
+            self.processes.check_same({"the adapter's weights": weights}, f"step {plan.step}")
+        if not self.processes.first:
+            return
         tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
         state = checkpoints.Checkpoint(
             identity=self.identity,
@@ -313,7 +346,8 @@ class Training:
             measured={
                 "seconds": self.fresh_seconds,
                 "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
-                **self.memory.measured(),
+                **self._memory(),
+                **self.processes.measured(trainee.peft),
                 "unpacked_weight_bytes": float(trainee.cached),
                 **(trainee.recomputation.measured() if trainee.recomputation else {}),
                 "device": bits_depend_on(trainee.device)["device"],
@@ -328,6 +362,12 @@ class Training:
         if not after or not self.params.metric_for_best_model:
             return self.step
         return min(after, key=lambda step: (after[step], step))
+
+    def _memory(self) -> dict[str, float | str]:
+        """Return the peak of the process that took the most."""
+        found = self.memory.measured()
+        peaks = self.processes.from_all(float(found["peak_memory_bytes"]))
+        return found | {"peak_memory_bytes": max(peaks)}
 
     def _metrics(self) -> Iterator[tuple[str, float]]:
         """Yield numbers for the record. `train_loss` is the mean over the last epoch's tokens."""

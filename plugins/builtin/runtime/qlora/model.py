@@ -17,6 +17,7 @@ from ....models import best_device, load_model
 from . import attention
 from .loss import output_head, summed_loss
 from .recomputation import Recomputation
+from .sharding import shard
 
 if TYPE_CHECKING:
     from ....kinds import TrainingJob
@@ -121,8 +122,10 @@ class Trainee:
         save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-def build(params: QloraParams, job: TrainingJob) -> Trainee:
+def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Trainee:
     """Load the base, put the adapter on it and check that samples of a pack are apart.
+
+    Where it is sharded, each process loads the base to the CPU, and keeps its part of it.
 
     Raises:
         StepError: the model cannot be loaded, adapted or trained on packs.
@@ -132,7 +135,8 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
     dtype = getattr(torch, job.quantizer.dtype())
     device = best_device()
     name = attention.choose(params.attn_implementation, device, dtype)
-    base = load_model(job.base, job.quantizer, attn_implementation=name, device=device)
+    place = torch.device("cpu") if sharded else device
+    base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
     digests = {"quantized": digest_of(base.state_dict())}
     torch.manual_seed(derive_seed(job.seed, "adapter"))
     try:
@@ -153,9 +157,11 @@ def build(params: QloraParams, job: TrainingJob) -> Trainee:
         digests=digests,
         names=list(trained),
         trained=list(trained.values()),
-        cached=install(model, dtype, int(params.weight_cache_gib * 2**30)),
+        cached=install(model, dtype, 0 if sharded else int(params.weight_cache_gib * 2**30)),
         recomputation=recomputation,
     )
+    if sharded:
+        shard(model, trainee.trained, device)
     with torch.no_grad():
         _check(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha

@@ -204,11 +204,17 @@ class Qlora(Runtime[QloraParams]):
     """Train an adapter over frozen, usually quantized weights (QLoRA), repeatable to the bit."""
 
     name = "qlora"
+    version = 2  # 2: attention in blocks, logits in smaller chunks, states in the trace
     requires = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
+    launches = True
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train, and write the adapter in peft's format."""
         wait_without_spinning()
+        if job.launch is not None and job.launch.size > 1:
+            from .launching import launch
+
+            return launch(self.params, job, job.launch)
         from .engine import run
 
         return run(self.params, job)
