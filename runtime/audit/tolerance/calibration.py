@@ -132,8 +132,8 @@ class Calibrator:
             more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
             self.say(f"controls {number + 1}: {tasks[0][0]}{more}")
             made = self._do(f"controls-{number}", setting, tasks)
-            for (kind, _), training in zip(tasks, made, strict=True):
-                yield kind, number, setting, training
+            for (kind, own), training in zip(tasks, made, strict=True):
+                yield kind, own, setting, training
 
     def _do(self, name: str, setting: Setting, tasks: list[tuple[str, int]]) -> list[Training]:
         job = Job(
