@@ -98,11 +98,11 @@ def test_what_a_library_says_stands_in_the_log_without_its_secrets(
         os.write(2, f"warning: {text} is old\n".encode())
         logging.getLogger("some.library").warning("it is %s", text)
     said = log.read_text()
-    assert "loading with [" in said
+    assert said.startswith("loading with ")
     assert needle not in said
     if "PRIVATE KEY" not in text:
         assert " is old" in said
-        assert "it is [" in said
+        assert "it is " in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
