@@ -146,7 +146,10 @@ def void(_: object) -> None:
 # ---- what is watched ------------------------------------------------------------------------
 
 
-LIBRARIES = ("BNB_", "CUDA_", "HF_", "KMP_", "OMP_", "TOKENIZERS_", "TORCH", "TRITON_")
+LIBRARIES = (
+    "BNB_", "CUDA_", "HF_", "KMP_", "LRU_CACHE_", "OMP_", "ONEDNN_", "TOKENIZERS_", "TORCH",
+    "TRITON_",
+)  # fmt: skip
 """How the variables begin that libraries set when they are first used, for themselves."""
 
 

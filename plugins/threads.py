@@ -1,14 +1,24 @@
-"""How threads wait; no heavy import, because it must be said before torch is first imported."""
+"""What is said to torch's libraries before they are first loaded; no heavy import."""
 
 from __future__ import annotations
 
 import os
 
+SETTINGS = {
+    # By default OpenMP threads spin, and where something else wants the processor too, a
+    # calculation of many small steps becomes ten times slower.
+    "OMP_WAIT_POLICY": "passive",
+    # oneDNN keeps a kernel for each shape that it met, a thousand of them twice over. Samples have
+    # many lengths: that comes to a gigabyte, and making them anew takes no time that shows.
+    "LRU_CACHE_CAPACITY": "16",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
 
-def wait_without_spinning() -> None:
-    """Let OpenMP threads sleep while they wait, unless the user has said how they are to wait.
 
-    By default they spin, and where something else wants the processor too, a calculation of many
-    small steps becomes ten times slower. Changes no bits. Has no effect once torch is loaded.
+def before_torch() -> None:
+    """Let threads wait without spinning and few kernels be kept, unless the user has said how.
+
+    Changes no bits. Has no effect once torch is loaded.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..schema.errors import StepError
 from .kinds import Segment
-from .threads import wait_without_spinning
+from .threads import before_torch
 
 IGNORE = -100
 """The label of a token that the loss does not count."""
@@ -50,7 +50,7 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         StepError: the folder has no tokenizer that transformers can read.
     """
-    wait_without_spinning()
+    before_torch()
     from transformers import AutoTokenizer
 
     where: dict[str, Any] = {}

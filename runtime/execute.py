@@ -13,7 +13,7 @@ from typing import Protocol
 from ..plugins.guard import PluginError, bounded, patience, watched
 from ..plugins.kinds import KINDS, Launch, Progress
 from ..plugins.registry import Registry
-from ..plugins.threads import wait_without_spinning
+from ..plugins.threads import before_torch
 from ..schema.errors import InputError, KhichdiError, StepError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep, PluginRef
 from ..schema.record import Output, RecordedStep, StepResult
@@ -206,7 +206,7 @@ def guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
 
 def _watched(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:
     """Run a step; refuse what its plugins do beside, and stop one that gives no sign."""
-    wait_without_spinning()  # sets a variable, and is not the plugin's doing
+    before_torch()  # sets a variable, and is not the plugin's doing
     with (
         watched(context.inputs.values()),
         bounded(patience(context.step.kind)) as sign,

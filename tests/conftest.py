@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from khichdi.plugins.threads import wait_without_spinning
+from khichdi.plugins.threads import before_torch
 
 # Tests never fail by the clock, and the same examples are tried everywhere.
 settings.register_profile("khichdi", deadline=None, derandomize=True, database=None)
 settings.load_profile("khichdi")
-wait_without_spinning()  # before any test imports torch; several may run side by side
+before_torch()  # before any test imports torch; several may run side by side
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ... import EvaluationJob, EvaluationResult, Evaluator, Params, operational
-from ...threads import wait_without_spinning
+from ...threads import before_torch
 
 
 class GenerateParams(Params):
@@ -53,7 +53,7 @@ class Generate(Evaluator[GenerateParams]):
 
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:
         """Return `exact_match`, `rouge_l` and `rows`, and each row's prediction."""
-        wait_without_spinning()
+        before_torch()
         from .generation import evaluate
 
         return evaluate(self.params, job)

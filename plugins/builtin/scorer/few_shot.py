@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ... import Params, Scorer, Scores, ScoringJob, operational
-from ...threads import wait_without_spinning
+from ...threads import before_torch
 from ..template.sections import WITH_INPUT
 
 
@@ -96,7 +96,7 @@ class FewShot(Scorer[FewShotParams]):
 
         The numbers do not depend on the order of rows, on other tasks, or on `workers`.
         """
-        wait_without_spinning()
+        before_torch()
         from .scoring import score
 
         return score(self.params, job)

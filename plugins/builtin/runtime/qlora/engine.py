@@ -341,7 +341,7 @@ class Training:
             trace=self.trace,
             weights=trainee.digests,
             stopped=self.ending.said(self.step),
-            states=States(adapter_step=self._adapter_step(), bounds=tuple(self.states)),
+            states=self._committed(),
             states_folder=self.job.work / states.STATES,
             measured={
                 "seconds": self.fresh_seconds,
@@ -355,6 +355,12 @@ class Training:
                 "attention": trainee.attention,
             },
         )
+
+    def _committed(self) -> States | None:
+        """Return the states that this process has written, if it is the one that does."""
+        if not self.states:
+            return None
+        return States(adapter_step=self._adapter_step(), bounds=tuple(self.states))
 
     def _adapter_step(self) -> int:
         """Return the step after which the weights were as the adapter has them."""

@@ -16,7 +16,7 @@ from .... import (
     TrainingSegment,
     operational,
 )
-from ....threads import wait_without_spinning
+from ....threads import before_torch
 
 
 class QloraParams(Params):
@@ -210,7 +210,7 @@ class Qlora(Runtime[QloraParams]):
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train, and write the adapter in peft's format."""
-        wait_without_spinning()
+        before_torch()
         if job.launch is not None and job.launch.size > 1:
             from .launching import launch
 
@@ -221,7 +221,7 @@ class Qlora(Runtime[QloraParams]):
 
     def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
         """Execute segments of a training again, each from the state before it."""
-        wait_without_spinning()
+        before_torch()
         from .replay import run
 
         return run(self.params, job, segments)
