@@ -23,11 +23,11 @@ LEAST_8BIT = 4096
 """Elements of a tensor below which bitsandbytes keeps its moments in 32 bits."""
 LEAST_PAGED = 100_000
 """Elements of a tensor below which bitsandbytes does not page its moments."""
-LOGIT_ROWS = 512
+LOGIT_ROWS = 128
 """Tokens whose logits are made at once: `ROWS_AT_ONCE` of the runtime's loss."""
-LOGIT_BYTES = 14
+LOGIT_BYTES = 16
 """Of a logit while its gradient is made: scores, their log-softmax and its gradient in float32,
-and one in the compute type."""
+scores and gradient in the compute type."""
 CONTEXT = 600 << 20
 """CUDA's context, loaded kernels and cuBLAS' work space."""
 PROCESS = 550 << 20

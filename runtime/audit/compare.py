@@ -91,6 +91,8 @@ def _first_row(a: pa.Table, b: pa.Table) -> int | None:
 
 def _shown(value: Any) -> Any:
     """Return a value that JSON can hold."""
+    if isinstance(value, tuple | list):
+        return [_shown(item) for item in value]
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -128,7 +130,7 @@ def state(
         near = tensors(*files) if len(files) == 2 and all(f.is_file() for f in files) else None
         if near:
             return f"{group} {near[0]}", near[1], near[2]
-        return f"{group} tensor {name}", a.get(name), b.get(name)
+        return f"{group} tensor {name}", _shown(a.get(name)), _shown(b.get(name))
     return None
 
 

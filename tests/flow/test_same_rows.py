@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from khichdi.cli.shipped import open_recipe, shipped_folder
@@ -181,13 +180,18 @@ class Shuffled:
             self._entries = list(entries)
         chosen.shuffle(self._entries)
 
-    def __enter__(self) -> Iterator[os.DirEntry[str]]:
-        return iter(self._entries)
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def __iter__(self) -> Iterator[os.DirEntry[str]]:
-        return iter(self._entries)
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> os.DirEntry[str]:
+        if not self._entries:
+            raise StopIteration
+        return self._entries.pop()
 
     def close(self) -> None: ...
 

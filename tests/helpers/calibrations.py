@@ -45,7 +45,7 @@ def calibration(scale: float = 1.0, **changes: Any) -> Calibration:
         "recipe_hash": "sha256:" + "0" * 64,
         "result_hash": "sha256:" + "0" * 64,
         "runtime": "qlora",
-        "version": 1,
+        "version": 2,
         "device": "cpu AVX512",
         "probes": 23,
         "answers": 69,

@@ -30,12 +30,13 @@ from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import Any
 
+from ....schema.states import IN_TRACE
 from .training import Rows, Training
 
 STEPS = ("t1.loss", "t1.gradient", "t3.outside", "t3.area", "t3.held_out")
 ADAPTER = ("t4.direction", "t4.module", "t4.norm", "t4.subspace", "t5.kl", "t5.argmax")
-TOLD = ("loss", "grad_norm", "eval_loss")
-"""What of a trace is calculated in floating point; all else is exact."""
+TOLD = ("loss", "grad_norm", "eval_loss", IN_TRACE)
+"""What of a trace is calculated in floating point, or a digest of what is; all else is exact."""
 RATE = 1e-9
 """How near learning rates are: they are calculated by Python alone, and libraries of C differ."""
 

@@ -15,8 +15,9 @@ from ....schema.calibration import Calibration
 from ....schema.errors import InputError
 from ....schema.record import RecordedStep
 from ...adapter import CONFIG, WEIGHTS
+from ...states import read_states
 from ...store import Store
-from ..claim import Claim
+from ..claim import Claim, committed
 from ..documents import first_difference
 from .calibration import compared
 from .reading import Place, panel_of
@@ -76,7 +77,10 @@ class Tolerance:
             return store.folder(done[name].result.outputs[output])
 
         try:
-            return self._training(claim, claimed, derived, training_in(derived, store), place)
+            judged = self._training(claim, claimed, derived, training_in(derived, store), place)
+            if judged is not None:
+                judged["steps"].findings += _states(claim, claimed, derived, store)
+            return judged
         except InputError:
             raise
         except Exception as error:  # whatever is made of a trace or adapter that anybody wrote
@@ -181,6 +185,30 @@ class Tolerance:
 
 def _finding(step: str, output: str, at: str, claimed: Any, derived: Any) -> Finding:
     return Finding(step=step, output=output, at=at, claimed=claimed, derived=derived)
+
+
+def _states(
+    claim: Claim, claimed: RecordedStep, derived: RecordedStep, store: Store
+) -> list[Finding]:
+    """Return what differs of the states between that has to be the same on any hardware.
+
+    Their numbers have no limits of their own: they are on the way to an adapter that has.
+    """
+    told, output = committed(claim, claimed), derived.result.outputs.get("states")
+    if told is None or output is None:
+        return []
+    sides: list[Any] = [
+        {
+            f"after step {bound.step}": {
+                group: {name: [dtype, shape] for name, (dtype, shape, _) in tensors.items()}
+                for group, tensors in bound.tensors.items()
+            }
+            for bound in states.bounds
+        }
+        for states in (told[1], read_states(store.folder(output)))
+    ]
+    parted = first_difference(sides[0], sides[1])
+    return [_finding(claimed.name, "states", *parted)] if parted else []
 
 
 def _shapes(claimed: Path, derived: Path) -> tuple[str, Any, Any] | None:

@@ -52,7 +52,7 @@ def run(
         own_environment(params.report_to),
         keeping_freed_memory(),
     ):
-        return Training(params, job, processes or Processes()).run()
+        return Training(params, job, processes).run()
 
 
 @contextmanager
@@ -76,8 +76,11 @@ def memory_and_disk() -> Iterator[None]:
 class Training:
     """One training, from its newest checkpoint to the adapter."""
 
-    def __init__(self, params: QloraParams, job: TrainingJob, processes: Processes) -> None:
-        self.params, self.job, self.processes = params, job, processes
+    def __init__(
+        self, params: QloraParams, job: TrainingJob, processes: Processes | None = None
+    ) -> None:
+        self.params, self.job = params, job
+        self.processes = processes = processes or Processes()
         self.train, self.held_out = Packs(job.train, "train"), Packs(job.validation, "validation")
         self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
         # Its clock counts loading the model.

@@ -21,7 +21,6 @@ from .batches import prepared
 from .engine import Training, memory_and_disk
 from .environment import bits_depend_on
 from .optimizer import make_optimizer, restore_state
-from .processes import Processes
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +54,7 @@ class _Replayer:
 
     def __init__(self, params: QloraParams, job: TrainingJob) -> None:
         self.params, self.job = params, job
-        self.training = Training(params, job, Processes())
+        self.training = Training(params, job)
         self.start = self.training.trainee.snapshot()
 
     def replay(self, segment: TrainingSegment, done: int, total: int) -> ReplayedSegment:
