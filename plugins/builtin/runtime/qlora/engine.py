@@ -14,7 +14,7 @@ from .....schema.digest import derive_seed, digest, table_digest
 from .....schema.document import operational_fields
 from .....schema.errors import StepError
 from .....schema.states import IN_TRACE, State, States
-from ....determinism import deterministic
+from .... import determinism
 from ....kinds import Progress, TrainingResult
 from ....memory import keeping_freed_memory
 from ....models import best_device, quiet
@@ -48,7 +48,7 @@ def run(
     with (
         memory_and_disk(),
         quiet(),
-        deterministic(params.cpu_threads),
+        determinism.deterministic(params.cpu_threads, params.determinism),
         own_environment(params.report_to),
         keeping_freed_memory(),
     ):
@@ -84,6 +84,7 @@ class Training:
         self.ending = Ending(params, len(self.plans), processes.from_first)
         self.memory = PeakMemory(best_device())
         self.trainee: Trainee = build(params, job, processes.sharded)
+        determinism.check(params.cpu_threads, params.determinism)  # libraries were at work
         self.gradients = Gradients(processes, self.trainee.trained)
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
@@ -353,6 +354,7 @@ class Training:
                 "device": bits_depend_on(trainee.device)["device"],
                 "threads": float(torch.get_num_threads()),
                 "attention": trainee.attention,
+                "determinism": self.params.determinism,
             },
         )
 

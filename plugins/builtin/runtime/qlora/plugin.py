@@ -119,6 +119,13 @@ class QloraParams(Params):
         "the end of each is hashed into the result, and all but the last are kept: each is three "
         "times as large as the adapter.",
     )
+    determinism: Literal["strict", "fast"] = Field(
+        "strict",
+        description="`strict`: the same bits again on the same kind of machine. `fast` lets a "
+        "GPU's kernels add in any order, round to TF32 as torch does by itself, and be chosen by "
+        "trial: the seed still decides order, dropout and noise, but bits and the result hash need "
+        "not come again.",
+    )
     cpu_threads: int = Field(
         2,
         ge=1,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
     """Execute segments again; see `Runtime.replay`. The model is loaded once for all."""
     params = params.model_copy(update={"report_to": ()})
-    with memory_and_disk(), quiet(), deterministic(params.cpu_threads):
+    with memory_and_disk(), quiet(), deterministic(params.cpu_threads, params.determinism):
         replayer = _Replayer(params, job)
         total = sum(segment.last - segment.first + 1 for segment in segments)
         done, found = 0, []
