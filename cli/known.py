@@ -233,6 +233,7 @@ def _alike(plan: Plan, other: Plan) -> bool:
         "activation_budget_gib": 0.0,
         "micro_batch_size": 0.0,
         "determinism": "strict",
+        "use_liger_kernel": False,
     }
     return same and all(
         one.plugin.params.get(w, without) == two.plugin.params.get(w, without)

@@ -153,8 +153,8 @@ def _train(session: Session, found: Estimate) -> list[str]:
     words.append(f"{least}{steps:,} steps" if steps is not None else "? steps")
     lines = [f"  train   {'  '.join(words)}"]
     if not session.compiled.plan.repeats:
-        words = "`determinism: fast`: the result hash need not come again"
-        lines.append(f"    {'bits'.ljust(LABEL)}{words}")
+        loose = "`determinism: fast`: the result hash need not come again"
+        lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")
     return lines

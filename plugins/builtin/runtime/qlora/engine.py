@@ -24,6 +24,7 @@ from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .ending import Ending
 from .environment import PeakMemory, bits_depend_on
 from .gradients import Gradients
+from .kernels import modeling_put_back
 from .loss import not_finite
 from .model import Trainee, build, digest_of
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
@@ -49,6 +50,7 @@ def run(
         memory_and_disk(),
         quiet(),
         determinism.deterministic(params.cpu_threads, params.determinism),
+        modeling_put_back(),
         own_environment(params.report_to),
         keeping_freed_memory(),
     ):
@@ -257,7 +259,7 @@ class Training:
             "validation": table_digest(self.job.validation),
             "weights": self.trainee.digests,
             "attention": self.trainee.attention,
-            "environment": bits_depend_on(self.trainee.device),
+            "environment": bits_depend_on(self.trainee.device) | self.trainee.kernels,
         }
         self.processes.check_same(parts, "before the first step")
         return digest("training", parts)
@@ -354,6 +356,7 @@ class Training:
                 "device": bits_depend_on(trainee.device)["device"],
                 "threads": float(torch.get_num_threads()),
                 "attention": trainee.attention,
+                **trainee.kernels,
                 "determinism": self.params.determinism,
             },
         )

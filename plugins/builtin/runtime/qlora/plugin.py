@@ -85,6 +85,11 @@ class QloraParams(Params):
         "many lengths where there is one (GPU), else sample by sample, and `auto` the same; "
         "`sdpa` and `eager` go sample by sample.",
     )
+    use_liger_kernel: bool = Field(
+        False,
+        description="Liger's kernels for norms, SwiGLU and rotary embeddings: faster, other "
+        "rounding. For NVIDIA GPUs, with the package liger-kernel.",
+    )
     eval_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between evaluations; each epoch's end if left out."
     )
