@@ -233,6 +233,7 @@ def _alike(plan: Plan, other: Plan) -> bool:
         "activation_budget_gib": 0.0,
         "micro_batch_size": 0.0,
         "determinism": "strict",
+        "torch_compile": False,
         "use_liger_kernel": False,
     }
     return same and all(

@@ -33,7 +33,7 @@ def test_what_is_replaced_in_transformers_is_put_back() -> None:
 
     rope, norm = modeling_llama.apply_rotary_pos_emb, modeling_llama.LlamaRMSNorm
     with kernels.modeling_put_back():
-        kernels._remember()
+        kernels.remember_modeling()
         modeling_llama.apply_rotary_pos_emb = modeling_llama.LlamaRMSNorm = None
     assert modeling_llama.apply_rotary_pos_emb is rope
     assert modeling_llama.LlamaRMSNorm is norm

@@ -67,7 +67,7 @@ def use_liger(model: Any) -> dict[str, str]:
         import triton
         from transformers.integrations.liger import apply_liger_kernel
 
-        _remember()
+        remember_modeling()
         apply_liger_kernel(model, dict(CHOSEN))
     except (ImportError, AttributeError, TypeError) as error:
         raise StepError(
@@ -99,7 +99,7 @@ def modeling_put_back() -> Iterator[None]:
             vars(module).update(names)
 
 
-def _remember() -> None:
+def remember_modeling() -> None:
     """Note what transformers' modules hold; those of a loaded model are imported by now."""
     for name, module in list(sys.modules.items()):
         if name.startswith("transformers.models."):

@@ -15,6 +15,7 @@ from .....schema.errors import StepError
 from ....linears import install
 from ....models import best_device, load_model
 from . import attention
+from .compiled import check_compiler, compile_parts
 from .kernels import check_liger, use_liger
 from .loss import output_head, summed_loss
 from .recomputation import Recomputation
@@ -51,7 +52,7 @@ class Trainee:
         trained: the trained parameters, float32.
         cached: bytes of base weights that are kept unpacked.
         recomputation: which layers recompute, with gradient checkpointing.
-        kernels: packages, by name and version, whose kernels are in place of the model's own.
+        kernels: what made the kernels in place of the model's own, with versions.
     """
 
     peft: Any
@@ -137,12 +138,16 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
 
     dtype = getattr(torch, job.quantizer.dtype())
     device = best_device()
+    kernels = check_compiler(device) if params.torch_compile else {}
     if params.use_liger_kernel:
         check_liger(device)
     name = attention.choose(params.attn_implementation, device, dtype)
     place = torch.device("cpu") if sharded else device
     base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
-    kernels = use_liger(base) if params.use_liger_kernel else {}
+    if params.use_liger_kernel:
+        kernels = use_liger(base)
+    elif params.torch_compile:
+        compile_parts(base, params.cpu_threads)
     digests = {"quantized": digest_of(base.state_dict())}
     torch.manual_seed(derive_seed(job.seed, "adapter"))
     try:

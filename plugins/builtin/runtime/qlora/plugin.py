@@ -85,6 +85,12 @@ class QloraParams(Params):
         "many lengths where there is one (GPU), else sample by sample, and `auto` the same; "
         "`sdpa` and `eager` go sample by sample.",
     )
+    torch_compile: bool = Field(
+        False,
+        description="Compile norms, the product of SwiGLU and rotary embeddings: faster, other "
+        "rounding, the same in every process with the same compiler. Needs a C++ compiler on a "
+        "CPU, and some seconds at the start.",
+    )
     use_liger_kernel: bool = Field(
         False,
         description="Liger's kernels for norms, SwiGLU and rotary embeddings: faster, other "
@@ -182,6 +188,11 @@ class QloraParams(Params):
             raise ValueError(
                 "`early_stopping_patience` waits for better weights, and `metric_for_best_model: "
                 "null` keeps none: leave one of them out"
+            )
+        if self.torch_compile and self.use_liger_kernel:
+            raise ValueError(
+                "`torch_compile` and `use_liger_kernel` replace the same parts: leave one of them "
+                "out"
             )
         if self.warmup_ratio is not None and self.warmup_steps:
             raise ValueError(
