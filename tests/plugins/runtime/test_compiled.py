@@ -107,3 +107,16 @@ def test_without_a_compiler_it_is_refused_before_anything_is_loaded(
 def test_two_ways_of_the_same_parts_are_refused() -> None:
     with pytest.raises(ValidationError, match="replace the same parts"):
         QloraParams(torch_compile=True, use_liger_kernel=True)
+
+
+@needs_compiler
+def test_packs_of_many_lengths_share_the_code() -> None:
+    from torch._dynamo.utils import counters
+
+    norm = compiled._compiled(compiled._norm, 1)
+    weight = torch.linspace(0.5, 1.5, 24)
+    before = counters["stats"]["unique_graphs"]
+    for length in (2, 7, 192, 193, 1024):
+        x = torch.randn(length, 24, generator=torch.Generator().manual_seed(length))
+        assert torch.allclose(norm(x, weight, 1e-6), compiled._norm(x, weight, 1e-6), atol=1e-5)
+    assert counters["stats"]["unique_graphs"] == before + 1
