@@ -228,9 +228,17 @@ def _alike(plan: Plan, other: Plan) -> bool:
     """Tell whether two trainings do about the same arithmetic for a token."""
     one, two = plan.step("train"), other.step("train")
     same = one.plugin.name == two.plugin.name and one.parts["quantizer"] == two.parts["quantizer"]
-    words = ("gradient_checkpointing", "activation_budget_gib", "micro_batch_size")
+    words = {
+        "gradient_checkpointing": 0.0,
+        "activation_budget_gib": 0.0,
+        "micro_batch_size": 0.0,
+        "determinism": "strict",
+        "torch_compile": False,
+        "use_liger_kernel": False,
+    }
     return same and all(
-        one.plugin.params.get(w, 0.0) == two.plugin.params.get(w, 0.0) for w in words
+        one.plugin.params.get(w, without) == two.plugin.params.get(w, without)
+        for w, without in words.items()
     )
 
 

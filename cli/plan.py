@@ -51,6 +51,7 @@ def run(options: Namespace) -> int:
     document = {
         "recipe_hash": plan.recipe_hash,
         "locked": plan.locked,
+        "repeats": plan.repeats,
         "steps": [_step(step, results[step.name], why) for step in plan.steps],
         "estimate": seen.estimate.to_json(),
         "rules": {
@@ -151,6 +152,9 @@ def _train(session: Session, found: Estimate) -> list[str]:
         steps, least = found.at_least.steps, "at least "
     words.append(f"{least}{steps:,} steps" if steps is not None else "? steps")
     lines = [f"  train   {'  '.join(words)}"]
+    if not session.compiled.plan.repeats:
+        loose = "`determinism: fast`: the result hash need not come again"
+        lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")
     return lines

@@ -79,6 +79,11 @@ class Plan(Sealed):
         """Return the step of this name."""
         return next(step for step in self.steps if step.name == name)
 
+    @property
+    def repeats(self) -> bool:
+        """Tell whether the same bits are to come again: no plugin was told `determinism: fast`."""
+        return all(step.plugin.params.get("determinism") != "fast" for step in self.steps)
+
 
 def source_key(plugin: PluginRef, material: Material | None) -> str:
     """Return the key of a source.

@@ -125,6 +125,13 @@ class Comparison:
 
     # ---- reporting --------------------------------------------------------------------------
 
+    def _looseness(self) -> str:
+        """Say it where the recipe itself lets bits differ."""
+        plan = self.claim.plan
+        if plan is None or plan.repeats:
+            return ""
+        return "; trained with `determinism: fast`, so bits need not come again"
+
     def reports(self) -> dict[str, LevelReport]:
         """Return the levels that something was executed at."""
         whole = len(self.plan.replayed) == self.plan.segments
@@ -135,7 +142,7 @@ class Comparison:
             sampled = name == "steps" and not whole
             update: dict[str, Any] = {"basis": "sampled" if sampled else "executed"}
             if name == "steps":
-                update["detail"] = in_words(self.plan)
+                update["detail"] = in_words(self.plan) + self._looseness()
             if name == "adapter" and not level.findings:
                 update["detail"] = f"training step {self.states.adapter_step} gives it"
             found[name] = level.report().model_copy(update=update)

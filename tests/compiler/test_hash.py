@@ -102,6 +102,7 @@ def others(value: Any) -> Iterator[Any]:
         "drop",
         "wrapped",
         "gaussian",
+        "fast",
     )
     yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
 

@@ -80,3 +80,12 @@ def test_the_screen_says_how_many_layers_are_recomputed(kitchen: Kitchen) -> Non
     assert "(2 of 2 layers recomputed)" in memory_line()
     kitchen.edit("checkpointing: true", "checkpointing: true\n  activation_budget_gib: 0.0004")
     assert "(1 of 2 layers recomputed)" in memory_line()
+
+
+def test_the_screen_says_where_a_result_hash_need_not_come_again(kitchen: Kitchen) -> None:
+    words = "`determinism: fast`: the result hash need not come again"
+    assert words not in kitchen.call("plan", "pico.yaml")[1]
+    assert kitchen.json("plan", "pico.yaml")["repeats"] is True
+    kitchen.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
+    assert words in kitchen.call("plan", "pico.yaml")[1]
+    assert kitchen.json("plan", "pico.yaml")["repeats"] is False

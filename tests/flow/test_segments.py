@@ -171,6 +171,16 @@ def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
     assert relative_error(*files) is None
 
 
+def test_of_a_fast_training_it_is_said_that_bits_need_not_come_again(kitchen: Kitchen) -> None:
+    kitchen.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
+    ran = kitchen.json("run", "pico.yaml")
+    record = Record.from_json((run_of((kitchen, ran)) / "record.json").read_bytes(), "record.json")
+    trained = next(step for step in record.steps if step.name == "train")
+    assert trained.result.measured["determinism"] == "fast"
+    steps = level(audit(kitchen, "latest", "--segments", "1"), "steps")
+    assert steps["detail"].endswith("`determinism: fast`, so bits need not come again")
+
+
 def test_of_a_few_segments_it_is_said_what_was_executed_and_what_that_finds(cooked: Warm) -> None:
     found = audit(cooked[0], "latest", "--segments", "1", "--nonce", "dice: 4 2")
     (replay,) = found["replays"]

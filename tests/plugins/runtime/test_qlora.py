@@ -99,6 +99,31 @@ def test_the_adapter_moves_with(once: Once, params: dict[str, Any]) -> None:
     assert once()["files"][name] != once(params)["files"][name]
 
 
+def test_fast_keeps_order_and_start_and_the_record_says_so(once: Once) -> None:
+    strict, fast = once(), once({"determinism": "fast"})
+    assert fast["result"].measured["determinism"] == "fast"
+    assert strict["result"].measured["determinism"] == "strict"
+    assert fast["weights"] == strict["weights"]
+    batches = [[entry["batch"] for entry in one["result"].trace] for one in (strict, fast)]
+    assert batches[0] == batches[1]
+
+
+def test_a_switch_that_a_library_moved_while_it_loaded_is_an_error(
+    once: Once, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from khichdi.plugins.builtin.runtime.qlora import engine
+
+    def moving(*given: Any) -> Any:
+        torch.backends.cudnn.benchmark = True
+        return build(*given)
+
+    build = engine.build
+    monkeypatch.setattr(engine, "build", moving)
+    with pytest.raises(StepError, match=r"determinism: strict.*cudnn\.benchmark"):
+        once()
+    assert not torch.backends.cudnn.benchmark
+
+
 def test_another_seed_moves_the_start_and_the_order(once: Once) -> None:
     one, two = once(), once(seed=58)
     assert one["weights"]["quantized"] == two["weights"]["quantized"]

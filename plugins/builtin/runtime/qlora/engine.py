@@ -14,7 +14,7 @@ from .....schema.digest import derive_seed, digest, table_digest
 from .....schema.document import operational_fields
 from .....schema.errors import StepError
 from .....schema.states import IN_TRACE, State, States
-from ....determinism import deterministic
+from .... import determinism
 from ....kinds import Progress, TrainingResult
 from ....memory import keeping_freed_memory
 from ....models import best_device, quiet
@@ -24,6 +24,7 @@ from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .ending import Ending
 from .environment import PeakMemory, bits_depend_on
 from .gradients import Gradients
+from .kernels import modeling_put_back
 from .loss import not_finite
 from .model import Trainee, build, digest_of
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
@@ -48,7 +49,8 @@ def run(
     with (
         memory_and_disk(),
         quiet(),
-        deterministic(params.cpu_threads),
+        determinism.deterministic(params.cpu_threads, params.determinism),
+        modeling_put_back(),
         own_environment(params.report_to),
         keeping_freed_memory(),
     ):
@@ -87,6 +89,7 @@ class Training:
         self.ending = Ending(params, len(self.plans), processes.from_first)
         self.memory = PeakMemory(best_device())
         self.trainee: Trainee = build(params, job, processes.sharded)
+        determinism.check(params.cpu_threads, params.determinism)  # libraries were at work
         self.gradients = Gradients(processes, self.trainee.trained)
         self.optimizer = make_optimizer(params, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
@@ -259,7 +262,7 @@ class Training:
             "validation": table_digest(self.job.validation),
             "weights": self.trainee.digests,
             "attention": self.trainee.attention,
-            "environment": bits_depend_on(self.trainee.device),
+            "environment": bits_depend_on(self.trainee.device) | self.trainee.kernels,
         }
         self.processes.check_same(parts, "before the first step")
         return digest("training", parts)
@@ -356,6 +359,8 @@ class Training:
                 "device": bits_depend_on(trainee.device)["device"],
                 "threads": float(torch.get_num_threads()),
                 "attention": trainee.attention,
+                **trainee.kernels,
+                "determinism": self.params.determinism,
             },
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from .....schema.errors import StepError
 from ....linears import install
 from ....models import best_device, load_model
 from . import attention
+from .compiled import check_compiler, compile_parts
+from .kernels import check_liger, use_liger
 from .loss import output_head, summed_loss
 from .recomputation import Recomputation
 from .sharding import shard
@@ -50,6 +52,7 @@ class Trainee:
         trained: the trained parameters, float32.
         cached: bytes of base weights that are kept unpacked.
         recomputation: which layers recompute, with gradient checkpointing.
+        kernels: what made the kernels in place of the model's own, with versions.
     """
 
     peft: Any
@@ -60,6 +63,7 @@ class Trainee:
     trained: list[torch.nn.Parameter]
     cached: int = 0
     recomputation: Recomputation | None = None
+    kernels: dict[str, str] = field(default_factory=dict)
     noise_alpha: float | None = None
     _lengths: tuple[int, ...] = ()
 
@@ -134,9 +138,16 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
 
     dtype = getattr(torch, job.quantizer.dtype())
     device = best_device()
+    kernels = check_compiler(device) if params.torch_compile else {}
+    if params.use_liger_kernel:
+        check_liger(device)
     name = attention.choose(params.attn_implementation, device, dtype)
     place = torch.device("cpu") if sharded else device
     base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
+    if params.use_liger_kernel:
+        kernels = use_liger(base)
+    elif params.torch_compile:
+        compile_parts(base, params.cpu_threads)
     digests = {"quantized": digest_of(base.state_dict())}
     torch.manual_seed(derive_seed(job.seed, "adapter"))
     try:
@@ -159,6 +170,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         trained=list(trained.values()),
         cached=install(model, dtype, 0 if sharded else int(params.weight_cache_gib * 2**30)),
         recomputation=recomputation,
+        kernels=kernels,
     )
     if sharded:
         shard(model, trainee.trained, device)

@@ -85,6 +85,17 @@ class QloraParams(Params):
         "many lengths where there is one (GPU), else sample by sample, and `auto` the same; "
         "`sdpa` and `eager` go sample by sample.",
     )
+    torch_compile: bool = Field(
+        False,
+        description="Compile norms, the product of SwiGLU and rotary embeddings: faster, other "
+        "rounding, the same in every process with the same compiler. Needs a C++ compiler on a "
+        "CPU, and some seconds at the start.",
+    )
+    use_liger_kernel: bool = Field(
+        False,
+        description="Liger's kernels for norms, SwiGLU and rotary embeddings: faster, other "
+        "rounding. For NVIDIA GPUs, with the package liger-kernel.",
+    )
     eval_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between evaluations; each epoch's end if left out."
     )
@@ -118,6 +129,13 @@ class QloraParams(Params):
         description="Parts of like length that an audit can execute again one by one. The state at "
         "the end of each is hashed into the result, and all but the last are kept: each is three "
         "times as large as the adapter.",
+    )
+    determinism: Literal["strict", "fast"] = Field(
+        "strict",
+        description="`strict`: the same bits again on the same kind of machine. `fast` lets a "
+        "GPU's kernels add in any order, round to TF32 as torch does by itself, and be chosen by "
+        "trial: the seed still decides order, dropout and noise, but bits and the result hash need "
+        "not come again.",
     )
     cpu_threads: int = Field(
         2,
@@ -170,6 +188,11 @@ class QloraParams(Params):
             raise ValueError(
                 "`early_stopping_patience` waits for better weights, and `metric_for_best_model: "
                 "null` keeps none: leave one of them out"
+            )
+        if self.torch_compile and self.use_liger_kernel:
+            raise ValueError(
+                "`torch_compile` and `use_liger_kernel` replace the same parts: leave one of them "
+                "out"
             )
         if self.warmup_ratio is not None and self.warmup_steps:
             raise ValueError(

@@ -20,6 +20,7 @@ from . import states
 from .batches import prepared
 from .engine import Training, memory_and_disk
 from .environment import bits_depend_on
+from .kernels import modeling_put_back
 from .optimizer import make_optimizer, restore_state
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
     """Execute segments again; see `Runtime.replay`. The model is loaded once for all."""
     params = params.model_copy(update={"report_to": ()})
-    with memory_and_disk(), quiet(), deterministic(params.cpu_threads):
+    with (
+        memory_and_disk(),
+        quiet(),
+        deterministic(params.cpu_threads, params.determinism),
+        modeling_put_back(),
+    ):
         replayer = _Replayer(params, job)
         total = sum(segment.last - segment.first + 1 for segment in segments)
         done, found = 0, []
