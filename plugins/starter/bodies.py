@@ -14,6 +14,7 @@ class Body:
     body: str
 
 
+WIDTH = 100
 _NO_PARAMS = ""
 
 
@@ -24,7 +25,10 @@ def _imports(*names: str, before: str = "", heavy: str = "") -> str:
         lines.append("from typing import TYPE_CHECKING")
     if lines:
         lines.append("")
-    lines.append(f"from khichdi.plugins import {', '.join(names)}")
+    line = f"from khichdi.plugins import {', '.join(names)}"
+    if len(line) > WIDTH:
+        line = "\n".join(["from khichdi.plugins import (", *(f"    {n}," for n in names), ")"])
+    lines.append(line)
     lines.append("from pydantic import Field")
     if heavy:
         lines += ["", "if TYPE_CHECKING:", f"    {heavy}"]
@@ -160,8 +164,8 @@ BODIES: dict[str, Body] = {
     ),
     "runtime": Body(
         _imports(
-            "Runtime", "TrainingJob", "TrainingResult",
-            before="from typing import Any",
+            "Replay", "Runtime", "TrainingJob", "TrainingResult", "TrainingSegment",
+            before="from collections.abc import Sequence\nfrom typing import Any",
         ),
         '    steps: int = Field(100, ge=1, description="Optimizer steps.")\n',
         '''    requires = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")
@@ -172,12 +176,19 @@ BODIES: dict[str, Body] = {
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train as `qlora` does, with a schedule of your own; write the loop here to replace it."""
+        return self._qlora().train(job)
+
+    def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
+        """Execute parts of a training again; leave it out if trainings keep no states."""
+        return self._qlora().replay(job, segments)
+
+    def _qlora(self) -> Any:
         from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
 
         params = QloraParams(
             max_steps=self.params.steps, lr_scheduler="constant", cpu_threads=1, save_steps=1
         )
-        return Qlora(params).train(job)
+        return Qlora(params)
 ''',
     ),
     "evaluator": Body(

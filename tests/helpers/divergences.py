@@ -19,6 +19,7 @@ from typing import Any
 import forgery
 from khichdi.cli.lowered import lower_again
 from khichdi.cli.quiet import quiet
+from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.claim import Claim, open_claim
 from khichdi.runtime.audit.documents import Lowered
@@ -137,7 +138,12 @@ def _of_plan(claim: Claim) -> Iterator[Injection]:
     for number, step in enumerate(claim.plan.steps):
         if step.kind == "source":
             continue  # a pinned source is what its files are, wherever they come from
+        free: frozenset[str] = frozenset()
+        if step.kind in KINDS:
+            free = load_registry().get(step.kind, step.plugin.name).plugin.operational()
         for path, places in _leaves(step.plugin.params):
+            if places[0] in free:
+                continue  # it can change no result, and no key covers it
             yield Injection(
                 f"plan of {step.name}: {path}",
                 "plan",

@@ -13,7 +13,7 @@ import torch
 from .....schema.digest import derive_seed, digest, table_digest
 from .....schema.document import operational_fields
 from .....schema.errors import StepError
-from .....schema.states import IN_TRACE, State, States
+from .....schema.states import IN_TRACE, State
 from .... import determinism
 from ....kinds import Progress, TrainingResult
 from ....memory import keeping_freed_memory
@@ -28,6 +28,7 @@ from .kernels import modeling_put_back
 from .loss import not_finite
 from .model import Trainee, build, digest_of
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
+from .outcome import outcome
 from .processes import Processes
 from .tracking import Tracking, check_installed, own_environment
 
@@ -121,7 +122,7 @@ class Training:
             self.trainee.restore(self.best)
         if self.processes.leads:
             self.trainee.write(self.job.output, self.job.base_name)
-        return self._result()
+        return outcome(self)
 
     # ---- a step -----------------------------------------------------------------------------
 
@@ -339,62 +340,3 @@ class Training:
             note += f", held out {self.trace[-1]['eval_loss']:.3f}"
         rate = self.fresh_tokens / self.fresh_seconds
         self.job.report(Progress(self.step, len(self.plans), note=note, rate=rate))
-
-    def _result(self) -> TrainingResult:
-        trainee = self.trainee
-        return TrainingResult(
-            metrics=dict(self._metrics()),
-            trace=self.trace,
-            weights=trainee.digests,
-            stopped=self.ending.said(self.step),
-            states=self._committed(),
-            states_folder=self.job.work / states.STATES,
-            measured={
-                "seconds": self.fresh_seconds,
-                "tokens_per_second": self.fresh_tokens / max(self.fresh_seconds, 1e-9),
-                **self._memory(),
-                **self.processes.measured(trainee.peft),
-                "unpacked_weight_bytes": float(trainee.cached),
-                **(trainee.recomputation.measured() if trainee.recomputation else {}),
-                "device": bits_depend_on(trainee.device)["device"],
-                "threads": float(torch.get_num_threads()),
-                "attention": trainee.attention,
-                **trainee.kernels,
-                "determinism": self.params.determinism,
-            },
-        )
-
-    def _committed(self) -> States | None:
-        """Return the states that this process has written, if it is the one that does."""
-        if not self.states:
-            return None
-        return States(adapter_step=self._adapter_step(), bounds=tuple(self.states))
-
-    def _adapter_step(self) -> int:
-        """Return the step after which the weights were as the adapter has them."""
-        after = {step: loss for step, loss in self.losses.items() if step > 0}
-        if not after or not self.params.metric_for_best_model:
-            return self.step
-        return min(after, key=lambda step: (after[step], step))
-
-    def _memory(self) -> dict[str, float | str]:
-        """Return the peak of the process that took the most."""
-        found = self.memory.measured()
-        peaks = self.processes.from_all(float(found["peak_memory_bytes"]))
-        return found | {"peak_memory_bytes": max(peaks)}
-
-    def _metrics(self) -> Iterator[tuple[str, float]]:
-        """Yield numbers for the record. `train_loss` is the mean over the last epoch's tokens."""
-        last = [entry for entry in self.trace if entry["epoch"] == self.trace[-1]["epoch"]]
-        learnt = sum(entry["response_tokens"] for entry in last)
-        total = math.fsum(entry["loss"] * entry["response_tokens"] for entry in last)
-        yield "train_loss", total / max(1, learnt)
-        if 0 in self.losses:
-            kept = self._adapter_step()
-            yield "eval_loss_before", self.losses[0]
-            yield "eval_loss", self.losses[kept]
-            yield "best_step", float(kept)
-        yield "optimizer_steps", float(len(self.trace))
-        for name, key in (("train_tokens", "tokens"), ("response_tokens", "response_tokens")):
-            yield name, float(sum(entry[key] for entry in self.trace))
-        yield "trainable_parameters", float(sum(p.numel() for p in self.trainee.trained))
