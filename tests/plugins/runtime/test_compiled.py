@@ -120,3 +120,19 @@ def test_packs_of_many_lengths_share_the_code() -> None:
         x = torch.randn(length, 24, generator=torch.Generator().manual_seed(length))
         assert torch.allclose(norm(x, weight, 1e-6), compiled._norm(x, weight, 1e-6), atol=1e-5)
     assert counters["stats"]["unique_graphs"] == before + 1
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python has no distutils of its own")
+def test_setuptools_loads_where_distutils_were_loaded_before() -> None:
+    """Some library may load Python's own distutils; torch's builder of C++ takes setuptools."""
+    code = (
+        "import os; os.environ['SETUPTOOLS_USE_DISTUTILS'] = 'stdlib'; import distutils.core\n"
+        "del os.environ['SETUPTOOLS_USE_DISTUTILS']\n"
+        "from khichdi.plugins.builtin.runtime.qlora.compiled import _load_setuptools\n"
+        "_load_setuptools(); import setuptools\n"
+        "assert 'SETUPTOOLS_USE_DISTUTILS' not in os.environ; print('loaded')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "loaded\n", done.stderr

@@ -61,6 +61,7 @@ def compile_parts(model: Any, threads: int) -> int:
         model: the causal language model.
         threads: of torch on the CPU; written into the code.
     """
+    _load_setuptools()
     norm, product, rotate = (_compiled(part, threads) for part in (_norm, _product, _rotate))
     count = 0
     known: dict[type, bool] = {}
@@ -78,6 +79,26 @@ def compile_parts(model: Any, threads: int) -> int:
         modeling.apply_rotary_pos_emb = lambda q, k, cos, sin: rotate(q, k, cos, sin)  # type: ignore[attr-defined]
         count += 1
     return count
+
+
+def _load_setuptools() -> None:
+    """Load setuptools, which torch's builder of C++ takes.
+
+    Where another library has loaded Python's own distutils before, setuptools refuses to load
+    unless it is told to leave those in place.
+    """
+    if "setuptools" in sys.modules or "distutils" not in sys.modules:
+        return
+    name = "SETUPTOOLS_USE_DISTUTILS"
+    before = os.environ.get(name)
+    os.environ[name] = "stdlib"
+    try:
+        import setuptools  # noqa: F401
+    except ImportError:
+        pass  # the builder says what it needs
+    finally:
+        os.environ.pop(name)
+        os.environ |= {} if before is None else {name: before}
 
 
 def _compiled(function: Function, threads: int) -> Function:
