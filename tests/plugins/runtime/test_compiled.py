@@ -122,14 +122,19 @@ def test_packs_of_many_lengths_share_the_code() -> None:
     assert counters["stats"]["unique_graphs"] == before + 1
 
 
+HIDDEN = "import sys; sys.modules['setuptools._distutils'] = None\n"
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python has no distutils of its own")
-def test_setuptools_loads_where_distutils_were_loaded_before() -> None:
-    """Some library may load Python's own distutils; torch's builder of C++ takes setuptools."""
-    code = (
-        "import os; os.environ['SETUPTOOLS_USE_DISTUTILS'] = 'stdlib'; import distutils.core\n"
-        "del os.environ['SETUPTOOLS_USE_DISTUTILS']\n"
+def test_setuptools_loads_where_distutils_of_python_get_in_first() -> None:
+    plain = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", HIDDEN + "import setuptools"], capture_output=True
+    )
+    assert b"AssertionError" in plain.stderr
+    code = HIDDEN + (
+        "import os\n"
         "from khichdi.plugins.builtin.runtime.qlora.compiled import _load_setuptools\n"
-        "_load_setuptools(); import setuptools\n"
+        "_load_setuptools(); import setuptools.command.build_ext\n"
         "assert 'SETUPTOOLS_USE_DISTUTILS' not in os.environ; print('loaded')"
     )
     done = subprocess.run(

@@ -7,6 +7,7 @@ at other places than torch's own kernels; it does so alike in every process with
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import shutil
@@ -84,21 +85,21 @@ def compile_parts(model: Any, threads: int) -> int:
 def _load_setuptools() -> None:
     """Load setuptools, which torch's builder of C++ takes.
 
-    Where another library has loaded Python's own distutils before, setuptools refuses to load
-    unless it is told to leave those in place.
+    Where Python's own distutils get in before its copy of them, setuptools fails unless it is told
+    to take those.
     """
-    if "setuptools" in sys.modules or "distutils" not in sys.modules:
-        return
-    name = "SETUPTOOLS_USE_DISTUTILS"
-    before = os.environ.get(name)
-    os.environ[name] = "stdlib"
-    try:
-        import setuptools  # noqa: F401
-    except ImportError:
-        pass  # the builder says what it needs
-    finally:
-        os.environ.pop(name)
-        os.environ |= {} if before is None else {name: before}
+    with contextlib.suppress(ImportError):  # the builder says what it needs
+        try:
+            import setuptools
+        except AssertionError:
+            name = "SETUPTOOLS_USE_DISTUTILS"
+            before = os.environ.get(name)
+            os.environ[name] = "stdlib"
+            try:
+                import setuptools  # noqa: F401
+            finally:
+                os.environ.pop(name)
+                os.environ |= {} if before is None else {name: before}
 
 
 def _compiled(function: Function, threads: int) -> Function:
