@@ -70,7 +70,13 @@ def _files(recipe: Path) -> list[Path]:
 
 def prepared(folder: Path, draw: random.Random) -> dict[str, Any]:
     """Run in a new environment; return what is compared, by level and name."""
-    home, place = folder / "home", folder / ("ü ß" if draw.random() < 0.5 else "a" * 80)
+    home = folder / "home"
+    around = surroundings(draw, home)
+    # Where Python is told that names are ASCII, libraries in other languages find no others.
+    names = ["a" * 80, "with a space"]
+    if around["PYTHONUTF8"] == "1" or around["LC_ALL"] == "C.UTF-8":
+        names.append("ü ß")
+    place = folder / draw.choice(names)
     home.mkdir(parents=True)
     place.mkdir()
     recipe = copied(place, draw)
@@ -81,7 +87,7 @@ def prepared(folder: Path, draw: random.Random) -> dict[str, Any]:
     done = subprocess.run(
         command,
         cwd=place,
-        env=surroundings(draw, home),
+        env=around,
         umask=draw.choice([0o000, 0o022, 0o077]),
         capture_output=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ class TableWriter:
         self.folder = folder
         self.rows = 0
         self._digest = TableDigest(schema)
-        self._sink = pa.OSFile(str(folder / FILE), "wb")
+        self._sink = pa.OSFile(os.fsencode(folder / FILE), "wb")
         self._writer = pa.ipc.new_file(self._sink, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -59,7 +60,7 @@ def write_table(folder: Path, table: pa.Table) -> str:
 
 def read_table(folder: Path) -> pa.Table:
     """Return a table whose bytes are mapped, not read."""
-    return pa.ipc.open_file(pa.memory_map(str(folder / FILE))).read_all()
+    return pa.ipc.open_file(pa.memory_map(os.fsencode(folder / FILE))).read_all()
 
 
 def batches(folder: Path) -> Iterator[pa.RecordBatch]:
