@@ -94,7 +94,7 @@ def prepared(folder: Path, draw: random.Random) -> dict[str, Any]:
     )
     if done.returncode:
         raise SystemExit(f"a run failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
-    document = json.loads(done.stdout)
+    document = json.loads(done.stdout.decode(around["PYTHONIOENCODING"]))
     record = json.loads((place / document["run"] / "record.json").read_text("utf-8"))
     found = {"recipe: recipe hash": record["recipe_hash"], "recipe: bound": _text(record["bound"])}
     for step in record["steps"]:

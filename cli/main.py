@@ -13,6 +13,7 @@ import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from keyword import iskeyword
 from typing import NoReturn
 
@@ -90,6 +91,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> int:
     """Run the command line as a process of its own, which ends with it."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding does not have is shown as an escape, and stops nothing.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Other people's plugins of pydantic have no say here, and looking for them takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     status = main()

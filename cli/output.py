@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from ..schema.secrets import mask, masked
 def emit(options: Namespace, document: Any, text: str) -> None:
     """Print the document with `--json`, else the text; a secret's kind stands in its place."""
     if options.json:
-        text = json.dumps(masked(document), indent=1, ensure_ascii=False)
+        # A terminal of another encoding is given escapes, which are the same JSON.
+        plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+        text = json.dumps(masked(document), indent=1, ensure_ascii=plain)
     else:
         text = mask(text)
     print(text)

@@ -203,3 +203,24 @@ def test_without_the_extras_a_run_says_what_to_install(kitchen: Kitchen) -> None
     assert done.returncode == 3
     assert "pip install 'khichdi[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_of_any_encoding_is_told(tmp_path: Path, encoding: str) -> None:
+    folder = tmp_path / "ü ∂"
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": encoding}
+
+    def call(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "khichdi.cli", *words],
+            cwd=folder, env=environment, capture_output=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)
+
+    code, out, _ = call("store", "--json")
+    assert (code, json.loads(out)["store"]) == (0, str(folder / ".khichdi"))
+    code, _, err = call("validate", "∂.yaml")
+    assert code == 2
+    assert "a fault in khichdi" not in err
+    assert call("store")[0] == 0
