@@ -15,7 +15,7 @@ BENCHMARK = Path(__file__).parent.parent.parent / "benchmarks" / "faults.py"
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(60, id="60"), pytest.param(1000, id="1000", marks=pytest.mark.slow)]
+    "count", [pytest.param(60, id="60"), pytest.param(150, id="150", marks=pytest.mark.slow)]
 )
 def test_a_call_that_fails_is_a_sentence_and_the_store_stays_whole(
     count: int, tmp_path: Path
