@@ -122,7 +122,8 @@ def test_a_training_that_was_killed_keeps_the_same_states(tiny_base: Path, tmp_p
 def test_a_state_that_was_damaged_meanwhile_is_made_again(tiny_base: Path, tmp_path: Path) -> None:
     whole = train(tiny_base, tmp_path / "whole")
     killed(tiny_base, tmp_path / "killed", at=5)
-    path = tmp_path / "killed/work/states/step-00000002/optimizer.safetensors"
+    states = tmp_path / "killed" / "work" / "states"
+    path = states / "step-00000002" / "optimizer.safetensors"
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
     path.write_bytes(raw)
