@@ -44,7 +44,7 @@ def _compare(options: argparse.Namespace, torch: Any) -> dict[str, Any]:
             parameter.add_(noise.to(device))
     batch = micro_batch(samples, labels).to(device)
     ours = _results(
-        trainee.head(trainee.hidden(batch)), trainee.summed_loss(batch), trainee.trained, torch
+        trainee.loss.head(trainee.hidden(batch)), trainee.summed_loss(batch), trainee.trained, torch
     )
     swapped = [[int(t) % 97 + 3 for t in samples[0]], *samples[1:]]
     with torch.no_grad():

@@ -25,18 +25,18 @@ LEAST_PAGED = 100_000
 """Elements of a tensor below which bitsandbytes does not page its moments."""
 LOGIT_ROWS = 128
 """Tokens whose logits are made at once: `ROWS_AT_ONCE` of the runtime's loss."""
-LOGIT_BYTES = 16
-"""Of a logit while its gradient is made: scores, their log-softmax and its gradient in float32,
-scores and gradient in the compute type."""
+LOGIT_BYTES = 8
+"""Of a logit, in float32: its log-softmax and then its gradient, and the loss's gradient; one more
+is in the compute type. They are held from step to step."""
 CONTEXT = 600 << 20
 """CUDA's context, loaded kernels and cuBLAS' work space."""
 PROCESS = 550 << 20
 """A process on a CPU with its libraries."""
 FRAGMENTED = 0.05
 """Share of activations that CUDA's allocator holds beyond what is asked of it."""
-HEAP, HEAP_SHARE = 160 << 20, 0.6
-"""What a CPU's allocator holds beyond what is asked of it: glibc keeps pieces below 32 MiB for
-itself. Of activations and logits a share, as far as so many bytes."""
+HEAP, HEAP_AGAIN = 64 << 20, 160 << 20
+"""What a CPU's allocator holds beyond what is asked of it, as far as that is so much: without and
+with layers that recompute, which leave smaller holes."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +125,18 @@ def memory(recipe: Recipe, architecture: Architecture, batch: Batch, gpu: bool) 
     optimizer, paged = _moments(shapes, train.optimizer, gpu)
     activations = _Activations(recipe, architecture, batch, gpu)
     held, work = activations.held, activations.work
-    # Logits and the backward pass of a layer take turns: only what is more counts.
-    chunk = min(LOGIT_ROWS, ceil(batch.tokens * batch.learnt)) * architecture.vocab * LOGIT_BYTES
+    chunk = LOGIT_ROWS * architecture.vocab * (LOGIT_BYTES + width)
     hidden = architecture.hidden * batch.tokens
     last = hidden * (4 + width) + ceil(hidden * batch.learnt) * width
     dense = max(linear.weights for linear in architecture.linears) * width
     unpacked = _unpacked(recipe, architecture, width)
-    logits = last + max(0, chunk - work)
+    # The last hidden states and the backward pass of a layer take turns: only what is more counts.
+    logits = chunk + max(0, last - work)
     asked = held + work + logits
-    spare = FRAGMENTED * (held + work) if gpu else min(HEAP, HEAP_SHARE * asked)
+    spare = FRAGMENTED * (held + work)
+    if not gpu:
+        heap = HEAP if activations.stored == architecture.layers else HEAP_AGAIN
+        spare = min(heap, asked)
     process = CONTEXT if gpu else PROCESS
     return Memory(
         weights=architecture.layers * a_layer + architecture.small_parameters * width,

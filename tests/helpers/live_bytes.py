@@ -23,8 +23,10 @@ class LiveBytes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         result = function(*args, **(kwargs or {}))
+        # A view of what was there before is nothing new.
+        given = {x.untyped_storage()._cdata for x in tree_iter((args, kwargs)) if _is_tensor(x)}
         for item in tree_iter(result):
-            if isinstance(item, torch.Tensor):
+            if _is_tensor(item) and item.untyped_storage()._cdata not in given:
                 self._add(item.untyped_storage())
         return result
 
@@ -41,3 +43,7 @@ class LiveBytes(TorchDispatchMode):
         self._seen[key] = weakref.ref(storage, freed)
         self.now += size
         self.peak = max(self.peak, self.now)
+
+
+def _is_tensor(item: Any) -> bool:
+    return isinstance(item, torch.Tensor)

@@ -50,7 +50,7 @@ def test_logits_in_a_pack_are_those_of_each_sample_alone(
     tiny_base: Path, tmp_path: Path, implementation: str
 ) -> None:
     model = trainee(tiny_base, tmp_path, implementation)
-    packed = model.head(model.hidden(batch(*SAMPLES))).split([len(s) for s in SAMPLES])
+    packed = model.loss.head(model.hidden(batch(*SAMPLES))).split([len(s) for s in SAMPLES])
     for sample, logits in zip(SAMPLES, packed, strict=True):
         model.causal.set_attn_implementation("eager")  # transformers' own, one sample, a mask
         alone = model.causal(input_ids=torch.tensor([sample]), use_cache=False).logits[0]
@@ -193,7 +193,7 @@ def test_a_sliding_window_is_kept_as_transformers_keeps_it(tmp_path: Path) -> No
 
     base = make_base(tmp_path / "base", sliding_window=4)
     model = trainee(base, tmp_path, "auto")
-    packed = model.head(model.hidden(batch(*SAMPLES))).split([len(s) for s in SAMPLES])
+    packed = model.loss.head(model.hidden(batch(*SAMPLES))).split([len(s) for s in SAMPLES])
     model.causal.set_attn_implementation("eager")
     alone = model.causal(input_ids=torch.tensor([SAMPLES[2]]), use_cache=False).logits[0]
     torch.testing.assert_close(packed[2], alone, rtol=1e-5, atol=1e-5)

@@ -17,6 +17,7 @@ from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.plugins.determinism import deterministic
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoConfig, AutoModelForCausalLM
 
 PACK = jobs.packs(1, capacity=700).to_pylist()[0]
 
@@ -148,11 +149,11 @@ def test_logits_of_all_tokens_are_never_made(tiny_base: Path, tmp_path: Path) ->
     assert rows > 5 * loss.ROWS_AT_ONCE
     made = model.hidden(batch).index_select(0, batch.sources)
     with Largest() as all_at_once:
-        model.head(made)
+        model.loss.head(made)
     assert all_at_once.elements == rows * vocabulary, "the measure sees what it is to see"
     with Largest() as seen:
         leaf = made.detach().requires_grad_()
-        found = loss.summed_loss(leaf, batch.targets, model.head, model.head_trained)
+        found = model.loss.summed(leaf, batch.targets)
         torch.autograd.grad(found, leaf)
     assert seen.elements < rows * vocabulary / 4
     with Largest() as seen:  # a whole step: forward and backward
@@ -160,20 +161,51 @@ def test_logits_of_all_tokens_are_never_made(tiny_base: Path, tmp_path: Path) ->
     assert seen.elements < rows * vocabulary
 
 
-def test_the_loss_in_chunks_is_the_loss_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def headed(**config: Any) -> Any:
+    """Return a model of one layer, 32 wide, of 500 words."""
+    small = {"vocab_size": 500, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 2, "num_key_value_heads": 1, "pad_token_id": 0}  # fmt: skip
+    torch.manual_seed(0)
+    wanted = {"model_type": "llama", "tie_word_embeddings": False, **small, **config}
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(**wanted)).requires_grad_(False)
+
+
+def rows(kind: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return hidden states and targets of two chunks and a bit."""
     generator = torch.Generator().manual_seed(0)
-    rows = 2 * loss.ROWS_AT_ONCE + 37
-    hidden = torch.randn(rows, 32, generator=generator).requires_grad_()
-    weight = torch.randn(500, 32, generator=generator).requires_grad_()
-    targets = torch.randint(0, 500, (rows,), generator=generator)
+    count = 2 * loss.ROWS_AT_ONCE + 37
+    hidden = torch.randn(count, 32, generator=generator).to(kind).requires_grad_()
+    return hidden, torch.randint(0, 500, (count,), generator=generator)
 
-    def head(x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.linear(x, weight)
 
-    expected = cross_entropy(head(hidden), targets, reduction="sum")
-    right = torch.autograd.grad(expected, [hidden, weight])
-    found = loss.summed_loss(hidden, targets, head, [weight])  # type: ignore[list-item]
-    mine = torch.autograd.grad(3 * found, [hidden, weight])
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize(
+    "config", [{}, {"model_type": "cohere", "logit_scale": 0.3}, {"model_type": "gemma2"}]
+)
+def test_the_loss_in_chunks_is_the_loss_at_once(config: dict[str, Any], trained: bool) -> None:
+    model = headed(**config)
+    weight = model.get_output_embeddings().weight.requires_grad_(trained)
+    hidden, targets = rows()
+    of = [hidden, weight] if trained else [hidden]
+    taken = loss.Loss(model)
+    expected = cross_entropy(taken.head(hidden), targets, reduction="sum")
+    right = torch.autograd.grad(expected, of)
+    found = taken.summed(hidden, targets)
+    mine = torch.autograd.grad(3 * found, of)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
     for one, two in zip(mine, right, strict=True):
         torch.testing.assert_close(one, 3 * two, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_logits_made_in_the_same_memory_give_autograds_numbers(kind: torch.dtype) -> None:
+    model = headed().to(kind)
+    again, anew = loss.Loss(model), loss.Loss(model)
+    assert again._in_place is not None
+    anew._in_place = None
+    hidden, targets = rows(kind)
+    for turn in range(2):
+        found, right = (taken.summed(hidden * (1 + turn), targets) for taken in (again, anew))
+        assert torch.equal(found, right)
+        mine, expected = (torch.autograd.grad(one, hidden)[0] for one in (found, right))
+        assert torch.equal(mine, expected)

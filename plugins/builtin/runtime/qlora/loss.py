@@ -6,78 +6,126 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, nll_loss
 
 ROWS_AT_ONCE = 128
 """Logits are made for so many tokens at once; part of the bits. With more, each chunk is memory
 that a CPU has to map anew, which takes longer than to fill it."""
 
 Head = Callable[[torch.Tensor], torch.Tensor]
+Chunk = tuple[torch.Tensor, tuple[torch.Tensor, ...]]
+"""The loss of some rows, and its gradients: of their hidden states, and of the head's weights."""
 
 
-def output_head(model: Any) -> Head:
-    """Return the function from last hidden states (R, d) to float32 logits (R, vocabulary).
+class Loss:
+    """Takes the summed cross entropy of rows of last hidden states, and its gradient.
 
-    It does what the architectures of transformers do after their head: nothing, a scale
-    (Cohere multiplies, Granite divides) or a soft cap (Gemma).
-    """
-    linear, config = model.get_output_embeddings(), model.config.get_text_config()
-    multiply = getattr(config, "logit_scale", None)
-    divide = getattr(config, "logits_scaling", None)
-    cap = getattr(config, "final_logit_softcapping", None)
-
-    def head(hidden: torch.Tensor) -> torch.Tensor:
-        logits = linear(hidden)
-        if multiply is not None:
-            logits = logits * multiply
-        if divide is not None:
-            logits = logits / divide
-        if cap is not None:
-            logits = torch.tanh(logits / cap) * cap
-        return logits.float()
-
-    return head
-
-
-def summed_loss(
-    hidden: torch.Tensor, targets: torch.Tensor, head: Head, trained: list[torch.nn.Parameter]
-) -> torch.Tensor:
-    """Return the sum of the cross entropies of `targets` (R,) given `hidden` (R, d).
-
-    Where a gradient will be wanted it is calculated here, chunk by chunk, and kept instead of
-    the logits.
-
-    Args:
-        hidden: last hidden states at the positions before each target.
-        targets: token ids.
-        head: from `output_head`.
+    Attributes:
+        head: from last hidden states (R, d) to float32 logits (R, vocabulary). It does what the
+            architectures of transformers do after their head: nothing, a scale (Cohere
+            multiplies, Granite divides) or a soft cap (Gemma).
         trained: parameters of the head that have gradients; usually none.
     """
-    if torch.is_grad_enabled() and (hidden.requires_grad or trained):
-        total: torch.Tensor = _Summed.apply(hidden, targets, head, *trained)
-        return total
-    return _add_up([_chunk(head, h, t) for h, t in _chunks(hidden, targets)], hidden.device)
+
+    def __init__(self, model: Any) -> None:
+        linear, config = model.get_output_embeddings(), model.config.get_text_config()
+        scales = ("logit_scale", "logits_scaling", "final_logit_softcapping")
+        multiply, divide, cap = (getattr(config, name, None) for name in scales)
+
+        def head(hidden: torch.Tensor) -> torch.Tensor:
+            logits = linear(hidden)
+            if multiply is not None:
+                logits = logits * multiply
+            if divide is not None:
+                logits = logits / divide
+            if cap is not None:
+                logits = torch.tanh(logits / cap) * cap
+            return logits.float()
+
+        self.head = head
+        self.trained = [p for p in linear.parameters() if p.requires_grad]
+        plain = type(linear) is torch.nn.Linear and linear.bias is None and not self.trained
+        scaled = any(value is not None for value in (multiply, divide, cap))
+        self._in_place = _InPlace(linear) if plain and not scaled else None
+
+    def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the cross entropies of `targets` (R,) given `hidden` (R, d).
+
+        Where a gradient will be wanted it is calculated here, chunk by chunk, and kept instead of
+        the logits.
+        """
+        if torch.is_grad_enabled() and (hidden.requires_grad or self.trained):
+            total: torch.Tensor = _Summed.apply(hidden, targets, self, *self.trained)
+            return total
+        losses = [
+            cross_entropy(self.head(h), t, reduction="sum") for h, t in _rows(hidden, targets)
+        ]
+        return _add_up(losses, hidden.device)
+
+    def chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> Chunk:
+        """Return the loss of few rows and its gradients, which last until the next call."""
+        if self._in_place is not None and len(hidden):
+            return self._in_place(hidden, targets)
+        with torch.enable_grad():
+            leaf = hidden.detach().requires_grad_()
+            loss = cross_entropy(self.head(leaf), targets, reduction="sum")
+            return loss.detach(), torch.autograd.grad(loss, [leaf, *self.trained])
+
+
+class _InPlace:
+    """The same bits for a head that is one frozen matrix, in memory that is used again.
+
+    Logits, their logarithms of probabilities and their gradient are each made over the one
+    before. Tensors that come and go by the ten megabytes leave holes in a CPU's heap that nothing
+    else fits, and are cleared before each is filled.
+    """
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        self._linear = linear
+        self._held: tuple[torch.Tensor, ...] | None = None
+
+    def __call__(self, hidden: torch.Tensor, targets: torch.Tensor) -> Chunk:
+        weight = self._linear.weight
+        low, high, picked = (held[: len(hidden)] for held in self._logits(weight))
+        torch.mm(hidden, weight.T, out=low)
+        high.copy_(low)
+        torch.log_softmax(high, 1, out=high)
+        loss = nll_loss(high, targets, reduction="sum")
+        place = torch.arange(len(targets), device=targets.device), targets
+        picked[place] = -1
+        torch.ops.aten._log_softmax_backward_data(picked, high, 1, high.dtype, out=high)
+        picked[place] = 0
+        low.copy_(high)
+        return loss, (torch.mm(low, weight),)
+
+    def _logits(self, weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return logits in the head's type and in float32, and zeros for the loss's gradient."""
+        if self._held is None:
+            low = weight.new_empty(ROWS_AT_ONCE, len(weight))
+            self._held = (
+                low,
+                torch.empty_like(low, dtype=torch.float32),
+                low.new_zeros(low.shape, dtype=torch.float32),
+            )
+        return self._held
 
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, head: Head, *trained: Any
+        ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, loss: Loss, *trained: Any
     ) -> torch.Tensor:
         losses = []
         grad_hidden = torch.empty_like(hidden)
         grads = [torch.zeros_like(parameter) for parameter in trained]
         for (some, wanted), place in zip(
-            _chunks(hidden, targets), grad_hidden.split(ROWS_AT_ONCE), strict=True
+            _rows(hidden, targets), grad_hidden.split(ROWS_AT_ONCE), strict=True
         ):
-            with torch.enable_grad():
-                leaf = some.detach().requires_grad_()
-                loss = _chunk(head, leaf, wanted)
-                found = torch.autograd.grad(loss, [leaf, *trained])
+            summed, found = loss.chunk(some, wanted)
             place.copy_(found[0])
             for total, part in zip(grads, found[1:], strict=True):
                 total += part
-            losses.append(loss.detach())
+            losses.append(summed)
         ctx.save_for_backward(grad_hidden, *grads)
         return _add_up(losses, hidden.device)
 
@@ -88,12 +136,8 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         return scaled, None, None, *(grad * outer[0] for grad in grads)
 
 
-def _chunks(hidden: torch.Tensor, targets: torch.Tensor) -> Any:
+def _rows(hidden: torch.Tensor, targets: torch.Tensor) -> Any:
     return zip(hidden.split(ROWS_AT_ONCE), targets.split(ROWS_AT_ONCE), strict=True)
-
-
-def _chunk(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return cross_entropy(head(hidden), targets, reduction="sum")
 
 
 def _add_up(losses: list[torch.Tensor], device: torch.device) -> torch.Tensor:

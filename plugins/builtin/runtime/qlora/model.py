@@ -17,7 +17,7 @@ from ....models import best_device, load_model
 from . import attention
 from .compiled import check_compiler, compile_parts
 from .kernels import check_liger, use_liger
-from .loss import output_head, summed_loss
+from .loss import Loss
 from .recomputation import Recomputation
 from .sharding import shard
 
@@ -69,15 +69,13 @@ class Trainee:
 
     def __post_init__(self) -> None:
         self.causal = self.peft.get_base_model()
-        self.head = output_head(self.causal)
-        output = self.causal.get_output_embeddings()
-        self.head_trained = [p for p in output.parameters() if p.requires_grad]
+        self.loss = Loss(self.causal)
         self.causal.get_input_embeddings().register_forward_hook(self._add_noise)
 
     def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
         """Return the sum of the losses of the batch's response tokens."""
         hidden = self.hidden(batch).index_select(0, batch.sources)
-        return summed_loss(hidden, batch.targets, self.head, self.head_trained)
+        return self.loss.summed(hidden, batch.targets)
 
     def hidden(self, batch: MicroBatch) -> torch.Tensor:
         """Return the last hidden states of a batch on the device, shape (T, d)."""
@@ -234,7 +232,7 @@ def _check(trainee: Trainee) -> None:
         use_cache=False,
         **attention.segments(one.cu_seq_lens, one.lengths),
     ).logits[0]
-    if not torch.allclose(full.float(), trainee.head(hidden), rtol=0.02, atol=0.02):
+    if not torch.allclose(full.float(), trainee.loss.head(hidden), rtol=0.02, atol=0.02):
         raise StepError(
             f"the logits of {kind} are more than its head's output",
             hint="this architecture's last step is not known here yet",
