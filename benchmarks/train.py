@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import train_data
+from khichdi.plugins import threads
 
 NO_CHECKPOINTS = {"gradient_checkpointing": False}
 ROWS: list[tuple[str, str, dict[str, Any], str]] = [
@@ -72,7 +73,9 @@ def run(options: argparse.Namespace, python: str, words: list[str]) -> dict[str,
         if getattr(options, name) is not None:
             command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     environment = {
-        "OMP_WAIT_POLICY": "passive",  # the same for all: spinning threads hurt on a shared machine
+        # The same for all, and the fastest for each: ours sets these by itself.
+        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": threads.SETTINGS["GOMP_SPINCOUNT"],
         "OMP_NUM_THREADS": str(options.threads),
         "TOKENIZERS_PARALLELISM": "false",
         **os.environ,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from khichdi.plugins.threads import before_torch
 # Tests never fail by the clock, and the same examples are tried everywhere.
 settings.register_profile("khichdi", deadline=None, derandomize=True, database=None)
 settings.load_profile("khichdi")
-before_torch()  # before any test imports torch; several may run side by side
+# Before any test imports torch. Several run side by side, where no thread is to spin.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+before_torch()
 
 
 @pytest.fixture(scope="session")
