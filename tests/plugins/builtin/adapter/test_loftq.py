@@ -83,7 +83,7 @@ def test_every_module_and_the_whole_model_come_nearer_to_the_base(
     plain = logits(load_model(tiny_base, quantizer))
     batch = micro_batch(IDS.tolist(), [[-100] * IDS.shape[1]])
     with torch.no_grad():
-        found = trainee.head(trainee.hidden(batch))[None]
+        found = trainee.loss.head(trainee.hidden(batch))[None]
     assert (found - wanted).norm() < 0.95 * (plain - wanted).norm()
 
 
