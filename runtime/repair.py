@@ -85,9 +85,10 @@ class Repair:
                 why = "what came is not what was lost"
             except _GoneError as error:
                 why = str(error)
-        self.store.drop(output)
+        # First what names it: should this end in between, no result names what is gone.
         for user in users:
             self.store.forget(user.key)
+        self.store.drop(output)
         self.mended.append(Mended(name, "removed", why))
         return False
 

@@ -124,6 +124,27 @@ def test_what_has_no_other_copy_goes_with_all_results_that_name_it(store: Store)
     assert verify(store).damaged == []
 
 
+def test_a_repair_that_ends_early_leaves_no_result_that_names_what_is_gone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, output = put(store, "a", lost="one", **{"still there": "two", "this too": "three"})
+    flip(store.folder(output) / "lost")
+    before = verify(store).damaged
+
+    def fails(key: str) -> None:
+        raise StoreError("cannot remove it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "forget", fails)
+        with pytest.raises(StoreError, match="cannot remove it"):
+            Repair(store, no_fetch).run()
+    assert verify(store).damaged == before
+    assert (store.folder(output) / "still there").read_text() == "two"
+    Repair(store, no_fetch).run()
+    assert store.kept() == []
+    assert verify(store).damaged == []
+
+
 def test_a_torn_result_comes_back_from_a_runs_record(store: Store) -> None:
     key, _ = put(store, "a", only="one")
     lost, _ = put(store, "b", only="two")
