@@ -74,8 +74,7 @@ def run(options: argparse.Namespace, python: str, words: list[str]) -> dict[str,
             command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     environment = {
         # The same for all, and the fastest for each: ours sets these by itself.
-        "OMP_WAIT_POLICY": "passive",
-        "GOMP_SPINCOUNT": threads.SETTINGS["GOMP_SPINCOUNT"],
+        **{name: threads.SETTINGS[name] for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")},
         "OMP_NUM_THREADS": str(options.threads),
         "TOKENIZERS_PARALLELISM": "false",
         **os.environ,

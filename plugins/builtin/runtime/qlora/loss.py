@@ -9,8 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy, nll_loss
 
 ROWS_AT_ONCE = 128
-"""Logits are made for so many tokens at once; part of the bits. With more, each chunk is memory
-that a CPU has to map anew, which takes longer than to fill it."""
+"""Logits are made for so many tokens at once; part of the bits, and held from step to step."""
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 Chunk = tuple[torch.Tensor, tuple[torch.Tensor, ...]]
@@ -63,7 +62,7 @@ class Loss:
         return _add_up(losses, hidden.device)
 
     def chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> Chunk:
-        """Return the loss of few rows and its gradients, which last until the next call."""
+        """Return the loss of `ROWS_AT_ONCE` rows at most, and its gradients."""
         if self._in_place is not None and len(hidden):
             return self._in_place(hidden, targets)
         with torch.enable_grad():
