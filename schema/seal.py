@@ -21,7 +21,7 @@ class Sealed(Document):
     """A document whose file carries its seal: the digest of the file's text without the seal.
 
     The text has one layout only, so that even a change that means the same (`1E5` for `1e5`) is
-    seen. A file without a seal, from before there were seals, is read as it is.
+    seen, and a file from which the seal was taken is refused.
     """
 
     indent: ClassVar[int] = 1
@@ -43,11 +43,12 @@ class Sealed(Document):
         Raises:
             InputError: the text is not this document, or not as it was written.
         """
-        value = _sealed_value(text)
-        if value is None:
-            return super().from_json(text, file)
-        told = value.pop(SEAL)
-        found = super().from_json(json.dumps(value), file)
+        value = _object(text)
+        told = None if value is None else value.pop(SEAL, None)
+        # The model comes first: it says more of a file that is something else, or half of one.
+        found = super().from_json(text if value is None else json.dumps(value), file)
+        if value is None or told is None:
+            raise InputError(f"this {cls.__name__.lower()} is not sealed", file=file, hint=HINT)
         made = cls._seal(value)
         raw = text.encode() if isinstance(text, str) else text
         # A checkout may have turned the ends of lines; no single bit does that.
@@ -72,11 +73,11 @@ class Sealed(Document):
         return text + "\n"
 
 
-def _sealed_value(text: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object of a sealed file; None where there is no seal, or no JSON at all."""
+def _object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None where there is none."""
     try:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be written
     except (ValueError, RecursionError):
-        return None  # the model says what is wrong with it
-    return value if isinstance(value, dict) and SEAL in value else None
+        return None
+    return value if isinstance(value, dict) else None

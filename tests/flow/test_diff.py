@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from khichdi.schema.record import Record
 from khichdi.schema.seal import SEAL
 
 from .conftest import Kitchen
@@ -65,6 +66,11 @@ def unsealed(ran: Any) -> Any:
     return record
 
 
+def seal(path: Path, record: Any) -> None:
+    """Write a record that was edited, with a seal that fits it."""
+    path.write_text(Record._text({**record, SEAL: Record._seal(record)}))
+
+
 def test_another_plugin_version_is_named_as_the_cause(
     cooked: tuple[Kitchen, Any], tmp_path: Path
 ) -> None:
@@ -73,7 +79,7 @@ def test_another_plugin_version_is_named_as_the_cause(
     step = next(s for s in record["steps"] if s["name"] == "data/colours/read")
     step["version"] += 1
     step["result"]["key"] = "sha256:" + "0" * 64
-    (tmp_path / "old.json").write_text(json.dumps(record))
+    seal(tmp_path / "old.json", record)
     found = kitchen.json("diff", str(tmp_path / "old.json"), "pico.yaml", status=1)
     assert [change["path"] for change in found["changes"]] == ["version of data/colours/read"]
     version = step["version"]
@@ -121,7 +127,7 @@ def test_the_same_recipe_with_another_outcome_is_a_difference(
     record = unsealed(ran)
     record["result_hash"] = "sha256:" + "1" * 64
     record["environment"]["packages"]["torch"] = "0.1"
-    (tmp_path / "else.json").write_text(json.dumps(record))
+    seal(tmp_path / "else.json", record)
     found = kitchen.json("diff", Path(ran["run"]).name, str(tmp_path / "else.json"), status=1)
     assert found["changes"] == []
     assert found["outcome"]["environment"]["torch"][1] == "0.1"
@@ -166,7 +172,7 @@ def test_what_cannot_be_compared_is_said(cooked: tuple[Kitchen, Any], tmp_path: 
         ({"bound": {**record["bound"], "sede": 1}}, "does not fit the installed plugins: sede"),
         ({"record": 9}, "not a valid record: record"),
     ):
-        (tmp_path / "bad.json").write_text(json.dumps({**record, **change}))
+        seal(tmp_path / "bad.json", {**record, **change})
         status, _, err = kitchen.call("diff", str(tmp_path / "bad.json"), "pico.yaml")
         assert (status, expected in err) == (2, True), err
     status, _, err = kitchen.call("diff", "pico.yaml", "2020-01-01-0000-gone")

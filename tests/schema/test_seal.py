@@ -77,8 +77,12 @@ def test_a_document_is_read_as_it_was_written(document: Sealed) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
-def test_one_from_before_there_were_seals_is_read(document: Sealed) -> None:
-    assert type(document).from_json(document.model_dump_json(), "x") == document
+def test_one_whose_seal_was_taken_off_is_refused(document: Sealed) -> None:
+    value = document.to_json()
+    for kept in (value, {**value, "seal": None}):
+        text = json.dumps(kept, indent=document.indent, sort_keys=document.sort_keys)
+        with pytest.raises(InputError, match="is not sealed"):
+            type(document).from_json(text + "\n", "x")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)

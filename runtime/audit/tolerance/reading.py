@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ....plugins.registry import Registry
 from ....schema.calibration import Calibration
 from ....schema.errors import InputError
 from ....schema.plan import PlanStep
-from ....schema.seal import SEAL
 from ..claim import Claim
 from .controls import KINDS
 from .probes import Panel, choose
@@ -110,9 +107,6 @@ def read_calibration(path: Path, claim: Claim) -> Calibration:
     except OSError as error:
         raise InputError(f"cannot read {path.name}: {error.strerror or error}") from None
     found = Calibration.from_json(raw, path.name)
-    value: Any = json.loads(raw)
-    if SEAL not in value:
-        raise InputError("this calibration is not sealed", file=path.name)
     step = training_step(claim)
     told = (found.recipe_hash, found.runtime, found.version)
     if told != (claim.record.recipe_hash, step.plugin.name, step.plugin.version):
