@@ -1,9 +1,10 @@
-"""Every system call of every command that writes, failing once: what they say and leave behind.
+"""Every system call of every command failing once: what they say and leave behind.
 
-    python benchmarks/faults.py [COUNT] [FOLDER] [SEED]
+    python benchmarks/faults.py [COUNT] [FOLDER] [SEED] [TRAININGS]
 
-COUNT (1,000) faults at random, or 0 for every one, which takes an hour. A kitchen is made, and its
-recipe run once, before.
+COUNT (1,000) faults at random, or 0 for every one, which takes an hour. Then TRAININGS (0) faults
+at random in the commands that train, each of which takes seconds. A kitchen is made, and its recipe
+run once, before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
-from faults import campaign, commands, signing
+from faults import campaign, commands, readers, signing, training
 from flow.conftest import make_kitchen
 from flow.test_sign import write_key
 from kills import in_child
@@ -28,15 +29,19 @@ def main() -> int:
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     where = sys.argv[2] if len(sys.argv) > 2 else memory
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 57
+    trainings = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
         in_child(lambda: str(make_base(folder / "base")).encode())  # torch stays in the child
         kitchen = make_kitchen(folder / "kitchen", folder / "base")
         run = Path(kitchen.json("run", "pico.yaml")["run"]).name
-        key = Path(write_key(folder, "key")[0])
+        key, public = map(Path, write_key(folder, "key"))
         start = time.monotonic()
-        chosen = [*commands(run), signing(run, key)]
+        chosen = [*commands(run), *readers(run), *signing(run, key, public)]
         tally = campaign(kitchen.folder, chosen, count or None, folder / "scratch", seed)
+        if trainings:
+            trained = campaign(kitchen.folder, training(run), trainings, folder / "trained", seed)
+            tally.add(trained)
     for command, points in tally.points.items():
         print(f"{command:<18}{points:>5} calls{tally.tried[command]:>7} faults")
     seconds = time.monotonic() - start

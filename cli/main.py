@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except KhichdiError as error:
+        if error.__cause__ is not None:
+            _debug()
         return _fail(error, as_json)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
@@ -78,10 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return _fail(store_error(error, error.filename or "the work stopped"), as_json)
     except Exception as error:
-        if os.environ.get("KHICHDI_DEBUG"):
-            from traceback import format_exc
-
-            print(mask(format_exc()), end="", file=sys.stderr)
+        _debug()
         fault = KhichdiError(
             f"a fault in khichdi: {type(error).__name__}: {error}",
             hint="please report it, with the traceback that KHICHDI_DEBUG=1 shows",
@@ -144,6 +143,14 @@ def _usage() -> str:
             "start with: recipe run quickstart.yaml",
         ]
     )
+
+
+def _debug() -> None:
+    """Print the traceback of what is being handled, if the user wants to see it."""
+    if os.environ.get("KHICHDI_DEBUG"):
+        from traceback import format_exc
+
+        print(mask(format_exc()), end="", file=sys.stderr)
 
 
 def _fail(error: KhichdiError, as_json: bool) -> int:

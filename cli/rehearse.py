@@ -48,13 +48,13 @@ def run(options: Namespace) -> int:
     clock = time.monotonic()
     with (
         TemporaryDirectory(prefix="khichdi-rehearsal-") as folder,
-        quiet(None) as screen,
+        quiet(Path(folder) / "log.txt") as screen,
         Display(plan, screen, options, len(plan.steps)) as display,
     ):
         rehearsal = Rehearsal(
             plan=plan,
             store=session.store,
-            scratch=Store(Path(folder)),
+            scratch=Store(Path(folder) / "store"),
             registry=session.registry,
             folders=session.compiled.folders,
             rows=options.rows,

@@ -246,7 +246,7 @@ def _in_plugin(context: Context) -> str:
     if plugin.name in context.registry.names(plugin.kind):
         found = context.registry.get(plugin.kind, plugin.name)
         who = f"the plugin, from {found.distribution.name} {found.distribution.version}"
-    return f"this is a fault in {who}; the log has the details"
+    return f"this is a fault in {who}; the run's log has the traceback, KHICHDI_DEBUG=1 shows it"
 
 
 def _recorded(step: PlanStep, result: StepResult, status: str, seconds: float) -> RecordedStep:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from khichdi.cli.main import main
+from khichdi.cli.masking import shown, whole
 from khichdi.cli.quiet import quiet
 from khichdi.runtime.bundle.gate import check
 from khichdi.schema import secrets
@@ -103,6 +108,45 @@ def test_what_a_library_says_stands_in_the_log_without_its_secrets(
     if "PRIVATE KEY" not in text:
         assert " is old" in said
         assert "it is " in said
+
+
+SPEAKS_AND_DIES = """
+import os, signal, sys
+from pathlib import Path
+from khichdi.cli.quiet import quiet
+
+with quiet(Path(sys.argv[1])):
+    for line in sys.stdin:
+        os.write(1, b"said: " + line.encode())
+    os.write(2, b"the last word")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_log_of_a_killed_process_has_no_secrets_and_all_else(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    spoken = "".join(f"{text}\nand on\n" for text, _ in KINDS.values())
+    command = [sys.executable, "-c", SPEAKS_AND_DIES, str(log)]
+    done = subprocess.run(command, input=spoken, text=True)
+    assert done.returncode == -signal.SIGKILL
+    limit = time.monotonic() + 30
+    while not (log.exists() and log.read_text().endswith("the last word")):
+        assert time.monotonic() < limit, log.read_text() if log.exists() else "there is no log"
+        time.sleep(0.05)
+    said = log.read_text()
+    assert said.count("said: and on") == len(KINDS)
+    assert [kind for kind, (_, needle) in KINDS.items() if needle in said] == []
+
+
+def test_what_may_be_half_a_secret_waits_for_the_rest() -> None:
+    body = [f"a1B{n}" * 16 for n in range(3)]
+    name = "PRIVATE KEY-----"
+    text = "\n".join(["it is", f"-----BEGIN {name}", *body, f"-----END {name}", "and on", ""])
+    raw = text.encode()
+    for cut in range(len(raw)):
+        end = whole(raw[:cut])
+        said = (shown(raw[:end]) + shown(raw[end:])).decode()
+        assert said == "it is\n[a private key]\nand on\n", cut
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import sys
+import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from points import LOOKS, Points, fail_with
 
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
+OLD = Path(__file__).parents[1] / "compiler" / "version0" / "smollm2-135m.yaml"
 LIBRARIES = (
     "pyarrow.compute", "pandas", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "rich.progress",
@@ -58,9 +60,16 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
+    def add(self, other: Tally) -> None:
+        """Count another campaign's, too."""
+        self.points |= other.points
+        self.tried += other.tried
+        self.statuses += other.statuses
+        self.wrong += other.wrong
+
 
 def commands(run: str) -> list[Command]:
-    """Return every command that writes; `run` is the name of the kitchen's run."""
+    """Return every command that writes and does not train; `run` is the kitchen's run."""
     config = "base_model: a/b\ndatasets: [{path: c/d, type: alpaca}]\nadapter: qlora\n"
     return [
         Command("run", ["run", "pico.yaml"], _forget_rows),
@@ -72,6 +81,7 @@ def commands(run: str) -> list[Command]:
         Command("store repair", ["store", "repair"], _damage),
         Command("store verify", ["store", "verify"]),
         Command("fmt", ["fmt", "untidy.yaml"], _unformatted, "untidy.yaml"),
+        Command("migrate", ["migrate", "old.yaml"], lambda f: shutil.copy(OLD, f / "old.yaml")),
         Command("new", ["new", "mine"], makes="mine.yaml"),
         Command("card", ["card", run, "--output", "card.md"], makes="card.md"),
         Command("mirror", ["mirror", "pico.yaml", "--to", "mirror"]),
@@ -86,9 +96,41 @@ def commands(run: str) -> list[Command]:
     ]
 
 
-def signing(run: str, key: Path) -> Command:
-    """Return the command that signs; it needs a key."""
-    return Command("sign", ["sign", run, "--key", str(key)])
+def readers(run: str) -> list[Command]:
+    """Return every command that only reads and says."""
+    return [
+        Command("list", ["list"]),
+        Command("validate", ["validate", "pico.yaml"]),
+        Command("show", ["show", "pico.yaml"]),
+        Command("hash", ["hash", "pico.yaml"]),
+        Command("plan", ["plan", "pico.yaml"]),
+        Command("diff", ["diff", run, "pico.yaml"]),
+        Command("runs", ["runs"]),
+        Command("runs, one", ["runs", run]),
+        Command("trace", ["trace", run, "--row", "capitals.jsonl#5"]),
+        Command("show-drops", ["show-drops", run]),
+        Command("schema", ["schema"]),
+        Command("plugins", ["plugins"]),
+    ]
+
+
+def signing(run: str, key: Path, public: Path) -> list[Command]:
+    """Return the commands that need a key."""
+    sign = ["sign", run, "--key", str(key)]
+    verify = ["verify", run, "--key", str(public)]
+    return [
+        Command("sign", sign),
+        Command("verify", verify, lambda folder: _call(Command("sign", sign), None, folder, None)),
+    ]
+
+
+def training(run: str) -> list[Command]:
+    """Return the commands that train; each takes seconds."""
+    return [
+        Command("run, trained", ["run", "pico.yaml"], _forget_training),
+        Command("rehearse", ["rehearse", "pico.yaml", "--rows", "16"]),
+        Command("audit, rerun", ["audit", run, "--rerun"]),
+    ]
 
 
 def campaign(
@@ -171,6 +213,7 @@ def _child(
     try:
         os.chdir(victim)
         os.environ["KHICHDI_STORE"] = str(victim / "store")
+        tempfile.tempdir = str(victim)
         screen = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(screen, 1)
         os.dup2(screen, 2)
@@ -236,6 +279,12 @@ def _steps(folder: Path) -> dict[str, Path]:
 def _forget_rows(folder: Path) -> None:
     for name, path in _steps(folder).items():
         if name.startswith("data/") or name == "mixture":
+            path.unlink()
+
+
+def _forget_training(folder: Path) -> None:
+    for name, path in _steps(folder).items():
+        if name.startswith(("train", "evaluate")):
             path.unlink()
 
 
