@@ -156,13 +156,12 @@ class Executor:
     def _input(self, role: str, name: str, output_name: str) -> Path:
         """Return the folder of an input, its bytes checked.
 
-        A damaged artifact is removed with the result that names it, so that the next run makes
-        it again; this run cannot go on from it.
+        A damaged artifact is removed, so that the next run makes it again; this run cannot go on
+        from it.
         """
         output: Output = self.done[name].result.outputs[output_name]
         damaged = self.store.check(output)
         if damaged:
-            self.store.forget(self.done[name].result.key)
             self.store.drop(output)
             raise StoreError(
                 f"the store's copy of {name}#{output_name} is damaged: {damaged[0]}",

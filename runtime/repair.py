@@ -58,7 +58,7 @@ class Repair:
         damaged = self.store.check_all(outputs.values(), every=True)
         lost = {manifest for manifest in outputs if damaged[manifest]}
         for manifest in sorted(lost):
-            users = [r for r in results.values() if manifest in _manifests(r)]
+            users = [r for r in results.values() if manifest in r.manifests()]
             if not any(self.store.result_path(user.key).exists() for user in users):
                 continue  # only old runs name it, and no step would look for it
             if self._mend(outputs[manifest], users):
@@ -85,9 +85,6 @@ class Repair:
                 why = "what came is not what was lost"
             except _GoneError as error:
                 why = str(error)
-        # First what names it: should this end in between, no result names what is gone.
-        for user in users:
-            self.store.forget(user.key)
         self.store.drop(output)
         self.mended.append(Mended(name, "removed", why))
         return False
@@ -139,7 +136,7 @@ class Repair:
 
     def _result_again(self, key: str, known: StepResult | None, lost: set[str]) -> None:
         """Write a result that cannot be read again, from a run's record, or remove it."""
-        if known is not None and not lost & _manifests(known):
+        if known is not None and not lost & known.manifests():
             self.store.keep(known)
             self.mended.append(Mended(self._name(key), "restored", "from a run's record"))
             return
@@ -153,10 +150,6 @@ class Repair:
 
 class _GoneError(Exception):
     """Bytes that cannot be had again, and why."""
-
-
-def _manifests(result: StepResult) -> set[str]:
-    return {output.manifest for output in result.outputs.values()}
 
 
 def _planned(store: Store) -> dict[str, PlanStep]:

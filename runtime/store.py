@@ -222,7 +222,12 @@ class Store:
         return damaged
 
     def drop(self, output: Output) -> None:
-        """Remove an artifact, so that the step that made it runs again."""
+        """Remove an artifact and every result that names it: the steps that gave it run again."""
+        # First what names it: should this end in between, no result names what is gone.
+        for key in self.kept():
+            result = self.told(key)
+            if result is not None and output.manifest in result.manifests():
+                self.forget(key)
         discard(self.folder(output), self.scratch)
 
     def artifacts(self) -> Iterator[Path]:

@@ -46,6 +46,10 @@ class StepResult(Sealed):
     measured: dict[str, JsonValue] = {}
     environment: dict[str, JsonValue] = {}
 
+    def manifests(self) -> set[str]:
+        """Return the manifests of the artifacts that it names."""
+        return {output.manifest for output in self.outputs.values()}
+
 
 class RecordedStep(Document):
     """A step in a run: what was asked, what came out, and whether it ran now."""

@@ -124,6 +124,17 @@ def test_what_has_no_other_copy_goes_with_all_results_that_name_it(store: Store)
     assert verify(store).damaged == []
 
 
+def test_an_artifact_is_dropped_with_every_result_that_names_it(store: Store) -> None:
+    """Steps that give the same bytes share them: a reader, and a sampler that keeps all rows."""
+    _, output = put(store, "read", only="one")
+    _, shared = put(store, "sampled", only="one")
+    other, _ = put(store, "c", only="another")
+    assert output.manifest == shared.manifest
+    store.drop(shared)
+    assert store.kept() == [other]
+    assert verify(store).damaged == []
+
+
 def test_a_repair_that_ends_early_leaves_no_result_that_names_what_is_gone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
