@@ -70,8 +70,8 @@ def arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--calibration", metavar="FILE",
-        help="with --rerun: limits for other hardware, from `recipe calibrate`; `own` is the one "
-        "that the run or bundle brings",
+        help="with --rerun or --segments: limits for other hardware, from `recipe calibrate`; "
+        "`own` is the one that the run or bundle brings",
     )  # fmt: skip
     mirror_argument(parser)
     parser.add_argument(
@@ -98,10 +98,10 @@ def run(options: Namespace) -> int:
 
 def _check(options: Namespace) -> None:
     """Refuse options that contradict each other."""
-    if options.calibration and not options.rerun:
+    if options.calibration and not (options.rerun or options.segments):
         raise InputError(
             "--calibration says how far a rerun may be apart, and nothing is run again",
-            hint="add --rerun",
+            hint="add --rerun or --segments K",
         )
     if options.segments is None:
         if options.nonce is not None:

@@ -90,11 +90,17 @@ class SegmentVerdict(Document):
     because: Literal["drawn", "adapter"] = Field(
         description="Whether it was drawn, or executed because the adapter comes out of it."
     )
-    verdict: Literal["identical", "diverged", "not run"] = "not run"
+    verdict: Literal["identical", "equivalent", "diverged", "not run"] = "not run"
     error: float | None = Field(
         None,
         description="How far what was learnt in it is from the claim, |derived - claimed| / "
-        "|claimed - start| over the trained tensors; null where one of these is not kept.",
+        "|claimed - start| over the trained tensors (|derived - claimed| / |claimed| for the first "
+        "segment, whose start is not kept); null where the state that it ends in is not kept.",
+    )
+    state_error: float | None = Field(
+        None,
+        description="The largest |derived - claimed| / |claimed| of any other tensor or number of "
+        "the state that it ends in, such as an optimizer's moment; null where that is not kept.",
     )
 
 

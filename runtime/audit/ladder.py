@@ -60,9 +60,7 @@ def audit_again(
     if rerun.elsewhere:
         executed["environment"] = differs(claim, tuple(rerun.elsewhere))
     merged = report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
-    if rerun.tolerance is None:
-        return merged
-    return merged.model_copy(update={"calibration": rerun.tolerance.calibration.seal()})
+    return _calibrated(merged, rerun)
 
 
 def audit_segments(
@@ -78,7 +76,15 @@ def audit_segments(
         return found
     segments.run()
     levels = [_sampled(level, segments.levels.get(level.level)) for level in found.levels]
-    return report(claim, levels).model_copy(update={"replays": tuple(segments.replays)})
+    done = report(claim, levels).model_copy(update={"replays": tuple(segments.replays)})
+    return _calibrated(done, segments.rerun)
+
+
+def _calibrated(report: AuditReport, rerun: Rerun) -> AuditReport:
+    """Name the calibration that the audit was given."""
+    if rerun.tolerance is None:
+        return report
+    return report.model_copy(update={"calibration": rerun.tolerance.calibration.seal()})
 
 
 def _sampled(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:

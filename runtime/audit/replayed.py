@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import JsonValue
 
 from ...plugins.kinds import Replay, ReplayedSegment
 from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
@@ -17,7 +19,12 @@ from .claim import QUANTIZED, Claim, weights_of
 from .compare import difference, state
 from .documents import differs, first_difference
 
+if TYPE_CHECKING:
+    from .tolerance.verdict import Judged
+
 SHOWN = 4
+TRAINED = "adapter"
+"""What was trained, among the groups of a state."""
 
 
 class Comparison:
@@ -32,6 +39,7 @@ class Comparison:
         names = ("base weights", "quantized weights", "steps", "adapter")
         self.levels = {name: Level(name) for name in names}
         self.elsewhere: list[Finding] = []
+        self.exact = True
 
     def compare(self, replay: Replay) -> SegmentReplay:
         """Compare everything, and return what came of each segment."""
@@ -43,14 +51,16 @@ class Comparison:
             claimed = [kept.step for kept in self.states.bounds]
             ends = sorted({*(end for end in replay.ends if end < taken), taken})
             self._hold("steps", "states", "ends of segments", claimed, ends)
+        self.exact = not any(level.findings for level in self.levels.values())
         verdicts = []
+        came: dict[str, Any]
         for one, given in zip(self.plan.replayed, replay.segments, strict=True):
             before = len(self.levels["steps"].findings)
             self._segment(one, given)
             if len(self.levels["steps"].findings) == before:
-                came = {"verdict": "identical", "error": 0.0}
+                came = {"verdict": "identical", "error": 0.0, "state_error": 0.0}
             else:
-                came = {"verdict": "diverged", "error": self._error(one, given)}
+                came = {"verdict": "diverged", **self._errors(one, given)._asdict()}
             verdicts.append(one.model_copy(update=came))
             if given.adapter is not None:
                 self._adapter(given.adapter)
@@ -61,6 +71,34 @@ class Comparison:
             )
         self.plan = self.plan.model_copy(update={"replayed": tuple(verdicts)})
         return self.plan
+
+    def judge(self, judged: Judged) -> SegmentReplay:
+        """Let a calibration say what other bits mean, and return what came of each segment."""
+        for name, verdict in judged.items():
+            level = self.levels[name]
+            parted, level.findings = level.findings, verdict.findings
+            level.held = verdict.held
+            level.absent = verdict.lacking
+            if parted and not (level.findings or level.held or level.absent):
+                level.absent = ["a figure of a segment that its calibration has a limit for"]
+        if not self.levels["steps"].findings:
+            verdicts = (
+                one.model_copy(update={"verdict": "equivalent"})
+                if one.verdict == "diverged"
+                else one
+                for one in self.plan.replayed
+            )
+            self.plan = self.plan.model_copy(update={"replayed": tuple(verdicts)})
+        return self.plan
+
+    @property
+    def other_bits(self) -> bool:
+        """Tell whether there is something that a calibration may decide.
+
+        That is where segments came out with other bits, and all that they start from, and how the
+        training is divided, is the same.
+        """
+        return self.exact and any(level.findings for level in self.levels.values())
 
     def _weights(self, found: dict[str, str]) -> None:
         told = weights_of(self.claim, self.told)
@@ -96,15 +134,9 @@ class Comparison:
         kept = number > 0 and self.states.bounds[number - 1].kept
         return folder / self.states.bounds[number - 1].folder if folder and kept else None
 
-    def _error(self, one: SegmentVerdict, given: ReplayedSegment) -> float | None:
-        """Return how far what a segment learnt is from what it is said to have learnt.
-
-        |derived - claimed| / |claimed - start| over all trained tensors; None where the first or
-        the last of the three is not kept, or their tensors are not the same ones.
-        """
-        folders = [self._files(one.segment - 1), self._files(one.segment), given.folder]
-        files = [folder / "adapter.safetensors" for folder in folders if folder is not None]
-        return relative_error(*files) if len(files) == 3 and files[2].is_file() else None
+    def _errors(self, one: SegmentVerdict, given: ReplayedSegment) -> Errors:
+        files = self.claim.artifact(self.told.result.outputs["states"])
+        return errors(self.states, files, one.segment, given) if files else UNKNOWN
 
     def _adapter(self, folder: Path) -> None:
         """Compare the adapter with what the segment that it comes out of gives."""
@@ -142,8 +174,9 @@ class Comparison:
             sampled = name == "steps" and not whole
             update: dict[str, Any] = {"basis": "sampled" if sampled else "executed"}
             if name == "steps":
-                update["detail"] = in_words(self.plan) + self._looseness()
-            if name == "adapter" and not level.findings:
+                said = f"; {level.report().detail}" if level.held or level.absent else ""
+                update["detail"] = in_words(self.plan) + self._looseness() + said
+            if name == "adapter" and not (level.findings or level.held):
                 update["detail"] = f"training step {self.states.adapter_step} gives it"
             found[name] = level.report().model_copy(update=update)
         if self.elsewhere:
@@ -170,23 +203,99 @@ def in_words(plan: SegmentReplay) -> str:
     )
 
 
-def relative_error(start: Path, claimed: Path, derived: Path) -> float | None:
-    """Return |derived - claimed| / |claimed - start| over all tensors of safetensors files."""
-    from safetensors import safe_open
+class Errors(NamedTuple):
+    """How far a segment is apart; see `SegmentVerdict`, which has the same names."""
 
+    error: float | None
+    state_error: float | None
+
+
+UNKNOWN = Errors(None, None)
+LARGEST = 1e300
+"""Stands for an infinite error, which JSON has no number for: of what cannot be compared, too."""
+
+
+def errors(states: States, files: Path, number: int, given: ReplayedSegment) -> Errors:
+    """Return how far what a segment gave is from what it is said to have given.
+
+    Args:
+        states: what the training is committed to.
+        files: where the files of its states are.
+        number: the segment, from 1.
+        given: what it gave here.
+    """
+    start, end = (states.bounds[at] if at >= 0 else None for at in (number - 2, number - 1))
+    if given.folder is None or end is None or not end.kept:
+        return UNKNOWN
+    learnt, others = LARGEST, numbers_error(end.numbers, given.state.numbers)
+    for group in end.tensors:
+        name = f"{group}.safetensors"
+        claimed, made = files / end.folder / name, given.folder / name
+        if not made.is_file():
+            return UNKNOWN
+        if group == TRAINED:
+            error = relative_error(files / start.folder / name if start else None, claimed, made)
+            learnt = LARGEST if error is None else error
+        else:
+            error = worst_error(claimed, made)
+            others = max(others, LARGEST if error is None else error)
+    return Errors(learnt, others)
+
+
+def relative_error(start: Path | None, claimed: Path, derived: Path) -> float | None:
+    """Return |derived - claimed| / |claimed - start| over all tensors of safetensors files.
+
+    Without a start it is |derived - claimed| / |claimed|. None where nothing was learnt, or the
+    tensors are not the same ones.
+    """
+    from safetensors.torch import load_file
+
+    told, made = load_file(claimed), load_file(derived)
+    before = load_file(start) if start else {name: 0 * told[name] for name in told}
+    shapes = [{name: one[name].shape for name in one} for one in (told, made, before)]
+    if shapes[0] != shapes[1] or shapes[0] != shapes[2]:
+        return None
     apart = moved = 0.0
-    with (
-        safe_open(start, "pt") as a,
-        safe_open(claimed, "pt") as b,
-        safe_open(derived, "pt") as c,
-    ):
-        if not set(a.keys()) == set(b.keys()) == set(c.keys()):
+    for name, tensor in told.items():
+        end = tensor.double()
+        apart += float((made[name].double() - end).square().sum())
+        moved += float((end - before[name].double()).square().sum())
+    return _finite((apart / moved) ** 0.5 if moved else None)
+
+
+def worst_error(claimed: Path, derived: Path) -> float | None:
+    """Return the largest |derived - claimed| / |claimed| of a tensor of safetensors files.
+
+    None where the tensors are not the same ones, or one is claimed to be all zeros and is not.
+    """
+    from safetensors.torch import load_file
+
+    told, made = load_file(claimed), load_file(derived)
+    if {name: told[name].shape for name in told} != {name: made[name].shape for name in made}:
+        return None
+    worst = 0.0
+    for name, tensor in told.items():
+        end = tensor.double()
+        apart, size = float((made[name].double() - end).norm()), float(end.norm())
+        if apart and not size:
             return None
-        for name in b.keys():  # noqa: SIM118
-            before, told, made = (file.get_tensor(name).double() for file in (a, b, c))
-            if not before.shape == told.shape == made.shape:
-                return None
-            apart += float((made - told).square().sum())
-            moved += float((told - before).square().sum())
-    error = (apart / moved) ** 0.5 if moved else None
+        worst = max(worst, apart / size) if apart else worst
+    return _finite(worst)
+
+
+def numbers_error(claimed: JsonValue, derived: JsonValue) -> float:
+    """Return the largest |derived - claimed| / |claimed| of a state's floats; all else is exact."""
+    if claimed == derived:
+        return 0.0
+    pairs: list[tuple[JsonValue, JsonValue]] = []
+    if isinstance(claimed, float) and isinstance(derived, float) and claimed:
+        return _finite(abs(derived - claimed) / abs(claimed)) or LARGEST
+    if isinstance(claimed, dict) and isinstance(derived, dict) and claimed.keys() == derived.keys():
+        pairs = [(claimed[name], derived[name]) for name in claimed]
+    if isinstance(claimed, list) and isinstance(derived, list) and len(claimed) == len(derived):
+        pairs = list(zip(claimed, derived, strict=True))
+    return max((numbers_error(one, other) for one, other in pairs), default=LARGEST)
+
+
+def _finite(error: float | None) -> float | None:
     return error if error is not None and isfinite(error) else None

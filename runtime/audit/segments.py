@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...plugins.checks import check_replayed
 from ...plugins.kinds import Replay, TrainingSegment
+from ...plugins.registry import Registry
 from ...schema.audit import LevelReport, SegmentReplay, SegmentVerdict
 from ...schema.digest import file_sha256
 from ...schema.errors import KhichdiError, StoreError, WorkError
@@ -19,7 +20,7 @@ from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
 from ...schema.states import States
 from ..adapter import CONFIG, WEIGHTS
-from ..execute import guarded
+from ..execute import Reporter, guarded
 from ..steps.context import Context, Outcome
 from .claim import Claim, committed
 from .draw import drawn, odds, surely_caught
@@ -79,7 +80,14 @@ class Segments:
             self._unverifiable(why + (f"; {error.hint}" if error.hint else ""))
             return
         comparison = Comparison(self.claim, told, trace, states, plan)
-        self.replays.append(comparison.compare(replay))
+        compared, tolerance = comparison.compare(replay), self.rerun.tolerance
+        if tolerance is not None and comparison.other_bits:
+            compared = comparison.judge(
+                tolerance.judge_segments(
+                    self.claim, told, compared.replayed, replay.segments, self._input
+                )
+            )
+        self.replays.append(compared)
         self.levels |= comparison.reports()
 
     def _drawn(self, step: str, states: States) -> SegmentReplay:
@@ -178,40 +186,61 @@ class Segments:
     def _execute(
         self, step: PlanStep, inputs: dict[str, Path], asked: list[TrainingSegment]
     ) -> Replay:
-        """Have the runtime execute segments, through the door that steps go through."""
-        from ..steps.train import training_job
-
         rerun = self.rerun
         staging = rerun.store.root / "replay" / step.name.replace("/", "-")
-        (staging / "work").mkdir(parents=True)
         rerun.reporter.started(step)
-        found: list[Replay] = []
+        return replay_segments(step, inputs, asked, staging, rerun.registry, rerun.reporter)
 
-        def perform(context: Context) -> Outcome:
-            replay = context.plugin().replay(
-                training_job(context, context.output("adapters")), asked
-            )
-            check_replayed(replay, asked)
-            for given in replay.segments:
-                for name in (WEIGHTS, CONFIG) if given.adapter else ():
-                    if not (given.adapter / name).is_file():
-                        raise context.fail(f"the runtime wrote no {name}")
-            found.append(replay)
-            return Outcome({})
 
-        guarded(
-            Context(
-                step=step,
-                inputs=inputs,
-                staging=staging,
-                work=staging / "work",
-                origin=None,
-                registry=rerun.registry,
-                report=lambda progress: rerun.reporter.progress(step, progress),
-            ),
-            perform,
-        )
-        return found[0]
+def replay_segments(
+    step: PlanStep,
+    inputs: dict[str, Path],
+    asked: list[TrainingSegment],
+    staging: Path,
+    registry: Registry,
+    reporter: Reporter,
+) -> Replay:
+    """Have the runtime execute segments, through the door that steps go through.
+
+    Args:
+        step: the training.
+        inputs: the folder of each of its inputs, by role.
+        asked: the segments.
+        staging: a folder that is not there yet, for what is made.
+        registry: the installed plugins.
+        reporter: told of progress.
+
+    Raises:
+        KhichdiError: they cannot be executed, or the runtime gave something else.
+    """
+    from ..steps.train import training_job
+
+    (staging / "work").mkdir(parents=True)
+    found: list[Replay] = []
+
+    def perform(context: Context) -> Outcome:
+        replay = context.plugin().replay(training_job(context, context.output("adapters")), asked)
+        check_replayed(replay, asked)
+        for given in replay.segments:
+            for name in (WEIGHTS, CONFIG) if given.adapter else ():
+                if not (given.adapter / name).is_file():
+                    raise context.fail(f"the runtime wrote no {name}")
+        found.append(replay)
+        return Outcome({})
+
+    guarded(
+        Context(
+            step=step,
+            inputs=inputs,
+            staging=staging,
+            work=staging / "work",
+            origin=None,
+            registry=registry,
+            report=lambda progress: reporter.progress(step, progress),
+        ),
+        perform,
+    )
+    return found[0]
 
 
 def _no_states(step: PlanStep, told: RecordedStep) -> str:

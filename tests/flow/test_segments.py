@@ -16,7 +16,12 @@ import pytest
 from forgery import change_values, flip_in_tensor, forge
 from khichdi.cli.main import main
 from khichdi.runtime.audit.draw import caught, drawn, odds, surely_caught
-from khichdi.runtime.audit.replayed import relative_error
+from khichdi.runtime.audit.replayed import (
+    LARGEST,
+    numbers_error,
+    relative_error,
+    worst_error,
+)
 from khichdi.runtime.states import read_states
 from khichdi.schema.audit import AuditReport
 from khichdi.schema.digest import described_safetensors
@@ -150,9 +155,12 @@ def test_on_another_device_it_is_said_how_far_apart_a_segment_is(cooked: Warm) -
     apart = [one for one in replayed if one["verdict"] == "diverged"]
     assert apart
     assert all(one["error"] == 0 for one in replayed if one not in apart)
-    # The start of the first segment is not kept, nor the end of the last.
-    assert all(one["error"] < 0.2 for one in apart if 1 < one["segment"] < 4)
-    assert all(one["error"] is None for one in apart if one["segment"] in (1, 4))
+    for one in apart:
+        found = (one["error"], one["state_error"])
+        if one["segment"] == 4:  # the state that the last one ends in is not kept
+            assert found == (None, None)
+        else:
+            assert all(0 < error < 0.2 for error in found)
 
 
 def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
@@ -166,9 +174,32 @@ def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
     for file, tensors in zip(files, (start, claimed, derived), strict=True):
         save_file(tensors, file)
     assert relative_error(*files) == pytest.approx((12 * 0.25 / (12 + 5 * 4)) ** 0.5)
+    assert relative_error(None, *files[1:]) == pytest.approx((12 * 0.25 / (12 + 5 * 9)) ** 0.5)
     assert relative_error(files[0], files[0], files[2]) is None  # nothing was learnt
+    assert worst_error(*files[1:]) == pytest.approx(0.5)  # of `a`, as `b` is the same
+    assert worst_error(files[1], files[1]) == 0
+    assert worst_error(files[0], files[2]) is None  # `a` is said to be all zeros
     save_file({"a": torch.ones(4, 3), "b": torch.ones(5)}, files[2])
     assert relative_error(*files) is None
+    assert worst_error(*files[1:]) is None
+
+
+@pytest.mark.parametrize(
+    ("claimed", "derived", "error"),
+    [
+        ({"step": 4}, {"step": 4}, 0),
+        ({"step": 4, "rms": [1.0, 2.0]}, {"step": 4, "rms": [1.0, 2.5]}, 0.25),
+        ({"step": 4}, {"step": 5}, LARGEST),
+        ({"step": 4}, {}, LARGEST),
+        ({"rms": [1.0]}, {"rms": [1.0, 1.0]}, LARGEST),
+        ({"rms": 0.0}, {"rms": 1e-9}, LARGEST),
+        ({"rms": 1.0}, {"rms": float("inf")}, LARGEST),
+    ],
+)
+def test_numbers_of_a_state_are_apart_by_a_share_or_not_comparable(
+    claimed: Any, derived: Any, error: float
+) -> None:
+    assert numbers_error(claimed, derived) == error
 
 
 def test_of_a_fast_training_it_is_said_that_bits_need_not_come_again(kitchen: Kitchen) -> None:

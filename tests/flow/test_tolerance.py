@@ -11,11 +11,15 @@ import pytest
 from calibrations import calibration
 from forgery import change_values, forge, rewrite, step
 from khichdi.runtime.audit.tolerance.controls import KINDS
+from khichdi.runtime.states import read_states
 from khichdi.schema.audit import LEVELS
 from khichdi.schema.calibration import Calibration
+from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
+from khichdi.schema.states import INDEX
 
 from .conftest import Kitchen, make_kitchen
+from .test_segments import commit_trace
 
 torch = pytest.importorskip("torch")
 Warm = tuple[Kitchen, Any]
@@ -118,13 +122,107 @@ def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rej
     told = verdicts(found)
     assert {told[name] for name in LEVELS[3:8]} == {"identical"}
     assert (told["steps"], told["adapter"]) == ("diverged", "diverged")
-    beyond = {
+    assert beyond(found) >= {"t3.held_out", "t4.norm"}
+
+
+# ---- segments -------------------------------------------------------------------------------
+
+
+def segments(warm: Warm, count: int = 4, status: int = 0) -> Any:
+    kitchen = Kitchen(warm[0].folder, OTHER)
+    words = ["--segments", str(count), "--calibration", "limits.json"]
+    return kitchen.json("audit", "latest", *words, status=status)
+
+
+def level(found: Any, name: str) -> Any:
+    return next(one for one in found["levels"] if one["level"] == name)
+
+
+def beyond(found: Any) -> set[str]:
+    """Return the figures that are beyond their limits."""
+    return {
         one["at"].split()[1].rstrip(":")
-        for level in found["levels"]
-        for one in level["findings"]
+        for told in found["levels"]
+        for one in told["findings"]
         if one["at"].startswith("criterion")
     }
-    assert {"t3.area", "t3.held_out", "t4.norm", "t5.kl"} & beyond >= {"t3.held_out", "t4.norm"}
+
+
+@has_another
+def test_segments_with_other_bits_within_the_limits_are_equivalent(warm: Warm) -> None:
+    limits = calibrated(warm)
+    found = segments(warm)
+    assert found["verdict"] == "equivalent"
+    assert found["calibration"] == limits.seal()
+    (replay,) = found["replays"]
+    assert {one["verdict"] for one in replay["replayed"]} <= {"identical", "equivalent"}
+    steps, adapter = level(found, "steps"), level(found, "adapter")
+    held = {one["criterion"]: one for one in steps["criteria"]}
+    assert held.keys() == {
+        "t1.loss", "t1.gradient", "t2.first", "t2.segment", "t2.state", "t3.outside",
+    }  # fmt: skip
+    assert all(0 <= one["value"] <= one["limit"] for one in held.values())
+    assert all(held[name]["value"] > 0 for name in ("t2.first", "t2.segment", "t2.state"))
+    assert {one["criterion"] for one in adapter["criteria"]} >= {"t4.direction", "t5.kl"}
+    assert "all 4 segments replayed" in steps["detail"]
+    assert "figures within their limits" in steps["detail"]
+
+
+@has_another
+def test_segments_beyond_the_limits_diverge_by_figures(warm: Warm) -> None:
+    calibrated(warm, scale=0.01)
+    found = segments(warm, status=1)
+    assert level(found, "steps")["verdict"] == "diverged"
+    assert beyond(found) & {"t2.first", "t2.segment", "t2.state"}
+    assert "diverged" in {one["verdict"] for one in found["replays"][0]["replayed"]}
+
+
+@has_another
+@pytest.mark.parametrize(
+    ("group", "figure"), [("adapter", "t2.segment"), ("optimizer", "t2.state")]
+)
+def test_a_state_that_was_made_up_is_beyond_the_limits(warm: Warm, group: str, figure: str) -> None:
+    """The forger doubles one tensor, and makes documents, trace and digests fit."""
+    from safetensors.torch import load_file, save_file
+
+    def made_up(folder: Path) -> None:
+        states = read_states(folder)
+        path = folder / states.bounds[1].folder / f"{group}.safetensors"
+        tensors = load_file(path)
+        name = max(tensors, key=lambda name: float(tensors[name].double().norm()))
+        tensors[name] = tensors[name] * 2
+        path.unlink()
+        save_file(tensors, path)
+        value = states.to_json()
+        value["bounds"][1]["tensors"][group] = described_safetensors(path)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    calibrated(warm)
+    forge(run_of(warm), warm[0].folder / "store", "train", "states", made_up)
+    commit_trace(warm)
+    assert warm[0].json("audit", "latest")["verdict"] == "identical"  # no byte gives it away
+    found = segments(warm, status=1)
+    assert level(found, "steps")["verdict"] == "diverged"
+    assert figure in beyond(found)
+
+
+@has_another
+def test_segments_are_not_equivalent_by_a_calibration_that_knows_none(warm: Warm) -> None:
+    from khichdi.runtime.audit.tolerance.thresholds import derive
+
+    full = calibrated(warm)
+    samples = tuple(
+        one.model_copy(
+            update={"values": {k: v for k, v in one.values.items() if not k.startswith("t2.")}}
+        )
+        for one in full.samples
+    )
+    calibrated(warm, samples=samples, found=derive(samples, 69))
+    found = segments(warm)
+    steps = level(found, "steps")
+    assert steps["verdict"] == "unverifiable"
+    assert "judge t2." in steps["detail"]
+    assert found["verdict"] != "equivalent"
 
 
 def refused(warm: Warm, expected: str) -> None:
@@ -172,7 +270,7 @@ def test_a_calibration_says_nothing_where_nothing_is_run_again(warm: Warm) -> No
     calibrated(warm)
     code, out, err = warm[0].call("audit", "latest", "--calibration", "limits.json")
     assert code == 2
-    assert "add --rerun" in out + err
+    assert "add --rerun or --segments K" in out + err
 
 
 @pytest.mark.slow
@@ -188,4 +286,6 @@ def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(wa
     used = {one["name"] for one in made["criteria"] if one["limit"] is not None}
     by = made["rejected"]["learning rate x 1.1"]["by"]
     assert {"t3.held_out", "t4.norm"} <= used & set(by)
+    assert {"t2.first", "t2.segment", "t2.state"} <= used & set(by)
     assert again(warm)["verdict"] == "equivalent"
+    assert segments(warm)["verdict"] == "equivalent"

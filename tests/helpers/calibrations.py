@@ -11,7 +11,8 @@ from khichdi.schema.digest import digest
 
 STEPS = 15
 HONEST = {
-    "t1.loss": 8e-4, "t1.gradient": 4e-4, "t3.area": 9e-4, "t3.held_out": 2e-3,
+    "t1.loss": 8e-4, "t1.gradient": 4e-4,
+    "t2.first": 2e-3, "t2.segment": 6e-3, "t2.state": 0.08, "t3.area": 9e-4, "t3.held_out": 2e-3,
     "t4.direction": 6e-4, "t4.module": 1.3e-3, "t4.norm": 8e-3, "t4.subspace": 6e-3,
     "t5.kl": 1.5e-3, "t5.argmax": 0.03,
 }  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from calibrations import calibration, sample
+from khichdi.runtime.audit.replayed import Errors
 from khichdi.runtime.audit.tolerance import lowrank
 from khichdi.runtime.audit.tolerance.controls import KINDS, as_claimed, changed_packs, changed_step
 from khichdi.runtime.audit.tolerance.settings import settings
@@ -17,6 +19,7 @@ from khichdi.runtime.audit.tolerance.statistics import (
     curve,
     exact,
     measure,
+    of_segments,
     outside,
     scores,
     student,
@@ -25,6 +28,7 @@ from khichdi.runtime.audit.tolerance.statistics import (
 from khichdi.runtime.audit.tolerance.thresholds import GAP, derive, envelope_of, excess
 from khichdi.runtime.audit.tolerance.training import Training
 from khichdi.runtime.audit.tolerance.verdict import _shapes
+from khichdi.runtime.audit.tolerance.worker import REPLAYED, spread
 from khichdi.schema.plan import PlanStep, PluginRef
 
 torch = pytest.importorskip("torch")
@@ -295,3 +299,21 @@ def test_settings_all_differ_and_none_is_this_machine_as_it_is() -> None:
     on_gpu = list(settings("NVIDIA H200", step().plugin))
     assert len(on_gpu) >= 5
     assert not any("ATEN_CPU_CAPABILITY" in one.environment for one in on_gpu)
+
+
+def test_segments_to_execute_again_are_spread_over_the_training_with_both_ends() -> None:
+    assert [spread(last) for last in range(5)] == [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 4]]
+    for last in range(5, 200):
+        found = spread(last)
+        assert len(found) == REPLAYED
+        assert (found[0], found[-1]) == (1, last)
+        steps = [after - before for before, after in pairwise(found)]
+        assert max(steps) - min(steps) <= 2
+
+
+def test_figures_of_segments_are_the_largest_of_those_that_are_known() -> None:
+    found = of_segments(
+        {1: Errors(0.1, 0.2), 2: Errors(0.01, 0.3), 3: Errors(0.02, 0.1), 4: Errors(None, None)}
+    )
+    assert found == {"t2.first": 0.1, "t2.segment": 0.02, "t2.state": 0.3}
+    assert of_segments({4: Errors(None, None)}) == {}

@@ -13,13 +13,14 @@ from ....schema.calibration import Calibration, Sample
 from ....schema.errors import InputError
 from ...adapter import adapter_digest
 from ..claim import Claim
+from ..replayed import LARGEST
 from .controls import KINDS
 from .lowrank import compare
 from .probes import Probe
 from .reading import FEWEST, brought, claimed_training, panel_of, training_step
 from .settings import HERE, Setting, settings
-from .statistics import curve, measure, scores
-from .thresholds import LARGEST, derive
+from .statistics import curve, measure, of_segments, scores
+from .thresholds import derive
 from .training import Training, read_training
 from .worker import RERUN, Job, start
 
@@ -155,24 +156,29 @@ def _sample(
     derived: Training,
     answers: dict[str, float],
 ) -> Sample:
-    values = compared(claimed, derived, answers)
+    trained = derived if kind == RERUN else claimed
+    values = compared(claimed, derived, answers) | of_segments(trained.errors)
     return Sample(
         kind=kind,
         number=number,
         setting=setting.name,
-        adapter=adapter_digest((derived if kind == RERUN else claimed).adapter),
+        adapter=adapter_digest(trained.adapter),
         curve=tuple(_rounded(value) for value in curve(claimed, derived)),
         values={name: _rounded(value) for name, value in values.items()},
     )
 
 
 def compared(claimed: Training, derived: Training, answers: dict[str, float]) -> dict[str, float]:
-    """Return every figure of two trainings, but for what needs an envelope."""
-    found = measure(claimed, derived)
-    update = compare(claimed.adapter, derived.adapter) or {}
-    found |= {f"t4.{name}": value for name, value in update.items()}
+    """Return every figure of two whole trainings, but for what needs an envelope."""
+    found = measure(claimed, derived) | updated(claimed.adapter, derived.adapter)
     found |= {f"t5.{name}": value for name, value in answers.items()}
     return found | scores(claimed, derived)
+
+
+def updated(claimed: Path, derived: Path) -> dict[str, float]:
+    """Return the figures of the updates that two adapters make, where both are s B A."""
+    found = compare(claimed, derived) or {}
+    return {f"t4.{name}": value for name, value in found.items()}
 
 
 def _rounded(value: float) -> float:

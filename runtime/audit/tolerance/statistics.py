@@ -7,6 +7,12 @@ what was derived here.
                   sharpest test across hardware (tolerances of training frameworks' own parity
                   tests are stated for this step).
     t1.gradient   |g_d - g_c| / g_c of the first step's gradient norm.
+    t2.first      the error of the training's first segment, executed again: |w_d - w_c| / |w_c|
+                  over all trained tensors after it.
+    t2.segment    the largest error of a later segment, executed again from the state s that the
+                  claim starts it from: |w_d - w_c| / |w_c - s|. Nothing before it adds to it.
+    t2.state      the largest |x_d - x_c| / |x_c| of any other tensor or number x of the state that
+                  a segment ends in: a moment of the optimizer steers what is learnt next.
     t3.outside    the share of steps whose loss difference is outside the envelope of honest reruns
                   (see `thresholds.py`); differences are (L_d - L_c) / mean L_c.
     t3.area       |mean over steps of those differences|: the signed area between the two curves.
@@ -19,21 +25,23 @@ what was derived here.
                   tests procedure at 5 % (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987).
 
 What a trace says beside losses (batches, tokens, rates) follows from the recipe and the packs on
-any hardware; there is no tolerance for it. T0 is that every level below is identical. T2, the
-error of a segment replayed between checkpoints, is not among these figures.
+any hardware; there is no tolerance for it. T0 is that every level below is identical.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
 from ....schema.states import IN_TRACE
+from ..replayed import Errors
 from .training import Rows, Training
 
-STEPS = ("t1.loss", "t1.gradient", "t3.outside", "t3.area", "t3.held_out")
+FIRST = ("t1.loss", "t1.gradient")
+SEGMENTS = ("t2.first", "t2.segment", "t2.state")
+STEPS = (*FIRST, *SEGMENTS, "t3.outside", "t3.area", "t3.held_out")
 ADAPTER = ("t4.direction", "t4.module", "t4.norm", "t4.subspace", "t5.kl", "t5.argmax")
 TOLD = ("loss", "grad_norm", "eval_loss", IN_TRACE)
 """What of a trace is calculated in floating point, or a digest of what is; all else is exact."""
@@ -51,11 +59,7 @@ def curve(claimed: Training, derived: Training) -> list[float]:
 
 def measure(claimed: Training, derived: Training) -> dict[str, float]:
     """Return the figures that two traces give; `t3.outside` needs an envelope, see `outside`."""
-    c, d = claimed.trace[0], derived.trace[0]
-    found = {
-        "t1.loss": abs(_share(d["loss"] - c["loss"], c["loss"])),
-        "t1.gradient": abs(_share(d["grad_norm"] - c["grad_norm"], c["grad_norm"])),
-    }
+    found = first_step(claimed.trace[0], derived.trace[0])
     differences = curve(claimed, derived)
     found["t3.area"] = abs(math.fsum(differences)) / len(differences)
     told = {e["step"]: e["eval_loss"] for e in claimed.trace if "eval_loss" in e}
@@ -66,6 +70,25 @@ def measure(claimed: Training, derived: Training) -> dict[str, float]:
     if pairs:
         found["t3.held_out"] = _largest(abs(_share(other - one, one)) for one, other in pairs)
     return found
+
+
+def first_step(claimed: dict[str, Any], derived: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of the first step's entries."""
+    found = {}
+    for figure, name in zip(FIRST, ("loss", "grad_norm"), strict=True):
+        found[figure] = abs(_share(derived[name] - claimed[name], claimed[name]))
+    return found
+
+
+def of_segments(errors: Mapping[int, Errors]) -> dict[str, float]:
+    """Return the figures of segments that were executed again, from their errors by number."""
+    named: dict[str, list[float | None]] = {
+        "t2.first": [one.error for number, one in errors.items() if number == 1],
+        "t2.segment": [one.error for number, one in errors.items() if number > 1],
+        "t2.state": [one.state_error for one in errors.values()],
+    }
+    known = {name: [one for one in found if one is not None] for name, found in named.items()}
+    return {name: _largest(found) for name, found in known.items() if found}
 
 
 def outside(differences: Sequence[float], envelope: Sequence[float]) -> float:

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ....schema.calibration import Calibrated, Criterion, Rejected, Sample
+from ..replayed import LARGEST
 from .controls import KINDS
 from .statistics import ADAPTER, STEPS, outside
 from .worker import RERUN
@@ -31,7 +32,6 @@ MARGIN = 0.01
 WIDEST = 0.2
 FLOOR = 1e-6
 """What a difference of float32 losses or weights is worth."""
-LARGEST = 1e300
 
 
 def derive(samples: Sequence[Sample], answers: int) -> Calibrated:

@@ -10,6 +10,7 @@ from typing import Any
 from ....schema.record import RecordedStep
 from ...store import Store
 from ..claim import Claim
+from ..replayed import Errors
 
 Rows = list[dict[str, Any]]
 
@@ -23,16 +24,24 @@ class Training:
         trace: an entry for each optimizer step.
         metrics: what the runtime said of the whole.
         scores: by evaluation, its metrics and its rows.
+        errors: by number, the errors of segments that were executed again, for a calibration: of
+            the run's where this is a rerun, and of its own, as the recipe has them, where not.
     """
 
     adapter: Path
     trace: list[dict[str, Any]]
     metrics: dict[str, float]
     scores: dict[str, tuple[dict[str, float], Rows]] = field(default_factory=dict)
+    errors: dict[int, Errors] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write all but the adapter to a file."""
-        value = {"trace": self.trace, "metrics": self.metrics, "scores": self.scores}
+        value = {
+            "trace": self.trace,
+            "metrics": self.metrics,
+            "scores": self.scores,
+            "errors": list(self.errors.items()),
+        }
         path.write_text(json.dumps(value), encoding="utf-8")
 
 
@@ -40,7 +49,8 @@ def read_training(folder: Path) -> Training:
     """Return what a worker wrote to a folder."""
     value = json.loads((folder / "training.json").read_bytes())
     scores = {name: (numbers, rows) for name, (numbers, rows) in value["scores"].items()}
-    return Training(folder / "adapter", value["trace"], value["metrics"], scores)
+    errors = {number: Errors(*told) for number, told in value["errors"]}
+    return Training(folder / "adapter", value["trace"], value["metrics"], scores, errors)
 
 
 def training_of(step: RecordedStep, claim: Claim) -> Training | None:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ....plugins.kinds import ReplayedSegment
 from ....plugins.registry import Registry
-from ....schema.audit import Finding, Held
+from ....schema.audit import Finding, Held, SegmentVerdict
 from ....schema.calibration import Calibration
 from ....schema.errors import InputError
 from ....schema.record import RecordedStep
-from ...adapter import CONFIG, WEIGHTS
+from ....schema.states import State, States
+from ...adapter import CONFIG, WEIGHTS, adapter_digest
 from ...states import read_states
 from ...store import Store
 from ..claim import Claim, committed
 from ..documents import first_difference
-from .calibration import compared
+from ..replayed import LARGEST, Errors
+from .calibration import compared, updated
 from .reading import Place, panel_of
-from .statistics import curve, exact, outside, scores
-from .thresholds import LARGEST
+from .statistics import SEGMENTS, curve, exact, first_step, of_segments, outside, scores
 from .training import Training, scores_in, scores_of, training_in, training_of
 
 
@@ -113,9 +115,116 @@ class Tolerance:
         if found["steps"].findings or found["adapter"].findings:
             return found
         values = self.figures(claim, theirs, ours, place)
+        whole = set(self.calibration.used()) - set(SEGMENTS)
         for level, output in (("steps", "trace"), ("adapter", "adapter")):
-            self._hold(level, values, found[level], claimed.name, output)
+            self._hold(level, values, found[level], claimed.name, output, only=whole)
         return found
+
+    # ---- segments ---------------------------------------------------------------------------
+
+    def judge_segments(
+        self,
+        claim: Claim,
+        claimed: RecordedStep,
+        replayed: Sequence[SegmentVerdict],
+        given: Sequence[ReplayedSegment],
+        place: Place,
+    ) -> Judged:
+        """Return by level what to say of segments that came out with other bits.
+
+        Each is held to what one segment may be apart, its losses to the envelope of whole reruns,
+        which drift further, and the adapter to the limits of one that was trained from the start.
+
+        Args:
+            claim: what is claimed.
+            claimed: the training as it is told.
+            replayed: which segments, and how far each is apart.
+            given: what they gave here.
+            place: where inputs of the training are.
+        """
+        theirs, known = training_of(claimed, claim), committed(claim, claimed)
+        assert theirs is not None
+        assert known is not None
+        try:
+            found = self._exactly(claimed.name, theirs, known[1], replayed, given)
+            if found["steps"].findings or found["adapter"].findings:
+                return found
+            values = of_segments(
+                {one.segment: Errors(one.error, one.state_error) for one in replayed}
+            )
+            values |= self._losses(theirs.trace, replayed, given)
+            found["steps"].lacking += [
+                f"the state that segment {one.segment} ended in here"
+                for one in replayed
+                if one.error is None and known[1].bounds[one.segment - 1].kept
+            ]
+            self._limited("steps", values, found["steps"], claimed.name, "trace")
+            adapter = _adapter(given)
+            if adapter and adapter_digest(adapter) != adapter_digest(theirs.adapter):
+                ours = (theirs.adapter, adapter)
+                (answers,) = panel_of(claim, self.registry, place).compare([ours])
+                values = updated(*ours) | {f"t5.{name}": value for name, value in answers.items()}
+                self._hold("adapter", values, found["adapter"], claimed.name, "adapter")
+            return found
+        except InputError:
+            raise
+        except Exception as error:  # whatever is made of a trace or adapter that anybody wrote
+            told = f"it cannot be compared: {type(error).__name__}: {error}"
+            finding = _finding(claimed.name, "trace", "the claimed training", told, None)
+            return {"steps": LevelVerdict(findings=[finding])}
+
+    def _exactly(
+        self,
+        step: str,
+        theirs: Training,
+        states: States,
+        replayed: Sequence[SegmentVerdict],
+        given: Sequence[ReplayedSegment],
+    ) -> Judged:
+        """Find what differs of segments where nothing is tolerated on any hardware."""
+        found = {"steps": LevelVerdict(), "adapter": LevelVerdict()}
+        for one, made in zip(replayed, given, strict=True):
+            told = Training(theirs.adapter, theirs.trace[one.first - 1 : one.last], {})
+            ours = Training(theirs.adapter, json.loads(json.dumps(made.trace)), {})
+            parts = [("trace", *at) for at in exact(told, ours)]
+            place = f"after step {one.last}"
+            sides = [{place: _described(at)} for at in (states.bounds[one.segment - 1], made.state)]
+            apart = first_difference(sides[0], sides[1])
+            parts += [("states", *apart)] if apart else []
+            found["steps"].findings += [_finding(step, *part) for part in parts]
+        adapter = _adapter(given)
+        other = _shapes(theirs.adapter, adapter) if adapter else None
+        if other is not None:
+            found["adapter"].findings.append(_finding(step, "adapter", *other))
+        return found
+
+    def _losses(
+        self,
+        claimed: list[dict[str, Any]],
+        replayed: Sequence[SegmentVerdict],
+        given: Sequence[ReplayedSegment],
+    ) -> dict[str, float]:
+        """Return what the steps of segments say beside their errors."""
+        spread = self.calibration.found.envelope
+        made = {entry["step"]: entry for one in given for entry in one.trace}
+        here = [made.get(entry["step"], entry) for entry in claimed]
+        whole = curve(Training(Path(), claimed, {}), Training(Path(), here, {}))
+        steps = [step for one in replayed for step in range(one.first, one.last + 1)]
+        found = first_step(claimed[0], made[1]) if 1 in made else {}
+        pairs = [(whole[step - 1], spread[step - 1]) for step in steps if step <= len(spread)]
+        return {**found, "t3.outside": outside(*map(list, zip(*pairs, strict=True)))}
+
+    def _limited(
+        self, level: str, values: dict[str, float], found: LevelVerdict, step: str, output: str
+    ) -> None:
+        """Hold what figures there are against their limits; say which have none."""
+        criteria = {one.name: one for one in self.calibration.found.criteria}
+        for name in values:
+            criterion = criteria.get(name)
+            if name in SEGMENTS and (criterion is None or criterion.limit is None):
+                why = criterion.why if criterion else "its calibration does not have it"
+                found.lacking.append(f"what it takes to judge {name} ({why})")
+        self._hold(level, values, found, step, output, only=set(values))
 
     def figures(
         self, claim: Claim, theirs: Training, ours: Training, place: Place
@@ -198,17 +307,24 @@ def _states(
     if told is None or output is None:
         return []
     sides: list[Any] = [
-        {
-            f"after step {bound.step}": {
-                group: {name: [dtype, shape] for name, (dtype, shape, _) in tensors.items()}
-                for group, tensors in bound.tensors.items()
-            }
-            for bound in states.bounds
-        }
+        {f"after step {bound.step}": _described(bound) for bound in states.bounds}
         for states in (told[1], read_states(store.folder(output)))
     ]
     parted = first_difference(sides[0], sides[1])
     return [_finding(claimed.name, "states", *parted)] if parted else []
+
+
+def _adapter(given: Sequence[ReplayedSegment]) -> Path | None:
+    """Return the adapter that one of the segments gave."""
+    return next((made.adapter for made in given if made.adapter), None)
+
+
+def _described(state: State) -> dict[str, Any]:
+    """Return what of a state has to be the same on any hardware: dtypes and shapes by name."""
+    return {
+        group: {name: [dtype, shape] for name, (dtype, shape, _) in tensors.items()}
+        for group, tensors in state.tensors.items()
+    }
 
 
 def _shapes(claimed: Path, derived: Path) -> tuple[str, Any, Any] | None:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ....plugins.kinds import TrainingSegment
 from ....plugins.registry import Registry, load_registry
 from ....schema.digest import digest
 from ....schema.errors import KhichdiError, StepError
@@ -22,13 +23,18 @@ from ....schema.plan import PlanStep
 from ....schema.record import Output, RecordedStep
 from ...adapter import WEIGHTS
 from ...execute import Executor
+from ...states import read_states
 from ...store import Store
 from ..claim import Claim, open_claim
+from ..replayed import Errors, errors
+from ..segments import replay_segments
 from .controls import add_noise, as_claimed, changed_packs, changed_step, write_other_base
 from .settings import Setting
 from .training import Rows, Training, scores_in, training_in
 
 RERUN = "rerun"
+REPLAYED = 4
+"""Segments of a training that are executed again, to know how far honest ones are apart."""
 
 
 class Borrowing(Store):
@@ -195,7 +201,45 @@ class Worker:
             trace = as_claimed(trace, self.honest.trace)
         if kind == "adapter with noise":
             add_noise(number, place / "adapter" / WEIGHTS)
-        Training(place / "adapter", trace, found.metrics, scores).write(place / "training.json")
+        apart = self._errors(kind, number, made[self.train.name])
+        told = Training(place / "adapter", trace, found.metrics, scores, apart)
+        told.write(place / "training.json")
+
+    # ---- segments ---------------------------------------------------------------------------
+
+    def _errors(self, kind: str, number: int, made: RecordedStep) -> dict[int, Errors]:
+        """Execute some segments again as the recipe has them, and return their errors.
+
+        Of a rerun they are the run's segments, of a control its own: as an audit would find them.
+        """
+        claimed = self.recorded[self.train.name] if kind == RERUN else made
+        output = claimed.result.outputs.get("states")
+        folder = self.store.folder(output) if output else None
+        if kind == "adapter with noise" or folder is None or not folder.is_dir():
+            return {}
+        states = read_states(folder)
+        numbers = spread(len(states.bounds) - 1)
+        if not numbers:
+            return {}
+        asked = [TrainingSegment.of(states, one, folder) for one in numbers]
+        inputs = {
+            role: self.store.folder(self.recorded[name].result.outputs[output])
+            for role, name, output in self.train.sources()
+        }
+        step, staging = (
+            self._here(self.train, kind, number),
+            self.job.place(kind, number) / "replay",
+        )
+        try:
+            replay = replay_segments(step, inputs, asked, staging, self.registry, _Silent())
+        except KhichdiError:
+            if kind == RERUN:
+                raise
+            return {}  # no state of this recipe's: an audit would end here
+        pairs = zip(numbers, replay.segments, strict=True)
+        found = {one: errors(states, folder, one, given) for one, given in pairs}
+        shutil.rmtree(staging)
+        return found
 
     # ---- other inputs -----------------------------------------------------------------------
 
@@ -231,6 +275,12 @@ class Worker:
             inside = list(source.iterdir())
         write_other_base(number, source, into)
         return self.store.publish(into, "files")
+
+
+def spread(last: int) -> list[int]:
+    """Return at most `REPLAYED` numbers from 1 to `last`, evenly spread, with both ends."""
+    count = min(REPLAYED, last)
+    return sorted({1 + round(at * (last - 1) / max(1, count - 1)) for at in range(count)})
 
 
 def _replace(done: dict[str, RecordedStep], name: str, output: str, made: Output) -> None:
