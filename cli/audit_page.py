@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ..schema.audit import AuditReport, Finding, LevelReport, SegmentReplay
-from .audit_text import BASIS, closing, replayed, shown
+from .audit_text import BASIS, closing, replayed, share, shown
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -65,7 +65,7 @@ def _replay(replay: SegmentReplay) -> str:
         f"<tr><td>{one.segment}</td><td>{one.first}-{one.last}</td>"
         f"<td>{'drawn' if one.because == 'drawn' else 'the adapter comes out of it'}</td>"
         f'<td class="verdict {_class(one.verdict)}">{escape(one.verdict)}</td>'
-        f"<td>{'' if one.error is None else f'{one.error:.2g}'}</td></tr>"
+        f"<td>{share(one)}</td></tr>"
         for one in replay.replayed
     )
     odds = "".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..schema.audit import AuditReport, LevelReport, SegmentReplay
+from ..schema.audit import LARGEST, AuditReport, LevelReport, SegmentReplay, SegmentVerdict
 from .output import columns, quoted, short
 
 SHOWN = 5
@@ -55,9 +55,16 @@ def replayed(replay: SegmentReplay) -> list[str]:
     for one in replay.replayed:
         verdict = "DIVERGED" if one.verdict == "diverged" else one.verdict
         why = "" if one.because == "drawn" else ", the adapter comes out of it"
-        far = f", what it learnt is {one.error:.2g} of itself apart" if one.error else ""
+        far = f", what it learnt is {share(one)} of itself apart" if one.error else ""
         lines.append(f"  segment {one.segment}, steps {one.first}-{one.last}{why}: {verdict}{far}")
     return lines
+
+
+def share(one: SegmentVerdict) -> str:
+    """Return how far what a segment learnt is apart, as a share of what it is said to be."""
+    if one.error is None:
+        return ""
+    return "more than can be told" if one.error >= LARGEST else f"{one.error:.2g}"
 
 
 def closing(report: AuditReport) -> list[str]:

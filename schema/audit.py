@@ -32,6 +32,10 @@ compared with the claim, parts of the step executed again that were drawn after 
 (all else hashed), or the whole step executed again."""
 
 
+LARGEST = 1e300
+"""Stands for an infinite distance, which JSON has no number for, and of what cannot be compared."""
+
+
 class Finding(Document):
     """One thing that is not as claimed.
 

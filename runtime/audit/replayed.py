@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING, Any
 
 from ...plugins.kinds import Replay, ReplayedSegment
 from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
 from ...schema.record import RecordedStep
 from ...schema.states import States
 from ..adapter import adapter_digest
+from .apart import UNKNOWN, Errors, errors
 from .artifacts import Level
 from .claim import QUANTIZED, Claim, weights_of
 from .compare import difference, state
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from .tolerance.verdict import Judged
 
 SHOWN = 4
-TRAINED = "adapter"
-"""What was trained, among the groups of a state."""
 
 
 class Comparison:
@@ -201,101 +197,3 @@ def in_words(plan: SegmentReplay) -> str:
         f"{drawn_}, replayed ({where}): 1 forged segment of {total} would have been found with "
         f"probability {alone:.2f}, {certain} or more ({certain / total:.0%}) with at least 0.95"
     )
-
-
-class Errors(NamedTuple):
-    """How far a segment is apart; see `SegmentVerdict`, which has the same names."""
-
-    error: float | None
-    state_error: float | None
-
-
-UNKNOWN = Errors(None, None)
-LARGEST = 1e300
-"""Stands for an infinite error, which JSON has no number for: of what cannot be compared, too."""
-
-
-def errors(states: States, files: Path, number: int, given: ReplayedSegment) -> Errors:
-    """Return how far what a segment gave is from what it is said to have given.
-
-    Args:
-        states: what the training is committed to.
-        files: where the files of its states are.
-        number: the segment, from 1.
-        given: what it gave here.
-    """
-    start, end = (states.bounds[at] if at >= 0 else None for at in (number - 2, number - 1))
-    if given.folder is None or end is None or not end.kept:
-        return UNKNOWN
-    learnt, others = LARGEST, numbers_error(end.numbers, given.state.numbers)
-    for group in end.tensors:
-        name = f"{group}.safetensors"
-        claimed, made = files / end.folder / name, given.folder / name
-        if not made.is_file():
-            return UNKNOWN
-        if group == TRAINED:
-            error = relative_error(files / start.folder / name if start else None, claimed, made)
-            learnt = LARGEST if error is None else error
-        else:
-            error = worst_error(claimed, made)
-            others = max(others, LARGEST if error is None else error)
-    return Errors(learnt, others)
-
-
-def relative_error(start: Path | None, claimed: Path, derived: Path) -> float | None:
-    """Return |derived - claimed| / |claimed - start| over all tensors of safetensors files.
-
-    Without a start it is |derived - claimed| / |claimed|. None where nothing was learnt, or the
-    tensors are not the same ones.
-    """
-    from safetensors.torch import load_file
-
-    told, made = load_file(claimed), load_file(derived)
-    before = load_file(start) if start else {name: 0 * told[name] for name in told}
-    shapes = [{name: one[name].shape for name in one} for one in (told, made, before)]
-    if shapes[0] != shapes[1] or shapes[0] != shapes[2]:
-        return None
-    apart = moved = 0.0
-    for name, tensor in told.items():
-        end = tensor.double()
-        apart += float((made[name].double() - end).square().sum())
-        moved += float((end - before[name].double()).square().sum())
-    return _finite((apart / moved) ** 0.5 if moved else None)
-
-
-def worst_error(claimed: Path, derived: Path) -> float | None:
-    """Return the largest |derived - claimed| / |claimed| of a tensor of safetensors files.
-
-    None where the tensors are not the same ones, or one is claimed to be all zeros and is not.
-    """
-    from safetensors.torch import load_file
-
-    told, made = load_file(claimed), load_file(derived)
-    if {name: told[name].shape for name in told} != {name: made[name].shape for name in made}:
-        return None
-    worst = 0.0
-    for name, tensor in told.items():
-        end = tensor.double()
-        apart, size = float((made[name].double() - end).norm()), float(end.norm())
-        if apart and not size:
-            return None
-        worst = max(worst, apart / size) if apart else worst
-    return _finite(worst)
-
-
-def numbers_error(claimed: JsonValue, derived: JsonValue) -> float:
-    """Return the largest |derived - claimed| / |claimed| of a state's floats; all else is exact."""
-    if claimed == derived:
-        return 0.0
-    pairs: list[tuple[JsonValue, JsonValue]] = []
-    if isinstance(claimed, float) and isinstance(derived, float) and claimed:
-        return _finite(abs(derived - claimed) / abs(claimed)) or LARGEST
-    if isinstance(claimed, dict) and isinstance(derived, dict) and claimed.keys() == derived.keys():
-        pairs = [(claimed[name], derived[name]) for name in claimed]
-    if isinstance(claimed, list) and isinstance(derived, list) and len(claimed) == len(derived):
-        pairs = list(zip(claimed, derived, strict=True))
-    return max((numbers_error(one, other) for one, other in pairs), default=LARGEST)
-
-
-def _finite(error: float | None) -> float | None:
-    return error if error is not None and isfinite(error) else None

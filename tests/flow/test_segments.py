@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -14,16 +15,12 @@ from typing import Any
 
 import pytest
 from forgery import change_values, flip_in_tensor, forge
+from khichdi.cli.audit_text import share
 from khichdi.cli.main import main
+from khichdi.runtime.audit.apart import numbers_error, relative_error, worst_error
 from khichdi.runtime.audit.draw import caught, drawn, odds, surely_caught
-from khichdi.runtime.audit.replayed import (
-    LARGEST,
-    numbers_error,
-    relative_error,
-    worst_error,
-)
 from khichdi.runtime.states import read_states
-from khichdi.schema.audit import AuditReport
+from khichdi.schema.audit import LARGEST, AuditReport, SegmentVerdict
 from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
 from khichdi.schema.states import INDEX
@@ -175,13 +172,32 @@ def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
         save_file(tensors, file)
     assert relative_error(*files) == pytest.approx((12 * 0.25 / (12 + 5 * 4)) ** 0.5)
     assert relative_error(None, *files[1:]) == pytest.approx((12 * 0.25 / (12 + 5 * 9)) ** 0.5)
-    assert relative_error(files[0], files[0], files[2]) is None  # nothing was learnt
+    assert relative_error(files[0], files[0], files[2]) == LARGEST  # nothing was learnt, it says
+    assert relative_error(files[0], files[0], files[0]) == 0
     assert worst_error(*files[1:]) == pytest.approx(0.5)  # of `a`, as `b` is the same
     assert worst_error(files[1], files[1]) == 0
-    assert worst_error(files[0], files[2]) is None  # `a` is said to be all zeros
-    save_file({"a": torch.ones(4, 3), "b": torch.ones(5)}, files[2])
-    assert relative_error(*files) is None
-    assert worst_error(*files[1:]) is None
+    assert worst_error(files[0], files[2]) == LARGEST  # `a` is said to be all zeros
+    wrong = (
+        {"a": torch.ones(4, 3), "b": torch.ones(5)},
+        {"a": torch.ones(3, 4)},
+        {"a": torch.ones(3, 4), "b": torch.ones(5), "c": torch.ones(1)},
+        {"a": torch.ones(3, 4), "b": torch.tensor([math.nan] * 5)},
+        {"a": torch.ones(3, 4), "b": torch.tensor([math.inf] * 5)},
+    )
+    for tensors in wrong:
+        save_file(tensors, files[2])
+        for one, other in (files[1:], files[:0:-1]):
+            assert relative_error(files[0], one, other) == LARGEST
+            assert relative_error(None, one, other) == LARGEST
+            assert worst_error(one, other) == LARGEST
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(None, ""), (0.00204, "0.002"), (LARGEST, "more than can be told")]
+)
+def test_an_error_is_said_as_a_share(error: float | None, said: str) -> None:
+    one = SegmentVerdict(segment=1, first=1, last=4, because="drawn", error=error)
+    assert share(one) == said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from calibrations import calibration, sample
-from khichdi.runtime.audit.replayed import Errors
+from khichdi.runtime.audit.apart import Errors
 from khichdi.runtime.audit.tolerance import lowrank
 from khichdi.runtime.audit.tolerance.controls import KINDS, as_claimed, changed_packs, changed_step
 from khichdi.runtime.audit.tolerance.settings import settings

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ....plugins.registry import Registry
+from ....schema.audit import LARGEST
 from ....schema.calibration import Calibration, Sample
 from ....schema.errors import InputError
 from ...adapter import adapter_digest
 from ..claim import Claim
-from ..replayed import LARGEST
 from .controls import KINDS
 from .lowrank import compare
 from .probes import Probe

@@ -36,7 +36,7 @@ from statistics import NormalDist
 from typing import Any
 
 from ....schema.states import IN_TRACE
-from ..replayed import Errors
+from ..apart import Errors
 from .training import Rows, Training
 
 FIRST = ("t1.loss", "t1.gradient")

@@ -20,8 +20,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from ....schema.audit import LARGEST
 from ....schema.calibration import Calibrated, Criterion, Rejected, Sample
-from ..replayed import LARGEST
 from .controls import KINDS
 from .statistics import ADAPTER, STEPS, outside
 from .worker import RERUN

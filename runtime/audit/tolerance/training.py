@@ -9,8 +9,8 @@ from typing import Any
 
 from ....schema.record import RecordedStep
 from ...store import Store
+from ..apart import Errors
 from ..claim import Claim
-from ..replayed import Errors
 
 Rows = list[dict[str, Any]]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ....plugins.kinds import ReplayedSegment
 from ....plugins.registry import Registry
-from ....schema.audit import Finding, Held, SegmentVerdict
+from ....schema.audit import LARGEST, Finding, Held, SegmentVerdict
 from ....schema.calibration import Calibration
 from ....schema.errors import InputError
 from ....schema.record import RecordedStep
@@ -19,9 +19,9 @@ from ....schema.states import State, States
 from ...adapter import CONFIG, WEIGHTS, adapter_digest
 from ...states import read_states
 from ...store import Store
+from ..apart import Errors
 from ..claim import Claim, committed
 from ..documents import first_difference
-from ..replayed import LARGEST, Errors
 from .calibration import compared, updated
 from .reading import Place, panel_of
 from .statistics import SEGMENTS, curve, exact, first_step, of_segments, outside, scores

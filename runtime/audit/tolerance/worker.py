@@ -25,8 +25,8 @@ from ...adapter import WEIGHTS
 from ...execute import Executor
 from ...states import read_states
 from ...store import Store
+from ..apart import Errors, errors
 from ..claim import Claim, open_claim
-from ..replayed import Errors, errors
 from ..segments import replay_segments
 from .controls import add_noise, as_claimed, changed_packs, changed_step, write_other_base
 from .settings import Setting
