@@ -85,10 +85,8 @@ class Tolerance:
             return judged
         except InputError:
             raise
-        except Exception as error:  # whatever is made of a trace or adapter that anybody wrote
-            told = f"it cannot be compared: {type(error).__name__}: {error}"
-            finding = _finding(claimed.name, "adapter", "the claimed training", told, None)
-            return {"adapter": LevelVerdict(findings=[finding])}
+        except Exception as error:
+            return _incomparable("adapter", claimed.name, "adapter", error)
 
     def _training(
         self,
@@ -168,10 +166,8 @@ class Tolerance:
             return found
         except InputError:
             raise
-        except Exception as error:  # whatever is made of a trace or adapter that anybody wrote
-            told = f"it cannot be compared: {type(error).__name__}: {error}"
-            finding = _finding(claimed.name, "trace", "the claimed training", told, None)
-            return {"steps": LevelVerdict(findings=[finding])}
+        except Exception as error:
+            return _incomparable("steps", claimed.name, "trace", error)
 
     def _exactly(
         self,
@@ -290,6 +286,13 @@ class Tolerance:
                         derived={"apart": value},
                     )
                 )
+
+
+def _incomparable(level: str, step: str, output: str, error: Exception) -> Judged:
+    """Say of a trace or adapter that comparing it failed: anybody may have written it."""
+    told = f"it cannot be compared: {type(error).__name__}: {error}"
+    finding = _finding(step, output, "the claimed training", told, None)
+    return {level: LevelVerdict(findings=[finding])}
 
 
 def _finding(step: str, output: str, at: str, claimed: Any, derived: Any) -> Finding:
