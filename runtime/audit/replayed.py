@@ -18,7 +18,7 @@ from .compare import difference, state
 from .documents import differs, first_difference
 
 if TYPE_CHECKING:
-    from .tolerance.verdict import Judged
+    from .tolerance.limits import Judged
 
 SHOWN = 4
 

@@ -13,6 +13,7 @@ from calibrations import calibration, sample
 from khichdi.runtime.audit.apart import Errors
 from khichdi.runtime.audit.tolerance import lowrank
 from khichdi.runtime.audit.tolerance.controls import KINDS, as_claimed, changed_packs, changed_step
+from khichdi.runtime.audit.tolerance.fixed import adapters_part
 from khichdi.runtime.audit.tolerance.settings import settings
 from khichdi.runtime.audit.tolerance.statistics import (
     bound,
@@ -27,7 +28,6 @@ from khichdi.runtime.audit.tolerance.statistics import (
 )
 from khichdi.runtime.audit.tolerance.thresholds import GAP, derive, envelope_of, excess
 from khichdi.runtime.audit.tolerance.training import Training
-from khichdi.runtime.audit.tolerance.verdict import _shapes
 from khichdi.runtime.audit.tolerance.worker import REPLAYED, spread
 from khichdi.schema.plan import PlanStep, PluginRef
 
@@ -126,8 +126,8 @@ def test_an_adapter_with_a_tensor_too_many_is_seen_before_anything_is_calculated
     parts = drawn(7)
     a = write_adapter(tmp_path / "a", parts, 12)
     b = write_adapter(tmp_path / "b", parts | drawn(8, modules=3), 12)
-    assert _shapes(a, a) is None
-    assert (_shapes(a, b) or ("",))[0].startswith("tensor.layer.2.lora_A")
+    assert adapters_part(a, a) is None
+    assert (adapters_part(a, b) or ("",))[0].startswith("tensor.layer.2.lora_A")
 
 
 # ---- T1, T3, T6 -----------------------------------------------------------------------------

@@ -13,5 +13,8 @@ reruns and attacked by trainings that are not what the recipe says.
     thresholds.py   limits from samples, by one rule; what no figure separates is said
     calibration.py  makes a calibration
     reading.py      reads one with every check before it is used
-    verdict.py      holds a rerun against a calibration
+    fixed.py        what has to be the same on any hardware, as it is not calculated
+    limits.py       holds figures against the limits of a calibration
+    segments.py     holds segments that were executed again against one
+    verdict.py      holds a rerun against one
 """
