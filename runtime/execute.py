@@ -162,10 +162,10 @@ class Executor:
         output: Output = self.done[name].result.outputs[output_name]
         damaged = self.store.check(output)
         if damaged:
-            self.store.drop(output)
+            again = "it was removed; run again, and the step that made it runs again"
             raise StoreError(
                 f"the store's copy of {name}#{output_name} is damaged: {damaged[0]}",
-                hint="it was removed; run again, and the step that made it runs again",
+                hint=again if self.store.drop(output) else "mend it with `recipe store repair`",
             )
         return self.store.folder(output)
 

@@ -178,7 +178,7 @@ class Store:
         output = Output.model_validate(
             {"kind": kind, "digest": digest or manifest, "manifest": manifest, "files": files}
         )
-        target = self.folder(output)
+        target = self.own_folder(output)
         make_folder(target.parent)
         # Somebody published the same content first: whole, theirs is as good as ours, and may be
         # in use.
@@ -189,6 +189,10 @@ class Store:
 
     def folder(self, output: Output) -> Path:
         """Return the folder that holds an output's files."""
+        return self.own_folder(output)
+
+    def own_folder(self, output: Output) -> Path:
+        """Return the folder of this store that holds an output's files, or would."""
         return self.root / "artifacts" / output.manifest.removeprefix("sha256:")
 
     def check(self, output: Output, *, every: bool = False) -> list[str]:
@@ -221,14 +225,20 @@ class Store:
                 damaged[manifest].append(f"{path}: {sha}, expected {expected_sha}")
         return damaged
 
-    def drop(self, output: Output) -> None:
-        """Remove an artifact and every result that names it: the steps that gave it run again."""
+    def drop(self, output: Output) -> bool:
+        """Remove an artifact and every result that names it: the steps that gave it run again.
+
+        Return whether it was here to remove.
+        """
         # First what names it: should this end in between, no result names what is gone.
         for key in self.kept():
             result = self.told(key)
             if result is not None and output.manifest in result.manifests():
                 self.forget(key)
-        discard(self.folder(output), self.scratch)
+        folder = self.own_folder(output)
+        found = folder.exists()
+        discard(folder, self.scratch)
+        return found
 
     def artifacts(self) -> Iterator[Path]:
         """Yield the folder of every artifact."""

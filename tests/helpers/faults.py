@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import errno
 import importlib
+import json
+import logging
 import os
 import random
 import shutil
@@ -18,12 +20,16 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins.registry import load_registry
+from khichdi.runtime.audit.tolerance.settings import HERE
+from khichdi.runtime.audit.tolerance.worker import RERUN, Job
+from khichdi.runtime.audit.tolerance.worker import main as work
 from khichdi.runtime.store import Store
 from khichdi.runtime.upkeep import verify
 from points import LOOKS, Points, fail_with
@@ -38,17 +44,38 @@ LIBRARIES = (
     "khichdi.runtime.steps.rows", "khichdi.runtime.steps.filter", "khichdi.runtime.steps.mixture",
     "khichdi.runtime.bundle.write", "khichdi.runtime.repair", "khichdi.runtime.attest",
 )  # fmt: skip
+REMEMBERS = """#!/bin/sh
+case "$2" in *tolerance.worker) ;; *) exec {python} "$@" ;; esac
+folder=$(dirname "$3") kept={kept}/$(basename "$(dirname "$3")")
+if ! [ -d "$kept" ]; then
+    {python} "$@" || exit
+    mkdir "$kept" && mv "$folder"/*-[0-9]* "$kept"
+fi
+cp -r "$kept"/. "$folder"
+"""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its words, how its kitchen is made ready, and the file that it makes."""
+    """A command.
+
+    Attributes:
+        name: what it is called.
+        words: of its command line.
+        ready: makes a kitchen ready for it, once.
+        makes: the file that it makes.
+        status: how it ends without a fault.
+        before: done each time before it, uncounted, in its process.
+        run: what takes the words.
+    """
 
     name: str
     words: Sequence[str]
     ready: Callable[[Path], object] = lambda folder: None
     makes: str | None = None
     status: int = 0
+    before: Callable[[Path], object] = lambda folder: None
+    run: Callable[[list[str]], int] = main
 
 
 @dataclass
@@ -130,7 +157,15 @@ def training(run: str) -> list[Command]:
         Command("run, trained", ["run", "pico.yaml"], _forget_training),
         Command("rehearse", ["rehearse", "pico.yaml", "--rows", "16"]),
         Command("audit, rerun", ["audit", run, "--rerun"]),
-    ]
+        Command(
+            "calibrate", ["calibrate", run, "--to", "limits.json"], makes="limits.json",
+            before=_worked_once,
+        ),
+        Command(
+            "calibrate, worker", ["work/job.json"], makes="work/rerun-0/training.json",
+            before=partial(_give_job, run), run=lambda words: work(Path(words[0]).resolve()),
+        ),
+    ]  # fmt: skip
 
 
 def campaign(
@@ -214,6 +249,7 @@ def _child(
         os.chdir(victim)
         os.environ["KHICHDI_STORE"] = str(victim / "store")
         tempfile.tempdir = str(victim)
+        command.before(victim)
         screen = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(screen, 1)
         os.dup2(screen, 2)
@@ -222,7 +258,7 @@ def _child(
             points.at = fault[0]
             points.act = _shortened(points) if fault[1] == SHORT else fail_with(ERRORS[fault[1]])
         points.install()
-        status = main(list(command.words))
+        status = command.run(list(command.words))
         points.at = None
     except BaseException:
         traceback.print_exc()
@@ -286,6 +322,26 @@ def _forget_training(folder: Path) -> None:
     for name, path in _steps(folder).items():
         if name.startswith(("train", "evaluate")):
             path.unlink()
+
+
+def _give_job(run: str, folder: Path) -> None:
+    """Give a worker of a calibration a rerun to do."""
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    (folder / "work").mkdir()
+    store = folder / "store"
+    job = Job(str(store / "runs" / run), [str(store)], str(folder / "work"), HERE, [(RERUN, 0)])
+    (folder / "work" / "job.json").write_text(json.dumps(asdict(job)))
+    logging.disable()  # a worker's words go to its log, tracebacks of a step too
+
+
+def _worked_once(folder: Path) -> None:
+    """Let workers of a calibration work once, and give what they made then whenever asked again."""
+    kept = folder.parent / "kept"
+    kept.mkdir(exist_ok=True)
+    python = kept / "python"
+    python.write_text(REMEMBERS.format(python=sys.executable, kept=kept))
+    python.chmod(0o755)
+    sys.executable = str(python)
 
 
 def _forget_runs(folder: Path) -> None:

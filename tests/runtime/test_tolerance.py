@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from khichdi.runtime.audit.apart import Errors
 from khichdi.runtime.audit.tolerance import lowrank
 from khichdi.runtime.audit.tolerance.controls import KINDS, as_claimed, changed_packs, changed_step
 from khichdi.runtime.audit.tolerance.fixed import adapters_part
-from khichdi.runtime.audit.tolerance.settings import settings
+from khichdi.runtime.audit.tolerance.settings import HERE, Setting, settings
 from khichdi.runtime.audit.tolerance.statistics import (
     bound,
     curve,
@@ -28,7 +30,17 @@ from khichdi.runtime.audit.tolerance.statistics import (
 )
 from khichdi.runtime.audit.tolerance.thresholds import GAP, derive, envelope_of, excess
 from khichdi.runtime.audit.tolerance.training import Training
-from khichdi.runtime.audit.tolerance.worker import REPLAYED, spread
+from khichdi.runtime.audit.tolerance.worker import (
+    FAILED,
+    REPLAYED,
+    RERUN,
+    Borrowing,
+    Job,
+    spread,
+    start,
+)
+from khichdi.runtime.store import Store
+from khichdi.schema.errors import StepError
 from khichdi.schema.plan import PlanStep, PluginRef
 
 torch = pytest.importorskip("torch")
@@ -317,3 +329,54 @@ def test_figures_of_segments_are_the_largest_of_those_that_are_known() -> None:
     )
     assert found == {"t2.first": 0.1, "t2.segment": 0.02, "t2.state": 0.3}
     assert of_segments({4: Errors(None, None)}) == {}
+
+
+# ---- workers --------------------------------------------------------------------------------
+
+
+def test_a_store_that_borrows_changes_nothing_of_whom_it_borrows_from(tmp_path: Path) -> None:
+    def publish(store: Store) -> Any:
+        with store.staging() as folder:
+            (folder / "made").mkdir()
+            (folder / "made" / "a.txt").write_text("a")
+            return store.publish(folder / "made", "files")
+
+    lender = Store(tmp_path / "lender")
+    lent = publish(lender)
+    borrower = Borrowing(tmp_path / "borrower", (lender.root,))
+    assert borrower.folder(lent) == lender.folder(lent)
+    assert not borrower.drop(lent)
+    assert (lender.folder(lent) / "a.txt").read_text() == "a"
+    assert publish(borrower) == lent
+    assert borrower.folder(lent) == borrower.own_folder(lent)
+    assert borrower.drop(lent)
+    assert (lender.folder(lent) / "a.txt").read_text() == "a"
+
+
+def failing(tmp_path: Path, setting: Setting) -> str:
+    """Return what is said of a job whose run is nowhere."""
+    job = Job(str(tmp_path / "nowhere"), [], str(tmp_path / "work"), setting, [(RERUN, 0)])
+    with pytest.raises(StepError) as raised:
+        start(job, dict(os.environ))
+    assert "Traceback" not in raised.value.message
+    return raised.value.message
+
+
+def test_a_worker_that_fails_says_why(tmp_path: Path) -> None:
+    assert "record.json is not there" in failing(tmp_path, HERE)
+    assert (tmp_path / "work" / FAILED).is_file()
+
+
+def test_of_a_worker_that_dies_before_it_can_say_why_the_last_line_is_told(tmp_path: Path) -> None:
+    said = failing(tmp_path, Setting(environment={"PYTHONHOME": str(tmp_path)}))
+    assert "Python" in said or "python" in said or "encodings" in said
+    assert "\n" not in said
+
+
+def test_of_a_worker_that_dies_in_silence_the_status_is_told(tmp_path: Path) -> None:
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nkill -9 $$\n")
+    silent.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(silent))
+        assert "status -9 and said nothing" in failing(tmp_path, HERE)

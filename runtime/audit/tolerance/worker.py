@@ -6,6 +6,7 @@ stores that have its artifacts, a setting, and what to do: an honest rerun, or c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ from ....schema.record import Output, RecordedStep
 from ...adapter import WEIGHTS
 from ...execute import Executor
 from ...states import read_states
-from ...store import Store
+from ...store import Store, store_error
 from ..apart import Errors, errors
 from ..claim import Claim, open_claim
 from ..segments import replay_segments
@@ -33,12 +34,14 @@ from .settings import Setting
 from .training import Rows, Training, scores_in, training_in
 
 RERUN = "rerun"
+FAILED = "failed.txt"
+"""Why a job failed, in its folder."""
 REPLAYED = 4
 """Segments of a training that are executed again, to know how far honest ones are apart."""
 
 
 class Borrowing(Store):
-    """A store that reads from others what it does not have itself."""
+    """A store that reads from others what it does not have itself, and never changes them."""
 
     def __init__(self, root: Path, others: tuple[Path, ...]) -> None:
         super().__init__(root)
@@ -46,7 +49,7 @@ class Borrowing(Store):
 
     def folder(self, output: Output) -> Path:
         """Return the folder of an output's files, its own before those of others."""
-        own = super().folder(output)
+        own = self.own_folder(output)
         if own.is_dir():
             return own
         return next((s.folder(output) for s in self.others if s._complete(output)), own)
@@ -96,24 +99,34 @@ def start(job: Job, environment: dict[str, str]) -> None:
             check=False,
         )
     if done.returncode:
-        told = scratch / "failed.txt"
-        reason = told.read_text() if told.is_file() else log.read_text(errors="replace")[-500:]
+        lines = log.read_text(errors="replace").split("\n")
+        reason = _read(scratch / FAILED) or next((line for line in reversed(lines) if line), "")
+        reason = reason or f"its process ended with status {done.returncode} and said nothing"
         raise StepError(f"a training for the calibration failed: {reason.strip()}")
 
 
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
 def main(file: Path) -> int:
-    """Do a job's tasks one after the other; exit status 3 where one fails."""
-    value = json.loads(file.read_bytes())
-    setting = Setting(**value.pop("setting"))
-    job = Job(setting=setting, **value)
-    worker = Worker(job)
+    """Do a job's tasks one after the other; exit status 3 where one fails, which it says."""
     try:
+        value = json.loads(file.read_bytes())
+        setting = Setting(**value.pop("setting"))
+        job = Job(setting=setting, **value)
+        worker = Worker(job)
         for kind, number in job.tasks:
             worker.do(kind, number)
+        return 0
     except KhichdiError as error:
-        (Path(job.scratch) / "failed.txt").write_text(str(error), encoding="utf-8")
-        return error.status
-    return 0
+        failed = error
+    except OSError as error:
+        failed = store_error(error, error.filename or "the work stopped")
+    with contextlib.suppress(OSError):  # then the log has it
+        (file.parent / FAILED).write_text(str(failed), encoding="utf-8")
+    print(failed.message, file=sys.stderr)
+    return failed.status
 
 
 class _Silent:

@@ -71,7 +71,7 @@ def memory_and_disk() -> Iterator[None]:
         ) from error
     except OSError as error:
         raise StepError(
-            f"checkpoints or the adapter cannot be written: {error}",
+            f"a checkpoint or the adapter cannot be read or written: {error}",
             hint="see whether the disk is full; the run goes on from its last checkpoint",
         ) from error
 
