@@ -1,10 +1,11 @@
 """Every system call of every command failing once: what they say and leave behind.
 
-    python benchmarks/faults.py [COUNT] [FOLDER] [SEED] [TRAININGS]
+    python benchmarks/faults.py [COUNT] [FOLDER] [SEED] [TRAININGS] [CALIBRATIONS]
 
 COUNT (1,000) faults at random, or 0 for every one, which takes an hour. Then TRAININGS (0) faults
-at random in the commands that train, each of which takes seconds. A kitchen is made, and its recipe
-run once, before.
+at random in what trains, each of which takes seconds, and CALIBRATIONS (0) in `recipe calibrate`,
+whose trainings are done once before, in minutes. A kitchen is made, and its recipe run once, before
+all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
-from faults import campaign, commands, readers, signing, training
+from faults import calibrating, campaign, commands, readers, signing, training
 from flow.conftest import make_kitchen
 from flow.test_sign import write_key
 from kills import in_child
@@ -30,6 +31,7 @@ def main() -> int:
     where = sys.argv[2] if len(sys.argv) > 2 else memory
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 57
     trainings = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    calibrations = int(sys.argv[5]) if len(sys.argv) > 5 else 0
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
         in_child(lambda: str(make_base(folder / "base")).encode())  # torch stays in the child
@@ -39,15 +41,18 @@ def main() -> int:
         start = time.monotonic()
         chosen = [*commands(run), *readers(run), *signing(run, key, public)]
         tally = campaign(kitchen.folder, chosen, count or None, folder / "scratch", seed)
-        if trainings:
-            trained = campaign(kitchen.folder, training(run), trainings, folder / "trained", seed)
-            tally.add(trained)
+        calibration = calibrating(run, folder / "kept")
+        for more, several in ((training(run), trainings), (calibration, calibrations)):
+            if several:
+                tally.add(campaign(kitchen.folder, more, several, folder / more[0].name, seed))
     for command, points in tally.points.items():
         print(f"{command:<18}{points:>5} calls{tally.tried[command]:>7} faults")
     seconds = time.monotonic() - start
     statuses = ", ".join(f"{n} with {status}" for status, n in sorted(tally.statuses.items()))
     total = tally.tried.total()
     print(f"{total:,} faults: {statuses}; {len(tally.wrong)} wrong, {total / seconds:.0f} a second")
+    if tally.unmet:
+        print(f"and {tally.unmet} at calls that did not come again")
     print("\n".join(tally.wrong[:40]))
     return 1 if tally.wrong else 0
 

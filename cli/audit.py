@@ -134,7 +134,9 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
     with contextlib.ExitStack() as stack:
         scratch = Path(
             stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="khichdi-audit-", dir=options.scratch)
+                tempfile.TemporaryDirectory(
+                    prefix="khichdi-audit-", dir=options.scratch, ignore_cleanup_errors=True
+                )
             )
         )
         screen = stack.enter_context(quiet(scratch / "log.txt"))

@@ -50,7 +50,9 @@ def run(options: Namespace) -> int:
         )
     with (
         opened_claim(options) as claim,
-        tempfile.TemporaryDirectory(prefix="khichdi-calibrate-", dir=options.scratch) as folder,
+        tempfile.TemporaryDirectory(
+            prefix="khichdi-calibrate-", dir=options.scratch, ignore_cleanup_errors=True
+        ) as folder,
         quiet(Path(folder) / "log.txt") as screen,
     ):
 

@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
     plan = session.compiled.plan
     clock = time.monotonic()
     with (
-        TemporaryDirectory(prefix="khichdi-rehearsal-") as folder,
+        TemporaryDirectory(prefix="khichdi-rehearsal-", ignore_cleanup_errors=True) as folder,
         quiet(Path(folder) / "log.txt") as screen,
         Display(plan, screen, options, len(plan.steps)) as display,
     ):

@@ -32,7 +32,9 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     Raises:
         InputError: it is no bundle, or not as it was written; names what is damaged.
     """
-    with tempfile.TemporaryDirectory(prefix="khichdi-bundle-", dir=scratch) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="khichdi-bundle-", dir=scratch, ignore_cleanup_errors=True
+    ) as folder:
         try:
             with bundle.open("rb") as file:
                 contents = _Reader(file, bundle.name).unpack(Path(folder))

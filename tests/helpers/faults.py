@@ -45,10 +45,10 @@ LIBRARIES = (
     "khichdi.runtime.bundle.write", "khichdi.runtime.repair", "khichdi.runtime.attest",
 )  # fmt: skip
 REMEMBERS = """#!/bin/sh
-case "$2" in *tolerance.worker) ;; *) exec {python} "$@" ;; esac
-folder=$(dirname "$3") kept={kept}/$(basename "$(dirname "$3")")
+case "$2" in *tolerance.worker) ;; *) exec "{python}" "$@" ;; esac
+folder=$(dirname "$3") kept="{kept}/$(basename "$(dirname "$3")")"
 if ! [ -d "$kept" ]; then
-    {python} "$@" || exit
+    "{python}" "$@" || exit
     mkdir "$kept" && mv "$folder"/*-[0-9]* "$kept"
 fi
 cp -r "$kept"/. "$folder"
@@ -80,12 +80,13 @@ class Command:
 
 @dataclass
 class Tally:
-    """Faults by command, exit statuses, and what was wrong."""
+    """Faults by command, exit statuses, what was wrong, and faults at calls that never came."""
 
     points: dict[str, int] = field(default_factory=dict)
     tried: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    unmet: int = 0
 
     def add(self, other: Tally) -> None:
         """Count another campaign's, too."""
@@ -93,6 +94,7 @@ class Tally:
         self.tried += other.tried
         self.statuses += other.statuses
         self.wrong += other.wrong
+        self.unmet += other.unmet
 
 
 def commands(run: str) -> list[Command]:
@@ -158,12 +160,21 @@ def training(run: str) -> list[Command]:
         Command("rehearse", ["rehearse", "pico.yaml", "--rows", "16"]),
         Command("audit, rerun", ["audit", run, "--rerun"]),
         Command(
-            "calibrate", ["calibrate", run, "--to", "limits.json"], makes="limits.json",
-            before=_worked_once,
-        ),
-        Command(
             "calibrate, worker", ["work/job.json"], makes="work/rerun-0/training.json",
             before=partial(_give_job, run), run=lambda words: work(Path(words[0]).resolve()),
+        ),
+    ]  # fmt: skip
+
+
+def calibrating(run: str, kept: Path) -> list[Command]:
+    """Return the command that lets others train.
+
+    Its workers' work is done once, in minutes, and kept in a folder.
+    """
+    return [
+        Command(
+            "calibrate", ["calibrate", run, "--to", "limits.json"], partial(_work, run, kept),
+            makes="limits.json", before=partial(_worked_once, kept),
         ),
     ]  # fmt: skip
 
@@ -189,7 +200,9 @@ def campaign(
             ways += [SHORT] if name in ("write", "sendfile", "copy_file_range") else []
             plans += [(command, at, way) for way in ways]
     random.Random(seed).shuffle(plans)
-    for command, at, way in plans[:count]:
+    for command, at, way in plans:
+        if tally.tried.total() == count:
+            break
         _one(command, at, way, scratch, tally)
     return tally
 
@@ -198,8 +211,10 @@ def _one(command: Command, at: int, way: str, scratch: Path, tally: Tally) -> No
     victim = scratch / "victim"
     ready = scratch / "ready" / command.name.replace(" ", "-")
     status, said, names = _call(command, ready, victim, (at, way))
-    call = names[at] if at < len(names) else "?"
-    where = f"{command.name}, {way} at {call} ({at} of {len(names)})"
+    if at >= len(names):  # it made fewer calls than before
+        tally.unmet += 1
+        return
+    where = f"{command.name}, {way} at {names[at]} ({at} of {len(names)})"
     tally.tried[command.name] += 1
     tally.statuses[status] += 1
     if "Traceback" in said or "a fault in" in said:
@@ -334,9 +349,16 @@ def _give_job(run: str, folder: Path) -> None:
     logging.disable()  # a worker's words go to its log, tracebacks of a step too
 
 
-def _worked_once(folder: Path) -> None:
+def _work(run: str, kept: Path, folder: Path) -> None:
+    """Let the workers of a calibration work, so that all its further calls are the same."""
+    (command,) = calibrating(run, kept)
+    _call(command, None, folder, None)
+    assert command.makes is not None
+    (folder / command.makes).unlink()
+
+
+def _worked_once(kept: Path, folder: Path) -> None:
     """Let workers of a calibration work once, and give what they made then whenever asked again."""
-    kept = folder.parent / "kept"
     kept.mkdir(exist_ok=True)
     python = kept / "python"
     python.write_text(REMEMBERS.format(python=sys.executable, kept=kept))
