@@ -11,7 +11,7 @@ from pathlib import Path
 from ....plugins.registry import Registry
 from ....schema.audit import LARGEST
 from ....schema.calibration import Calibration, Sample
-from ....schema.errors import InputError
+from ....schema.errors import InputError, KhichdiError, StepError
 from ...adapter import adapter_digest
 from ..claim import Claim
 from .controls import KINDS
@@ -74,11 +74,18 @@ class Calibrator:
             pairs.append((kind, number, setting, claimed, derived))
         panel = panel_of(self.claim, self.registry, brought(self.claim))
         self.say(f"putting {len(panel.probes)} samples to {len(pairs) + 1} adapters")
-        said = panel.compare([(c.adapter, d.adapter) for *_, c, d in pairs])
-        samples = tuple(
-            _sample(kind, number, setting, claimed, derived, answers)
-            for (kind, number, setting, claimed, derived), answers in zip(pairs, said, strict=True)
-        )
+        try:
+            said = panel.compare([(c.adapter, d.adapter) for *_, c, d in pairs])
+            samples = tuple(
+                _sample(*pair, answers) for pair, answers in zip(pairs, said, strict=True)
+            )
+        except (KhichdiError, OSError):
+            raise
+        except Exception as error:  # what peft or torch say of files that are not what they were
+            raise StepError(
+                f"the trainings cannot be compared: {type(error).__name__}: {error}",
+                hint="see whether the run is whole: `recipe store verify`; then calibrate again",
+            ) from error
         return self._document(samples, panel.probes)
 
     def _document(self, samples: tuple[Sample, ...], probes: list[Probe]) -> Calibration:
