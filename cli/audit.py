@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..plugins.registry import Registry, load_registry
 from ..runtime.audit.claim import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.ladder import audit, audit_again, audit_segments
+from ..runtime.scratch import scratch_folder
 from ..runtime.store import Store, write_atomically
 from ..runtime.vouch import audit_statement, statement_text
 from ..schema.audit import LEVELS, AuditReport
@@ -132,13 +132,7 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
     registry = load_registry()
     tolerance = _tolerance(claim, options, registry)
     with contextlib.ExitStack() as stack:
-        scratch = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix="khichdi-audit-", dir=options.scratch, ignore_cleanup_errors=True
-                )
-            )
-        )
+        scratch = Path(stack.enter_context(scratch_folder("audit", options.scratch)))
         screen = stack.enter_context(quiet(scratch / "log.txt"))
         display = stack.enter_context(Display(claim.plan, screen, options, len(steps)))
         rerun = Rerun(

@@ -8,11 +8,11 @@ is equivalent where its bits differ.
 
 from __future__ import annotations
 
-import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..plugins.registry import load_registry
+from ..runtime.scratch import scratch_folder
 from ..runtime.store import write_atomically
 from ..schema.calibration import Calibration
 from ..schema.errors import InputError
@@ -50,9 +50,7 @@ def run(options: Namespace) -> int:
         )
     with (
         opened_claim(options) as claim,
-        tempfile.TemporaryDirectory(
-            prefix="khichdi-calibrate-", dir=options.scratch, ignore_cleanup_errors=True
-        ) as folder,
+        scratch_folder("calibrate", options.scratch) as folder,
         quiet(Path(folder) / "log.txt") as screen,
     ):
 

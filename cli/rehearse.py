@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..runtime.scratch import scratch_folder
 from ..schema.errors import InputError
 from ..schema.record import RecordedStep
 from .display import Display
@@ -47,7 +47,7 @@ def run(options: Namespace) -> int:
     plan = session.compiled.plan
     clock = time.monotonic()
     with (
-        TemporaryDirectory(prefix="khichdi-rehearsal-", ignore_cleanup_errors=True) as folder,
+        scratch_folder("rehearsal") as folder,
         quiet(Path(folder) / "log.txt") as screen,
         Display(plan, screen, options, len(plan.steps)) as display,
     ):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -19,6 +18,7 @@ from typing import IO
 from ...schema.bundle import CONTENTS, Contents
 from ...schema.errors import InputError
 from ...schema.record import FileDigest
+from ..scratch import scratch_folder
 from .layout import end, header, padding
 
 CONTENTS_BYTES = 64 << 20
@@ -32,9 +32,7 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     Raises:
         InputError: it is no bundle, or not as it was written; names what is damaged.
     """
-    with tempfile.TemporaryDirectory(
-        prefix="khichdi-bundle-", dir=scratch, ignore_cleanup_errors=True
-    ) as folder:
+    with scratch_folder("bundle", scratch) as folder:
         try:
             with bundle.open("rb") as file:
                 contents = _Reader(file, bundle.name).unpack(Path(folder))

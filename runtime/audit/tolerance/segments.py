@@ -26,7 +26,7 @@ Compare = Callable[[Path, Path], dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Segments:
+class ReplayedSegments:
     """Segments that were executed again.
 
     Attributes:

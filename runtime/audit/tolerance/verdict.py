@@ -20,7 +20,7 @@ from .calibration import compared, updated
 from .fixed import adapters_part, states_part
 from .limits import Judged, LevelVerdict, Limits
 from .reading import Place, panel_of
-from .segments import Segments
+from .segments import ReplayedSegments
 from .statistics import SEGMENTS, curve, exact, outside, scores
 from .training import Training, scores_in, scores_of, training_in, training_of
 
@@ -85,7 +85,7 @@ class Tolerance:
         theirs, known = training_of(claimed, claim), committed(claim, claimed)
         assert theirs is not None
         assert known is not None
-        segments = Segments(theirs, known[1], replayed, given)
+        segments = ReplayedSegments(theirs, known[1], replayed, given)
 
         def compare(one: Path, other: Path) -> dict[str, float]:
             (answers,) = panel_of(claim, self.registry, place).compare([(one, other)])
