@@ -2,7 +2,7 @@
 
     python benchmarks/hostile.py RUN_FOLDER
 
-The run's folder is in a store, whose folder is the kitchen; everything is tried on copies.
+The run's folder is in a store; everything is tried on copies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> int:
         found = list(escapes_from_tar(names, Path(scratch) / "tar"))
         print(f"{len(names)} names in a bundle: {len(names) - len(found)} refused", flush=True)
         failed += found
-        found = list(escapes_from_folder(names, store.parent, Path(scratch) / "folder", COMMANDS))
+        found = list(escapes_from_folder(names, run, Path(scratch) / "folder", COMMANDS))
         print(f"{len(names)} names in a folder: {len(found)} escaped or let in", flush=True)
         failed += found
         honest = Path(scratch) / "honest.bundle"

@@ -90,10 +90,9 @@ def refused(words: list[str], cwd: Path) -> tuple[bool, str]:
 
 
 def escapes_from_folder(
-    names: list[str], kitchen: Path, folder: Path, commands: list[list[str]]
+    names: list[str], origin: Path, folder: Path, commands: list[list[str]]
 ) -> Iterator[str]:
-    """Yield what a hostile name in a folder's documents brought about, refusal apart."""
-    origin = next((kitchen / "store" / "runs").iterdir())
+    """Yield what a hostile name in documents of a run's folder brought about, refusal apart."""
     run = folder / "tried" / "run"
     shutil.copytree(origin, run)
     honest = (run / "record.json").read_bytes()
