@@ -22,11 +22,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# mypy wants to see the folders under the name they are imported by.
 types: $(READY)
-	mkdir -p .build/khichdi
-	for part in schema plugins compiler runtime cli; do ln -sfn ../../$$part .build/khichdi/$$part; done
-	cd .build && ../$(BIN)/mypy --config-file ../pyproject.toml -p khichdi
+	$(BIN)/mypy -p khichdi
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,4 +35,4 @@ docs: $(READY)
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) .build .khichdi build *.egg-info
+	rm -rf $(VENV) .khichdi build *.egg-info

@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime.audit.claim import open_claim
-from khichdi.runtime.audit.tolerance.calibration import Calibrator
-from khichdi.runtime.audit.tolerance.controls import KINDS, SEEN_BELOW
-from khichdi.runtime.audit.tolerance.reading import FEWEST
-from khichdi.runtime.audit.tolerance.statistics import wilson
-from khichdi.runtime.audit.tolerance.thresholds import derive, excess
-from khichdi.runtime.audit.tolerance.worker import RERUN
+from khichdi.runtime.audit.audited_run import open_claim
+from khichdi.runtime.calibration.calibrate import Calibrator
+from khichdi.runtime.calibration.calibration_file import FEWEST
+from khichdi.runtime.calibration.forgeries import KINDS, SEEN_BELOW
+from khichdi.runtime.calibration.statistics import wilson
+from khichdi.runtime.calibration.thresholds import derive, excess
+from khichdi.runtime.calibration.worker import RERUN
 from khichdi.schema.calibration import Calibrated, Calibration, Sample
 
 OF_A_RUN = 6

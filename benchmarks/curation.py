@@ -46,6 +46,7 @@ def texts(count: int) -> list[str]:
 
 def write_rows(folder: Path, count: int) -> None:
     import pyarrow as pa
+
     from khichdi.runtime.tables import write_table
     from khichdi.schema.rows import row_schema
 
@@ -194,7 +195,7 @@ class WordVectors:
 
 def khichdi_embeddings(folder: Path) -> Work:
     from khichdi.plugins import FilterInputs
-    from khichdi.plugins.builtin.filter import embedding
+    from khichdi.plugins.builtin.filter.similarity import embedding
     from khichdi.plugins.registry import load_registry
     from khichdi.runtime.tables import read_table
 

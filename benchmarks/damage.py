@@ -15,7 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from damage import Tally, damage_artifacts, damage_bundle, damage_documents
-from khichdi.runtime.audit.claim import open_claim
+
+from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.runtime.bundle.write import bundle
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from divergences import Pristine, audited, chosen, injections
-from khichdi.runtime.audit.claim import open_claim
+
+from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.schema.audit import LEVELS
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from khichdi.schema.hashing import files_sha256
+from khichdi.schema.file_hashing import files_sha256
 
 Way = Callable[[Sequence[Path]], object]
 ROUNDS = 5

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 from hostile_run import escapes_from_folder, escapes_from_tar
 from hostile_tar import hostile, hostile_names, odd_archives
-from khichdi.runtime.audit.claim import open_claim
+
+from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.runtime.bundle.write import bundle
 from khichdi.schema.errors import KhichdiError

@@ -17,9 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
-from khichdi.schema.secrets import mask, secrets_in
 from miniature import make_base
 from planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
+
+from khichdi.schema.secrets import mask, secrets_in
 
 RECIPE = """\
 recipe: 1

@@ -131,14 +131,15 @@ def on_gpu(config: Any) -> Any:
 def measure(shape: dict[str, Any]) -> dict[str, Any]:
     """Train two steps and return what was estimated and measured, in bytes."""
     import torch
-    from khichdi.compiler.architectures import TABLE, from_config
-    from khichdi.compiler.memory import Batch, memory, stored_layers
+    from transformers import AutoConfig
+
+    from khichdi.compiler.estimate.architectures import TABLE, from_config
+    from khichdi.compiler.estimate.memory import Batch, memory, stored_layers
     from khichdi.plugins import TrainingJob
     from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
     from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
     from khichdi.plugins.builtin.runtime.qlora import model as runtime_model
     from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
-    from transformers import AutoConfig
 
     gpu = torch.cuda.is_available()
     asked = {key: value for key, value in shape.items() if key not in OWN}

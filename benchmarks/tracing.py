@@ -20,8 +20,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 import jobs
+
 from khichdi.cli.shipped import open_recipe
-from khichdi.plugins.builtin.runtime.qlora import batches, engine
+from khichdi.plugins.builtin.runtime.qlora import batches, trainer
 from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
 
 
@@ -50,7 +51,7 @@ def main() -> int:
     clock = Clock()
     batches._sha256 = clock.around(batches._sha256)
     batches.digest = clock.around(batches.digest)
-    engine.digest = clock.around(engine.digest)
+    trainer.digest = clock.around(trainer.digest)
     with tempfile.TemporaryDirectory() as scratch:
         work, output = Path(scratch) / "work", Path(scratch) / "output"
         job = jobs.job(

@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import train_data
-from khichdi.plugins import threads
+
+from khichdi.plugins.toolkit import torch_environment as threads
 
 NO_CHECKPOINTS = {"gradient_checkpointing": False}
 ROWS: list[tuple[str, str, dict[str, Any], str]] = [

@@ -35,7 +35,7 @@ SHAPES = {"mistral-7b": MISTRAL_7B, "small": SMALL}
 def real_packs(files: list[Path], base: Path, capacity: int, packs: int) -> pa.Table:
     """Return packs of the rows of these files, taken in turn, as a recipe's would be."""
     from khichdi.plugins.registry import load_registry
-    from khichdi.plugins.tokens import encode_all, load_tokenizer
+    from khichdi.plugins.toolkit.tokenization import encode_all, load_tokenizer
 
     tokenizer = load_tokenizer(base)
     template = load_registry().create("template", "alpaca", {})

@@ -20,8 +20,9 @@ AT_MOST = 2.0
 def gate(options: argparse.Namespace) -> None:
     """Print the errors as JSON; end with status 1 where they are too large."""
     import torch
-    from khichdi.plugins.determinism import deterministic
-    from khichdi.plugins.models import quiet
+
+    from khichdi.plugins.toolkit.determinism import deterministic
+    from khichdi.plugins.toolkit.model_loading import quiet
 
     with quiet(), deterministic(options.threads):
         found = _compare(options, torch)
@@ -68,6 +69,7 @@ def _compare(options: argparse.Namespace, torch: Any) -> dict[str, Any]:
 
 def _trainee(options: argparse.Namespace) -> Any:
     import pyarrow as pa
+
     from khichdi.plugins import TrainingJob
     from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
     from khichdi.plugins.builtin.runtime.qlora.model import build

@@ -204,11 +204,12 @@ def row_order(options: argparse.Namespace, table: pa.Table) -> Any:
 def adapted(options: argparse.Namespace, implementation: str) -> Any:
     """Return the quantized base with the adapter that our runtime begins with."""
     import torch
-    from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
-    from khichdi.plugins.builtin.runtime.qlora import attention
-    from khichdi.plugins.models import load_model
-    from khichdi.schema.digest import derive_seed
     from peft import get_peft_model
+
+    from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
+    from khichdi.plugins.builtin.runtime.qlora.attention import packed_attention as attention
+    from khichdi.plugins.toolkit.model_loading import load_model
+    from khichdi.schema.digest import derive_seed
 
     device = torch.device(options.device)
     if implementation == "registered":

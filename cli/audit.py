@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plugins.registry import Registry, load_registry
-from ..runtime.audit.claim import Claim
+from ..runtime.audit.audit import audit, audit_again, audit_segments
+from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
-from ..runtime.audit.ladder import audit, audit_again, audit_segments
-from ..runtime.scratch import scratch_folder
-from ..runtime.store import Store, write_atomically
-from ..runtime.vouch import audit_statement, statement_text
+from ..runtime.signing.audit_statement import audit_statement, statement_text
+from ..runtime.store.store import Store, write_atomically
+from ..runtime.tempdirs import scratch_folder
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import InputError, RegistryError
 from ..schema.lock import Distribution
@@ -36,7 +36,7 @@ from .output import emit
 from .quiet import quiet
 
 if TYPE_CHECKING:
-    from ..runtime.audit.tolerance.verdict import Tolerance
+    from ..runtime.calibration.judge import Tolerance
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -156,8 +156,8 @@ def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Toleranc
     """Read the calibration, before anything is executed."""
     if not options.calibration:
         return None
-    from ..runtime.audit.tolerance.reading import FILE, read_calibration
-    from ..runtime.audit.tolerance.verdict import Tolerance
+    from ..runtime.calibration.calibration_file import FILE, read_calibration
+    from ..runtime.calibration.judge import Tolerance
 
     own = options.calibration == "own"
     path = claim.folder / FILE if own else Path(options.calibration)

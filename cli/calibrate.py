@@ -12,8 +12,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..plugins.registry import load_registry
-from ..runtime.scratch import scratch_folder
-from ..runtime.store import write_atomically
+from ..runtime.store.store import write_atomically
+from ..runtime.tempdirs import scratch_folder
 from ..schema.calibration import Calibration
 from ..schema.errors import InputError
 from .claims import claim_argument, opened_claim
@@ -41,8 +41,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Calibrate; exit status 1 where the limits cannot tell every forgery from a rerun."""
-    from ..runtime.audit.tolerance.calibration import Calibrator
-    from ..runtime.audit.tolerance.reading import FEWEST, FILE, lacks
+    from ..runtime.calibration.calibrate import Calibrator
+    from ..runtime.calibration.calibration_file import FEWEST, FILE, lacks
 
     if min(options.reruns, options.seeds) < FEWEST or options.controls < 1:
         raise InputError(

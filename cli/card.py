@@ -27,8 +27,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print or write the description."""
-    from ..runtime.bundle.gate import refuse
-    from ..runtime.store import write_atomically
+    from ..runtime.bundle.privacy_check import refuse
+    from ..runtime.store.store import write_atomically
 
     text = _text(open_run(options), options.format)
     if options.format == "markdown":
@@ -46,15 +46,15 @@ def run(options: Namespace) -> int:
 def _text(past: PastRun, form: str) -> str:
     plan, record = past.plan(), past.record
     if form == "cyclonedx":
-        from ..runtime.bom import bom
+        from ..runtime.cards.cyclonedx import bom
 
         if not any(step.kind == "runtime" for step in record.steps):
             raise InputError("the run trained no model that a bill of materials could be of")
         return bom(plan, record)
     if form == "croissant":
-        from ..runtime.croissant import croissant
+        from ..runtime.cards.croissant import croissant
 
         return croissant(plan, record)
-    from ..runtime.card import card
+    from ..runtime.cards.data_card import card
 
     return card(plan, record, past.store)

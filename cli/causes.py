@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..compiler.reruns import reruns, roots
+from ..compiler.invalidation import reruns, roots
 from ..runtime.execute import pending
-from ..runtime.runs import PLAN, all_runs
+from ..runtime.store.runs import PLAN, all_runs
 from ..schema.errors import InputError
 from ..schema.plan import Plan
 from .session import Session

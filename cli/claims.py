@@ -7,10 +7,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..runtime.audit.claim import Claim, open_claim
+from ..runtime.audit.audited_run import Claim, open_claim
 from ..runtime.bundle.read import unpacked
-from ..runtime.runs import RECORD
-from ..runtime.store import Store
+from ..runtime.store.runs import RECORD
+from ..runtime.store.store import Store
 from .past import open_run
 from .session import store_folder
 

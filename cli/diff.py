@@ -11,9 +11,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from ..compiler.canonical import canonical_text
 from ..compiler.diff import SECTIONS, Change, changes, other_bytes, other_versions
-from ..compiler.reruns import dropped, reruns
+from ..compiler.invalidation import dropped, reruns
+from ..compiler.yaml.textconv import canonical_text
 from ..plugins.registry import load_registry
 from ..schema.errors import InputError
 from .outcome import outcome, outcome_text

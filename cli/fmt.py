@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..compiler.layout import format_recipe
-from ..compiler.migrate import CURRENT, language, read_as_written
+from ..compiler.language.migrate import CURRENT, language, read_as_written
+from ..compiler.yaml.formatter import format_recipe
 from ..plugins.registry import load_registry
 from ..schema.errors import RecipeError
 from .rewrite import Change

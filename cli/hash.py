@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..runtime.pin import check_local
+from ..runtime.sources.pin import check_local
 from .output import columns, emit
 from .session import open_session, recipe_argument
 

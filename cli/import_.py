@@ -14,14 +14,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from ..compiler.imports import FORMATS, import_config
-from ..compiler.imports.report import Report, key_text
+from ..compiler.importers import FORMATS, import_config
+from ..compiler.importers.report import Report, key_text
 from ..compiler.validate import validate
 from ..plugins.registry import Registry, load_registry
-from ..runtime.store import write_atomically
+from ..runtime.store.store import write_atomically
 from ..schema.errors import InputError, RecipeError
 from ..schema.secrets import mask
-from ..schema.yaml import parse
+from ..schema.yaml_reader import parse
 from .diagnostics import show
 from .output import columns, emit, quoted
 from .shipped import open_recipe

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..compiler.architectures import from_config, known_architecture
-from ..compiler.check import check_base
-from ..compiler.devices import DEVICES, Device, device_named
-from ..compiler.estimate import Known, estimate
-from ..runtime.runs import all_runs
+from ..compiler.checks.recipe_checks import check_base
+from ..compiler.estimate.architectures import from_config, known_architecture
+from ..compiler.estimate.devices import DEVICES, Device, device_named
+from ..compiler.estimate.estimator import Known, estimate
+from ..runtime.store.runs import all_runs
 from ..schema.architecture import Architecture
 from ..schema.errors import InputError, RecipeError
 from ..schema.estimate import Comparison, Estimate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..schema.yaml import parse
+from ..schema.yaml_reader import parse
 from .output import columns, emit
 from .shipped import shipped_recipes
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from ..compiler.compile import compile_recipe, with_lock
 from ..compiler.lower import is_current
-from ..runtime.pin import pin, stale
-from ..runtime.store import write_atomically
+from ..runtime.sources.pin import pin, stale
+from ..runtime.store.store import write_atomically
 from ..schema.errors import InputError
 from ..schema.lock import Lock, Material
 from .mirrors import mirror_argument, open_mirror

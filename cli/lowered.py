@@ -10,7 +10,7 @@ from ..compiler.bind import bound_model
 from ..compiler.compile import compile_recipe
 from ..compiler.lower import lower
 from ..plugins.registry import Registry
-from ..runtime.audit.claim import Claim
+from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
 from ..schema.errors import InputError, KhichdiError
 from ..schema.lock import Lock

@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as error:
-        from ..runtime.store import store_error
+        from ..runtime.store.store import store_error
 
         return _fail(store_error(error, error.filename or "the work stopped"), as_json)
     except Exception as error:

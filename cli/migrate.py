@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..compiler.layout import format_tree
-from ..compiler.migrate import CURRENT, language, migrate, read_as_written
+from ..compiler.language.migrate import CURRENT, language, migrate, read_as_written
+from ..compiler.yaml.formatter import format_tree
 from ..plugins.registry import load_registry
 from .rewrite import Change
 from .rewrite import arguments as rewrite_arguments

@@ -26,8 +26,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Pin what is not pinned, bring the bytes, and lay them out."""
     from ..compiler.compile import with_lock
-    from ..runtime.mirror import write_index
-    from ..runtime.pin import fetch
+    from ..runtime.sources.mirror import write_index
+    from ..runtime.sources.pin import fetch
 
     session = open_session(options, options.file)
     lock = write_lock(session, options)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .config import user_setting
 
 if TYPE_CHECKING:
-    from ..runtime.mirror import Mirror
+    from ..runtime.sources.mirror import Mirror
 
 VARIABLE = "KHICHDI_MIRROR"
 
@@ -34,6 +34,6 @@ def open_mirror(options: Namespace) -> Mirror | None:
         where = user_setting("mirror", "a folder or an address")
     if not where:
         return None
-    from ..runtime.mirror import Mirror
+    from ..runtime.sources.mirror import Mirror
 
     return Mirror(where)

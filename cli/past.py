@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runtime.runs import PLAN, RECORD, all_runs
-from ..runtime.store import Store
+from ..runtime.store.runs import PLAN, RECORD, all_runs
+from ..runtime.store.store import Store
 from ..schema.errors import InputError
 from ..schema.plan import Plan
 from ..schema.record import Record
 from .session import store_folder
 
 if TYPE_CHECKING:
-    from ..runtime.lineage import Lineage
+    from ..runtime.row_lineage import Lineage
 
 LATEST = "latest"
 
@@ -35,7 +35,7 @@ class PastRun:
 
     def lineage(self) -> Lineage:
         """Return the run, ready to be asked about rows."""
-        from ..runtime.lineage import Lineage
+        from ..runtime.row_lineage import Lineage
 
         return Lineage(self.plan(), self.record, self.store)
 

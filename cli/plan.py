@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from ..compiler.devices import DEVICES
-from ..compiler.rules import rule_warnings
+from ..compiler.checks.rules import rule_warnings
+from ..compiler.estimate.devices import DEVICES
 from ..plugins.kinds import Breach
-from ..runtime.pin import check_local
+from ..runtime.sources.pin import check_local
 from ..schema.estimate import PARTS, Estimate
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import StepResult

@@ -7,7 +7,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from ..plugins.contract import NAME
+from ..plugins.class_checks import NAME
 from ..plugins.kinds import KINDS
 from ..schema.errors import InputError
 from .output import emit

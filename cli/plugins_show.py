@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..compiler.bind import step_models
-from ..compiler.json_schema import language_schema
-from ..compiler.value_words import value_words, yaml_text
+from ..compiler.language.json_schema import language_schema
+from ..compiler.language.type_names import value_words, yaml_text
 from ..plugins.registry import Registered, Registry, load_registry
 from ..schema.errors import InputError, RegistryError
 from .output import columns, emit

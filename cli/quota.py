@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..runtime.upkeep import make_room
+from ..runtime.store.gc_and_verify import make_room
 from ..schema.errors import InputError, StoreError
 from ..schema.estimate import Disk
 from .config import user_setting

@@ -11,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from ..runtime.scratch import scratch_folder
+from ..runtime.tempdirs import scratch_folder
 from ..schema.errors import InputError
 from ..schema.record import RecordedStep
 from .display import Display
@@ -37,8 +37,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Rehearse, and say what was real and what was not."""
-    from ..runtime.rehearse import Rehearsal
-    from ..runtime.store import Store
+    from ..runtime.rehearsal.rehearse import Rehearsal
+    from ..runtime.store.store import Store
 
     if options.rows < 16:
         raise InputError("--rows must be at least 16: some are held out, others are filtered")

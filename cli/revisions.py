@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..compiler.compile import compile_recipe
 from ..plugins.registry import load_registry
-from ..runtime.store import Store
+from ..runtime.store.store import Store
 from ..schema.errors import InputError, RecipeError
 from ..schema.lock import Lock
 from .session import Session, store_folder

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
-from ..runtime.store import write_atomically
+from ..runtime.store.store import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.secrets import mask
 from .output import emit

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..compiler.compile import with_lock
 from ..runtime.execute import Executor, pending
-from ..runtime.pin import check_local, other_plugins, stale
-from ..runtime.runs import exports, finished_run, make_record, new_run, write_run
+from ..runtime.sources.pin import check_local, other_plugins, stale
+from ..runtime.store.runs import exports, finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
 from ..schema.record import Record
 from ..schema.secrets import mask

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..runtime.runs import all_runs
-from ..runtime.store import Store
+from ..runtime.store.runs import all_runs
+from ..runtime.store.store import Store
 from ..schema.record import Record
 from .facts import described
 from .output import beside, columns, duration, emit, short

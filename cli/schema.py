@@ -7,7 +7,7 @@ import re
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..compiler.json_schema import language_schema
+from ..compiler.language.json_schema import language_schema
 from ..plugins.registry import load_registry
 from .output import emit
 
@@ -47,7 +47,7 @@ def schema_text() -> str:
 
 def write_schema(folder: Path) -> Path:
     """Write the schema to a folder, in place of an older one, and return its path."""
-    from ..runtime.durable import write_atomically
+    from ..runtime.store.atomic_io import write_atomically
 
     path = folder / FILE
     write_atomically(path, schema_text())

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..compiler.checks.deprecations import deprecated
 from ..compiler.compile import Compiled, compile_recipe
-from ..compiler.deprecated import deprecated
 from ..plugins.registry import Registry, load_registry
-from ..runtime.store import Store
+from ..runtime.store.store import Store
 from ..schema.errors import InputError, LockError
 from ..schema.lock import Lock
 from .diagnostics import show

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
+from ..schema.decoding import MAX_BYTES, too_large
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.secrets import secrets_in
-from ..schema.text import MAX_BYTES, too_large
 
 
 def shipped_folder() -> Path:

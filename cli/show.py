@@ -10,9 +10,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ..compiler.lines import Line, find, layout
+from ..compiler.language.paths import PathError, parse_path
 from ..compiler.load import Loaded
-from ..compiler.paths import PathError, parse_path
+from ..compiler.yaml.writer import Line, find, layout
 from ..schema.errors import InputError
 from .output import emit
 from .session import open_session, recipe_argument

@@ -12,7 +12,7 @@ from .output import columns, emit, quoted
 from .past import open_run, run_argument
 
 if TYPE_CHECKING:
-    from ..runtime.lineage import Drop, Lineage
+    from ..runtime.row_lineage import Drop, Lineage
     from ..schema.record import RecordedStep
 
 

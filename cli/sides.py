@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from ..compiler.bind import bound_model
 from ..compiler.lower import is_current, lower
 from ..plugins.registry import Registry, load_registry
-from ..runtime.runs import RECORD
-from ..runtime.store import Store
+from ..runtime.store.runs import RECORD
+from ..runtime.store.store import Store
 from ..schema.errors import InputError, RecipeError
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan

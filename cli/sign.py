@@ -11,10 +11,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..runtime.attest import ATTESTATION, sign
-from ..runtime.audit.claim import Claim
+from ..runtime.audit.audit import audit
+from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
-from ..runtime.audit.ladder import audit
+from ..runtime.signing.signing import ATTESTATION, sign
 from ..schema.errors import InputError
 from .claims import claim_argument, is_bundle, opened_claim
 from .output import emit, short
@@ -64,7 +64,7 @@ def run(options: Namespace) -> int:
 
 
 def _sign_models(claim: Claim, options: Namespace) -> int:
-    from ..runtime.model_signing import sign_models
+    from ..runtime.signing.model_signing import sign_models
 
     made = [str(path) for path in sign_models(claim, Path(options.key))]
     lines = [f"wrote {path}" for path in made]
@@ -74,7 +74,7 @@ def _sign_models(claim: Claim, options: Namespace) -> int:
 
 
 def _sign_audit(options: Namespace) -> int:
-    from ..runtime.vouch import sign_audit
+    from ..runtime.signing.audit_statement import sign_audit
 
     path = Path(options.statement)
     with opened_claim(options) as claim:

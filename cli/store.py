@@ -10,8 +10,8 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from ..runtime.store import Store
-from ..runtime.upkeep import clean, make_room, size_of, verify
+from ..runtime.store.gc_and_verify import clean, make_room, size_of, verify
+from ..runtime.store.store import Store
 from ..schema.errors import FetchError, InputError
 from ..schema.plan import PlanStep
 from .mirrors import mirror_argument, open_mirror
@@ -75,8 +75,8 @@ def _verify(store: Store, options: Namespace) -> int:
 def _repair(store: Store, options: Namespace) -> int:
     """Put right what is damaged; each thing is named with what was done."""
     from ..plugins.registry import load_registry
-    from ..runtime.pin import fetch
-    from ..runtime.repair import Repair
+    from ..runtime.sources.pin import fetch
+    from ..runtime.store.repair import Repair
 
     registry = load_registry()
     mirror = open_mirror(options)

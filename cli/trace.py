@@ -10,7 +10,7 @@ from .output import columns, emit, quoted
 from .past import open_run, run_argument
 
 if TYPE_CHECKING:
-    from ..runtime.lineage import Event, Origin
+    from ..runtime.row_lineage import Event, Origin
 
 
 def arguments(parser: ArgumentParser) -> None:

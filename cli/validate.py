@@ -9,7 +9,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..compiler.deprecated import deprecated
+from ..compiler.checks.deprecations import deprecated
 from ..compiler.validate import validate
 from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError

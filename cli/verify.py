@@ -10,10 +10,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from ..runtime.attest import SignatureError, verify
-from ..runtime.audit.claim import Claim
+from ..runtime.audit.audit import audit
+from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
-from ..runtime.audit.ladder import audit
+from ..runtime.signing.signing import SignatureError, verify
 from ..schema.errors import InputError
 from .claims import claim_argument, opened_claim
 from .output import emit, short
@@ -55,7 +55,7 @@ def _verified(claim: Claim, options: Namespace) -> tuple[list[str], dict[str, An
         keys = verify(claim, publics, options.threshold)
         told = "a signature says who stands for it; `recipe audit` says whether it holds"
         return keys, {}, [hashed, told]
-    from ..runtime.vouch import verify_audit
+    from ..runtime.signing.audit_statement import verify_audit
 
     statement, keys = verify_audit(claim, Path(options.statement), publics, options.threshold)
     found = statement.predicate

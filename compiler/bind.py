@@ -18,9 +18,9 @@ from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
 from ..schema.errors import Diagnostic, RecipeError
 from ..schema.recipe import Benchmark, DataSet, Mixture, Model, Name, Recipe, Step, Train
-from ..schema.yaml import Path
-from .explain import data_path, diagnostics
-from .language import steps_of
+from ..schema.yaml_reader import Path
+from .errors.validation_errors import data_path, diagnostics
+from .language.schema_walk import steps_of
 from .load import Loaded
 
 ROUNDS = 8

@@ -10,9 +10,9 @@ from ..plugins.registry import Registry
 from ..schema.lock import Lock
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
+from .language.migrate import language
 from .load import Loaded, Open
 from .lower import lower, source_places
-from .migrate import language
 from .validate import validate
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from ..schema.document import operational_fields
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
-from .paths import below, step_names
+from .language.paths import below, step_names
 
 MISSING = object()
 

@@ -17,9 +17,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..schema.errors import Diagnostic, InputError, RecipeError
-from ..schema.yaml import Parsed, Path
-from .migrate import read
-from .paths import step_names
+from ..schema.yaml_reader import Parsed, Path
+from .language.migrate import read
+from .language.paths import step_names
 
 MAX_CHAIN = 10
 

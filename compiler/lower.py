@@ -18,7 +18,7 @@ from ..schema.digest import derive_seed
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
-from ..schema.yaml import Path
+from ..schema.yaml_reader import Path
 
 CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
 """khichdi's own steps; a number is raised when the same input would give another result."""

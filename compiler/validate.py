@@ -9,9 +9,9 @@ from ..plugins.registry import Registry
 from ..schema.errors import RecipeError
 from ..schema.recipe import Recipe
 from .bind import bind_partly
-from .check import check
+from .checks.recipe_checks import check
+from .language.overrides import with_settings
 from .load import Loaded, Open, load_leniently
-from .settings import with_settings
 
 
 def validate(

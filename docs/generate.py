@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from khichdi.compiler.json_schema import language_schema
-from khichdi.compiler.value_words import value_words, yaml_text
+from khichdi.compiler.language.json_schema import language_schema
+from khichdi.compiler.language.type_names import value_words, yaml_text
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.schema.recipe import Train

@@ -6,6 +6,7 @@ if __name__ != "khichdi.plugins":
 from ..schema.errors import FetchError, StepError
 from ..schema.lock import PinnedFile
 from .base import Params, Plugin, operational
+from .deprecations import renamed as _renamed
 from .hookspecs import hookimpl
 from .kinds import (
     Adapter,
@@ -42,7 +43,6 @@ from .kinds import (
     TrainingResult,
     TrainingSegment,
 )
-from .renamed import renamed as _renamed
 
 __all__ = [
     "Adapter",

@@ -22,9 +22,9 @@ from ..schema.lock import Distribution
 from ..schema.plan import Plan
 from . import hookspecs
 from .base import Plugin
-from .contract import fault, place
+from .class_checks import fault, place
+from .distributions import identify
 from .kinds import KINDS
-from .origin import identify
 
 API_VERSION = 1
 """Of the seam between khichdi and plugins. It rises when a plugin would have to change."""

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ..plugins.guard import PluginError, bounded, patience, watched
 from ..plugins.kinds import KINDS, Launch, Progress
 from ..plugins.registry import Registry
-from ..plugins.threads import before_torch
+from ..plugins.side_effects import PluginError, bounded, patience, watched
+from ..plugins.toolkit.torch_environment import before_torch
 from ..schema.errors import InputError, KhichdiError, StepError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep, PluginRef
 from ..schema.record import Output, RecordedStep, StepResult
 from .environment import environment, installed
-from .mirror import Mirror
+from .sources.mirror import Mirror
 from .steps import implementation
 from .steps.context import Context, Outcome
-from .store import Store, store_error
+from .store.store import Store, store_error
 
 log = logging.getLogger("khichdi")
 

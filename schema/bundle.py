@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from .document import Digest
-from .paths import inside
+from .file_names import inside
 from .record import FileDigest
 from .seal import Sealed
 

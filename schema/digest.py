@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
-from .hashing import file_sha256 as file_sha256
+from .file_hashing import file_sha256 as file_sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,8 +8,8 @@ from pydantic import JsonValue, field_validator
 
 from .document import Digest, Document, PathBelow
 from .estimate import Comparison
+from .file_names import inside
 from .lock import Distribution
-from .paths import inside
 from .seal import Sealed
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from khichdi.plugins.threads import before_torch
+
+from khichdi.plugins.toolkit.torch_environment import before_torch
 
 # Tests never fail by the clock, and the same examples are tried everywhere.
 settings.register_profile("khichdi", deadline=None, derandomize=True, database=None)

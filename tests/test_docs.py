@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins import hookimpl
 from khichdi.plugins.registry import load_registry

@@ -6,7 +6,6 @@ import ast
 import json
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,15 +86,26 @@ print(json.dumps(failed))
     assert sorted(json.loads(done.stdout)) == sorted(NEEDS_EXTRA)
 
 
-def test_every_folder_with_modules_is_packaged() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    listed = set(project["tool"]["setuptools"]["packages"])
-    there = {
-        "khichdi." + ".".join(file.parent.relative_to(ROOT).parts)
-        for file in product_files()
-        if "recipes" not in file.parts or file.parent.name == "recipes"
+def test_every_folder_is_in_the_package_under_its_own_name() -> None:
+    package = ROOT / "src" / "khichdi"
+    links = {
+        link.name: link.readlink().as_posix() for link in package.iterdir() if link.is_symlink()
     }
-    assert listed == there
+    assert links == {part: f"../../{part}" for part in MAY_IMPORT}
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    assert not [f for f in product_files() if not (f.parent / "__init__.py").exists()]
+
+
+def test_no_import_climbs_more_than_three_folders() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in product_files()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level > 3
+    ]
+    assert not wrong
 
 
 @pytest.mark.parametrize("part", MAY_IMPORT)

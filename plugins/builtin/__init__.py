@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..hookspecs import hookimpl
+from khichdi.plugins.hookspecs import hookimpl
+
 from .adapter.lora import Lora
 from .adapter.vera import Vera
 from .evaluator.generate import Generate
@@ -24,7 +25,7 @@ from .filter.counts import CharacterCount, ReferenceCount, TokenCount
 from .filter.decontaminate import Decontaminate, DecontaminateEmbedding
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.field_similarity import FieldSimilarity
-from .filter.labels import Categories, Languages
+from .filter.label_filters import Categories, Languages
 from .filter.language_id import LanguageId
 from .filter.minhash_duplicates import MinHashDuplicates
 from .filter.near_duplicates import NearDuplicates
@@ -46,9 +47,9 @@ from .reader.tables import Csv, Json, Jsonl, Parquet
 from .rule.licenses import Licenses
 from .rule.neurips_llm_efficiency import NeuripsLlmEfficiency2023
 from .runtime.qlora.plugin import Qlora
-from .sampler.buckets import AccuracyBuckets, RougeBuckets
-from .sampler.draws import All, Random
-from .sampler.groups import PerGroup, Proportional
+from .sampler.group_samplers import PerGroup, Proportional
+from .sampler.random_sample import All, Random
+from .sampler.score_buckets import AccuracyBuckets, RougeBuckets
 from .scorer.few_shot import FewShot
 from .source.files import Files
 from .source.git import Git

@@ -15,7 +15,7 @@ from .launch import Launch
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ...schema.states import State, States
+    from ...schema.training_states import State, States
     from .data import Template
 
 
@@ -54,8 +54,8 @@ class Adapter(Plugin[P], ABC):
 
         Args:
             model: the peft model; its base is quantized.
-            base: folder with the base's files, verified; `khichdi.plugins.base_files` reads single
-                tensors of it as they were before quantization.
+            base: folder with the base's files, verified; `khichdi.plugins.toolkit.base_weights`
+                reads single tensors of it as they were before quantization.
         """
 
 

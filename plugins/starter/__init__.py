@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
-from ..contract import NAME
+from ..class_checks import NAME
 from ..kinds import KINDS
 from .bodies import BODIES, RECIPES, TESTS
 from .files import MODULE, PROJECT, README, TEST

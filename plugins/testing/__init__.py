@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from ..kinds import KINDS
 from .base import PluginTests, Skipped
+from .material import make_base, make_packs, make_rows
 from .models import (
     AdapterTests,
     EvaluatorTests,
@@ -23,7 +24,6 @@ from .models import (
     ScorerTests,
 )
 from .rows import FilterTests, ReaderTests, RuleTests, SamplerTests, SourceTests, TemplateTests
-from .sample import make_base, make_packs, make_rows
 
 __all__ = [
     "AdapterTests",

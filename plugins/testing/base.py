@@ -16,11 +16,11 @@ from unittest import SkipTest
 from pydantic import ValidationError
 
 from ..base import Plugin
-from ..contract import fault
-from ..guard import watched
+from ..class_checks import fault
 from ..kinds import KINDS
+from ..side_effects import watched
 from .access import forbidden_access
-from .sources import compare_with_record
+from .source_versions import compare_with_record
 
 Skipped = SkipTest
 """Raised by a test that does not apply; pytest shows it as skipped."""
@@ -130,7 +130,7 @@ class PluginTests:
         """Loading it takes no library that makes commands slow, and no name that is to go."""
         module = self.plugin.__module__
         code = (
-            f"import sys, importlib, warnings; import khichdi.plugins.renamed as api; "
+            f"import sys, importlib, warnings; import khichdi.plugins.deprecations as api; "
             f"warnings.simplefilter('error', api.ApiDeprecationWarning); "
             f"before = set(sys.modules); "
             f"importlib.import_module({module!r}); "

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base import Plugin
-from ..checks import check_evaluated, check_replayed, check_scores, check_trained
 from ..kinds import EvaluationJob, ExportJob, Progress, ScoringJob, TrainingJob, TrainingSegment
+from ..result_checks import check_evaluated, check_replayed, check_scores, check_trained
 from .base import PluginTests
-from .sample import make_base, make_packs, make_rows
+from .material import make_base, make_packs, make_rows
 
 SEED = 57
 

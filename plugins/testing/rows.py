@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...schema.digest import draws, file_sha256
 from ...schema.rows import COLUMNS
-from ..checks import (
+from ..kinds import Drop, Editor, Facts, FilterInputs, SourceFile
+from ..result_checks import (
     check_breaches,
     check_edited,
     check_pin,
@@ -21,9 +22,8 @@ from ..checks import (
     check_segments,
     check_selected,
 )
-from ..kinds import Drop, Editor, Facts, FilterInputs, SourceFile
 from .base import PluginTests, Skipped
-from .sample import make_base, make_rows
+from .material import make_base, make_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -259,7 +259,7 @@ class TemplateTests(PluginTests):
     def test_renders_rows(self) -> None:
         """The last piece is the answer and is learnt; rows stay as they are; twice is the same."""
         self.needs("transformers")
-        from ..tokens import load_tokenizer
+        from ..toolkit.tokenization import load_tokenizer
 
         tokenizer = load_tokenizer(make_base())
         table = make_rows() if self.rows is None else self.rows

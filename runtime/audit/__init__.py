@@ -1,14 +1,15 @@
 """Re-deriving what a record claims, level by level.
 
-    claim.py      what is audited: the documents of a run, and where its artifacts lie
-    documents.py  recipe, plan and environment, from the documents alone
-    artifacts.py  everything that steps produced, by its bytes
-    rerun.py      the same again, by executing each step
-    segments.py   a few segments of training, each executed again from the state before it
-    replayed.py   what that gave, compared with the claim
-    draw.py       which segments, and what share of forged ones that finds
-    compare.py    where two artifacts first part: the file, row, tensor or training step
-    ladder.py     all of it, level after level, as one report
+    audited_run.py         what is audited: the documents of a run, and where its artifacts lie
+    documents.py           recipe, plan and environment, from the documents alone
+    artifacts.py           everything that steps produced, by its bytes
+    rerun.py               the same again, by executing each step
+    segments.py            a few segments of training, each executed again from the state before it
+    segment_comparison.py  what that gave, compared with the claim
+    segment_distance.py    how far an executed segment is from the claimed one
+    segment_draw.py        which segments, and what share of forged ones that finds
+    compare.py             where two artifacts first differ: the file, row, tensor or training step
+    audit.py               all of it, level after level, as one report
 
 Nothing here needs the compiler, and but for `rerun` and `segments` nothing needs a plugin
 or the network.

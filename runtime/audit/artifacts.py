@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ...schema.audit import Finding, Held, LevelReport, Verdict
 from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
-from ...schema.hashing import files_sha256
+from ...schema.file_hashing import files_sha256
 from ...schema.plan import result_hash
 from ...schema.record import Output, RecordedStep
-from ...schema.states import IN_TRACE
-from ..adapter import adapter_digest
-from ..runs import metrics
-from ..states import states_digest
-from .claim import QUANTIZED, Claim, committed, weights_of
+from ...schema.training_states import IN_TRACE
+from ..adapter_files import adapter_digest
+from ..store.runs import metrics
+from ..training_states import states_digest
+from .audited_run import QUANTIZED, Claim, committed, weights_of
 from .documents import diverged
 
 

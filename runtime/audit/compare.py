@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...schema.digest import file_sha256
-from ...schema.states import State
-from ..adapter import CONFIG, WEIGHTS
-from ..states import read_states
+from ...schema.training_states import State
+from ..adapter_files import CONFIG, WEIGHTS
+from ..training_states import read_states
 from .documents import first_difference
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ...schema.lock import Distribution
 from ...schema.plan import Plan, PlanStep, recipe_hash, source_key, step_key
 from ...schema.record import RecordedStep
 from ..environment import environment
-from .claim import Claim
+from .audited_run import Claim
 
 
 @dataclass(frozen=True)

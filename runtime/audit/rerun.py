@@ -17,16 +17,16 @@ from ...schema.errors import InputError, KhichdiError, LockError
 from ...schema.plan import PlanStep
 from ...schema.record import Output, RecordedStep, StepResult
 from ..execute import Executor, Reporter
-from ..mirror import Mirror
-from ..runs import metrics
-from ..store import Store
+from ..sources.mirror import Mirror
+from ..store.runs import metrics
+from ..store.store import Store
 from .artifacts import Level
-from .claim import QUANTIZED, Claim, level_of, upto, weights_of
+from .audited_run import QUANTIZED, Claim, level_of, upto, weights_of
 from .compare import difference
 from .documents import first_difference
 
 if TYPE_CHECKING:
-    from .tolerance.verdict import Tolerance
+    from ..calibration.judge import Tolerance
 
 EXECUTED = LEVELS[LEVELS.index("sources") :]
 

@@ -10,22 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...plugins.checks import check_replayed
 from ...plugins.kinds import Replay, TrainingSegment
 from ...plugins.registry import Registry
+from ...plugins.result_checks import check_replayed
 from ...schema.audit import LevelReport, SegmentReplay, SegmentVerdict
 from ...schema.digest import file_sha256
 from ...schema.errors import KhichdiError, StoreError, WorkError
 from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
-from ...schema.states import States
-from ..adapter import CONFIG, WEIGHTS
+from ...schema.training_states import States
+from ..adapter_files import CONFIG, WEIGHTS
 from ..execute import Reporter, guarded
 from ..steps.context import Context, Outcome
-from .claim import Claim, committed
-from .draw import drawn, odds, surely_caught
-from .replayed import Comparison
+from .audited_run import Claim, committed
 from .rerun import Rerun
+from .segment_comparison import Comparison
+from .segment_draw import drawn, odds, surely_caught
 
 
 @dataclass

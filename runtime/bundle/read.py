@@ -18,8 +18,8 @@ from typing import IO
 from ...schema.bundle import CONTENTS, Contents
 from ...schema.errors import InputError
 from ...schema.record import FileDigest
-from ..scratch import scratch_folder
-from .layout import end, header, padding
+from ..tempdirs import scratch_folder
+from .tar_format import end, header, padding
 
 CONTENTS_BYTES = 64 << 20
 CHUNK = 1 << 20

@@ -10,13 +10,13 @@ from pathlib import Path
 from ...schema.bundle import CONTENTS, Contents, clash
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, StoreError
-from ...schema.paths import inside
+from ...schema.file_names import inside
 from ...schema.plan import Plan
 from ...schema.record import FileDigest, Output, RecordedStep
-from ..audit.claim import Claim
-from ..store import store_error
-from .gate import check
-from .layout import laid_out
+from ..audit.audited_run import Claim
+from ..store.store import store_error
+from .privacy_check import check
+from .tar_format import laid_out
 
 DOCUMENTS = ("record.json", "plan.json", "attestation.json", "calibration.json", "adapter.sig")
 ALWAYS = ("values", "adapter")

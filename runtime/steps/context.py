@@ -11,7 +11,7 @@ from ...plugins.kinds import KINDS, Launch, Progress
 from ...plugins.registry import Registry
 from ...schema.errors import StepError
 from ...schema.plan import PlanStep, PluginRef
-from ..mirror import Mirror
+from ..sources.mirror import Mirror
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...plugins.checks import check_evaluated
 from ...plugins.kinds import EvaluationJob, EvaluationResult
+from ...plugins.result_checks import check_evaluated
 from ..tables import read_table
 from .context import Context, Outcome
 from .train import values

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from ...plugins.kinds import Editor
 from ..tables import read_table
 from .context import Context, Outcome
-from .ledger import Ledger
-from .shards import Job, answers
+from .drop_log import Ledger
+from .parallel_filter import Job, answers
 
 AGAINST = "against/"
 

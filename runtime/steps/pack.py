@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ...plugins.checks import check_segments
-from ...plugins.guard import PluginError
 from ...plugins.kinds import Progress, Segment
-from ...plugins.tokens import encode_all, load_tokenizer
+from ...plugins.result_checks import check_segments
+from ...plugins.side_effects import PluginError
+from ...plugins.toolkit.tokenization import encode_all, load_tokenizer
 from ...schema.errors import KhichdiError
 from ..packing import pack
 from ..tables import BATCH, read_table, write_table

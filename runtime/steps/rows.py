@@ -8,15 +8,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...plugins.checks import check_read, check_scores, check_selected
-from ...plugins.guard import PluginError
 from ...plugins.kinds import Drop, Scores, ScoringJob, SourceFile
+from ...plugins.result_checks import check_read, check_scores, check_selected
+from ...plugins.side_effects import PluginError
 from ...schema.digest import draws
 from ...schema.errors import KhichdiError
 from ...schema.rows import COLUMNS, row_schema
 from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
-from .ledger import Ledger
+from .drop_log import Ledger
 
 
 def read(context: Context) -> Outcome:

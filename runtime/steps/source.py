@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..pin import fetch
+from ..sources.pin import fetch
 from .context import Context, Outcome, Produced
 
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ...plugins.checks import check_trained
 from ...plugins.kinds import TrainingJob, TrainingResult
+from ...plugins.result_checks import check_trained
 from ...schema.digest import digest
-from ..adapter import CONFIG, WEIGHTS, adapter_digest
-from ..states import write_states
+from ..adapter_files import CONFIG, WEIGHTS, adapter_digest
 from ..tables import read_table
+from ..training_states import write_states
 from .context import Context, Outcome, Produced
 
 

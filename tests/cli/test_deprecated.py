@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from khichdi.cli.main import main
 from strangers import forget, install, plugin
+
+from khichdi.cli.main import main
 
 BODY = """
 deprecated = "use `where`"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.main import main
 
 ZIGGURAT = Path(__file__).parents[1] / "compiler" / "imports" / "ziggurat"

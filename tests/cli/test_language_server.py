@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from language_server import LanguageServer, install
+
 from khichdi.cli.schema import FILE, modeline, write_schema
 from khichdi.cli.shipped import shipped_recipes
-from language_server import LanguageServer, install
 
 RECIPE = """\
 recipe: 1

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from khichdi.cli.main import main
 from khichdi.cli.plugins_show import describe
 from khichdi.compiler.bind import step_models

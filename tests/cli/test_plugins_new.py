@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.main import main
 from khichdi.plugins.kinds import KINDS
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.main import COMMANDS, main
 from khichdi.cli.shipped import shipped_recipes
 

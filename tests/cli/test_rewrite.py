@@ -12,6 +12,7 @@ import venv
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.main import main
 
 ROOT = Path(__file__).parents[2]

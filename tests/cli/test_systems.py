@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.cli.main import main
 from khichdi.cli.shipped import shipped_folder, shipped_recipes
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.bind import bind_partly, bound_model
 from khichdi.compiler.load import load_leniently

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from broken import Answer, Case, Tally, answer, cases, measure, typos_of
+
 from khichdi.schema.errors import CODES
 
 ROOT = Path(__file__).parent.parent.parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from broken import Case, answer
+
 from khichdi.schema.errors import Diagnostic
 
 RECIPE = """\

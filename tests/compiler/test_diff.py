@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import Compiled, compile_recipe
 from khichdi.compiler.diff import changes
-from khichdi.compiler.reruns import reruns
+from khichdi.compiler.invalidation import reruns
 from khichdi.plugins.registry import load_registry
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from bound import bound, load_bound, write
-from khichdi.compiler.architectures import TABLE, from_config, known_architecture
-from khichdi.compiler.check_model import check_architecture
-from khichdi.compiler.devices import DEVICES, device_named
-from khichdi.compiler.estimate import Known, estimate
+
+from khichdi.compiler.checks.model_checks import check_architecture
+from khichdi.compiler.estimate.architectures import TABLE, from_config, known_architecture
+from khichdi.compiler.estimate.devices import DEVICES, device_named
+from khichdi.compiler.estimate.estimator import Known, estimate
 from khichdi.schema.errors import InputError
 from khichdi.schema.estimate import Estimate
 from khichdi.schema.recipe import Recipe

@@ -17,11 +17,12 @@ import pytest
 from broken import REGISTRY, slip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.load import load
 from khichdi.compiler.validate import validate
 from khichdi.schema.errors import CODES, Diagnostic, InputError, RecipeError
-from khichdi.schema.yaml import parse
+from khichdi.schema.yaml_reader import parse
 
 QUICKSTART = (shipped_folder() / "quickstart.yaml").read_bytes()
 PIECES = [

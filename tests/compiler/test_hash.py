@@ -17,6 +17,8 @@ import language
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.bind import bound_model
 from khichdi.compiler.load import load
@@ -24,7 +26,6 @@ from khichdi.compiler.lower import lower
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.document import operational_fields
 from khichdi.schema.lock import Lock
-from pydantic import BaseModel, ValidationError
 
 OPERATIONAL = {
     "name",

@@ -10,13 +10,14 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scribe import Scribe, any_recipe
+
 from khichdi.cli.shipped import open_recipe, shipped_folder, shipped_recipes
-from khichdi.compiler.layout import WIDTH, format_recipe
 from khichdi.compiler.validate import validate
+from khichdi.compiler.yaml.formatter import WIDTH, format_recipe
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import RecipeError
-from khichdi.schema.yaml import parse
-from scribe import Scribe, any_recipe
+from khichdi.schema.yaml_reader import parse
 
 REGISTRY = load_registry()
 FILES = sorted(shipped_folder().rglob("*.yaml"))

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khichdi.cli.shipped import open_recipe, shipped_recipes
-from khichdi.compiler.canonical import canonical_text
-from khichdi.compiler.lines import find, layout
-from khichdi.compiler.paths import parse_path
+from khichdi.compiler.language.paths import parse_path
 from khichdi.compiler.validate import validate
+from khichdi.compiler.yaml.textconv import canonical_text
+from khichdi.compiler.yaml.writer import find, layout
 from khichdi.plugins.registry import load_registry
-from khichdi.schema.yaml import parse
+from khichdi.schema.yaml_reader import parse
 
 REGISTRY = load_registry()
 SHIPPED = [path.stem for path in shipped_recipes()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from khichdi.compiler.load import Loaded, load
 from khichdi.schema.errors import RecipeError
 

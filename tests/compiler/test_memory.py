@@ -13,8 +13,11 @@ import pytest
 import torch
 from bound import bound
 from jobs import job, packs
-from khichdi.compiler.architectures import TABLE, from_config
-from khichdi.compiler.memory import (
+from live_bytes import LiveBytes
+from miniature import make_base
+
+from khichdi.compiler.estimate.architectures import TABLE, from_config
+from khichdi.compiler.estimate.memory import (
     LOGIT_ROWS,
     Batch,
     memory,
@@ -25,14 +28,12 @@ from khichdi.compiler.memory import (
 )
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
-from khichdi.plugins.builtin.runtime.qlora.engine import Training
 from khichdi.plugins.builtin.runtime.qlora.loss import ROWS_AT_ONCE
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
-from khichdi.plugins.determinism import deterministic
+from khichdi.plugins.builtin.runtime.qlora.trainer import Training
+from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.schema.architecture import Architecture, Linear
 from khichdi.schema.estimate import PARTS
-from live_bytes import LiveBytes
-from miniature import make_base
 
 SMALL = {
     "vocab_size": 128, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
@@ -139,7 +140,7 @@ def test_four_bit_bytes_are_bitsandbytes_own(double: bool, shape: tuple[int, int
 
 
 def test_eight_bit_bytes_are_bitsandbytes_own(tiny_base: Path) -> None:
-    from khichdi.plugins.models import load_model
+    from khichdi.plugins.toolkit.model_loading import load_model
 
     model = load_model(tiny_base, BitsAndBytes(BitsAndBytesParams(bits=8)))
     found = from_config(json.loads((tiny_base / "config.json").read_text()))

@@ -11,11 +11,19 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.compile import Compiled, compile_recipe, with_lock
-from khichdi.compiler.layout import format_tree
-from khichdi.compiler.migrate import CURRENT, OLDEST, language, migrate, read, read_as_written
-from khichdi.compiler.versions import MIGRATIONS
+from khichdi.compiler.language.migrate import (
+    CURRENT,
+    OLDEST,
+    language,
+    migrate,
+    read,
+    read_as_written,
+)
+from khichdi.compiler.language.migrations import MIGRATIONS
+from khichdi.compiler.yaml.formatter import format_tree
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import RecipeError
 from khichdi.schema.lock import Lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe
 from khichdi.plugins.registry import load_registry

@@ -9,13 +9,14 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from khichdi.cli.shipped import open_recipe
-from khichdi.compiler.json_schema import language_schema
+from khichdi.compiler.language.json_schema import language_schema
+from khichdi.compiler.language.type_names import value_words, yaml_text
 from khichdi.compiler.validate import validate
-from khichdi.compiler.value_words import value_words, yaml_text
 from khichdi.plugins.kinds import KINDS
 from khichdi.schema.recipe import Recipe
-from khichdi.schema.yaml import parse
+from khichdi.schema.yaml_reader import parse
 
 
 def load_generator() -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.plugins import hookspecs
 from khichdi.plugins.kinds import KINDS, Editor
 from khichdi.plugins.registry import API_VERSION

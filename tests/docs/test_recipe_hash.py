@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import rfc8785
-from khichdi.runtime.adapter import adapter_digest
+
+from khichdi.runtime.adapter_files import adapter_digest
 from khichdi.schema.digest import (
     derive_seed,
     digest,

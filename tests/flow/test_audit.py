@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from forgery import change_row, change_values, flip_in_tensor, forge, rewrite, step
+
 from khichdi.cli.main import main
 from khichdi.schema.audit import LEVELS, AuditReport
 from khichdi.schema.record import Record

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 from birbal import EXACT, GENERATION, PLACES, json_lines, lay_out, recipe
-from khichdi.runtime.store import Store
+
+from khichdi.runtime.store.store import Store
 from khichdi.runtime.tables import read_table
 from khichdi.schema.record import Record
 

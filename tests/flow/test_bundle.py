@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from forgery import rewrite
 from hostile_tar import hostile
+
 from khichdi.cli.main import main
-from khichdi.runtime.bundle.gate import check
+from khichdi.runtime.bundle.privacy_check import check
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.errors import InputError
 

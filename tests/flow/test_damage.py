@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from damage import Tally, damage_artifacts, damage_bundle, damage_documents
-from khichdi.runtime.audit.claim import open_claim
+
+from khichdi.runtime.audit.audited_run import open_claim
 
 from .conftest import Kitchen
 from .test_bundle import recipe

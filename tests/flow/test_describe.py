@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.schema.lock import Lock
 from khichdi.schema.record import Record
 

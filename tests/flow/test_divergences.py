@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from divergences import Pristine, audited, chosen, injections
-from khichdi.runtime.audit.claim import open_claim
+
+from khichdi.runtime.audit.audited_run import open_claim
 
 from .conftest import Kitchen
 

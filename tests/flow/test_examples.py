@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fresh import make_fresh
+
 from khichdi.plugins.kinds import KINDS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "plugins"

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hostile_run import FIELDS, escapes_from_folder, escapes_from_tar, forge, refused
 from hostile_tar import hostile_names, odd_archives
+from pydantic import ValidationError
+
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.document import Document, PathBelow
 from khichdi.schema.errors import InputError
-from pydantic import ValidationError
 
 from .conftest import Kitchen
 from .test_bundle import recipe

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from khichdi.runtime.lineage import Lineage
-from khichdi.runtime.store import Store
+from khichdi.runtime.row_lineage import Lineage
+from khichdi.runtime.store.store import Store
 from khichdi.schema.plan import Plan
 from khichdi.schema.record import Record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from khichdi.runtime.runs import keep_recipe
+from khichdi.runtime.store.runs import keep_recipe
 from khichdi.schema.lock import Distribution, Lock
 
 from .conftest import Kitchen

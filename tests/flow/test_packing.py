@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.runtime.tables import read_table
 
 from .conftest import Kitchen

@@ -167,8 +167,9 @@ assert not any(name.startswith("khichdi") for name in sys.modules)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     import torch
-    from khichdi.plugins.models import load_model, load_tokenizer
+
     from khichdi.plugins.registry import load_registry
+    from khichdi.plugins.toolkit.model_loading import load_model, load_tokenizer
 
     quantizer = load_registry().create("quantizer", "none", {"dtype": "float32"})
     model = load_model(kitchen.folder / "base", quantizer)

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.compile import compile_recipe, with_lock
-from khichdi.plugins.builtin.reader import rows as reader_rows
-from khichdi.plugins.builtin.reader import table_records
+from khichdi.plugins.builtin.reader.records import row_mapper as reader_rows
+from khichdi.plugins.builtin.reader.records import table_records
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime import tables
 from khichdi.runtime.execute import Executor
-from khichdi.runtime.pin import pin
-from khichdi.runtime.steps import pack, rows, shards
-from khichdi.runtime.store import Store
+from khichdi.runtime.sources.pin import pin
+from khichdi.runtime.steps import pack, parallel_filter, rows
+from khichdi.runtime.store.store import Store
 from khichdi.schema.plan import Plan
 
 TASKS = [
@@ -145,14 +146,14 @@ def test_workers_change_no_digest(
 ) -> None:
     folder, found = expected
     started = []
-    really = shards._shared_out
+    really = parallel_filter._shared_out
 
     def shared_out(sent: bytes, batches: Any, first: int, count: int) -> Any:
         started.append(count)
         return really(sent, batches, first, count)
 
-    monkeypatch.setattr(shards, "_shared_out", shared_out)
-    monkeypatch.setattr(shards, "PAYS", 0.0)  # else rows so few are never shared out
+    monkeypatch.setattr(parallel_filter, "_shared_out", shared_out)
+    monkeypatch.setattr(parallel_filter, "PAYS", 0.0)  # else rows so few are never shared out
     for module in (reader_rows, table_records):
         monkeypatch.setattr(module, "BATCH", 512)
     monkeypatch.setenv("KHICHDI_WORKERS", str(number))

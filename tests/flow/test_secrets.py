@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
+
 from khichdi.cli.main import main
 from khichdi.cli.masking import shown, whole
 from khichdi.cli.quiet import quiet
-from khichdi.runtime.bundle.gate import check
+from khichdi.runtime.bundle.privacy_check import check
 from khichdi.schema import secrets
 from khichdi.schema.secrets import mask, masked, secrets_in
-from planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
 
 from .conftest import Kitchen
 from .test_sign import write_key

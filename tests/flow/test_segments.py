@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 from forgery import change_values, flip_in_tensor, forge
+from strangers import HEAD, install
+
 from khichdi.cli.audit_text import share
 from khichdi.cli.main import main
-from khichdi.runtime.audit.apart import numbers_error, relative_error, worst_error
-from khichdi.runtime.audit.draw import caught, drawn, odds, surely_caught
-from khichdi.runtime.states import read_states
+from khichdi.runtime.audit.segment_distance import numbers_error, relative_error, worst_error
+from khichdi.runtime.audit.segment_draw import caught, drawn, odds, surely_caught
+from khichdi.runtime.training_states import read_states
 from khichdi.schema.audit import LARGEST, AuditReport, SegmentVerdict
 from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
-from khichdi.schema.states import INDEX
-from strangers import HEAD, install
+from khichdi.schema.training_states import INDEX
 
 from .conftest import Kitchen
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from forgery import rewrite
+
 from khichdi.schema.attestation import PAYLOAD, PROVENANCE, STATEMENT
 
 from .conftest import Kitchen
@@ -108,8 +109,8 @@ def test_what_was_changed_since_is_not_valid(warm: Warm, tmp_path: Path, what: s
 
 
 def test_every_flipped_bit_of_an_attestation_is_seen(warm: Warm, tmp_path: Path) -> None:
-    from khichdi.runtime.attest import verify
-    from khichdi.runtime.audit.claim import open_claim
+    from khichdi.runtime.audit.audited_run import open_claim
+    from khichdi.runtime.signing.signing import verify
     from khichdi.schema.errors import KhichdiError
 
     run, key = run_of(warm), write_key(tmp_path, "one")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from forgery import rewrite
+
 from khichdi.schema.attestation import STATEMENT, TEST_RESULT
 from khichdi.schema.audit import LEVELS
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from calibrations import calibration
 from forgery import change_values, forge, rewrite, step
-from khichdi.runtime.audit.tolerance.controls import KINDS
-from khichdi.runtime.states import read_states
+
+from khichdi.runtime.calibration.forgeries import KINDS
+from khichdi.runtime.training_states import read_states
 from khichdi.schema.audit import LEVELS
 from khichdi.schema.calibration import Calibration
 from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
-from khichdi.schema.states import INDEX
+from khichdi.schema.training_states import INDEX
 
 from .conftest import Kitchen, make_kitchen
 from .test_segments import commit_trace
@@ -208,7 +209,7 @@ def test_a_state_that_was_made_up_is_beyond_the_limits(warm: Warm, group: str, f
 
 @has_another
 def test_segments_are_not_equivalent_by_a_calibration_that_knows_none(warm: Warm) -> None:
-    from khichdi.runtime.audit.tolerance.thresholds import derive
+    from khichdi.runtime.calibration.thresholds import derive
 
     full = calibrated(warm)
     samples = tuple(
@@ -249,7 +250,7 @@ def test_a_calibration_is_read_with_every_check_before_anything_is_executed(warm
 
 
 def test_a_calibration_that_lets_a_forgery_pass_is_refused(warm: Warm) -> None:
-    from khichdi.runtime.audit.tolerance.thresholds import derive
+    from khichdi.runtime.calibration.thresholds import derive
 
     found = calibrated(warm)
     honest = found.samples[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from khichdi.runtime.audit.tolerance.controls import KINDS
-from khichdi.runtime.audit.tolerance.thresholds import derive
+from khichdi.runtime.calibration.forgeries import KINDS
+from khichdi.runtime.calibration.thresholds import derive
 from khichdi.schema.calibration import Calibration, Sample
 from khichdi.schema.digest import digest
 

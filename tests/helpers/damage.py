@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from khichdi.runtime.audit.artifacts import audit_artifacts
-from khichdi.runtime.audit.claim import Claim, open_claim
+from khichdi.runtime.audit.audited_run import Claim, open_claim
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.errors import InputError
 

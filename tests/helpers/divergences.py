@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import forgery
+
 from khichdi.cli.lowered import lower_again
 from khichdi.cli.quiet import quiet
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime.audit.claim import Claim, open_claim
+from khichdi.runtime.audit.audit import audit, audit_again
+from khichdi.runtime.audit.audited_run import Claim, open_claim
 from khichdi.runtime.audit.documents import Lowered
-from khichdi.runtime.audit.ladder import audit, audit_again
 from khichdi.runtime.audit.rerun import Rerun
-from khichdi.runtime.store import Store
+from khichdi.runtime.store.store import Store
 from khichdi.schema.audit import LEVELS, AuditReport
 from khichdi.schema.errors import InputError
 from khichdi.schema.lock import Lock

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+
 from khichdi.plugins import Launch
-from khichdi.plugins.builtin.runtime.qlora import gradients
-from khichdi.plugins.builtin.runtime.qlora.meeting import Meeting
-from khichdi.plugins.builtin.runtime.qlora.processes import joined
+from khichdi.plugins.builtin.runtime.qlora.distributed import grad_sync as gradients
+from khichdi.plugins.builtin.runtime.qlora.distributed.rendezvous import Meeting
+from khichdi.plugins.builtin.runtime.qlora.distributed.world import joined
 
 SHAPES = [(3, 5), (7,), (2, 2, 2), (11,), (1,), (4, 6)]
 ABSENT = 3

@@ -25,14 +25,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from points import LOOKS, Points, fail_with
+
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime.audit.tolerance.settings import HERE
-from khichdi.runtime.audit.tolerance.worker import RERUN, Job
-from khichdi.runtime.audit.tolerance.worker import main as work
-from khichdi.runtime.store import Store
-from khichdi.runtime.upkeep import verify
-from points import LOOKS, Points, fail_with
+from khichdi.runtime.calibration.cpu_kernels import HERE
+from khichdi.runtime.calibration.worker import RERUN, Job
+from khichdi.runtime.calibration.worker import main as work
+from khichdi.runtime.store.gc_and_verify import verify
+from khichdi.runtime.store.store import Store
 
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
@@ -42,7 +43,8 @@ LIBRARIES = (
     "rich.progress",
     "securesystemslib.signer", "securesystemslib.dsse", "khichdi.runtime.steps.source",
     "khichdi.runtime.steps.rows", "khichdi.runtime.steps.filter", "khichdi.runtime.steps.mixture",
-    "khichdi.runtime.bundle.write", "khichdi.runtime.repair", "khichdi.runtime.attest",
+    "khichdi.runtime.bundle.write", "khichdi.runtime.store.repair",
+    "khichdi.runtime.signing.signing",
 )  # fmt: skip
 REMEMBERS = """#!/bin/sh
 case "$2" in *tolerance.worker) ;; *) exec "{python}" "$@" ;; esac
@@ -320,7 +322,7 @@ def _load() -> None:
 
 def _steps(folder: Path) -> dict[str, Path]:
     """Return the file of each step's result by the step's name."""
-    from khichdi.runtime.runs import all_runs
+    from khichdi.runtime.store.runs import all_runs
 
     store = Store(folder / "store")
     record = next(record for _, record in all_runs(store) if record)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from khichdi.runtime.audit.artifacts import content_digest
-from khichdi.runtime.store import Store
+from khichdi.runtime.store.store import Store
 from khichdi.schema.lock import Lock
 from khichdi.schema.plan import Plan, result_hash
 from khichdi.schema.record import Output, Record
@@ -73,6 +73,7 @@ def change_values(change: Callable[[Any], None]) -> Callable[[Path], None]:
 def change_row(row: int, column: str, value: str) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         import pyarrow as pa
+
         from khichdi.runtime.tables import write_table
 
         with pa.ipc.open_file(folder / "table.arrow") as file:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hostile_tar import with_contents
+
 from khichdi.cli.main import main
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.errors import KhichdiError

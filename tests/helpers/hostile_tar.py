@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from khichdi.runtime.bundle.layout import laid_out
+from khichdi.runtime.bundle.tar_format import laid_out
 from khichdi.schema.bundle import Contents
 
 NAMES = [

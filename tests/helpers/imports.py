@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from khichdi.compiler.imports import Imported, import_config
-from khichdi.compiler.imports.report import Report
+from khichdi.compiler.importers import Imported, import_config
+from khichdi.compiler.importers.report import Report
 from khichdi.plugins.registry import load_registry
-from khichdi.schema.yaml import parse
+from khichdi.schema.yaml_reader import parse
 
 REGISTRY = load_registry()
 

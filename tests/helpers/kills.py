@@ -22,19 +22,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from points import Points, kill
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime import execute, runs
+from khichdi.runtime import execute
 from khichdi.runtime.execute import Executor
-from khichdi.runtime.pin import pin
-from khichdi.runtime.repair import Repair
-from khichdi.runtime.runs import all_runs, make_record, new_run, write_run
-from khichdi.runtime.store import Store
-from khichdi.runtime.upkeep import clean, make_room, verify
+from khichdi.runtime.sources.pin import pin
+from khichdi.runtime.store import runs
+from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
+from khichdi.runtime.store.repair import Repair
+from khichdi.runtime.store.runs import all_runs, make_record, new_run, write_run
+from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import FetchError, StoreError
 from khichdi.schema.plan import Plan
-from points import Points, kill
 
 RECIPE = """\
 extends: quickstart

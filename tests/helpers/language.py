@@ -14,10 +14,11 @@ from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from khichdi.compiler.bind import bound_model
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.schema.recipe import Recipe
-from pydantic import ValidationError
 
 TEXTS = ["a", "Question Answering", "yes", "null", "1.0", "a: b", "# c", "é 是", " x ", "it's", '"']
 PATTERNED = [

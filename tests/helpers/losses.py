@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from khichdi.runtime.repair import Repair
-from khichdi.runtime.runs import all_runs
-from khichdi.runtime.store import Store
-from khichdi.runtime.upkeep import clean, make_room, verify
+from kills import Kitchen
+from power import Trace, build
+
+from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
+from khichdi.runtime.store.repair import Repair
+from khichdi.runtime.store.runs import all_runs
+from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import digest, file_sha256
 from khichdi.schema.errors import FetchError
 from khichdi.schema.record import StepResult
-from kills import Kitchen
-from power import Trace, build
 
 Look = Callable[[Path, list[str]], Iterator[str]]
 
@@ -216,6 +217,7 @@ def _traced(work: Callable[[Path, Trace], None], world: Path) -> Trace:
 
 def _checkpoint(step: int) -> Any:
     import torch
+
     from khichdi.plugins.builtin.runtime.qlora.checkpoint import Checkpoint
 
     tensors = {"w": torch.full((8,), float(step))}

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pyarrow as pa
+
 from khichdi.schema.rows import COLUMNS, row_schema
 
 EMPTY: dict[str, Any] = {"string": "", "list": [], "turns": []}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from forgery import rewrite
+
 from khichdi.cli.main import main
 
 A, HEX = "a1B2", "a1b2"

@@ -73,7 +73,7 @@ class Points:
 
         os.open = open_handle  # type: ignore[assignment]
         io.open = builtins.open = opened  # type: ignore[assignment]
-        from khichdi.runtime import durable
+        from khichdi.runtime.store import atomic_io as durable
 
         exchange = durable._exchange
         durable._exchange = self._wrapped("exchange", exchange)

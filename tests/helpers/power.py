@@ -72,7 +72,7 @@ class Trace:
     # ---- what happens ---------------------------------------------------------------------------
 
     def _wrap(self) -> None:
-        from khichdi.runtime import durable
+        from khichdi.runtime.store import atomic_io as durable
 
         for name in ("mkdir", "rmdir", "unlink", "remove", "fsync"):
             setattr(os, name, self._wrapped(getattr(os, name), getattr(self, f"_{name}")))

@@ -15,6 +15,7 @@ from typing import Any
 
 import jobs
 import pyarrow as pa
+
 from khichdi.plugins import Progress, Scores, ScoringJob
 from khichdi.plugins.builtin.scorer.few_shot import FewShot, FewShotParams
 from khichdi.plugins.kinds import ignore_progress

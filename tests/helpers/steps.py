@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.steps import implementation
 from khichdi.runtime.steps.context import Context, Outcome

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.plugins.registry import load_registry
 from khichdi.plugins.testing import PluginTests, kit_for
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from khichdi.plugins.determinism import Level, check, deterministic
+
+from khichdi.plugins.toolkit.determinism import Level, check, deterministic
 from khichdi.schema.errors import StepError
 
 CUDA, CUDNN = torch.backends.cuda, torch.backends.cudnn

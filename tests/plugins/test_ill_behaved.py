@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strangers import HEAD, forget, install, plugin
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.execute import Executor
-from khichdi.runtime.pin import pin
-from khichdi.runtime.store import Store
+from khichdi.runtime.sources.pin import pin
+from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import KhichdiError, RecipeError, RegistryError, WorkError
-from strangers import HEAD, forget, install, plugin
 
 KEEP = "def reasons(self, batch):\n    return [None] * batch.num_rows"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from khichdi.plugins import renamed
-from khichdi.plugins.testing import PluginTests, Skipped, kit_for
 from strangers import forget, plugin
+
+from khichdi.plugins import deprecations as renamed
+from khichdi.plugins.testing import PluginTests, Skipped, kit_for
 
 KEPT = "    return [None] * batch.num_rows"
 CALL = "import socket; s = socket.socket(); s.settimeout(1); s.connect_ex(('127.0.0.1', 9))"
@@ -147,7 +148,7 @@ def test_a_name_that_is_to_go_warns_and_fails(site: Path, monkeypatch: pytest.Mo
             site,
             plugin("filter", f"def reasons(self, batch):\n{KEPT}").replace(
                 "from khichdi.plugins import hookimpl",
-                "import khichdi.plugins.renamed as old\nold.RENAMED = {'Sieve': 'Filter'}\n"
+                "import khichdi.plugins.deprecations as old\nold.RENAMED = {'Sieve': 'Filter'}\n"
                 "from khichdi.plugins import hookimpl, Sieve",
             ),
         )

@@ -10,9 +10,10 @@ from typing import Any
 import jobs
 import pytest
 import torch
-from khichdi.plugins.linears import BaseWeight, Scratch
-from khichdi.plugins.models import load_model
 from live_bytes import LiveBytes
+
+from khichdi.plugins.toolkit.frozen_linear import BaseWeight, Scratch
+from khichdi.plugins.toolkit.model_loading import load_model
 
 BF16 = torch.bfloat16
 

@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from khichdi.plugins.memory import _glibc
+
+from khichdi.plugins.toolkit.malloc import _glibc
 
 SCRIPT = """
 import json, resource
 import torch
-from khichdi.plugins.memory import keeping_freed_memory
+from khichdi.plugins.toolkit.malloc import keeping_freed_memory
 
 def step():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -10,13 +10,21 @@ from typing import Any
 import jobs
 import pytest
 import torch
+
 from khichdi.plugins import FetchError, Segment, StepError
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.quantizer.none import NoneParams, NoQuantizer
 from khichdi.plugins.builtin.runtime.qlora.model import digest_of
-from khichdi.plugins.linears import BaseWeight, install
-from khichdi.plugins.models import _quantize, encode, encode_all, load_model, load_tokenizer, quiet
 from khichdi.plugins.registry import load_registry
+from khichdi.plugins.toolkit.frozen_linear import BaseWeight, install
+from khichdi.plugins.toolkit.model_loading import (
+    _quantize,
+    encode,
+    encode_all,
+    load_model,
+    load_tokenizer,
+    quiet,
+)
 
 
 def texts(ids: list[int], tokenizer: Any) -> str:

@@ -9,11 +9,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
-from khichdi.plugins.origin import identify
-from khichdi.runtime.pin import other_plugins
+from strangers import forget, install
+
+from khichdi.plugins.distributions import identify
+from khichdi.runtime.sources.pin import other_plugins
 from khichdi.schema.digest import file_sha256, manifest_digest
 from khichdi.schema.lock import Distribution, Lock
-from strangers import forget, install
 
 KNOWN = Distribution(name="acme", version="1.2")
 

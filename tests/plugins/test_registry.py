@@ -8,13 +8,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pytest
+from pydantic import ConfigDict, Field, model_validator
+
 from khichdi import plugins
 from khichdi.plugins import Filter, Params, hookimpl
 from khichdi.plugins.hookspecs import GROUP
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import _chosen, load_registry
 from khichdi.schema.errors import RegistryError
-from pydantic import ConfigDict, Field, model_validator
 
 
 class KeepAllParams(Params):

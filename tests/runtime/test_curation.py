@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.execute import Executor
-from khichdi.runtime.pin import pin
-from khichdi.runtime.store import Store
+from khichdi.runtime.sources.pin import pin
+from khichdi.runtime.store.store import Store
 from khichdi.runtime.tables import read_table
 from khichdi.schema.plan import Plan
 from khichdi.schema.record import RecordedStep

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins import Filter, Launch, Params, Sampler, Scorer, Scores, hookimpl
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.runtime.execute import Executor
-from khichdi.runtime.pin import pin
-from khichdi.runtime.store import Store
+from khichdi.runtime.sources.pin import pin
+from khichdi.runtime.store.store import Store
 from khichdi.runtime.tables import read_table
 from khichdi.schema.errors import InputError, StepError, WorkError
 from khichdi.schema.plan import Plan

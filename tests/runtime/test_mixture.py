@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from steps import Bench, rows, table
+
 from khichdi.runtime.steps.context import Outcome
 from khichdi.schema.errors import StepError
-from steps import Bench, rows, table
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from khichdi.runtime.scratch import scratch_folder
+
+from khichdi.runtime.tempdirs import scratch_folder
 
 
 def test_it_is_removed_with_all_in_it(tmp_path: Path) -> None:

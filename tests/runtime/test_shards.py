@@ -7,14 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from planted import batch_of, planted_texts
+
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime.steps import shards
+from khichdi.runtime.steps import parallel_filter as shards
 from khichdi.runtime.steps.context import Context, Outcome
 from khichdi.runtime.steps.filter import filter_rows
 from khichdi.runtime.tables import write_table
 from khichdi.schema.errors import InputError, StepError
 from khichdi.schema.plan import PlanStep
-from planted import batch_of, planted_texts
 
 
 def step(name: str, params: dict[str, Any]) -> PlanStep:

@@ -13,10 +13,11 @@ from typing import Any
 
 import kills
 import pytest
+
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime.pin import fetch
-from khichdi.runtime.store import Store
-from khichdi.runtime.upkeep import clean, verify
+from khichdi.runtime.sources.pin import fetch
+from khichdi.runtime.store.gc_and_verify import clean, verify
+from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import file_sha256
 from khichdi.schema.errors import LockError
 from khichdi.schema.lock import Material, PinnedFile

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from khichdi.runtime.store import Store, write_atomically
+
+from khichdi.runtime.store.store import Store, write_atomically
 from khichdi.schema.digest import digest
 from khichdi.schema.errors import StoreError
 from khichdi.schema.record import Output, StepResult
@@ -96,7 +97,7 @@ def test_a_torn_result_counts_as_none(tmp_path: Path, text: str) -> None:
 RACE = """
 import sys
 from pathlib import Path
-from khichdi.runtime.store import Store
+from khichdi.runtime.store.store import Store
 from khichdi.schema.record import StepResult
 store = Store(Path(sys.argv[1]))
 for index in range(40):
@@ -124,7 +125,7 @@ def test_writers_that_race_leave_whole_artifacts(tmp_path: Path) -> None:
 KILL = """
 import sys
 from pathlib import Path
-from khichdi.runtime.store import Store
+from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import digest
 from khichdi.schema.record import StepResult
 store = Store(Path(sys.argv[1]))
@@ -163,7 +164,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from khichdi.runtime.store import Store
+from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import StoreError
 store = Store(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

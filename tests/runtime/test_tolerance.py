@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from calibrations import calibration, sample
-from khichdi.runtime.audit.apart import Errors
-from khichdi.runtime.audit.tolerance import lowrank
-from khichdi.runtime.audit.tolerance.controls import KINDS, as_claimed, changed_packs, changed_step
-from khichdi.runtime.audit.tolerance.fixed import adapters_part
-from khichdi.runtime.audit.tolerance.settings import HERE, Setting, settings
-from khichdi.runtime.audit.tolerance.statistics import (
+
+from khichdi.runtime.audit.segment_distance import Errors
+from khichdi.runtime.calibration import lowrank
+from khichdi.runtime.calibration.cpu_kernels import HERE, Setting, settings
+from khichdi.runtime.calibration.forgeries import KINDS, as_claimed, changed_packs, changed_step
+from khichdi.runtime.calibration.invariants import adapters_part
+from khichdi.runtime.calibration.statistics import (
     bound,
     curve,
     exact,
@@ -28,9 +29,9 @@ from khichdi.runtime.audit.tolerance.statistics import (
     student,
     wilson,
 )
-from khichdi.runtime.audit.tolerance.thresholds import GAP, derive, envelope_of, excess
-from khichdi.runtime.audit.tolerance.training import Training
-from khichdi.runtime.audit.tolerance.worker import (
+from khichdi.runtime.calibration.thresholds import GAP, derive, envelope_of, excess
+from khichdi.runtime.calibration.trained_model import Training
+from khichdi.runtime.calibration.worker import (
     FAILED,
     REPLAYED,
     RERUN,
@@ -39,7 +40,7 @@ from khichdi.runtime.audit.tolerance.worker import (
     spread,
     start,
 )
-from khichdi.runtime.store import Store
+from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import StepError
 from khichdi.schema.plan import PlanStep, PluginRef
 

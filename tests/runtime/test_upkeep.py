@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from khichdi.cli.main import main
 from khichdi.cli.quota import quota
-from khichdi.runtime.repair import Repair
-from khichdi.runtime.store import Store
-from khichdi.runtime.upkeep import clean, make_room, size_of, verify
+from khichdi.runtime.store.gc_and_verify import clean, make_room, size_of, verify
+from khichdi.runtime.store.repair import Repair
+from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import digest, file_sha256
 from khichdi.schema.errors import FetchError, InputError, StoreError
 from khichdi.schema.plan import PlanStep
@@ -279,7 +280,7 @@ def test_a_damaged_source_is_fetched_again_or_removed(
     from khichdi.compiler.compile import compile_recipe, with_lock
     from khichdi.plugins.registry import load_registry
     from khichdi.runtime.execute import Executor
-    from khichdi.runtime.pin import pin
+    from khichdi.runtime.sources.pin import pin
     from khichdi.schema.plan import Plan
 
     folder, url = served

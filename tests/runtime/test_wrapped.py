@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khichdi.runtime.steps.pack import Sample, wrapped
 
 SAMPLES = st.lists(st.integers(1, 40), max_size=30)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khichdi.schema.digest import (
     TableDigest,
     derive_seed,

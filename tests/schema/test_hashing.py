@@ -8,8 +8,9 @@ import random
 from pathlib import Path
 
 import pytest
-from khichdi.schema import hashing
-from khichdi.schema.hashing import LARGE, PIECE, file_sha256, files_sha256
+
+from khichdi.schema import file_hashing as hashing
+from khichdi.schema.file_hashing import LARGE, PIECE, file_sha256, files_sha256
 
 SIZES = (0, 1, PIECE - 1, PIECE, PIECE + 1, LARGE - 1, LARGE, LARGE + 1, LARGE + 3 * PIECE)
 

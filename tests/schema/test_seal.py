@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from khichdi.schema.errors import InputError
 from khichdi.schema.lock import Distribution, Lock, Material, PinnedFile
 from khichdi.schema.plan import Plan, PlanStep, PluginRef

@@ -7,8 +7,9 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khichdi.schema.errors import RecipeError
-from khichdi.schema.yaml import MAX_BYTES, Mark, parse
+from khichdi.schema.yaml_reader import MAX_BYTES, Mark, parse
 
 SCALARS = {
     "1e-4": 1e-4,

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from ....schema.errors import StepError
-from ...base_files import BaseFiles
-from ...linears import BaseWeight
+from khichdi.plugins.toolkit.base_weights import BaseFiles
+from khichdi.plugins.toolkit.frozen_linear import BaseWeight
+from khichdi.schema.errors import StepError
 
 
 def start_from_loss(model: Any, base: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ... import Adapter, Params, StepError
+from khichdi.plugins import Adapter, Params, StepError
 
 
 class LoraParams(Params):

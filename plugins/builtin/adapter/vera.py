@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ... import Adapter, Params
+from khichdi.plugins import Adapter, Params
+
 from .lora import chosen_modules
 
 

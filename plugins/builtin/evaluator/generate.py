@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ... import EvaluationJob, EvaluationResult, Evaluator, Params, operational
-from ...threads import before_torch
+from khichdi.plugins import EvaluationJob, EvaluationResult, Evaluator, Params, operational
+from khichdi.plugins.toolkit.torch_environment import before_torch
 
 
 class GenerateParams(Params):

@@ -13,19 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....schema.digest import draws
-from ....schema.errors import StepError
-from ...agreement import exact_match, rouge_l
-from ...determinism import deterministic
-from ...generation import Generator
-from ...kinds import EvaluationResult, Progress
-from ...linears import install
-from ...models import attach_adapter, encode_all, load_model, load_tokenizer, quiet
+from khichdi.plugins.kinds import EvaluationResult, Progress
+from khichdi.plugins.toolkit.determinism import deterministic
+from khichdi.plugins.toolkit.frozen_linear import install
+from khichdi.plugins.toolkit.generation import Generator
+from khichdi.plugins.toolkit.model_loading import (
+    attach_adapter,
+    encode_all,
+    load_model,
+    load_tokenizer,
+    quiet,
+)
+from khichdi.plugins.toolkit.text_metrics import exact_match, rouge_l
+from khichdi.schema.digest import draws
+from khichdi.schema.errors import StepError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ...kinds import EvaluationJob
+    from khichdi.plugins.kinds import EvaluationJob
+
     from .generate import GenerateParams
 
 

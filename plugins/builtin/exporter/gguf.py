@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ... import Exporter, ExportJob, Params
+from khichdi.plugins import Exporter, ExportJob, Params
 
 
 class GgufParams(Params):

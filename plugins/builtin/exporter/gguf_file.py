@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import gguf
 import torch
 
-from ....schema.errors import StepError
-from ...determinism import deterministic
-from ...models import load_tokenizer, quiet
+from khichdi.plugins.toolkit.determinism import deterministic
+from khichdi.plugins.toolkit.model_loading import load_tokenizer, quiet
+from khichdi.schema.errors import StepError
+
 from .gguf_vocabulary import add_vocabulary
 from .merging import combined
 
 if TYPE_CHECKING:
-    from ...kinds import ExportJob
+    from khichdi.plugins.kinds import ExportJob
+
     from .gguf import GgufParams
 
 ARCHITECTURES = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import gguf
 
-from ....schema.errors import StepError
+from khichdi.schema.errors import StepError
 
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....schema.errors import StepError
-from ...determinism import deterministic
-from ...kinds import Progress
-from ...linears import BaseWeight
-from ...models import attach_adapter, load_model, load_tokenizer, quiet
+from khichdi.plugins.kinds import Progress
+from khichdi.plugins.toolkit.determinism import deterministic
+from khichdi.plugins.toolkit.frozen_linear import BaseWeight
+from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, load_tokenizer, quiet
+from khichdi.schema.errors import StepError
+
 from ..quantizer.none import NoneParams, NoQuantizer
 
 if TYPE_CHECKING:
-    from ...kinds import ExportJob
+    from khichdi.plugins.kinds import ExportJob
+
     from .merged import MergedParams
 
 TOKENIZER = (".json", ".model", ".txt", ".jinja", ".tiktoken")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .editing import FieldsParams, TextEditor
+from .base.text_editor import FieldsParams, TextEditor
 
 
 class Strip(TextEditor[FieldsParams]):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from ... import Filter, FilterInputs, Params
-from .editing import TextField
+from khichdi.plugins import Filter, FilterInputs, Params
+
+from .base.text_editor import TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,14 +90,14 @@ class TokenCount(Bounded[TextBoundsParams]):
 
     def begin(self, inputs: FilterInputs) -> None:
         """Load the base's tokenizer."""
-        from ...tokens import load_tokenizer
+        from khichdi.plugins.toolkit.tokenization import load_tokenizer
 
         assert inputs.base is not None
         self._tokenizer = load_tokenizer(inputs.base)
 
     def counts(self, batch: pa.RecordBatch) -> Sequence[int]:
         """Return the tokens of each row; what a template and packing add is not counted."""
-        from ...tokens import quiet
+        from khichdi.plugins.toolkit.tokenization import quiet
 
         totals = [0] * batch.num_rows
         for name in self.params.fields:

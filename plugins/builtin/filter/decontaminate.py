@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from ... import Drop, Filter, FilterInputs, Params
-from .fields import EMBEDDING, TextField
+from khichdi.plugins import Drop, Filter, FilterInputs, Params
+
+from .base.text_fields import EMBEDDING, TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +63,7 @@ class Decontaminate(Filter[DecontaminateParams]):
 
     def begin(self, inputs: FilterInputs) -> None:
         """Note every run of words of the benchmarks."""
-        from .runs import RunIndex
+        from .similarity.ngram_index import RunIndex
 
         self._index = RunIndex(
             inputs.benchmarks,
@@ -113,7 +114,7 @@ class DecontaminateEmbedding(Filter[DecontaminateEmbeddingParams]):
 
     def begin(self, inputs: FilterInputs) -> None:
         """Load the embedding model and embed the benchmarks' texts."""
-        from .embedding import Embedder
+        from .similarity.embedding import Embedder
 
         self._embedder = Embedder(inputs.files["embedding"])
         found: dict[str, str] = {}
@@ -128,7 +129,7 @@ class DecontaminateEmbedding(Filter[DecontaminateEmbeddingParams]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
         """Return `like-benchmark` with the benchmark's row that is most alike, and the cosine."""
-        from .embedding import similar_pairs
+        from .similarity.embedding import similar_pairs
 
         best: list[tuple[float, str]] = [(0.0, "")] * batch.num_rows
         for name in self.params.fields:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ... import Drop, Filter, Params
+from khichdi.plugins import Drop, Filter, Params
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from ... import Drop, Filter, FilterInputs, Params
-from .fields import EMBEDDING, TextField
+from khichdi.plugins import Drop, Filter, FilterInputs, Params
+
+from .base.text_fields import EMBEDDING, TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,13 +45,13 @@ class FieldSimilarity(Filter[FieldSimilarityParams]):
 
     def begin(self, inputs: FilterInputs) -> None:
         """Load the embedding model."""
-        from .embedding import Embedder
+        from .similarity.embedding import Embedder
 
         self._embedder = Embedder(inputs.files["embedding"])
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
         """Return `fields-differ` with the cosine for rows below the bound."""
-        from .embedding import cosines
+        from .similarity.embedding import cosines
 
         one, two = (
             self._embedder.embed(batch.column(name).to_pylist()) for name in self.params.fields

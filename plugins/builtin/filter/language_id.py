@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ....schema.errors import StepError
-from ... import Drop, Filter, FilterInputs, Params
-from .fields import TextField
+from khichdi.plugins import Drop, Filter, FilterInputs, Params
+from khichdi.schema.errors import StepError
+
+from .base.text_fields import TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +68,7 @@ class LanguageId(Filter[LanguageIdParams]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
         """Return `language` or `language-unsure`, with the language and its probability."""
-        from .grams import field_texts
+        from .similarity.word_hashes import field_texts
 
         texts = field_texts(batch, self.params.fields)
         return [self._reason(*self._identifier.classify(text)) for text in texts]

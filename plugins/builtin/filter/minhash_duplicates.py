@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ... import Drop, Filter, Params
-from .fields import TextField
-from .repeats import near_duplicate
+from khichdi.plugins import Drop, Filter, Params
+
+from .base.text_fields import TextField
+from .similarity.first_of_kind import near_duplicate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +66,8 @@ class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
         """Return `near-duplicate` with the row that stays and the similarity."""
         from concurrent.futures import ThreadPoolExecutor
 
-        from .grams import field_texts
-        from .minhash_finder import MinHashFinder
+        from .similarity.minhash_finder import MinHashFinder
+        from .similarity.word_hashes import field_texts
 
         if self._finder is None:
             self._finder = MinHashFinder(

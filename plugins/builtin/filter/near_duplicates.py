@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ... import Drop, Filter, FilterInputs, Params
-from .fields import EMBEDDING, TextField
-from .repeats import near_duplicate
+from khichdi.plugins import Drop, Filter, FilterInputs, Params
+
+from .base.text_fields import EMBEDDING, TextField
+from .similarity.first_of_kind import near_duplicate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,8 +53,8 @@ class NearDuplicates(Filter[NearDuplicatesParams]):
         """Load the embedding model."""
         import numpy as np
 
-        from .embedding import Embedder
-        from .minhash import Grown
+        from .similarity.embedding import Embedder
+        from .similarity.minhash import Grown
 
         self._embedder = Embedder(inputs.files["embedding"])
         self._ids: list[str] = []
@@ -61,7 +62,7 @@ class NearDuplicates(Filter[NearDuplicatesParams]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
         """Return `near-duplicate` with the row that stays and the cosine."""
-        from .grams import field_texts
+        from .similarity.word_hashes import field_texts
 
         texts = field_texts(batch, self.params.fields)
         ids = batch.column("id").to_pylist()
@@ -76,8 +77,8 @@ class NearDuplicates(Filter[NearDuplicatesParams]):
         return reasons
 
     def _repeats(self, ids: list[str], vectors: Any) -> list[Drop | None]:
-        from .embedding import similar_pairs
-        from .repeats import settle
+        from .similarity.embedding import similar_pairs
+        from .similarity.first_of_kind import settle
 
         above = self.params.above
         earlier = similar_pairs(vectors, self._kept.rows, above)

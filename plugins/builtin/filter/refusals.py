@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
-from ... import Drop, Filter, Params
-from .editing import TextField
+from khichdi.plugins import Drop, Filter, Params
+
+from .base.text_editor import TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from ... import Editor, Params
+from khichdi.plugins import Editor, Params
+
 from ..placeholders import Text, check_names
-from ..reader.columns import TemplateText
-from .editing import replaced
+from ..reader.records.columns import TemplateText
+from .base.text_editor import replaced
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from .editing import EditedField, FieldsParams, TextEditor, rewrite
+from .base.text_editor import EditedField, FieldsParams, TextEditor, rewrite
 
 if TYPE_CHECKING:
     import pyarrow as pa

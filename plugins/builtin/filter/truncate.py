@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from ... import FilterInputs, StepError
-from .editing import EditedField, FieldsParams, TextEditor
+from khichdi.plugins import FilterInputs, StepError
+
+from .base.text_editor import EditedField, FieldsParams, TextEditor
 
 _WORD = re.compile(r"\S+")
 
@@ -59,7 +60,7 @@ class Truncate(TextEditor[TruncateParams]):
         Raises:
             StepError: it cannot say which characters a token stands for.
         """
-        from ...tokens import load_tokenizer
+        from khichdi.plugins.toolkit.tokenization import load_tokenizer
 
         assert inputs.base is not None
         self._tokenizer = load_tokenizer(inputs.base)
@@ -91,7 +92,7 @@ class Truncate(TextEditor[TruncateParams]):
 
     def _ends(self, texts: list[str]) -> list[int | None]:
         """Return where the last token that may stay ends; None where all may."""
-        from ...tokens import quiet
+        from khichdi.plugins.toolkit.tokenization import quiet
 
         with quiet():
             found = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)

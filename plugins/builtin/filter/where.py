@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ... import Filter, Params
+from khichdi.plugins import Filter, Params
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,7 +99,7 @@ class Where(Filter[WhereParams]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `where` for rows that do not meet the condition."""
-        from .meeting import meeting, meeting_items, note
+        from .base.predicates import meeting, meeting_items, note
 
         meets = self.params.condition()
         column = batch.column(self.params.field)

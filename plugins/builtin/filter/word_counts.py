@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ... import Filter, Params
-from .fields import TextField
+from khichdi.plugins import Filter, Params
+
+from .base.text_fields import TextField
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ class MaxWords(Filter[MaxWordsParams]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `too-long` for rows with `below` words or more."""
-        from .words import count_words
+        from .base.word_splitting import count_words
 
         counts = count_words(batch, self.params.fields)
         return _given(counts >= self.params.below, "too-long")
@@ -60,7 +61,7 @@ class MinWords(Filter[MinWordsParams]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `too-short` for rows with fewer words than `at_least`."""
-        from .words import count_words
+        from .base.word_splitting import count_words
 
         counts = count_words(batch, self.params.fields)
         return _given(counts < self.params.at_least, "too-short")

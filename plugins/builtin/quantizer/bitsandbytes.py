@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ... import Params, Quantizer
+from khichdi.plugins import Params, Quantizer
 
 
 class BitsAndBytesParams(Params):

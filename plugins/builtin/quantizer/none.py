@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ... import Params, Quantizer
+from khichdi.plugins import Params, Quantizer
 
 
 class NoneParams(Params):

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from ... import Drop, Reader, SourceFile
-from .columns import AS_TEXT_HELP, COLUMNS_HELP, Columns, FieldPath, ReaderParams, TextColumn
+from khichdi.plugins import Drop, Reader, SourceFile
+
+from .records.columns import (
+    AS_TEXT_HELP,
+    COLUMNS_HELP,
+    Columns,
+    FieldPath,
+    ReaderParams,
+    TextColumn,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records import Record
+    from .records.record import Record
 
 
 class AlpacaParams(ReaderParams):
@@ -41,8 +49,8 @@ class Alpaca(Reader[AlpacaParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; the format of each file is the one its name ends with."""
-        from .formats import records
-        from .rows import Mapper, read_mapped
+        from .records.formats import records
+        from .records.row_mapper import Mapper, read_mapped
 
         own = {name: name for name in ("instruction", "input", "output")}
         mapper = Mapper(
@@ -58,8 +66,8 @@ class Alpaca(Reader[AlpacaParams]):
 
     def _with_history(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
         """Put the turns of the history before the row's own."""
-        from .records import MISSING, lookup
-        from .rows import text_of
+        from .records.record import MISSING, lookup
+        from .records.row_mapper import text_of
 
         history = lookup(record.value, str(self.params.history))
         row["turns"] = []

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
-from ... import Drop, Reader, SourceFile
-from .columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams
+from khichdi.plugins import Drop, Reader, SourceFile
+
+from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records import Record
+    from .records.record import Record
 
 ROLES = {
     "user": "user",
@@ -64,8 +65,8 @@ class Conversations(Reader[ConversationsParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; the format of each file is the one its name ends with."""
-        from .formats import records
-        from .rows import Mapper, read_mapped
+        from .records.formats import records
+        from .records.row_mapper import Mapper, read_mapped
 
         mapper = Mapper(self.params.columns, required=())
         parse = partial(records, paths=[*mapper.paths, self.params.field])
@@ -95,8 +96,8 @@ class Conversations(Reader[ConversationsParams]):
 
     def _turns(self, record: Record) -> list[dict[str, str]]:
         """Return the turns with our roles."""
-        from .records import MISSING, lookup, what
-        from .rows import text_of
+        from .records.record import MISSING, lookup, what
+        from .records.row_mapper import text_of
 
         field = self.params.field
         value = lookup(record.value, field)

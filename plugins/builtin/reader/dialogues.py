@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ... import Drop, Reader, SourceFile
+from khichdi.plugins import Drop, Reader, SourceFile
+
 from ..placeholders import Text, check_names
-from .columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
+from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records import Record, RecordError
-    from .rows import Mapper
+    from .records.record import Record, RecordError
+    from .records.row_mapper import Mapper
 
 NAMES = ("context", "history", "question")
 
@@ -95,7 +96,7 @@ class Dialogues(Reader[DialoguesParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield a row for each question, numbered through the file."""
-        from .rows import Mapper, batches
+        from .records.row_mapper import Mapper, batches
 
         mapper = Mapper(self.params.columns, required=())
         rows = (row for file in files for row in self._rows(file, mapper))
@@ -104,8 +105,8 @@ class Dialogues(Reader[DialoguesParams]):
     def _rows(
         self, file: SourceFile, mapper: Mapper
     ) -> Iterator[dict[str, Any] | Drop | RecordError]:
-        from .questions import listed, squad
-        from .records import RecordError
+        from .layouts.qa_layouts import listed, squad
+        from .records.record import RecordError
 
         params, before, last = self.params, list[Mapping[str, str]](), None
         dialogue = -1
@@ -133,7 +134,7 @@ class Dialogues(Reader[DialoguesParams]):
         before: list[Mapping[str, str]],
         mapper: Mapper,
     ) -> dict[str, Any] | RecordError:
-        from .records import RecordError
+        from .records.record import RecordError
 
         params = self.params
         hidden = 0 if params.turns is None else max(0, len(before) - params.turns)

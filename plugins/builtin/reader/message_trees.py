@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ... import Drop, Reader, SourceFile
-from .columns import ReaderParams
+from khichdi.plugins import Drop, Reader, SourceFile
+
+from .records.columns import ReaderParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .messages import Message
-    from .records import RecordError
+    from .layouts.message_layouts import Message
+    from .records.record import RecordError
 
 
 class MessageTreesParams(ReaderParams):
@@ -50,13 +51,13 @@ class MessageTrees(Reader[MessageTreesParams]):
         record for each tree, with `prompt` and `replies` inside. Deleted messages are passed over.
         A file's messages are all held in memory: the next could belong to any tree.
         """
-        from .rows import batches
+        from .records.row_mapper import batches
 
         rows = (row for file in files for row in self._rows(file))
         return batches(rows, self.params.on_bad_row)
 
     def _rows(self, file: SourceFile) -> Iterator[dict[str, Any] | Drop | RecordError]:
-        from .messages import Forest
+        from .layouts.message_layouts import Forest
 
         forest = Forest()
         yield from forest.grow(file)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ... import Drop, Reader, SourceFile
+from khichdi.plugins import Drop, Reader, SourceFile
+
 from ..placeholders import Text, check_names
-from .columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
+from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records import Record
+    from .records.record import Record
 
 OWN = ("question", "options", "letter", "text")
 """What a template can name beside the fields that the recipe names."""
@@ -119,8 +120,8 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; the format of each file is the one its name ends with."""
-        from .formats import records
-        from .rows import Mapper, read_mapped
+        from .records.formats import records
+        from .records.row_mapper import Mapper, read_mapped
 
         params = self.params
         mapper = Mapper(params.columns, required=())
@@ -132,8 +133,8 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
 
     def _composed(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
         """Add instruction, input and output."""
-        from .choices import choices_of, right_ones, shuffled
-        from .rows import text_at
+        from .layouts.mcq_layouts import choices_of, right_ones, shuffled
+        from .records.row_mapper import text_at
 
         params = self.params
         choices = choices_of(record, params.choices, params.strip)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ....schema.errors import StepError
-from ... import Drop, Reader, SourceFile
-from .columns import ReaderParams
+from khichdi.plugins import Drop, Reader, SourceFile
+from khichdi.schema.errors import StepError
+
+from .records.columns import ReaderParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +40,8 @@ class NaturalInstructions(Reader[NaturalInstructionsParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows in file order; the task is the file's name without its ending."""
-        from .rows import batches
-        from .tasks import task_rows
+        from .layouts.ni_tasks import task_rows
+        from .records.row_mapper import batches
 
         every = self.params.references == "all"
         chosen = self._chosen(files)
@@ -51,7 +52,7 @@ class NaturalInstructions(Reader[NaturalInstructionsParams]):
         """Return the files of the tasks that are asked for."""
         if self.params.tasks is None:
             return files
-        from .tasks import task_name
+        from .layouts.ni_tasks import task_name
 
         wanted, found, chosen = set(self.params.tasks), set(), []
         stems = [task_name(file) for file in files]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ... import Drop, Reader, SourceFile
-from .columns import (
+from khichdi.plugins import Drop, Reader, SourceFile
+
+from .records.columns import (
     AS_TEXT_HELP,
     COLUMNS_HELP,
     Columns,
@@ -23,7 +24,7 @@ from .columns import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .rows import Mapper
+    from .records.row_mapper import Mapper
 
 REQUIRES = ("pyarrow",)
 
@@ -71,7 +72,7 @@ class TableParams(ReaderParams):
         split: Mapping[ListColumn, str] | None = None,
     ) -> Mapper:
         """Return what makes rows of records."""
-        from .rows import SAME_NAMES, Mapper
+        from .records.row_mapper import SAME_NAMES, Mapper
 
         if self.columns is None:
             return Mapper(SAME_NAMES, optional=SAME_NAMES, as_text=as_text, split=split)
@@ -145,8 +146,8 @@ class Jsonl(Reader[TypedParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
-        from .json_records import jsonl_records
-        from .rows import read_mapped
+        from .records.json_records import jsonl_records
+        from .records.row_mapper import read_mapped
 
         mapper = self.params.mapper(self.params.as_text)
         return read_mapped(files, jsonl_records, mapper, self.params.on_bad_row)
@@ -160,8 +161,8 @@ class Json(Reader[JsonParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
-        from .json_records import json_records
-        from .rows import read_mapped
+        from .records.json_records import json_records
+        from .records.row_mapper import read_mapped
 
         parse = partial(json_records, field=self.params.field)
         mapper = self.params.mapper(self.params.as_text)
@@ -176,8 +177,8 @@ class Csv(Reader[CsvParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; `007` and `NA` stay the texts they are."""
-        from .rows import read_mapped
-        from .table_records import csv_records
+        from .records.row_mapper import read_mapped
+        from .records.table_records import csv_records
 
         params = self.params
         parse = partial(
@@ -195,8 +196,8 @@ class Parquet(Reader[TypedParams]):
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; numbers in text columns are an error unless `as_text` names the column."""
-        from .rows import read_mapped
-        from .table_records import parquet_records
+        from .records.row_mapper import read_mapped
+        from .records.table_records import parquet_records
 
         mapper = self.params.mapper(self.params.as_text)
         parse = partial(parquet_records, paths=mapper.paths)

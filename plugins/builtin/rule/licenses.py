@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ... import Breach, Facts, Params, Rule
+from khichdi.plugins import Breach, Facts, Params, Rule
 
 
 class LicensesParams(Params):

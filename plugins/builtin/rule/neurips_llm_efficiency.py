@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ....schema.estimate import Estimate
-from ... import Breach, Facts, Params, Rule
+from khichdi.plugins import Breach, Facts, Params, Rule
+from khichdi.schema.estimate import Estimate
 
 HOURS = 24
 GIB = 2**30

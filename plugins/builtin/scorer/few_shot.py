@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ... import Params, Scorer, Scores, ScoringJob, operational
-from ...threads import before_torch
+from khichdi.plugins import Params, Scorer, Scores, ScoringJob, operational
+from khichdi.plugins.toolkit.torch_environment import before_torch
+
 from ..template.sections import WITH_INPUT
 
 

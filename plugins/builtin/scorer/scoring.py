@@ -18,14 +18,16 @@ from contextlib import closing
 from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
-from ....schema.errors import StepError
-from ...kinds import Progress, Scores
-from ...tokens import load_tokenizer
-from .parts import Answerer, Found, Part, Setup, load_part
-from .prompts import Prompter
+from khichdi.plugins.kinds import Progress, Scores
+from khichdi.plugins.toolkit.tokenization import load_tokenizer
+from khichdi.schema.errors import StepError
+
+from .batches import Answerer, Found, Part, Setup, load_part
+from .few_shot_prompts import Prompter
 
 if TYPE_CHECKING:
-    from ...kinds import ScoringJob
+    from khichdi.plugins.kinds import ScoringJob
+
     from .few_shot import FewShotParams
 
 BATCHES = 8

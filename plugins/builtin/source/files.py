@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ....schema.errors import FetchError
-from ... import Params, Pin, Source, operational
+from khichdi.plugins import Params, Pin, Source, operational
+from khichdi.schema.errors import FetchError
+
 from .globs import GLOBS_HELP, Glob
 
 

@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 
 from pydantic import Field, field_validator
 
-from ....schema.errors import FetchError
-from ... import Params, Pin, Source
+from khichdi.plugins import Params, Pin, Source
+from khichdi.schema.errors import FetchError
+
 from .globs import GLOBS_HELP, Glob
 
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, model_validator
 
-from ....schema.errors import FetchError
-from ... import Params, Pin, Source
-from ...guard import loading
+from khichdi.plugins import Params, Pin, Source
+from khichdi.plugins.side_effects import loading
+from khichdi.schema.errors import FetchError
 
 if TYPE_CHECKING:
     import httpx

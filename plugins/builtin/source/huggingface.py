@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ....schema.errors import FetchError
-from ... import Params, Pin, PinnedFile, Source
-from ...guard import loading
+from khichdi.plugins import Params, Pin, PinnedFile, Source
+from khichdi.plugins.side_effects import loading
+from khichdi.schema.errors import FetchError
+
 from .globs import GLOBS_HELP, Glob
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class HuggingFace(Source[HuggingFaceParams]):
             api = _api()
             info = _info(api, params, params.revision)
             if params.config or params.split:
-                from .splits import split_files
+                from .hub_splits import split_files
 
                 of_split = split_files(params, str(info.sha))
                 paths = [path for path in of_split if path in _listed(info)]
@@ -137,7 +138,7 @@ class HuggingFace(Source[HuggingFaceParams]):
                     f"{params.repo}: which files a split has cannot be asked of a mirror far away",
                     hint="name the files in `include`, or use a mirror in a folder",
                 )
-            from .splits import split_files
+            from .hub_splits import split_files
 
             of_split = set(split_files(params, None, folder))
             paths = [path for path in paths if path in of_split]

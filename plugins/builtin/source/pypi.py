@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 from pydantic import Field
 
-from ....schema.digest import file_sha256
-from ....schema.errors import FetchError
-from ... import Params, Pin, Source
+from khichdi.plugins import Params, Pin, Source
+from khichdi.schema.digest import file_sha256
+from khichdi.schema.errors import FetchError
+
 from .globs import GLOBS_HELP, Glob
 
 

@@ -12,9 +12,9 @@ from typing import IO
 
 from pydantic import ValidationError
 
-from ....schema.digest import CHUNK
-from ....schema.errors import FetchError
-from ... import PinnedFile
+from khichdi.plugins import PinnedFile
+from khichdi.schema.digest import CHUNK
+from khichdi.schema.errors import FetchError
 
 _URL = re.compile(
     r"([a-z][a-z0-9+.-]*://)(?:[^\s/'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?", re.IGNORECASE

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from ....schema.errors import StepError
-from ... import Params, Row, Segment, Template
-from .talk import talk
+from khichdi.plugins import Params, Row, Segment, Template
+from khichdi.schema.errors import StepError
+
+from .turns import talk
 
 
 class ChatParams(Params):

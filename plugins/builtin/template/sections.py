@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
-from ... import Params, Row, Segment, Template
-from .talk import Turn, talk
+from khichdi.plugins import Params, Row, Segment, Template
+
+from .turns import Turn, talk
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further "

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imports import imported, leaves, listed
-from khichdi.compiler.imports.convert import FORMATS
+
+from khichdi.compiler.importers.convert import FORMATS
 from khichdi.schema.errors import InputError
 
 NEEDED = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from imports import imported, leaves, listed
+
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.validate import validate
 from khichdi.plugins.registry import load_registry

@@ -9,11 +9,12 @@ import jobs
 import pyarrow as pa
 import pytest
 import torch
+
 from khichdi.plugins import EvaluationJob, EvaluationResult, Progress, Segment, StepError, Template
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.evaluator.generate import Generate, GenerateParams
 from khichdi.plugins.builtin.evaluator.generation import same_length
-from khichdi.plugins.models import encode_all, load_model, load_tokenizer
+from khichdi.plugins.toolkit.model_loading import encode_all, load_model, load_tokenizer
 from khichdi.schema.rows import row_schema
 
 COUNTRIES = ["France", "Italy", "Spain", "Peru", "Chad", "Cuba", "Iran", "Oman", "Togo", "Mali"]
@@ -102,7 +103,7 @@ def test_answers_are_the_same_again_and_reported(tiny_base: Path) -> None:
 
 
 def test_answers_are_those_of_transformers(tiny_base: Path) -> None:
-    from khichdi.plugins.linears import install
+    from khichdi.plugins.toolkit.frozen_linear import install
 
     tokenizer = load_tokenizer(tiny_base)
     model = load_model(tiny_base, jobs.NF4)

@@ -11,13 +11,14 @@ import jobs
 import pytest
 import torch
 from gguf import GGUFReader
-from khichdi.plugins import ExportJob, StepError
-from khichdi.plugins.builtin.exporter.gguf import Gguf, GgufParams
-from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
-from khichdi.plugins.models import load_model, load_tokenizer
 from miniature import LINES, make_base, make_tokenizer
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM
+
+from khichdi.plugins import ExportJob, StepError
+from khichdi.plugins.builtin.exporter.gguf import Gguf, GgufParams
+from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
+from khichdi.plugins.toolkit.model_loading import load_model, load_tokenizer
 
 IDS = torch.tensor([[0, 5, 9, 33, 57, 8, 41, 12, 200, 17]])
 SHAPE: dict[str, Any] = {

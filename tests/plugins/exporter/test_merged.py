@@ -9,13 +9,14 @@ from typing import Any
 import jobs
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from khichdi.plugins import ExportJob
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
-from khichdi.plugins.linears import install
-from khichdi.plugins.models import attach_adapter, load_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from khichdi.plugins.toolkit.frozen_linear import install
+from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model
 
 IDS = torch.tensor([[0, 5, 9, 33, 57, 8, 41, 12, 200, 17]])
 NF4 = BitsAndBytes(BitsAndBytesParams(double_quant=True, compute_dtype="float32"))

@@ -9,14 +9,16 @@ from typing import Any
 import jobs
 import pytest
 import torch
+
 from khichdi.plugins import StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
-from khichdi.plugins.builtin.runtime.qlora import attention, blocks
+from khichdi.plugins.builtin.runtime.qlora.attention import block_attention as blocks
+from khichdi.plugins.builtin.runtime.qlora.attention import packed_attention as attention
+from khichdi.plugins.builtin.runtime.qlora.attention.block_attention import KEPT, QUERIES, attend
 from khichdi.plugins.builtin.runtime.qlora.batches import MicroBatch, micro_batch
-from khichdi.plugins.builtin.runtime.qlora.blocks import KEPT, QUERIES, attend
 from khichdi.plugins.builtin.runtime.qlora.model import Trainee, build
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
-from khichdi.plugins.determinism import deterministic
+from khichdi.plugins.toolkit.determinism import deterministic
 
 SAMPLES = [[5, 9, 13, 40, 8, 8, 21], [7, 3, 99, 12], [30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40]]
 IMPLEMENTATIONS = ("auto", "flash", "sdpa", "eager")

@@ -13,11 +13,12 @@ from typing import Any
 import jobs
 import pytest
 import torch
-from khichdi.plugins import StepError
-from khichdi.plugins.builtin.runtime.qlora import compiled
-from khichdi.plugins.builtin.runtime.qlora.kernels import modeling_put_back
-from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from pydantic import ValidationError
+
+from khichdi.plugins import StepError
+from khichdi.plugins.builtin.runtime.qlora.acceleration import torch_compile as compiled
+from khichdi.plugins.builtin.runtime.qlora.acceleration.liger import modeling_put_back
+from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 
 needs_compiler = pytest.mark.skipif(
     shutil.which(os.environ.get("CXX", "g++")) is None, reason="there is no C++ compiler"
@@ -133,8 +134,8 @@ def test_setuptools_loads_where_distutils_of_python_get_in_first() -> None:
     assert b"AssertionError" in plain.stderr
     code = HIDDEN + (
         "import os\n"
-        "from khichdi.plugins.builtin.runtime.qlora.compiled import _load_setuptools\n"
-        "_load_setuptools(); import setuptools.command.build_ext\n"
+        "from khichdi.plugins.builtin.runtime.qlora.acceleration import torch_compile\n"
+        "torch_compile._load_setuptools(); import setuptools.command.build_ext\n"
         "assert 'SETUPTOOLS_USE_DISTUTILS' not in os.environ; print('loaded')"
     )
     done = subprocess.run(

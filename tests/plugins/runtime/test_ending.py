@@ -7,9 +7,10 @@ from typing import Any
 
 import jobs
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins import Progress
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
-from pydantic import ValidationError
 
 ADAPTER = "adapter_model.safetensors"
 WORSE: dict[str, Any] = {
@@ -120,7 +121,7 @@ def test_killed_on_its_way_to_an_early_end_it_ends_at_the_same_step(
 
 def test_time_spent_before_a_kill_counts(once: Any) -> None:
     """A second budget of the same size is not granted: the first checkpoint has it used up."""
-    from khichdi.plugins.builtin.runtime.qlora.ending import Ending
+    from khichdi.plugins.builtin.runtime.qlora.stopping import Ending
 
     ending = Ending(QloraParams(max_hours=1), total=9)
     assert not ending.is_last(1)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from exchange import added, exchange, parameters
+
 from khichdi.plugins import Launch
-from khichdi.plugins.builtin.runtime.qlora import gradients
-from khichdi.plugins.builtin.runtime.qlora.processes import Processes
+from khichdi.plugins.builtin.runtime.qlora.distributed import grad_sync as gradients
+from khichdi.plugins.builtin.runtime.qlora.distributed.world import Processes
 
 
 @pytest.mark.parametrize(("size", "count"), [(2, 5), pytest.param(3, 7, marks=pytest.mark.slow)])

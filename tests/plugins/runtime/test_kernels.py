@@ -8,8 +8,9 @@ from pathlib import Path
 import jobs
 import pytest
 import torch
+
 from khichdi.plugins import StepError
-from khichdi.plugins.builtin.runtime.qlora import kernels
+from khichdi.plugins.builtin.runtime.qlora.acceleration import liger as kernels
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

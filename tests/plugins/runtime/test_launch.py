@@ -11,6 +11,7 @@ from typing import Any
 import jobs
 import pytest
 from falling import FallsOnRank1
+
 from khichdi.plugins import Launch, Progress, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams

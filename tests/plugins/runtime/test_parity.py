@@ -9,15 +9,16 @@ from typing import Any
 import jobs
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoConfig, AutoModelForCausalLM
+
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.runtime.qlora import loss
 from khichdi.plugins.builtin.runtime.qlora.batches import micro_batch
 from khichdi.plugins.builtin.runtime.qlora.model import Trainee, build
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
-from khichdi.plugins.determinism import deterministic
-from torch.nn.functional import cross_entropy
-from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from khichdi.plugins.toolkit.determinism import deterministic
 
 PACK = jobs.packs(1, capacity=700).to_pylist()[0]
 

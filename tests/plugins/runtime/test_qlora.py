@@ -10,6 +10,8 @@ import jobs
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from khichdi.plugins import Progress, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
@@ -18,7 +20,6 @@ from khichdi.plugins.builtin.runtime.qlora.loss import not_finite
 from khichdi.plugins.builtin.runtime.qlora.optimizer import learning_rates
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.schema.digest import safetensors_digest
-from safetensors.torch import load_file
 
 
 class Once:
@@ -111,7 +112,7 @@ def test_fast_keeps_order_and_start_and_the_record_says_so(once: Once) -> None:
 def test_a_switch_that_a_library_moved_while_it_loaded_is_an_error(
     once: Once, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from khichdi.plugins.builtin.runtime.qlora import engine
+    from khichdi.plugins.builtin.runtime.qlora import trainer as engine
 
     def moving(*given: Any) -> Any:
         torch.backends.cudnn.benchmark = True

@@ -9,14 +9,15 @@ from typing import Any
 import jobs
 import pytest
 import torch
-from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
-from khichdi.plugins.builtin.runtime.qlora.engine import Training
-from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
-from khichdi.plugins.builtin.runtime.qlora.recomputation import Recomputation
-from khichdi.plugins.determinism import deterministic
 from live_bytes import LiveBytes
 from miniature import make_base
 from pydantic import ValidationError
+
+from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
+from khichdi.plugins.builtin.runtime.qlora.memory.activation_checkpointing import Recomputation
+from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
+from khichdi.plugins.builtin.runtime.qlora.trainer import Training
+from khichdi.plugins.toolkit.determinism import deterministic
 
 LAYERS = 4
 MIB = 2**-10

@@ -12,8 +12,9 @@ from typing import Any
 
 import jobs
 import pytest
+
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
-from khichdi.plugins.models import quiet
+from khichdi.plugins.toolkit.model_loading import quiet
 
 SCRIPT = Path(jobs.__file__)
 
@@ -106,8 +107,9 @@ def test_plain_peft_loads_the_adapter_and_computes_the_same(
 ) -> None:
     """Tolerance: float32 rounding; for bfloat16 a few units in the last of 8 bits at |x| < 4."""
     import torch
-    from khichdi.plugins.linears import install
-    from khichdi.plugins.models import attach_adapter, load_model
+
+    from khichdi.plugins.toolkit.frozen_linear import install
+    from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model
 
     quantizer = jobs.NF4 if kind == "nf4" else jobs.FULL
     output = tmp_path / "output"

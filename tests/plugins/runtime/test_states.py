@@ -14,11 +14,12 @@ from typing import Any
 
 import jobs
 import pytest
+
 from khichdi.plugins import Replay, StepError, TrainingResult, TrainingSegment
 from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
-from khichdi.plugins.builtin.runtime.qlora.states import ends, keep, kept
+from khichdi.plugins.builtin.runtime.qlora.segments.segment_states import ends, keep, kept
 from khichdi.schema.digest import file_sha256
-from khichdi.schema.states import States
+from khichdi.schema.training_states import States
 
 PARAMS: dict[str, Any] = {
     "replay_segments": 3, "num_epochs": 2, "cpu_threads": 1, "gradient_accumulation_steps": 2,

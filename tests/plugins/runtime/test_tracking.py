@@ -9,6 +9,7 @@ from typing import Any
 
 import jobs
 import pytest
+
 from khichdi.plugins import StepError
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.plugins.builtin.runtime.qlora.tracking import Tracking, own_environment

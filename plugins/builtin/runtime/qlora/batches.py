@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .....schema.digest import derive_seed, digest, draws
-from .....schema.errors import StepError
-from ....models import IGNORE
+from khichdi.plugins.toolkit.model_loading import IGNORE
+from khichdi.schema.digest import derive_seed, digest, draws
+from khichdi.schema.errors import StepError
 
 if TYPE_CHECKING:
     import pyarrow as pa

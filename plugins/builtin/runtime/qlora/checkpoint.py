@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .....schema.digest import file_sha256
+from khichdi.schema.digest import file_sha256
 
 Tensors = dict[str, torch.Tensor]
 MANIFEST = "manifest.json"

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
-from .....schema.digest import derive_seed, tensors_digest
-from .....schema.errors import StepError
-from ....linears import install
-from ....models import best_device, load_model
-from . import attention
-from .compiled import check_compiler, compile_parts
-from .kernels import check_liger, use_liger
+from khichdi.plugins.toolkit.frozen_linear import install
+from khichdi.plugins.toolkit.model_loading import best_device, load_model
+from khichdi.schema.digest import derive_seed, tensors_digest
+from khichdi.schema.errors import StepError
+
+from .acceleration.liger import check_liger, use_liger
+from .acceleration.torch_compile import check_compiler, compile_parts
+from .attention import packed_attention as attention
+from .distributed.fsdp import shard
 from .loss import Loss
-from .recomputation import Recomputation
-from .sharding import shard
+from .memory.activation_checkpointing import Recomputation
 
 if TYPE_CHECKING:
-    from ....kinds import TrainingJob
+    from khichdi.plugins.kinds import TrainingJob
+
     from .batches import MicroBatch
     from .plugin import QloraParams
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .... import (
+from khichdi.plugins import (
     Params,
     Replay,
     Runtime,
@@ -16,7 +16,7 @@ from .... import (
     TrainingSegment,
     operational,
 )
-from ....threads import before_torch
+from khichdi.plugins.toolkit.torch_environment import before_torch
 
 
 class QloraParams(Params):
@@ -235,17 +235,17 @@ class Qlora(Runtime[QloraParams]):
         """Train, and write the adapter in peft's format."""
         before_torch()
         if job.launch is not None and job.launch.size > 1:
-            from .launching import launch
+            from .distributed.launcher import launch
 
             return launch(self.params, job, job.launch)
-        from .engine import run
+        from .trainer import run
 
         return run(self.params, job)
 
     def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
         """Execute segments of a training again, each from the state before it."""
         before_torch()
-        from .replay import run
+        from .segments.replay import run
 
         return run(self.params, job, segments)
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .....schema.errors import StepError
+from khichdi.schema.errors import StepError
 
 if TYPE_CHECKING:
     from .plugin import QloraParams

@@ -8,15 +8,16 @@ from typing import Any
 import jobs
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
 from khichdi.plugins import ExportJob
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.adapter.vera import Vera, VeraParams
 from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
-from khichdi.plugins.linears import install
-from khichdi.plugins.models import attach_adapter, load_model
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from khichdi.plugins.toolkit.frozen_linear import install
+from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model
 
 NF4 = BitsAndBytes(BitsAndBytesParams(compute_dtype="float32"))
 INT8 = BitsAndBytes(BitsAndBytesParams(bits=8, compute_dtype="float32"))

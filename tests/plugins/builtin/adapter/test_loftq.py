@@ -8,19 +8,20 @@ from typing import Any
 import jobs
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
+from pydantic import ValidationError
+
 from khichdi.plugins import StepError
-from khichdi.plugins.base_files import BaseFiles
 from khichdi.plugins.builtin.adapter.loftq import nearest
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.runtime.qlora.batches import micro_batch
-from khichdi.plugins.builtin.runtime.qlora.engine import Training
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
-from khichdi.plugins.determinism import deterministic
-from khichdi.plugins.linears import BaseWeight
-from khichdi.plugins.models import attach_adapter, load_model
-from peft.tuners.lora import LoraLayer
-from pydantic import ValidationError
+from khichdi.plugins.builtin.runtime.qlora.trainer import Training
+from khichdi.plugins.toolkit.base_weights import BaseFiles
+from khichdi.plugins.toolkit.determinism import deterministic
+from khichdi.plugins.toolkit.frozen_linear import BaseWeight
+from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model
 
 NF4 = BitsAndBytes(BitsAndBytesParams(compute_dtype="float32"))
 INT8 = BitsAndBytes(BitsAndBytesParams(bits=8, compute_dtype="float32"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from khichdi.plugins import FilterInputs
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.rows import COLUMNS, row_schema

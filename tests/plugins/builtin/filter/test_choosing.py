@@ -8,11 +8,12 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins import Drop, SourceFile
 from khichdi.plugins.builtin.filter.refusals import PHRASES
 from khichdi.plugins.registry import load_registry
-from khichdi.plugins.tokens import load_tokenizer
-from pydantic import ValidationError
+from khichdi.plugins.toolkit.tokenization import load_tokenizer
 
 from .conftest import BASE
 

@@ -6,10 +6,11 @@ import re
 
 import pyarrow as pa
 import pytest
-from khichdi.plugins import Drop, FilterInputs
-from khichdi.plugins.registry import load_registry
 from planted import batch_of, planted_texts
 from pydantic import ValidationError
+
+from khichdi.plugins import Drop, FilterInputs
+from khichdi.plugins.registry import load_registry
 
 
 def create(benchmarks, **params):

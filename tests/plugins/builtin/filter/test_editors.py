@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from khichdi.plugins.registry import load_registry
-from khichdi.plugins.tokens import load_tokenizer
-from khichdi.schema.digest import draws
 from pydantic import ValidationError
+
+from khichdi.plugins.registry import load_registry
+from khichdi.plugins.toolkit.tokenization import load_tokenizer
+from khichdi.schema.digest import draws
 
 from .conftest import BASE
 

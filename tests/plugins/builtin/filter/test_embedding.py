@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted import batch_of
+
 from khichdi.plugins import Drop, FilterInputs
-from khichdi.plugins.builtin.filter.embedding import Embedder, cosines
+from khichdi.plugins.builtin.filter.similarity.embedding import Embedder, cosines
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import FetchError, StepError
-from planted import batch_of
 
 WORDS = [f"w{n}" for n in range(60)]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins import Drop
-from khichdi.plugins.builtin.filter.words import count_words
+from khichdi.plugins.builtin.filter.base.word_splitting import count_words
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.rows import COLUMNS, row_schema
-from pydantic import ValidationError
 
 EMPTY = {"string": "", "list": [], "turns": []}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from planted import batch_of
+
 from khichdi.plugins import Drop, FilterInputs
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
-from planted import batch_of
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog, and nobody saw it happen.",

@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from khichdi.plugins.registry import load_registry
 from planted import batch_of
+
+from khichdi.plugins.registry import load_registry
 
 WORDS = ["English", "english", "", "Hindi", "ﬁn", "Straße", "STRASSE", "a b", "日本"]
 texts = st.sampled_from(WORDS)

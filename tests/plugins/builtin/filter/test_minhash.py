@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from khichdi.plugins import Drop
-from khichdi.plugins.builtin.filter.grams import words
-from khichdi.plugins.builtin.filter.minhash import band_length
-from khichdi.plugins.registry import load_registry
 from planted import batch_of, planted_texts
+
+from khichdi.plugins import Drop
+from khichdi.plugins.builtin.filter.similarity.minhash import band_length
+from khichdi.plugins.builtin.filter.similarity.word_hashes import words
+from khichdi.plugins.registry import load_registry
 
 
 def reasons(texts, size=4096, **params):

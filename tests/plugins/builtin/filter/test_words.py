@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from khichdi.plugins.builtin.filter import words
 from planted import batch_of
+
+from khichdi.plugins.builtin.filter.base import word_splitting as words
 
 TEXTS = st.text(alphabet=st.sampled_from("ab \t\n\x1c\x1b\x85\xa0\u2003\u3000é日"), max_size=9)
 

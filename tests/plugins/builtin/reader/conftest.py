@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.plugins import Drop, SourceFile
 from khichdi.plugins.registry import load_registry
 

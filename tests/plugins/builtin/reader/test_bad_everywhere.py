@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khichdi.plugins import Drop, SourceFile
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError

@@ -6,9 +6,10 @@ import csv
 import json
 
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
-from pydantic import ValidationError
 
 
 def test_truthfulqa_has_every_right_answer_as_a_reference(read, real):

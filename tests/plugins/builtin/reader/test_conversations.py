@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
-from pydantic import ValidationError
 
 
 def lima(real):

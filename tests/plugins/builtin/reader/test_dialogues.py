@@ -5,9 +5,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
-from pydantic import ValidationError
 
 
 def quac(real):

@@ -4,6 +4,7 @@ import json
 import random
 
 import pytest
+
 from khichdi.schema.errors import StepError
 
 

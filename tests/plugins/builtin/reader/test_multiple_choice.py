@@ -4,9 +4,10 @@ import csv
 import json
 
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
-from pydantic import ValidationError
 
 
 def lines(file):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from khichdi.schema.errors import StepError
 
 VERSION_2 = "task1340_msr_text_compression_compression"

@@ -9,11 +9,12 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins import SourceFile
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
 from khichdi.schema.rows import row_schema
-from pydantic import ValidationError
 
 QUESTIONS = {"columns": {"instruction": "question", "output": "answer"}}
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from bound import bound, load_bound, write
+
 from khichdi.cli.main import main
-from khichdi.compiler.architectures import known_architecture
-from khichdi.compiler.check import check
-from khichdi.compiler.estimate import Known
-from khichdi.compiler.rules import check_rules, rule_warnings
+from khichdi.compiler.checks.recipe_checks import check
+from khichdi.compiler.checks.rules import check_rules, rule_warnings
+from khichdi.compiler.estimate.architectures import known_architecture
+from khichdi.compiler.estimate.estimator import Known
 from khichdi.plugins import Facts
 from khichdi.plugins.registry import load_registry
 

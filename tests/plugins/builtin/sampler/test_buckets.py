@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.digest import draws
 from khichdi.schema.errors import StepError
-from pydantic import ValidationError
 
 REGISTRY = load_registry()
 QUOTA = [350, 350, 300, 300, 250, 250, 200, 150, 100, 50]

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.digest import draws
 from khichdi.schema.errors import StepError
-from pydantic import ValidationError
 
 
 def select(name, ids, seed=57, **params):

@@ -16,13 +16,14 @@ import scoring
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from khichdi.plugins import StepError
-from khichdi.plugins.agreement import exact_match, rouge_l
-from khichdi.plugins.builtin.scorer.few_shot import FewShotParams
-from khichdi.plugins.builtin.scorer.prompts import Prompt, Prompter
-from khichdi.plugins.generation import Generator
-from khichdi.plugins.models import load_model, load_tokenizer
 from scoring import questions, score
+
+from khichdi.plugins import StepError
+from khichdi.plugins.builtin.scorer.few_shot import FewShotParams
+from khichdi.plugins.builtin.scorer.few_shot_prompts import Prompt, Prompter
+from khichdi.plugins.toolkit.generation import Generator
+from khichdi.plugins.toolkit.model_loading import load_model, load_tokenizer
+from khichdi.plugins.toolkit.text_metrics import exact_match, rouge_l
 
 TABLE = questions({"a": 17, "b": 9, "lone": 1})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khichdi.plugins import Pin
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.digest import file_sha256

@@ -4,9 +4,10 @@ import os
 import socket
 
 import pytest
+from pydantic import ValidationError
+
 from khichdi.schema.digest import file_sha256
 from khichdi.schema.errors import FetchError
-from pydantic import ValidationError
 
 
 @pytest.fixture

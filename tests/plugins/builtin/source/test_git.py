@@ -3,8 +3,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from khichdi.schema.errors import FetchError
 from pydantic import ValidationError
+
+from khichdi.schema.errors import FetchError
 
 
 def git(folder, *arguments):

@@ -6,8 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from khichdi.schema.errors import FetchError
 from pydantic import ValidationError
+
+from khichdi.schema.errors import FetchError
 
 BODY = b"question,answer\n" * 50_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

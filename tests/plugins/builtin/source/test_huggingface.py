@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from khichdi.schema.errors import FetchError
 from pydantic import ValidationError
+
+from khichdi.schema.errors import FetchError
 
 TOKEN = "hf_" + "a" * 34
 WEIGHTS = bytes(range(256)) * 4096

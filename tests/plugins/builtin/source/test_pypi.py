@@ -5,8 +5,9 @@ import importlib.util
 import zipfile
 
 import pytest
-from khichdi.schema.errors import FetchError
 from pydantic import ValidationError
+
+from khichdi.schema.errors import FetchError
 
 TASKS = {"acme_data/train.jsonl": b'{"q": 1}\n' * 9000, "acme_data/deep/test.jsonl": b"{}\n"}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import StepError
 

@@ -1,0 +1,60 @@
+"""Checks of a recipe against the architecture of its base, each with its place."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from ...schema.architecture import Architecture
+from ...schema.errors import Diagnostic
+from ...schema.recipe import Recipe
+from ..load import Loaded
+
+
+def check_architecture(
+    recipe: Recipe, loaded: Loaded, architecture: Architecture | None
+) -> list[Diagnostic]:
+    """Return what the base cannot do; nothing where its architecture is not known."""
+    if architecture is None:
+        return []
+    return [*_modules(recipe, loaded, architecture), *_positions(recipe, loaded, architecture)]
+
+
+def _modules(recipe: Recipe, loaded: Loaded, architecture: Architecture) -> list[Diagnostic]:
+    """Name the modules to put an adapter on that the base does not have."""
+    targets: Any = getattr(recipe.model.adapter, "target_modules", None)
+    if not isinstance(targets, tuple | list):
+        return []
+    known = list(dict.fromkeys(linear.name for linear in architecture.linears))
+    found = []
+    for index, name in enumerate(targets):
+        if name == architecture.head or architecture.modules((name,)):
+            continue
+        near = get_close_matches(name, known, n=1)
+        suggestion = f"did you mean `{near[0]}`? " if near else ""
+        found.append(
+            loaded.diagnose(
+                ("model", "adapter", "target_modules", index),
+                "no-module",
+                f"the base ({architecture.model_type}) has no linear module named `{name}`",
+                f"{suggestion}it has: {', '.join(known)}",
+            )
+        )
+    return found
+
+
+def _positions(recipe: Recipe, loaded: Loaded, architecture: Architecture) -> list[Diagnostic]:
+    limit, asked = architecture.max_positions, recipe.train.sequence_len
+    if limit is None or asked <= limit:
+        return []
+    written = "sequence_len" in loaded.data.get("train", {})
+    return [
+        loaded.diagnose(
+            ("train", "sequence_len") if written else ("train",),
+            "too-long-for-base",
+            f"`sequence_len` is {asked:,}{'' if written else ' (the default)'}, and the base was "
+            f"made for {limit:,} positions",
+            f"at most {limit}",
+            key=not written,
+        )
+    ]

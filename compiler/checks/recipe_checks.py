@@ -1,0 +1,173 @@
+"""Checks that need more than one field of a recipe, and the rules it asks to be held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from ...plugins.registry import Registry
+from ...schema.errors import Diagnostic
+from ...schema.recipe import Recipe, Step
+from ...schema.yaml_reader import Path
+from ..errors.did_you_mean import nearest
+from ..load import Loaded
+from .contradictions import chains, counts, packing, sources
+
+if TYPE_CHECKING:
+    from ...schema.architecture import Architecture
+    from ..estimate.estimator import Known
+
+
+def check(
+    recipe: Recipe, loaded: Loaded, registry: Registry, without: Collection[Path] = ()
+) -> list[Diagnostic]:
+    """Return settings that contradict one another, and breaches of the recipe's rules.
+
+    `without` are paths of values that are wrong in themselves and not in the recipe: what looks
+    at them is not checked.
+    """
+    touched = {path[0] for path in without}
+    found: list[Diagnostic] = []
+    for looks_at, function in CHECKS:
+        if touched.isdisjoint(looks_at):
+            found += function(recipe, loaded, registry)
+    return found
+
+
+def check_base(
+    recipe: Recipe,
+    loaded: Loaded,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known | None = None,
+) -> list[Diagnostic]:
+    """Return what the base cannot do, and breaches of rules, given what is known by now."""
+    from .model_checks import check_architecture
+
+    found = check_architecture(recipe, loaded, architecture)
+    if recipe.rules:
+        from ..estimate.estimator import NOTHING
+        from .rules import check_rules
+
+        found += check_rules(recipe, loaded, registry, architecture, known or NOTHING)
+    return found
+
+
+def _known_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    if not (
+        recipe.rules or hasattr(recipe.model.base, "repo") or hasattr(recipe.model.base, "package")
+    ):
+        return []
+    # Not every recipe needs what this brings, and a check is to be fast.
+    from ..estimate.architectures import known_architecture
+
+    return check_base(recipe, loaded, registry, known_architecture(recipe))
+
+
+def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    if recipe.mixture.validation is not None:
+        return []
+    needy: list[tuple[tuple[str | int, ...], str]] = []
+    if recipe.evaluate:
+        needy.append((("evaluate",), "evaluation is on held-out rows"))
+    for word in ("metric_for_best_model", "eval_steps", "early_stopping_patience"):
+        if word in loaded.data["train"] and getattr(recipe.train, word, None) is not None:
+            needy.append((("train", word), f"`{word}` is about held-out rows"))
+    return [
+        loaded.diagnose(
+            path,
+            "no-validation",
+            f"{reason}, and none are held out",
+            "add `mixture: {validation: {count: N}}`",
+            key=True,
+        )
+        for path, reason in needy
+    ]
+
+
+def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """A list of steps merges by name, so one name stands once in it."""
+    lists = {"evaluate": ("evaluator", recipe.evaluate), "export": ("exporter", recipe.export)}
+    found = []
+    for key, (kind, steps) in lists.items():
+        seen: set[str] = set()
+        for index, step in enumerate(steps):
+            if step.use in seen:
+                message = f"{kind} `{step.use}` is named twice"
+                found.append(loaded.diagnose((key, index, "use"), "twice", message))
+            seen.add(step.use)
+    return found
+
+
+def _benchmarks(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Filters name benchmarks that are there, and each that is there is named by a filter."""
+    lists: dict[tuple[str | int, ...], tuple[Step, ...]] = {
+        ("data", name, "filters"): data.filters for name, data in recipe.data.items()
+    }
+    lists["mixture", "filters"] = recipe.mixture.filters
+    found, named = [], set()
+    for place, steps in lists.items():
+        for index, step in enumerate(steps):
+            for number, name in enumerate(getattr(step, "against", ())):
+                named.add(name)
+                if name not in recipe.benchmarks:
+                    path = (*place, index, "against", number)
+                    near = nearest(name, recipe.benchmarks)
+                    hint = f"did you mean `{near}`?" if near else "describe it in `benchmarks:`"
+                    message = f"there is no benchmark `{name}`"
+                    found.append(loaded.diagnose(path, "unknown-benchmark", message, hint))
+    for name in sorted(recipe.benchmarks.keys() - named):
+        message = f"benchmark `{name}` is used by no filter"
+        hint = "name it in a filter's `against:`, or remove it"
+        found.append(loaded.diagnose(("benchmarks", name), "unused", message, hint, key=True))
+    return found
+
+
+def _scores(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    """A sampler that works by scores needs a scorer in its data set."""
+    found = []
+    for name, data in recipe.data.items():
+        sampler: Any = registry.get("sampler", data.sample.use).plugin
+        if sampler.uses_scores and data.score is None:
+            message = f"sampler `{sampler.name}` goes by scores, and the data set has no scorer"
+            hint = "add `score: {use: few-shot, ...}` beside `sample:`"
+            found.append(loaded.diagnose(("data", name, "sample"), "no-scores", message, hint))
+    return found
+
+
+def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """Weights of the mixture are for interleaving, and name every data set and nothing else."""
+    weights = recipe.mixture.weights
+    if weights is None:
+        return []
+    place = ("mixture", "weights")
+    if recipe.mixture.order != "interleave":
+        message = f"`weights` say how data sets interleave; the order is `{recipe.mixture.order}`"
+        hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
+        return [loaded.diagnose(place, "unused", message, hint, key=True)]
+    found = []
+    for name in sorted(weights.keys() - recipe.data.keys()):
+        near = nearest(name, recipe.data)
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(recipe.data)}"
+        message = f"there is no data set `{name}`"
+        found.append(loaded.diagnose((*place, name), "unknown-data-set", message, hint, key=True))
+    for name in sorted(recipe.data.keys() - weights.keys()):
+        message = f"data set `{name}` has no weight"
+        hint = f"add `{name}: 1`, or leave all weights out to interleave by number of rows"
+        found.append(loaded.diagnose(place, "no-weight", message, hint, key=True))
+    return found
+
+
+CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnostic]]]] = [
+    ({"mixture", "evaluate", "train"}, _needs_validation),
+    ({"model", "data", "mixture", "train", "rules"}, _known_base),
+    ({"evaluate", "export"}, _twice),
+    ({"data", "mixture", "benchmarks"}, _benchmarks),
+    ({"data"}, _scores),
+    ({"data", "mixture"}, _weights),
+    ({"data", "mixture", "train"}, counts),
+    ({"train"}, packing),
+    ({"data", "mixture", "benchmarks"}, chains),
+    ({"model", "data", "benchmarks"}, sources),
+]
+"""Every check, with the sections that it looks at."""

@@ -1,0 +1,118 @@
+"""The rules that a recipe asks to be held to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ...plugins.kinds import Breach, Facts
+from ...plugins.registry import Registry
+from ...plugins.result_checks import check_breaches
+from ...plugins.side_effects import PluginError, watched
+from ...schema.architecture import Architecture
+from ...schema.errors import Diagnostic, KhichdiError
+from ...schema.estimate import Estimate
+from ...schema.recipe import Recipe
+from ..estimate.architectures import TABLE, base_name
+from ..estimate.devices import device_named
+from ..estimate.estimator import NOTHING, Known, estimate
+from ..load import Loaded
+
+TUNED = re.compile(r"(?i)(^|[-_.])(instruct|chat|it|sft|dpo|rlhf)([-_.]|$)")
+"""What the name of an instruction-tuned model has in it."""
+
+
+def check_rules(
+    recipe: Recipe,
+    loaded: Loaded,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known = NOTHING,
+) -> list[Diagnostic]:
+    """Return a diagnostic for each breach that refuses the recipe."""
+    return [
+        loaded.diagnose(
+            breach.path or ("rules", index),
+            "rule",
+            f"breaks rule `{recipe.rules[index].use}`: {breach.message}",
+            breach.hint,
+            key=True,
+        )
+        for index, breach in _breaches(recipe, registry, architecture, known)
+        if breach.severity == "error"
+    ]
+
+
+def rule_warnings(
+    recipe: Recipe,
+    registry: Registry,
+    architecture: Architecture | None,
+    known: Known = NOTHING,
+) -> dict[str, list[Breach]]:
+    """Return by rule what it only warns of; every rule of the recipe is there."""
+    found: dict[str, list[Breach]] = {step.use: [] for step in recipe.rules}
+    for index, breach in _breaches(recipe, registry, architecture, known):
+        if breach.severity == "warning":
+            found[recipe.rules[index].use].append(breach)
+    return found
+
+
+def _breaches(
+    recipe: Recipe, registry: Registry, architecture: Architecture | None, known: Known
+) -> Iterator[tuple[int, Breach]]:
+    def of_device(name: str) -> Estimate:
+        return estimate(recipe, architecture, device_named(name), known)
+
+    for index, step in enumerate(recipe.rules):
+        facts = _facts(recipe, of_device)
+        for breach in _asked(registry, step.use, step.params(), facts):
+            yield index, breach
+        if facts != _facts(recipe, of_device):
+            raise _failure(registry, step.use, "changed its input")
+
+
+def _asked(registry: Registry, name: str, params: Any, facts: Facts) -> list[Breach]:
+    """Return what a rule finds; an error names rule and distribution."""
+    rule: Any = registry.create("rule", name, params)
+    try:
+        with watched():
+            found: list[Breach] = rule.breaches(facts)
+        check_breaches(found)
+    except PluginError as error:
+        raise _failure(registry, name, error.message) from error
+    except KhichdiError:
+        raise
+    except Exception as error:
+        raise _failure(registry, name, f"{type(error).__name__}: {error}") from error
+    return found
+
+
+def _failure(registry: Registry, name: str, message: str) -> PluginError:
+    origin = registry.get("rule", name).distribution
+    return PluginError(
+        f"rule `{name}` of {origin.name} {origin.version}: {message}",
+        hint="this is a fault in the plugin; a recipe without the rule can still be used",
+    )
+
+
+def _facts(recipe: Recipe, of_device: Callable[[str], Estimate]) -> Facts:
+    data = dict(sorted(recipe.data.items()))
+    return Facts(
+        base={"use": recipe.model.base.use, **recipe.model.base.params()},
+        base_license=recipe.model.license,
+        data_licenses={name: item.license for name, item in data.items()},
+        data_sources={
+            name: {"use": item.source.use, **item.source.params()} for name, item in data.items()
+        },
+        instruction_tuned=_instruction_tuned(base_name(recipe)),
+        estimate=of_device,
+    )
+
+
+def _instruction_tuned(name: str | None) -> bool | None:
+    if name is None:
+        return None
+    if TUNED.search(name.rpartition("/")[2]):
+        return True
+    return False if name in TABLE else None

@@ -1,0 +1,1 @@
+"""Estimates of rows, tokens, memory, time and disk, before anything runs."""

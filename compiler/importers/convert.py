@@ -1,0 +1,115 @@
+"""One file of another tool -> the text of a recipe, and the report on every key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from ...plugins.registry import Registry
+from ...schema.errors import InputError, RecipeError
+from ...schema.yaml_reader import Parsed, parse
+from . import axolotl, llama_factory, trl
+from . import axolotl_terms as axolotl_words
+from . import llama_factory_terms as llama_factory_words
+from .mapping import Translation, value_text
+from .report import Report, key_text
+from .sources import recipe_name
+from .terms import Facts
+
+
+@dataclass(frozen=True)
+class Format:
+    """A tool whose configurations are read."""
+
+    tool: str
+    facts: Facts
+    translate: Callable[[Translation], None]
+    nested: Mapping[str, Facts]
+
+
+FORMATS = {
+    "axolotl": Format(
+        "axolotl", axolotl_words.FACTS, axolotl.translate, {"datasets": axolotl_words.DATASET}
+    ),
+    "llama-factory": Format(
+        "LLaMA-Factory", llama_factory_words.FACTS, llama_factory.translate, {}
+    ),
+    "trl": Format("TRL", trl.FACTS, trl.translate, {}),
+}
+"""Formats by their name on the command line."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A recipe's text in canonical layout, and what became of every key."""
+
+    text: str
+    report: Report
+
+
+def import_config(
+    raw: bytes,
+    file: str,
+    kind: str,
+    registry: Registry,
+    *,
+    name: str | None = None,
+    data_sets: Mapping[str, Any] | None = None,
+) -> Imported:
+    """Return the recipe that does what a configuration does.
+
+    Args:
+        raw: The bytes of the configuration.
+        file: Its name, for messages, and for the recipe's name where nothing else says it.
+        kind: One of `FORMATS`.
+        registry: The installed plugins, for the order of keys.
+        name: What the recipe is called.
+        data_sets: LLaMA-Factory's descriptions of data sets, by name.
+
+    Raises:
+        RecipeError: the file is no YAML that is read here; anchors and aliases are refused.
+        InputError: the file says nothing of a model or of data.
+    """
+    found = FORMATS[kind]
+    t = Translation(_read(raw, file, found.tool), found.tool, found.facts, found.nested)
+    t.data_sets = data_sets or {}
+    t.draft.set(("recipe",), 1)
+    t.draft.set(("name",), recipe_name(PurePath(file).stem))
+    found.translate(t)
+    if name:
+        t.draft.set(("name",), name)
+    t.finish()
+    return Imported(t.draft.text(file, _head(t.report), registry), t.report)
+
+
+def _read(raw: bytes, file: str, tool: str) -> Parsed:
+    try:
+        parsed = parse(raw, file)
+    except RecipeError as error:
+        if error.diagnostics[0].code == "empty":
+            raise InputError(f"the file is empty, a configuration of {tool} was expected",
+                             file=file) from None  # fmt: skip
+        raise
+    if not isinstance(parsed.data, dict):
+        raise InputError(f"a configuration of {tool} is a mapping of keys, this is none", file=file)
+    if {"recipe", "extends"} & parsed.data.keys():
+        raise InputError("this is a recipe already", file=file, hint="`recipe validate` checks it")
+    return parsed
+
+
+def _head(report: Report) -> list[str]:
+    """Return comments on top of the recipe: where it comes from, and what it does not do."""
+    head = [f"From {PurePath(report.file).name}, a configuration of {report.tool}."]
+    head += [
+        f"Not mapped: {key_text(entry.key)} = {value_text(entry.value)}, line {entry.mark.line}: "
+        f"{entry.sentence}"
+        for entry in report.not_mapped
+    ]
+    head += [
+        f"Not mapped: {entry.key} is left out: {entry.note}"
+        for entry in report.defaults
+        if not entry.ours
+    ]
+    return head

@@ -1,0 +1,224 @@
+"""LLaMA-Factory's configuration -> a recipe.
+
+Data sets go by names that its `dataset_info.json` describes; who has that file gives it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...schema.errors import InputError
+from . import training
+from . import transformers_arguments as hf
+from .mapping import Translation
+from .sources import LICENSES, data_source, set_name
+from .training import real, whole
+
+NOT_CHAT = frozenset(
+    {"default", "empty", "vanilla", "fewshot", "alpaca", "vicuna", "intern", "ziya"}
+)
+"""Templates that are no copy of the chat template of a model."""
+JOINED: list[dict[str, Any]] = [
+    {"use": "render", "instruction": "{instruction}\n{input}", "input": ""},
+    {"use": "strip", "fields": ["instruction"]},
+]
+"""Instruction and input as LLaMA-Factory joins them."""
+COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
+
+
+def translate(t: Translation) -> None:
+    """Translate one configuration."""
+    hf.base(t)
+    method(t)
+    quantization(t)
+    datasets(t)
+    template(t)
+    length(t)
+    hf.arguments(t, 5e-5)
+    hf.evaluation(t, training.held_out(t, "val_size"))
+    if t.value("disable_gradient_checkpointing") is not None:
+        on = not t.flag("disable_gradient_checkpointing")
+        t.put("disable_gradient_checkpointing", {"train.gradient_checkpointing": on})
+    else:
+        t.default("disable_gradient_checkpointing", False, {"train.gradient_checkpointing": True})
+    if t.value("gradient_checkpointing") is not None:
+        t.inert("gradient_checkpointing", "`disable_gradient_checkpointing` decides")
+    if t.text("flash_attn"):
+        training.attention(t, "flash_attn", t.text("flash_attn") or "")
+
+
+def method(t: Translation) -> None:
+    """Translate stage and adapter."""
+    if t.text("stage") == "sft":
+        t.inert("stage", "a recipe is supervised fine-tuning")
+    elif t.value("stage") is not None:
+        t.lost("stage", "train in another way than by examples", "recipes learn from examples")
+    kind = t.text("finetuning_type")
+    if kind in (None, "lora"):
+        t.draft.set(("model", "adapter", "use"), "lora")
+        if kind:
+            t.put("finetuning_type", {"model.adapter.use": "lora"})
+    else:
+        t.draft.set(
+            ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
+        )
+        t.lost("finetuning_type", f"train by the method `{kind}`", "use LoRA")
+    rank = whole(t, "lora_rank", "model.adapter.r") or 8
+    t.default("lora_rank", 8, {"model.adapter.r": rank})
+    if whole(t, "lora_alpha", "model.adapter.alpha") is None:
+        t.default("lora_alpha", 2 * rank, {"model.adapter.alpha": 2 * rank}, "twice the rank")
+    real(t, "lora_dropout", "model.adapter.dropout")
+    if t.flag("use_rslora"):
+        t.put("use_rslora", {"model.adapter.use_rslora": True})
+    if t.flag("use_dora"):
+        t.put("use_dora", {"model.adapter.use_dora": True})
+    names = t.texts("lora_target")
+    if names:
+        ours = "all-linear" if names == ["all"] else names
+        t.put("lora_target", {"model.adapter.target_modules": ours})
+
+
+def quantization(t: Translation) -> None:
+    """Translate bits; in 4 bits LLaMA-Factory takes double quantization by itself."""
+    bits = t.integer("quantization_bit")
+    by = t.text("quantization_method")
+    place = "model.quantization"
+    if by not in (None, "bnb", "bitsandbytes"):
+        t.lost("quantization_method", f"quantize by `{by}`", "bitsandbytes is what there is")
+    if bits in (4, 8):
+        t.put("quantization_bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": bits})
+        if by in ("bnb", "bitsandbytes"):
+            t.same("quantization_method", {f"{place}.use": "bitsandbytes"})
+    elif bits is not None:
+        t.lost("quantization_bit", f"quantize to {bits} bits", "bitsandbytes knows 4 and 8")
+    if bits == 4:
+        if t.text("quantization_type"):
+            t.put("quantization_type", {f"{place}.quant_type": t.text("quantization_type")})
+        if t.value("double_quantization") is not None:
+            t.put("double_quantization", {f"{place}.double_quant": t.flag("double_quantization")})
+        t.default("double_quantization", True, {f"{place}.double_quant": True})
+    hf.dtype(t, "by the base's own type")
+
+
+def datasets(t: Translation) -> None:
+    """Translate the data sets by their descriptions."""
+    names = t.texts("dataset")
+    if not names:
+        raise InputError(
+            "`dataset` is missing, names of data sets were expected", file=t.report.file
+        )
+    taken: set[str] = set()
+    ours: dict[tuple[str, ...], Any] = {}
+    unknown = []
+    for theirs in names:
+        name = set_name(theirs, taken)
+        found = _one(t, theirs, t.data_sets.get(theirs))
+        if found is None:
+            unknown.append(theirs)
+            found = {"source": {"use": "files", "include": [f"{theirs}.json"]},
+                     "read": {"use": "alpaca"}}  # fmt: skip
+        ours |= {("data", name, key): value for key, value in found.items()}
+    if unknown:
+        for place, value in ours.items():
+            t.draft.set(place, value)
+        t.lost("dataset", f"read {', '.join(unknown)}, by what its dataset_info.json says of it",
+               "give that file by --dataset-info")  # fmt: skip
+    else:
+        t.put("dataset", ours)
+    if t.value("dataset_dir") is not None:
+        t.same("dataset_dir", {"data": "where files and their descriptions are"})
+    count = t.integer("max_samples")
+    if count:
+        sample = {"use": "random", "count": count, "short": "take-all"}
+        note = "LLaMA-Factory takes the first ones; here they are drawn"
+        t.put("max_samples", {("data", name, "sample"): dict(sample) for name in sorted(taken)},
+              note, note)  # fmt: skip
+
+
+def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
+    """Return the data set that a description describes, or None where it cannot be read here."""
+    if not isinstance(about, dict) or about.get("ranking"):
+        return None
+    if about.get("hf_hub_url"):
+        where = str(about["hf_hub_url"])
+        source = data_source(where, split=about.get("split"), config=about.get("subset"))
+    elif about.get("file_name"):
+        where = f"{t.text('dataset_dir') or 'data'}/{about['file_name']}"
+        source = data_source(where if where.startswith("/") else f"./{where}")
+    else:
+        return None
+    columns = about.get("columns") or {}
+    if about.get("formatting", "alpaca") == "alpaca":
+        read: dict[str, Any] = {"use": "alpaca"}
+        renamed = {ours: columns[theirs] for theirs, ours in COLUMNS.items()
+                   if columns.get(theirs) not in (None, ours)}  # fmt: skip
+        read |= {"columns": renamed} if renamed else {}
+        read |= {"history": columns["history"]} if columns.get("history") else {}
+    else:
+        read = {"use": "conversations", "field": columns.get("messages", "conversations")}
+    found = {"source": source, "read": read}
+    return found | ({"license": LICENSES[where]} if where in LICENSES else {})
+
+
+def template(t: Translation) -> None:
+    """Translate the template; most of theirs are copies of a model's own chat template."""
+    name = t.text("template")
+    place = "train.template.use"
+    if name is None:
+        t.draft.set(("train", "template", "use"), "chat")
+        t.no_default("template", None, "LLaMA-Factory looks for a template by the tokenizer; see "
+                     "that its own chat template, which is taken here, is the same")  # fmt: skip
+    elif name == "alpaca":
+        note = "input below the instruction, as LLaMA-Factory has it; it learns two line breaks at "
+        t.put("template", {place: "alpaca", "train.template.preamble": True},
+              note + "the end of answers, too")  # fmt: skip
+        for data in t.draft.data["data"].values():
+            if data["read"]["use"] == "alpaca":
+                data["filters"] = [dict(step) for step in JOINED]
+    elif name in NOT_CHAT:
+        t.draft.set(("train", "template", "use"), "chat", "to be decided")
+        t.lost("template", f"render rows as LLaMA-Factory's `{name}` does",
+               "choose `train.template`: `recipe plugins template`")  # fmt: skip
+    else:
+        note = "the tokenizer's own chat template, which theirs is a copy of"
+        t.put("template", {place: "chat"}, note, note)
+    if t.text("default_system"):
+        if t.draft.get(("train", "template", "use")) == "chat":
+            t.put("default_system", {"train.template.system": t.text("default_system")})
+        else:
+            t.lost("default_system", "start with another sentence", "use the template `chat`")
+
+
+def length(t: Translation) -> None:
+    """Translate length, packing and order, and what of a sample is learnt."""
+    whole(t, "cutoff_len", "train.sequence_len",
+          "theirs cuts prompt and answer in proportion; here the end is cut")  # fmt: skip
+    packing, neat = t.flag("packing"), t.flag("neat_packing")
+    if packing:
+        t.put(
+            "packing",
+            {"train.sample_packing": True},
+            None if neat else "theirs lets packed samples see one another; here they never do",
+        )
+    elif packing is False and not neat:
+        t.put("packing", {"train.sample_packing": False})
+    if neat:
+        t.put("neat_packing", {"train.sample_packing": True})
+    t.default("packing", False, {"train.sample_packing": False})
+    training.by_length(t, packed=bool(packing or neat))
+    if t.value("train_on_prompt") is False:
+        t.same("train_on_prompt", {"train.template.use": "answers are learnt, and nothing else"})
+    elif t.flag("train_on_prompt"):
+        t.lost("train_on_prompt", "learn the prompts too, not the answers only",
+               "a template says what is learnt; write a template of your own")  # fmt: skip
+    if t.flag("mask_history"):
+        t.lost("mask_history", "learn the last answer of a conversation only",
+               "cut conversations before, or learn every answer")  # fmt: skip
+    mix = t.text("mix_strategy")
+    if mix == "concat":
+        t.put("mix_strategy", {"mixture.order": "shuffle"})
+    elif mix:
+        t.lost("mix_strategy", f"mix data sets by `{mix}`, which takes some rows twice or never",
+               "see `mixture.order: interleave`")  # fmt: skip
+    if t.flag("disable_shuffling"):
+        t.put("disable_shuffling", {"mixture.order": "by-source"})

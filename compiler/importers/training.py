@@ -1,0 +1,201 @@
+"""What the tools share, because all three train by transformers: one function for each concern.
+
+Each takes the translation and the tool's own words for the same thing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..estimate.architectures import ALIASES, TABLE, from_config
+from .mapping import Key, Translation
+from .recipe_draft import Place
+
+OPTIMIZERS = {
+    "adamw_torch": "adamw_torch",
+    "adamw_torch_fused": "adamw_torch",
+    "adamw_hf": "adamw_torch",
+    "adamw_8bit": "adamw_8bit",
+    "adamw_bnb_8bit": "adamw_bnb_8bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+    "paged_adamw": "paged_adamw_32bit",
+    "paged_adamw_32bit": "paged_adamw_32bit",
+}
+"""Optimizers by their name in transformers, and ours that makes the same update."""
+SCHEDULERS = {
+    "cosine": "cosine",
+    "cosine_with_restarts": "cosine",
+    "linear": "linear",
+    "constant": "constant",
+    "constant_with_warmup": "constant",
+}
+PEFT_DEFAULT = ("q_proj", "v_proj")
+"""The modules that peft chooses for Llama and its kin where none are named."""
+IN_STEPS = "`recipe plan` tells how many steps there are: write the number as `train.{ours}`"
+
+
+def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int | None:
+    """Translate a whole number of at least 1; others are left for the tables."""
+    value = t.integer(key)
+    if value is not None and value >= 1:
+        t.put(key, {ours: value}, note)
+        return value
+    if value is not None:
+        t.inert(key, "it says `none` by a number below 1")
+    return None
+
+
+def real(t: Translation, key: str, ours: str, comment: str | None = None) -> float | None:
+    """Translate a number."""
+    value = t.number(key)
+    if value is not None:
+        t.put(key, {ours: value}, comment=comment)
+    return value
+
+
+def by_length(t: Translation, packed: bool) -> None:
+    """Translate batches of samples of like length, which have no meaning among packs."""
+    if not t.flag("group_by_length"):
+        return
+    if packed:
+        t.lost("group_by_length", "batch samples of like length, and so change their order",
+               "packs are nearly even in length; leave it out")  # fmt: skip
+    else:
+        t.put("group_by_length", {"train.group_by_length": True})
+
+
+def epochs(t: Translation, key: str, default: int) -> None:
+    """Translate the number of epochs; a recipe takes whole ones."""
+    value = t.number(key)
+    if value is None:
+        t.default(key, default, {"train.num_epochs": default})
+    elif value >= 1 and value.is_integer():
+        t.put(key, {"train.num_epochs": int(value)})
+    elif t.draft.has(("train", "max_steps")):
+        t.inert(key, "`max_steps` goes before it")
+    else:
+        t.lost(key, f"train for {value} epochs; a recipe trains for whole ones",
+               "write the number of steps as `train.max_steps`; `recipe plan` tells how many "
+               "an epoch has")  # fmt: skip
+
+
+def optimizer(t: Translation, key: str, default: str) -> None:
+    """Translate the optimizer by its name in transformers."""
+    name = t.text(key)
+    if name is None:
+        if OPTIMIZERS[default] != "adamw_torch":
+            t.default(key, default, {"train.optimizer": OPTIMIZERS[default]})
+    elif name in OPTIMIZERS:
+        ours = OPTIMIZERS[name]
+        same = "the same update" if ours != name else None
+        comment = f"{name} there: {same}" if same else None
+        t.put(key, {"train.optimizer": ours}, same, comment)
+    else:
+        t.lost(key, f"train with `{name}`, which the runtime does not have",
+               f"choose one of {', '.join(dict.fromkeys(OPTIMIZERS.values()))}")  # fmt: skip
+
+
+def scheduler(t: Translation, key: str, default: str) -> str | None:
+    """Translate the schedule; return the tool's name of it."""
+    name = t.text(key)
+    kwargs = t.value("lr_scheduler_kwargs")
+    if name is None:
+        if SCHEDULERS[default] != "cosine":
+            t.default(key, default, {"train.lr_scheduler": SCHEDULERS[default]})
+        return default
+    if name not in SCHEDULERS or (kwargs and name == "cosine_with_restarts"):
+        t.lost(key, f"change the learning rate by `{name}`, which the runtime does not have",
+               "choose cosine, linear or constant for `train.lr_scheduler`")  # fmt: skip
+        return name
+    note = "one cycle without a restart is a cosine" if name.endswith("restarts") else None
+    t.put(key, {"train.lr_scheduler": SCHEDULERS[name]}, note, note)
+    return name
+
+
+def warmup(t: Translation, schedule: str | None, default: str | None = None) -> None:
+    """Translate the warm-up; steps go before a share of all steps.
+
+    `default` says what the tool does where neither is given.
+    """
+    given = {key: value for key in ("warmup_steps", "warmup_ratio")
+             if (value := t.number(key)) is not None}  # fmt: skip
+    if schedule == "constant":
+        for key in given:
+            t.inert(key, "the schedule `constant` of transformers has no warm-up")
+    elif given.get("warmup_steps"):
+        _warmup(t, "warmup_steps", given["warmup_steps"])
+        if "warmup_ratio" in given:
+            t.inert("warmup_ratio", "`warmup_steps` goes before it")
+    elif given:
+        for key, value in given.items():
+            _warmup(t, key, value)
+    elif default:
+        t.no_default("warmup_steps", None, f"{default}; {IN_STEPS.format(ours='warmup_steps')}")
+
+
+def _warmup(t: Translation, key: str, value: float) -> None:
+    """Translate one of both words; what is below 1 is a share of all steps."""
+    if value == 0 or value >= 1:
+        t.put(key, {"train.warmup_steps": int(value)})
+    else:
+        t.put(key, {"train.warmup_ratio": value})
+
+
+def steps_between(t: Translation, key: str, ours: str) -> bool:
+    """Translate optimizer steps between two events; below 1 it is a share of the steps."""
+    value, total = t.number(key), _total(t)
+    if value is None:
+        return False
+    if value >= 1:
+        t.put(key, {f"train.{ours}": int(value)})
+    elif total and value > 0:
+        t.put(key, {f"train.{ours}": max(1, math.ceil(value * total))}, f"of {total} steps")
+    else:
+        t.lost(key, f"do so after each {value:.3g} of all steps", IN_STEPS.format(ours=ours))
+        return False
+    return True
+
+
+def held_out(t: Translation, key: str) -> bool:
+    """Translate the size of the validation set: a share below 1, else a count."""
+    size = t.number(key)
+    if not size:
+        if size is not None:
+            t.inert(key, "nothing is held out")
+        return False
+    place: Place = ("mixture", "validation", "fraction" if size < 1 else "count")
+    t.put(key, {place: size if size < 1 else int(size)})
+    return True
+
+
+def target_modules(t: Translation, key: str, note: str) -> None:
+    """Write out peft's own choice of modules, where the base is known to have them."""
+    repo = str(t.draft.get(("model", "base", "repo")) or "")
+    config = TABLE.get(ALIASES.get(repo, repo))
+    architecture = from_config(config) if config else None
+    if architecture is not None and architecture.modules(PEFT_DEFAULT):
+        names = list(PEFT_DEFAULT)
+        t.default(key, None, {"model.adapter.target_modules": names}, note)
+    else:
+        t.no_default(key, None, f"{note}, by the architecture of the base, which is not known "
+                     "here: write them as `model.adapter.target_modules`")  # fmt: skip
+
+
+def attention(t: Translation, key: Key, name: str) -> None:
+    """Translate the kernel of attention by its name in transformers."""
+    ours = {"flash_attention_2": "flash", "flash_attention_3": "flash", "fa2": "flash",
+            "flash_attn": "flash", "sdpa": "sdpa", "eager": "eager", "auto": "auto",
+            "disabled": "eager"}  # fmt: skip
+    if name.startswith("kernels-community/") and "flash" in name:
+        name = "flash_attention_2"
+    if name in ours:
+        t.put(key, {"train.attn_implementation": ours[name]})
+    else:
+        t.lost(key, f"calculate attention by `{name}`", "choose auto, flash, sdpa or eager for "
+               "`train.attn_implementation`")  # fmt: skip
+
+
+def _total(t: Translation) -> int | None:
+    total: Any = t.draft.get(("train", "max_steps"))
+    return total if isinstance(total, int) else None

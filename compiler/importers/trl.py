@@ -1,0 +1,215 @@
+"""TRL's configuration (ScriptArguments, SFTConfig and ModelConfig in one file) -> a recipe."""
+
+from __future__ import annotations
+
+from ...schema.errors import InputError
+from . import training
+from . import transformers_arguments as hf
+from .mapping import Translation
+from .sources import LICENSES, data_source, is_local, set_name
+from .terms import read_facts
+from .training import real, whole
+
+WORDS = f"""{hf.WORDS}
+use_peft lora_r lora_target_modules load_in_4bit load_in_8bit bnb_4bit_quant_type
+use_bnb_nested_quant torch_dtype dtype attn_implementation use_flash_attention_2 dataset_name
+dataset_config dataset_train_split dataset_test_split max_length max_seq_length packing
+packing_strategy completion_only_loss assistant_only_loss lora_task_type eos_token loss_type
+shuffle_dataset truncation_mode
+"""
+
+INERT = f"""{hf.INERT}
+bnb_4bit_quant_storage ignore_bias_buffers dataset_batch_size num_of_sequences | where the work is
+done is for the machine
+"""
+
+LOST = f"""{hf.LOST}
+lora_modules_to_save | train embeddings or the head whole, beside the adapter | recipes train
+adapters only
+
+lora_target_parameters | put the adapter on bare parameters | adapters go on linear layers
+
+chat_template_path | take another chat template | give a base whose tokenizer has it
+
+model_init_kwargs dataset_kwargs | change how model or data are loaded | say so in `model` and
+`data`
+
+dataset_text_field | learn a column of plain text | recipes learn answers to instructions
+
+datasets | mix data sets that are described in full | write them under `data` by names of your own
+
+model_code_revision base_model_revision | run code of a repository | no code of a repository is run
+"""
+
+FACTS = read_facts(INERT, LOST, WORDS)
+
+
+def translate(t: Translation) -> None:
+    """Translate one configuration."""
+    hf.base(t)
+    adapter(t)
+    quantization(t)
+    dataset(t)
+    learnt(t)
+    length(t)
+    hf.arguments(t, 2e-5)
+    hf.evaluation(t, validation=False)
+    if t.value("gradient_checkpointing") is not None:
+        value = t.flag("gradient_checkpointing")
+        t.put("gradient_checkpointing", {"train.gradient_checkpointing": value})
+    else:
+        t.default("gradient_checkpointing", True, {"train.gradient_checkpointing": True})
+    if t.flag("use_flash_attention_2"):
+        training.attention(t, "use_flash_attention_2", "flash_attention_2")
+    if t.text("attn_implementation"):
+        training.attention(t, "attn_implementation", t.text("attn_implementation") or "")
+
+
+def adapter(t: Translation) -> None:
+    """Translate the adapter; without `use_peft` TRL trains every weight."""
+    if t.flag("use_peft"):
+        t.put("use_peft", {"model.adapter.use": "lora"})
+    else:
+        t.draft.set(
+            ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
+        )
+        would = "train every weight of the base: say `use_peft: true`, or use another tool"
+        if t.value("use_peft") is None:
+            t.no_default("use_peft", False, f"TRL would {would}")
+        else:
+            t.lost("use_peft", *would.split(": ", 1))
+    for key, ours, other in (("lora_r", "r", 16), ("lora_alpha", "alpha", 32)):
+        if whole(t, key, f"model.adapter.{ours}") is None:
+            t.default(key, other, {f"model.adapter.{ours}": other})
+    if real(t, "lora_dropout", "model.adapter.dropout") is None:
+        t.default("lora_dropout", 0.05, {"model.adapter.dropout": 0.05})
+    if t.flag("use_rslora"):
+        t.put("use_rslora", {"model.adapter.use_rslora": True})
+    if t.flag("use_dora"):
+        t.put("use_dora", {"model.adapter.use_dora": True})
+    if t.text("lora_task_type") == "CAUSAL_LM":
+        t.inert("lora_task_type", "an adapter is for text that goes on")
+    names = t.texts("lora_target_modules")
+    if names:
+        every = names == ["all-linear"]
+        t.put(
+            "lora_target_modules",
+            {"model.adapter.target_modules": "all-linear" if every else names},
+        )
+    else:
+        training.target_modules(t, "lora_target_modules", "peft's own choice")
+
+
+def quantization(t: Translation) -> None:
+    """Translate bits and types."""
+    place = "model.quantization"
+    if t.flag("load_in_4bit"):
+        t.put("load_in_4bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": 4})
+        if t.text("bnb_4bit_quant_type"):
+            t.put("bnb_4bit_quant_type", {f"{place}.quant_type": t.text("bnb_4bit_quant_type")})
+        if t.value("use_bnb_nested_quant") is not None:
+            nested = t.flag("use_bnb_nested_quant")
+            t.put("use_bnb_nested_quant", {f"{place}.double_quant": nested})
+    elif t.flag("load_in_8bit"):
+        t.put("load_in_8bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": 8})
+    for key in ("dtype", "torch_dtype"):
+        name = t.text(key)
+        if name in ("bfloat16", "float16", "float32"):
+            quantized = t.draft.get(("model", "quantization", "use")) == "bitsandbytes"
+            ours = f"{place}.{'compute_dtype' if quantized else 'dtype'}"
+            t.put(key, {f"{place}.use": "bitsandbytes" if quantized else "none", ours: name})
+            for other in ("bf16", "fp16"):
+                if t.value(other) is not None:
+                    t.inert(other, f"`{key}` says the type")
+            return
+        if name is not None:
+            t.inert(key, "the base's own type; the calculation has one of its own")
+    hf.dtype(t, "where `fp16` is not given")
+
+
+def dataset(t: Translation) -> None:
+    """Translate the data set; its columns say what it is, and they are not in the file."""
+    where = t.text("dataset_name")
+    if where is None:
+        raise InputError("`dataset_name` is missing, a data set was expected", file=t.report.file)
+    name = set_name(where, set())
+    place = ("data", name, "source")
+    source = data_source(where)
+    source.pop("split", None)
+    t.put("dataset_name", {(*place, key): value for key, value in source.items()})
+    for key, ours in (("dataset_config", "config"), ("dataset_train_split", "split")):
+        if t.text(key) and is_local(where):
+            t.inert(key, "files of a folder have no splits")
+        elif t.text(key):
+            t.put(key, {(*place, ours): t.text(key)})
+    if not is_local(where):
+        t.default("dataset_train_split", "train", {(*place, "split"): "train"})
+    if where in LICENSES:
+        t.draft.set(("data", name, "license"), LICENSES[where], "as its card states")
+    when = t.value("eval_strategy") or t.value("evaluation_strategy")
+    if t.value("dataset_test_split") is None:
+        pass
+    elif when in (None, "no"):
+        t.inert("dataset_test_split", "nothing is measured while training")
+    else:
+        t.lost("dataset_test_split", "measure on another split",
+               "hold rows out by `mixture.validation`")  # fmt: skip
+
+
+def learnt(t: Translation) -> None:
+    """Translate what of a row is learnt: of conversations the answers, where TRL is told so."""
+    name = next(iter(t.draft.data["data"]))
+    read = {"use": "conversations", "field": "messages"}
+    if t.flag("assistant_only_loss"):
+        ours = {("data", name, "read", key): value for key, value in read.items()}
+        t.put("assistant_only_loss", ours | {"train.template.use": "chat"})
+        if t.value("completion_only_loss") is not None:
+            t.inert("completion_only_loss", "`assistant_only_loss` is about conversations")
+        return
+    t.draft.set(("data", name, "read"), read, "to be decided, by the columns of the data set")
+    t.draft.set(("train", "template", "use"), "chat")
+    for key in ("assistant_only_loss", "completion_only_loss"):
+        if t.value(key) is not None:
+            t.lost(key, "learn whole texts, or completions just as they stand behind prompts",
+                   "choose `read` and `train.template`; recipes learn answers")  # fmt: skip
+    if t.value("assistant_only_loss") is None and t.value("completion_only_loss") is None:
+        t.no_default("assistant_only_loss", False, "TRL looks at the columns of the data set, and "
+                     "learns prompts of conversations too: choose `read` and `train.template`; "
+                     "recipes learn answers")  # fmt: skip
+
+
+def length(t: Translation) -> None:
+    """Translate length, packing and order."""
+    key = "max_seq_length" if t.value("max_seq_length") is not None else "max_length"
+    if whole(t, key, "train.sequence_len") is None:
+        t.default("max_length", 1024, {"train.sequence_len": 1024})
+    packing, strategy = t.flag("packing"), t.text("packing_strategy")
+    if packing is not None:
+        t.put("packing", {"train.sample_packing": packing})
+    t.default("packing", False, {"train.sample_packing": False})
+    if not packing and strategy:
+        t.inert("packing_strategy", "nothing is packed")
+    elif strategy in ("bfd", "ffd"):
+        t.same("packing_strategy", {"train.sample_packing": True}, "what is too long is cut")
+    elif strategy == "wrapped":
+        t.put("packing_strategy", {"train.packing_strategy": "wrapped"})
+    elif strategy:
+        t.lost("packing_strategy", "go on with a sample in the next pack",
+               "samples that are too long are cut; raise `train.sequence_len`")  # fmt: skip
+    training.by_length(t, packed=bool(packing))
+    _rest(t)
+
+
+def _rest(t: Translation) -> None:
+    if t.text("truncation_mode") == "keep_start":
+        t.same("truncation_mode", {"train.sequence_len": "longer samples are cut at the end"})
+    elif t.value("truncation_mode") is not None:
+        t.lost("truncation_mode", "cut the start of long samples", "filter them by `token-count`")
+    if t.text("loss_type") in ("nll", "chunked_nll"):
+        t.inert("loss_type", "a way to the same sums")
+    elif t.value("loss_type") is not None:
+        t.lost("loss_type", "change the loss", "leave it out")
+    if t.value("eos_token") is not None:
+        t.lost("eos_token", "end answers with another token", "give a base with such a tokenizer")
+    if t.value("shuffle_dataset") is not None:
+        t.inert("shuffle_dataset", "training takes the rows by chance either way")

@@ -1,0 +1,1 @@
+"""Recipe text: a concrete syntax tree with comments, the canonical formatter, YAML writers."""

@@ -1,0 +1,1 @@
+"""Shared base of filters: text fields, word splitting, predicates, text editors."""

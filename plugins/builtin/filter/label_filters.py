@@ -1,0 +1,98 @@
+"""Choose rows by what their data set says of them: languages and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from khichdi.plugins import Filter, Params
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class LanguagesParams(Params):
+    """Which languages are wanted, by their English names."""
+
+    input: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Languages the input may be in; left out, any."
+    )
+    output: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Languages the output may be in; left out, any."
+    )
+    undeclared: Literal["keep", "drop"] = Field(
+        "drop", description="What to do with rows whose data set does not say the language."
+    )
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.input is None and self.output is None:
+            raise ValueError("name languages for `input`, for `output`, or for both")
+        return self
+
+
+class Languages(Filter[LanguagesParams]):
+    """Keep rows all of whose declared languages are among those named."""
+
+    name = "languages"
+    example = {"input": ["English"], "output": ["English"]}
+    requires = ("numpy", "pyarrow")
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
+        """Return `language-input` or `language-output` for rows in other languages."""
+        from .base.predicates import lengths, meeting_items, note
+
+        reasons: list[str | None] = [None] * batch.num_rows
+        for side, wanted in (("output", self.params.output), ("input", self.params.input)):
+            if wanted is None:
+                continue
+            declared = batch.column(f"{side}_languages")
+            drop = meeting_items(declared, wanted.__contains__) < lengths(declared)
+            if self.params.undeclared == "drop":
+                drop |= lengths(declared) == 0
+            note(reasons, drop, f"language-{side}")
+        return reasons
+
+
+class CategoriesParams(Params):
+    """Which categories are wanted or not."""
+
+    include: tuple[str, ...] | None = Field(
+        None, min_length=1, description="A row is kept when it has one of these; left out, any."
+    )
+    exclude: tuple[str, ...] | None = Field(
+        None, min_length=1, description="A row is dropped when it has one of these."
+    )
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.include is None and self.exclude is None:
+            raise ValueError("name categories to `include`, to `exclude`, or both")
+        both = sorted(set(self.include or ()) & set(self.exclude or ()))
+        if both:
+            raise ValueError(f"{', '.join(both)}: both included and excluded")
+        return self
+
+
+class Categories(Filter[CategoriesParams]):
+    """Choose rows by the categories that their data set puts them in."""
+
+    name = "categories"
+    example = {"exclude": ["Question Generation"]}
+    requires = ("numpy", "pyarrow")
+
+    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
+        """Return `category-excluded` or `category-not-included` for rows that go."""
+        from .base.predicates import meeting_items, note
+
+        reasons: list[str | None] = [None] * batch.num_rows
+        categories = batch.column("categories")
+        include, exclude = self.params.include, self.params.exclude
+        if include is not None:
+            without = meeting_items(categories, include.__contains__) == 0
+            note(reasons, without, "category-not-included")
+        if exclude is not None:
+            note(reasons, meeting_items(categories, exclude.__contains__) > 0, "category-excluded")
+        return reasons

@@ -1,0 +1,1 @@
+"""Text similarity: embeddings, MinHash, n-gram indexes, duplicate detection."""

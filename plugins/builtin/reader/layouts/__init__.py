@@ -1,0 +1,1 @@
+"""Layouts of published data sets: multiple choice, questions, messages, task files."""

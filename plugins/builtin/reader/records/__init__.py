@@ -1,0 +1,1 @@
+"""Records out of files: formats, decompression, and the mapping to rows."""

@@ -1,0 +1,53 @@
+"""What readers can fill of a row, as parameters say it. Light: imported at start-up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from khichdi.plugins import Params
+
+from ...placeholders import checked
+
+TextColumn = Literal["task", "license", "provenance", "instruction", "input", "output"]
+"""Columns of text that a record's field can fill."""
+
+ListColumn = Literal["categories", "domains", "input_languages", "output_languages", "references"]
+"""Columns of lists of texts that a record's field can fill."""
+
+Column = Literal[TextColumn, ListColumn]
+"""Columns that a record's field can fill."""
+
+FieldPath = Annotated[str, StringConstraints(min_length=1)]
+"""A field of a record: its name, or names and list positions joined by dots (`meta.subject`)."""
+
+TemplateText = Annotated[str, AfterValidator(checked)]
+"""A text with names in braces, for which something else is put."""
+
+OnBadRow = Literal["error", "drop"]
+"""What becomes of a record that cannot be read."""
+
+Columns = dict[Column, FieldPath]
+"""Our column -> their field."""
+
+COLUMNS_HELP = (
+    "Which field of a record fills which column: `{instruction: question, output: answer}`. "
+    "Dots reach into nested fields (`meta.subject`, `answers.0`), and `*` is every item of a list "
+    "(`steps.*.text`). "
+)
+AS_TEXT_HELP = (
+    "Columns whose numbers and truth values become text as JSON writes them (42, 0.5, true); "
+    "in any other column they are an error."
+)
+
+
+class ReaderParams(Params):
+    """What every reader that ships is asked."""
+
+    on_bad_row: OnBadRow = Field(
+        "error",
+        description="What to do with a record that is broken, lacks a field or has one of another "
+        "type: stop and name it, or `drop` it and count it by reason. A file that cannot be read "
+        "to its end is an error either way: nobody could count what is lost.",
+    )

@@ -1,0 +1,131 @@
+"""Records out of CSV and Parquet.
+
+CSV is read as the texts that stand in it: a table reader that guesses types makes a missing value
+of `NA` and 7 of `007`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from khichdi.plugins import SourceFile
+from khichdi.schema.errors import StepError
+
+from .decompression import opened
+from .record import BATCH, NOT_UTF8_HINT, Record, RecordError, refuse_none
+
+
+def csv_records(
+    file: SourceFile,
+    delimiter: str = ",",
+    quote: str | None = '"',
+    names: Sequence[str] | None = None,
+) -> Iterator[Record | RecordError]:
+    """Yield the rows of a CSV file as objects of texts; `names` when it has no header line.
+
+    A row with bytes that are not UTF-8 or another number of fields is a `RecordError`. Broken
+    quotes are an error of the file: where the next row starts could only be guessed, and a line
+    in the middle of a text can look like a row.
+    """
+    csv.field_size_limit((1 << 31) - 1)
+    with opened(file) as stream:
+        # Bytes that are no UTF-8 come through as lone surrogates, so that the row can be named.
+        text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(
+            text,
+            delimiter=delimiter,
+            quotechar=quote,
+            quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL,
+            strict=True,
+        )
+        yield from _csv_rows(file, reader, names)
+
+
+def _csv_rows(
+    file: SourceFile, reader: Any, names: Sequence[str] | None
+) -> Iterator[Record | RecordError]:
+    header, number, line = list(names or ()), 0, 1
+    while (row := _next(file, reader, line)) is not None:
+        if row and not header:
+            header = _header(file, line, row)
+        elif row:
+            yield _csv_record(Record(file, number, line, {}), header, row)
+            number += 1
+        line = reader.line_num + 1
+    refuse_none(file, number)
+
+
+def _next(file: SourceFile, reader: Any, line: int) -> list[str] | None:
+    try:
+        row: list[str] | None = next(reader, None)
+    except csv.Error as error:
+        raise StepError(
+            f"broken CSV: {error}",
+            file=file.path,
+            line=line,
+            hint="a text with the delimiter, a quote or a line break in it stands in quotes, "
+            'and a quote inside is doubled: "so ""to say"""',
+        ) from None
+    return row
+
+
+def _header(file: SourceFile, line: int, row: list[str]) -> list[str]:
+    twice = sorted({name for name in row if row.count(name) > 1})
+    if twice:
+        message = f"the header names {', '.join(map(repr, twice))} more than once"
+        raise StepError(message, file=file.path, line=line)
+    return row
+
+
+def _csv_record(record: Record, header: list[str], row: list[str]) -> Record | RecordError:
+    if len(row) != len(header):
+        message = f"{len(header)} fields were expected, found {len(row)}"
+        return record.error(message, reason="wrong-field-count")
+    for name, text in zip(header, row, strict=True):
+        if "\0" in text:
+            hint = "the file was damaged when it was copied, or it is not text"
+            return record.error(f"`{name}` has a NUL, which no text has", hint, "nul-byte")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(text[error.start]) & 0xFF
+            message = f"`{name}` has the byte 0x{byte:02x}, which is not UTF-8"
+            return record.error(message, NOT_UTF8_HINT, "not-utf8")
+    return Record(record.file, record.number, record.line, dict(zip(header, row, strict=True)))
+
+
+def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Iterator[Record]:
+    """Yield the rows of a Parquet file, batch by batch.
+
+    Only the columns that the paths name are read; None reads all.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(str(file.location), page_checksum_verification=True) as parquet:
+            names = tuple(parquet.schema_arrow.names)
+            wanted = None if paths is None else _named(names, paths)
+            for batch in parquet.iter_batches(BATCH, columns=wanted):
+                for value in batch.to_pylist():
+                    yield Record(file, number, None, value, names)
+                    number += 1
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).replace(str(file.location), file.path).split("\n", 1)[0]
+        raise StepError(
+            f"not a whole Parquet file (after {number} rows): {first}",
+            file=file.path,
+            hint="it was cut short or is another format: get it again, or mend `include`",
+        ) from None
+    refuse_none(file, number)
+
+
+def _named(names: Sequence[str], paths: Sequence[str]) -> list[str] | None:
+    """Return the columns that the paths start with; None where that is not even one."""
+    wanted = {path for path in paths if path in names}
+    wanted |= {path.split(".", 1)[0] for path in paths if path not in names}
+    return [name for name in names if name in wanted] or None

@@ -1,0 +1,1 @@
+"""Optional speed-ups: torch.compile and Liger kernels."""

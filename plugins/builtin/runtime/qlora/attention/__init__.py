@@ -1,0 +1,1 @@
+"""Attention that keeps packed samples apart."""

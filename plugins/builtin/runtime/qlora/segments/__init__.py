@@ -1,0 +1,1 @@
+"""Training segments: their states, and replaying them for an audit."""

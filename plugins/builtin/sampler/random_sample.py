@@ -1,0 +1,87 @@
+"""Choose rows by chance, or all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from khichdi.plugins import Params, Sampler
+from khichdi.schema.errors import StepError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class AllParams(Params):
+    """Nothing to say."""
+
+
+class All(Sampler[AllParams]):
+    """Keep every row."""
+
+    name = "all"
+    seeded = False
+
+    def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
+        """Return every position."""
+        return range(table.num_rows)
+
+
+class RandomParams(Params):
+    """How many rows; exactly one of `count` and `fraction`."""
+
+    count: int | None = Field(None, ge=1, description="How many rows are kept.")
+    fraction: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="The chance of each row to be kept: about this part of the rows, each row "
+        "decided by itself, so that more data never changes which of these stay.",
+    )
+    short: Literal["error", "take-all"] = Field(
+        "error", description="What to do when there are fewer rows than `count`."
+    )
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        if (self.count is None) == (self.fraction is None):
+            raise ValueError("exactly one of `count` and `fraction` was expected")
+        if self.fraction is not None and self.short != "error":
+            raise ValueError("`short` is about `count`: a fraction of fewer rows is still one")
+        return self
+
+
+class Random(Sampler[RandomParams]):
+    """Keep some rows by chance: a number of them, or a part."""
+
+    name = "random"
+    example = {"count": 5000}
+
+    def asked(self) -> int | None:
+        """Return `count`."""
+        return self.params.count
+
+    def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
+        """Return the positions with the smallest draws; equal draws stay in row order.
+
+        Raises:
+            StepError: there are fewer rows than `count`, and `short` is `error`.
+        """
+        if self.params.fraction is not None:
+            # A fraction is a float, exact as a ratio: the bound is the same on every machine.
+            above, below = self.params.fraction.as_integer_ratio()
+            return [position for position, n in enumerate(draw) if n * below < above << 64]
+        count = self.params.count or 0
+        if count > len(draw) and self.params.short == "error":
+            raise StepError(
+                f"{count} rows were asked for, and there are {len(draw)}",
+                hint="ask for fewer, drop fewer in the filters, or say `short: take-all`",
+            )
+        return nsmallest(count, range(len(draw)), key=lambda position: (draw[position], position))
+
+    def rehearsal(self) -> dict[str, Any]:
+        """Take what there is."""
+        return {} if self.params.count is None else {"short": "take-all"}

@@ -1,0 +1,1 @@
+"""Building blocks for plugin authors: tokenize, load a base, generate, deterministic math."""

@@ -1,0 +1,118 @@
+"""A whole audit: level after level, by the bytes, and where asked by executing the steps again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...schema.audit import LEVELS, AuditReport, LevelReport, overall
+from .artifacts import audit_artifacts
+from .audited_run import Claim, upto
+from .documents import (
+    Installed,
+    Lower,
+    audit_environment,
+    audit_plan,
+    audit_recipe,
+    differs,
+    nothing_installed,
+)
+
+if TYPE_CHECKING:
+    from .rerun import Rerun
+    from .segments import Segments
+
+
+def audit(
+    claim: Claim,
+    lower: Lower,
+    level: str | None = None,
+    installed: Installed = nothing_installed,
+) -> AuditReport:
+    """Audit documents and bytes up to a level; nothing is executed."""
+    found = []
+    for name in upto(level):
+        if name == "recipe":
+            found.append(audit_recipe(claim, lower))
+        elif name == "plan":
+            found.append(audit_plan(claim))
+        elif name == "environment":
+            found.append(audit_environment(claim, installed))
+        else:
+            found.append(audit_artifacts(claim, name))
+    return report(claim, found)
+
+
+def audit_again(
+    claim: Claim,
+    lower: Lower,
+    rerun: Rerun,
+    level: str | None = None,
+    installed: Installed = nothing_installed,
+) -> AuditReport:
+    """Audit documents and bytes, and where they hold execute every step again.
+
+    A claim that does not even fit its own bytes is not worth the machine's time.
+    """
+    found = audit(claim, lower, level, installed)
+    if found.verdict == "diverged" or claim.plan is None:
+        return found
+    executed = {level.level: level for level in rerun.run(level)}
+    if rerun.elsewhere:
+        executed["environment"] = differs(claim, tuple(rerun.elsewhere))
+    merged = report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
+    return _calibrated(merged, rerun)
+
+
+def audit_segments(
+    claim: Claim,
+    lower: Lower,
+    segments: Segments,
+    level: str | None = None,
+    installed: Installed = nothing_installed,
+) -> AuditReport:
+    """Audit documents and bytes, and where they hold execute some segments of training again."""
+    found = audit(claim, lower, level, installed)
+    if found.verdict == "diverged" or claim.plan is None:
+        return found
+    segments.run()
+    levels = [_sampled(level, segments.levels.get(level.level)) for level in found.levels]
+    done = report(claim, levels).model_copy(update={"replays": tuple(segments.replays)})
+    return _calibrated(done, segments.rerun)
+
+
+def _calibrated(report: AuditReport, rerun: Rerun) -> AuditReport:
+    """Name the calibration that the audit was given."""
+    if rerun.tolerance is None:
+        return report
+    return report.model_copy(update={"calibration": rerun.tolerance.calibration.seal()})
+
+
+def _sampled(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:
+    """Return a level's report; what was hashed and holds is not less for being executed too."""
+    if executed is None or hashed.verdict == "not run":
+        return hashed
+    checked = hashed.checked + executed.checked
+    detail = executed.detail or hashed.detail
+    return executed.model_copy(update={"checked": checked, "detail": detail})
+
+
+def _merged(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:
+    if executed is None:
+        return hashed
+    return executed.model_copy(update={"detail": executed.detail or hashed.detail})
+
+
+def report(claim: Claim, found: list[LevelReport]) -> AuditReport:
+    """Return the report; levels that were not asked for are `not run`."""
+    done = {level.level: level for level in found}
+    levels = tuple(done.get(name) or LevelReport(level=name, verdict="not run") for name in LEVELS)
+    first = next((level for level in levels if level.verdict == "diverged"), None)
+    return AuditReport(
+        subject=claim.subject,
+        recipe=claim.record.recipe,
+        recipe_hash=claim.record.recipe_hash,
+        result_hash=claim.record.result_hash,
+        verdict=overall(levels),
+        where=f"{first.level}: {first.where}" if first else None,
+        levels=levels,
+    )

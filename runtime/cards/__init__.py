@@ -1,0 +1,1 @@
+"""A run described: data set card, CycloneDX ML-BOM, Croissant."""

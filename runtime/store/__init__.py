@@ -1,0 +1,1 @@
+"""The content-addressed store: artifacts, atomic writes, verify, repair, garbage collection."""

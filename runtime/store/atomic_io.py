@@ -1,0 +1,156 @@
+"""Files that are there whole, or as they were before: also after a kill, and after a power loss.
+
+A file system may keep what was not synced in any order, or not at all. So a file is synced before
+it gets its name, the folder of that name after, and a new folder's own name before anything in it
+is relied on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ...schema.errors import StoreError
+
+AT_FDCWD = -100
+EXCHANGE = 2
+NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that their names survive a power loss."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder to disk with all that is below it, the innermost first."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(place) / name)
+        sync(Path(place))
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file so that it is there whole, with this mode, or as it was before.
+
+    What is there already and is no plain file is written to, never replaced.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")  # a terminal, a pipe, /dev/null
+            return
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+    except OSError as error:
+        raise store_error(error, f"cannot write {path}") from None
+
+
+def give_name(new: Path, name: Path) -> bool:
+    """Give a folder its name; False where something else has the name, which stays as it is.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    try:
+        os.rename(new, name)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def change_places(one: Path, other: Path) -> None:
+    """Let two folders change places; at no instant is there nothing under a name.
+
+    Where the system cannot exchange two folders at once, the other one is moved aside first.
+
+    Raises:
+        OSError: it cannot be done; both are as they were.
+    """
+    if not _exchange(one, other):
+        aside = Path(tempfile.mkdtemp(prefix="aside-", dir=one.parent))
+        os.rename(other, aside / "old")
+        os.rename(one, other)
+        os.rename(aside / "old", one)
+        aside.rmdir()
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step; False where the system has no such call."""
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    if call(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in NO_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def discard(path: Path, scratch: Path) -> None:
+    """Take a folder away at once, then remove what it held; `scratch` is on its file system.
+
+    Raises:
+        StoreError: it cannot be taken away, and is as it was.
+    """
+    try:
+        make_folder(scratch)
+        grave = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=scratch))
+        try:
+            os.rename(path, grave / "gone")
+            sync(path.parent)
+        except FileNotFoundError:
+            pass  # somebody else took it
+        finally:
+            shutil.rmtree(grave, ignore_errors=True)
+    except OSError as error:
+        raise store_error(error, f"cannot remove {path}") from None
+
+
+def store_error(error: OSError, what: str) -> StoreError:
+    """Return the error for a failed system call, with what to do about the usual ones."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        hint = "free some space, or put the store elsewhere with --store DIR; nothing was lost"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "choose a store that you may write to with --store DIR"
+    return StoreError(f"{what}: {reason}", hint=hint)

@@ -1,0 +1,172 @@
+"""The folder of a run: what was asked, what happened, and the adapter, for a person to take.
+
+record.json   what happened; written last, so a run without it did not finish
+plan.json     the plan that ran
+recipe/       the recipe's files and its lock, as they were
+adapter/      the trained adapter, in peft's format
+loss.png      the loss curve
+log.txt       what libraries said
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ...plugins.registry import Registry
+from ...schema.digest import file_sha256
+from ...schema.errors import InputError
+from ...schema.file_names import inside
+from ...schema.lock import Lock
+from ...schema.plan import Plan, result_hash
+from ...schema.record import Output, RecipeFile, Record, RecordedStep
+from ..environment import distributions, environment
+from ..loss_plot import loss_picture
+from .atomic_io import make_folder, sync, sync_tree
+from .store import Store, write_atomically
+
+RECORD = "record.json"
+PLAN = "plan.json"
+
+
+def new_run(store: Store, recipe: str, now: datetime) -> Path:
+    """Make the folder of a new run, `<date>-<time>-<recipe>`, and return it."""
+    stem = f"{now:%Y-%m-%d-%H%M}-{recipe}"
+    number = 1
+    while True:
+        folder = store.runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            make_folder(store.runs)
+            folder.mkdir()
+            sync(store.runs)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def finished_run(store: Store, record: Record) -> Path | None:
+    """Return the newest run of the same recipe and settings with the same result, if any."""
+    for folder, found in reversed(list(all_runs(store))):
+        if found and _told_apart(found) == _told_apart(record):
+            return folder
+    return None
+
+
+def _told_apart(record: Record) -> tuple[object, ...]:
+    return record.recipe_hash, record.result_hash, record.settings
+
+
+def all_runs(store: Store) -> Iterator[tuple[Path, Record | None]]:
+    """Yield each run's folder, oldest first, with its record or None if it did not finish."""
+    folders = [path for path in store.runs.glob("*") if path.is_dir()]
+    for folder in sorted(folders, key=lambda path: (path.stat().st_ctime, path.name)):
+        path = folder / RECORD
+        try:
+            yield folder, Record.from_json(path.read_bytes(), str(path))
+        except (FileNotFoundError, InputError):
+            yield folder, None
+
+
+def make_record(
+    plan: Plan, steps: list[RecordedStep], registry: Registry, started: datetime, seconds: float
+) -> Record:
+    """Return the record of what was done."""
+    return Record(
+        recipe=plan.recipe,
+        recipe_hash=plan.recipe_hash,
+        result_hash=result_hash({step.name: step.digests() for step in steps}),
+        seed=plan.seed,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        steps=tuple(steps),
+        metrics=metrics(steps),
+        plugins=registry.distributions(plan),
+        environment=environment(),
+        installed=distributions(),
+    )
+
+
+def write_run(
+    folder: Path, record: Record, plan: Plan, lock: Lock, recipes: Iterable[Path], store: Store
+) -> None:
+    """Fill a run's folder; the record comes last."""
+    files = keep_recipe(folder / "recipe", recipes)
+    record = record.model_copy(update={"files": files, "lock": lock.seal()})
+    write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
+    write_atomically(folder / PLAN, plan.to_text())
+    trained = next((step for step in record.steps if step.kind == "runtime"), None)
+    if trained is not None:
+        outputs = trained.result.outputs
+        adapter = folder / "adapter"
+        shutil.copytree(
+            store.folder(outputs["adapter"]),
+            adapter,
+            dirs_exist_ok=True,
+            copy_function=shutil.copyfile,
+        )
+        _show_exports(folder / "export", record, store)
+        loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
+    sync_tree(folder)
+    write_atomically(folder / RECORD, record.to_text())
+
+
+def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]:
+    """Copy a recipe's files, the one that ran first, and return their digests.
+
+    What lies below the first one's folder keeps its place, so that what it extends is found; the
+    rest goes by name alone, because no folder of this machine belongs into a run.
+    """
+    kept: dict[str, RecipeFile] = {}
+    home: Path | None = None
+    for path in recipes:
+        home = home or path.parent
+        name = path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name
+        if not inside(name):
+            name = f"{len(kept)}.yaml"  # whatever it is called here, every system can hold it
+        if name in kept:
+            name = f"{len(kept)}-{name}"
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        kept[name] = RecipeFile(path=name, sha256=file_sha256(target))
+    return tuple(kept.values())
+
+
+def exports(record: Record) -> dict[str, Output]:
+    """Return what was exported, by the name of its folder in a run's `export` folder."""
+    steps = [step for step in record.steps if step.kind == "exporter"]
+    return {s.name.removeprefix("export/"): s.result.outputs["model"] for s in steps}
+
+
+def _show_exports(folder: Path, record: Record, store: Store) -> None:
+    """Show exported models in a run's folder, without a second copy where that can be."""
+    for name, output in exports(record).items():
+        shutil.copytree(
+            store.folder(output), folder / name, dirs_exist_ok=True, copy_function=_link_or_copy
+        )
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)
+    try:
+        os.link(source, target)  # read-only, as all of the store
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def metrics(steps: list[RecordedStep]) -> dict[str, float]:
+    """Return the run's numbers: of training, and of each evaluation before and after it."""
+    found: dict[str, float] = {}
+    for step in steps:
+        if step.kind not in ("runtime", "evaluator"):
+            continue  # a scorer's numbers are about the base on the data, and stay with its step
+        values: Any = step.result.facts.get("metrics") or {}
+        suffix = "_before" if step.kind == "evaluator" and step.name.endswith("/base") else ""
+        for name, value in values.items():
+            key = f"{name}{suffix}"
+            found[f"{step.plugin}.{key}" if key in found else key] = value
+    return found
