@@ -19,18 +19,19 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 from ...plugins.kinds import Pin, Source
-from ...plugins.side_effects import loading
+from ...plugins.toolkit.download import NotFoundError, download
 from ...schema.digest import file_sha256
 from ...schema.errors import FetchError, InputError
 from ...schema.lock import Material, PinnedFile
 
 INDEX = ".khichdi-mirror.json"
-SECONDS = 60.0
-CHUNK = 1 << 20
+LARGEST_INDEX = 256 << 20
+"""Bytes that the index of one source may have."""
 
 
 class Mirror:
@@ -81,7 +82,7 @@ class Mirror:
             target = into / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             if self._remote:
-                self._download(f"{place}/{file.path}", target)
+                download(self._address(f"{place}/{file.path}"), target, file.size)
                 continue
             try:
                 shutil.copyfile(Path(self.where) / place / file.path, target)
@@ -121,30 +122,14 @@ class Mirror:
             raise FetchError(f"{self.where}/{place}/{INDEX} cannot be read as JSON") from None
 
     def _read(self, path: str) -> bytes | None:
-        with loading():
-            import httpx
-
-        try:
-            answer = httpx.get(self._address(path), follow_redirects=True, timeout=SECONDS)
-        except httpx.HTTPError as error:
-            raise FetchError(f"the mirror cannot be reached: {error}") from None
-        return None if answer.is_error else answer.content
-
-    def _download(self, path: str, target: Path) -> None:
-        with loading():
-            import httpx
-
-        try:
-            with httpx.stream(
-                "GET", self._address(path), follow_redirects=True, timeout=SECONDS
-            ) as answer:
-                if answer.is_error:
-                    raise FetchError(f"the mirror has no {path}: {answer.status_code}")
-                with target.open("wb") as out:
-                    for chunk in answer.iter_bytes(CHUNK):
-                        out.write(chunk)
-        except httpx.HTTPError as error:
-            raise FetchError(f"the mirror cannot be reached: {error}") from None
+        """Return a small file of a remote mirror, or None where it is not there."""
+        with TemporaryDirectory(prefix="khichdi-") as folder:
+            place = Path(folder) / "index"
+            try:
+                download(self._address(path), place, limit=LARGEST_INDEX)
+            except NotFoundError:
+                return None
+            return place.read_bytes()
 
     def _address(self, path: str) -> str:
         return f"{self.where.rstrip('/')}/{quote(path)}"

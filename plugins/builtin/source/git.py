@@ -102,7 +102,7 @@ class Git(Source[GitParams]):
 
     @property
     def _where(self) -> str:
-        from .transfer import scrub
+        from khichdi.plugins.toolkit.scrub import scrub
 
         return scrub(self.params.url)
 

@@ -1,23 +1,16 @@
-"""Bring one file from a web address."""
+"""Source `http`: download one file from a web address."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, model_validator
 
 from khichdi.plugins import Params, Pin, Source
-from khichdi.plugins.side_effects import loading
 from khichdi.schema.errors import FetchError
-
-if TYPE_CHECKING:
-    import httpx
-
-SECONDS = 60.0
-"""How long to wait for the next bytes before giving up."""
 
 
 class HttpParams(Params):
@@ -45,7 +38,7 @@ class HttpParams(Params):
 
 
 class Http(Source[HttpParams]):
-    """Bring one file from a web address; its sha256 stands in the recipe."""
+    """Download one file from a web address; its sha256 stands in the recipe."""
 
     name = "http"
     example = {
@@ -55,19 +48,27 @@ class Http(Source[HttpParams]):
     requires = ("httpx",)
 
     def pin(self, folder: Path) -> Pin:
-        """Download once to learn the size, which no server is bound to tell, and to compare."""
-        from .transfer import pinned, scrub
+        """Ask the server for the size; the digest is the recipe's, and compared when fetched.
 
-        size = self._download(None)
+        Of a server that states no size the file is downloaded, to count its bytes.
+        """
+        from khichdi.plugins.toolkit.download import content_length
+        from khichdi.plugins.toolkit.scrub import scrub
+
+        from .transfer import pinned
+
+        size = content_length(self.params.url)
+        if size is None:
+            size = self._download(None, None)
         file = pinned(self.params.target(), size, self.params.sha256, scrub(self.params.url))
         return Pin((file,))
 
     def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
-        """Download the file again."""
+        """Download the file, and not one byte more than was pinned."""
         from .transfer import target
 
         for file in pin.files:
-            self._download(target(into, file))
+            self._download(target(into, file), file.size)
 
     def place(self) -> str | None:
         """Return `http/HOST/PATH` without the file's name and without a query."""
@@ -81,45 +82,17 @@ class Http(Source[HttpParams]):
         """Return the one file."""
         return [path for path in paths if path == self.params.target()]
 
-    def _download(self, place: Path | None) -> int:
-        """Stream the bytes to a file (or nowhere), compare them, and return how many there are."""
-        with loading():
-            import httpx
+    def _download(self, place: Path | None, size: int | None) -> int:
+        """Download to a file (or nowhere), compare the digest, and return the size in bytes."""
+        from khichdi.plugins.toolkit.download import download
+        from khichdi.plugins.toolkit.scrub import scrub
 
-        from .transfer import first_line, scrub, write
-
-        where = scrub(self.params.url)
-        try:
-            with (
-                httpx.Client(
-                    follow_redirects=True,
-                    timeout=SECONDS,
-                    # Compression on the way would hide what the file itself is.
-                    headers={"Accept-Encoding": "identity"},
-                ) as client,
-                client.stream("GET", self.params.url) as response,
-            ):
-                if response.is_error:
-                    raise _refused(where, response)
-                size, sha256 = write(response.iter_bytes(), place)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise FetchError(
-                f"{where}: {first_line(error)}",
-                hint="look at the address and the network; `HTTPS_PROXY` names a proxy",
-            ) from None
+        size, sha256 = download(self.params.url, place, size)
         if sha256 != self.params.sha256:
             raise FetchError(
-                f"{where}: the bytes have sha256 {sha256}, expected {self.params.sha256}",
+                f"{scrub(self.params.url)}: the bytes have sha256 {sha256}, "
+                f"expected {self.params.sha256}",
                 hint="the file at this address changed, or another one came: compare with its "
                 "publisher before you change the recipe",
             )
         return size
-
-
-def _refused(where: str, response: httpx.Response) -> FetchError:
-    hint = "look at the address; the server answered"
-    if response.status_code in {401, 403, 407}:
-        hint = "it wants a login: fetch the file yourself and use the source `files`"
-    elif response.status_code >= 500 or response.status_code == 429:
-        hint = "the server is not well or wants less traffic: try again later"
-    return FetchError(f"{where}: {response.status_code} {response.reason_phrase}", hint=hint)

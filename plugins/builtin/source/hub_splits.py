@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import datasets
 
+from khichdi.plugins.toolkit.scrub import first_line
 from khichdi.schema.errors import FetchError
-
-from .transfer import first_line
 
 if TYPE_CHECKING:
     from .huggingface import HuggingFaceParams

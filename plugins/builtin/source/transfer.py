@@ -1,10 +1,9 @@
-"""What sources share: bytes written and hashed in one pass, and messages without secrets."""
+"""Write and hash bytes in one pass, and run tools, for every source."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,24 +12,9 @@ from typing import IO
 from pydantic import ValidationError
 
 from khichdi.plugins import PinnedFile
+from khichdi.plugins.toolkit.scrub import scrub
 from khichdi.schema.digest import CHUNK
 from khichdi.schema.errors import FetchError
-
-_URL = re.compile(
-    r"([a-z][a-z0-9+.-]*://)(?:[^\s/'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?", re.IGNORECASE
-)
-_TOKEN = re.compile(r"\b(hf_|ghp_|github_pat_|glpat-|pypi-)[A-Za-z0-9_-]{8,}")
-
-
-def scrub(text: str) -> str:
-    """Return a text without what can hold a secret: logins and queries of URLs, known tokens."""
-    return _TOKEN.sub(r"\1***", _URL.sub(r"\1\2", text))
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type, without secrets."""
-    lines = str(error).strip().splitlines()
-    return scrub(lines[0]) if lines else type(error).__name__
 
 
 def pinned(path: str, size: int, sha256: str, url: str | None = None) -> PinnedFile:
