@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
+from khichdi.plugins.toolkit.patterns import Pattern
+
 from .base.text_editor import EditedField, FieldsParams, TextEditor, rewrite
 
 if TYPE_CHECKING:
@@ -43,14 +45,15 @@ class Replace(TextEditor[ReplaceParams]):
 
     name = "replace"
     example = {"pattern": "colour", "by": "color"}
+    requires = ("pyarrow", "regex")
 
     def __init__(self, params: ReplaceParams) -> None:
         super().__init__(params)
-        self._pattern = re.compile(params.pattern)
+        self._pattern = Pattern(params.pattern)
 
     def text(self, text: str) -> str:
         """Return the text with every match replaced."""
-        return self._pattern.sub(self.params.by, text)
+        return self._pattern.replace(self.params.by, text)
 
 
 class CutAfterParams(FieldsParams):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from khichdi.plugins import Filter, Params
+from khichdi.plugins.toolkit.patterns import Pattern, check_pattern
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,10 +62,7 @@ class WhereParams(Params):
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
-            try:
-                re.compile(pattern)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise ValueError(f"not a regular expression: {error}") from None
+            check_pattern(pattern)
         return pattern
 
     @model_validator(mode="after")
@@ -80,8 +77,7 @@ class WhereParams(Params):
     def condition(self) -> Callable[[str], bool]:
         """Return the condition on one text."""
         if self.matches is not None:
-            found = re.compile(self.matches, re.IGNORECASE if self.ignore_case else 0).search
-            return lambda text: found(text) is not None
+            return Pattern(self.matches, ignore_case=self.ignore_case).found_in
         same = str.casefold if self.ignore_case else str
         if self.contains is not None:
             part = same(self.contains)
@@ -95,7 +91,7 @@ class Where(Filter[WhereParams]):
 
     name = "where"
     example = {"field": "task", "contains": "translation"}
-    requires = ("numpy", "pyarrow")
+    requires = ("numpy", "pyarrow", "regex")
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `where` for rows that do not meet the condition."""

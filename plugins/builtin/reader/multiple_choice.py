@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from khichdi.plugins import Drop, Reader, SourceFile
+from khichdi.plugins.toolkit.patterns import Pattern, check_pattern
 
 from ..placeholders import Text, check_names
 from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
@@ -93,10 +93,7 @@ class MultipleChoiceParams(ReaderParams):
     @field_validator("strip")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+        check_pattern(pattern or "")
         return pattern
 
     @model_validator(mode="after")
@@ -116,7 +113,11 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
     """Read questions with choices: lettered options, and the right one as the output."""
 
     name = "multiple-choice"
-    requires = ("pyarrow",)
+    requires = ("pyarrow", "regex")
+
+    def __init__(self, params: MultipleChoiceParams) -> None:
+        super().__init__(params)
+        self._label = None if params.strip is None else Pattern(params.strip)
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows; the format of each file is the one its name ends with."""
@@ -137,7 +138,7 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
         from .records.row_mapper import text_at
 
         params = self.params
-        choices = choices_of(record, params.choices, params.strip)
+        choices = choices_of(record, params.choices, self._label)
         right = right_ones(record, choices, params.answer, params.answer_is)
         values = {name: text_at(record, path, "") for name, path in params.fields.items()}
         values["question"] = text_at(record, params.question)

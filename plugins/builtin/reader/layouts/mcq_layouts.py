@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from khichdi.plugins.toolkit.patterns import Pattern
+
 from ..records.record import Record, what
 from ..records.row_mapper import required_at, text_of
 
@@ -32,7 +34,7 @@ class Choices:
     right: list[int]
 
 
-def choices_of(record: Record, field: str | Sequence[str], strip: str | None) -> Choices:
+def choices_of(record: Record, field: str | Sequence[str], strip: Pattern | None) -> Choices:
     """Return the choices at a field, or one at each of several.
 
     Raises:
@@ -48,9 +50,8 @@ def choices_of(record: Record, field: str | Sequence[str], strip: str | None) ->
         raise record.error(f"2 to {MOST} choices were expected, found {len(found.texts)}")
     if strip is None:
         return found
-    label = re.compile(strip)
-    texts = [text[match.end() :] if (match := label.match(text)) else text for text in found.texts]
-    return Choices([text.strip() for text in texts], found.labels, found.right)
+    texts = [strip.without_prefix(text).strip() for text in found.texts]
+    return Choices(texts, found.labels, found.right)
 
 
 def _layout(record: Record, field: str, value: Any) -> Choices:
