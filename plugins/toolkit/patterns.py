@@ -66,5 +66,5 @@ class Pattern:
         return StepError(
             f"the pattern {self.pattern!r} takes more than {SECONDS:g} s on a text of "
             f"{len(text):,} characters that begins {text[:40]!r}",
-            hint="it backtracks: write it without alternatives that overlap in a repeat, as in `(a|aa)+`",
+            hint="it backtracks: write it without alternatives that overlap, as in `(a|aa)+`",
         )
