@@ -56,7 +56,7 @@ def load_model(
     folder: Path,
     quantizer: Quantizer[Any],
     *,
-    attn_implementation: str = "sdpa",
+    attn_implementation: str | None = None,
     device: torch.device | None = None,
 ) -> Any:
     """Return the causal language model of a base folder, quantized, in evaluation mode.
@@ -67,7 +67,8 @@ def load_model(
     Args:
         folder: the verified files.
         quantizer: how weights are stored, and the type they compute in.
-        attn_implementation: a name that transformers knows or that was registered with it.
+        attn_implementation: a name that transformers knows or that was registered with it; None
+            is PyTorch's scaled dot product where the architecture has it, else its own code.
         device: where to put the model; the first GPU, else the CPU.
 
     Raises:
@@ -77,7 +78,7 @@ def load_model(
     gguf = gguf_file(folder)
     common = {
         "dtype": getattr(torch, quantizer.dtype()),
-        "attn_implementation": attn_implementation,
+        "attn_implementation": attn_implementation or _attention(folder, gguf),
         "local_files_only": True,
         "trust_remote_code": False,
     }
@@ -95,6 +96,23 @@ def load_model(
                 "safetensors of an architecture that transformers has, or one GGUF file",
             ) from error
     return model.eval()
+
+
+def _attention(folder: Path, gguf: Path | None) -> str:
+    """Return `sdpa`, or `eager` for an architecture that computes attention in its own way.
+
+    Gemma 2 caps its scores, for one, which PyTorch's kernel does not.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if gguf is not None:
+        return "sdpa"
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        model = AutoModelForCausalLM._model_mapping[type(config)]
+    except Exception:  # loading it says what is wrong
+        return "sdpa"
+    return "sdpa" if getattr(model, "_supports_sdpa", True) else "eager"
 
 
 def attach_adapter(model: Any, folder: Path) -> Any:

@@ -86,6 +86,7 @@ def merged(peft: Any, dtype: torch.dtype, job: ExportJob) -> Any:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = [module for module in peft.modules() if isinstance(module, BaseTunerLayer)]
+    _untie(peft.get_base_model())
     with torch.no_grad():
         for number, layer in enumerate(layers, 1):
             below: Any = layer.get_base_layer()
@@ -101,6 +102,26 @@ def merged(peft: Any, dtype: torch.dtype, job: ExportJob) -> Any:
         model = peft.unload().to(dtype)
     model.config.dtype = dtype
     return model
+
+
+def _untie(model: Any) -> None:
+    """Give the head weights of its own where it shares the embedding's and an adapter is on one.
+
+    Merged into shared weights, an update of the head would change the embedding too.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    if not any(isinstance(end, BaseTunerLayer) for end in ends):
+        return
+    embedding, head = (
+        end.get_base_layer() if isinstance(end, BaseTunerLayer) else end for end in ends
+    )
+    if head.weight is not embedding.weight:
+        return
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+    for config in {id(c): c for c in (model.config, model.config.get_text_config())}.values():
+        config.tie_word_embeddings = False
 
 
 def _same_each_time(folder: Path, dtype: str) -> None:

@@ -41,11 +41,12 @@ class LanguageIdParams(Params):
 class LanguageId(Filter[LanguageIdParams]):
     """Keep rows whose text is identified as one of some languages (py3langid).
 
-    The model comes with the package, so that nothing is fetched; the answers are the library's
-    own. Of a row without text nothing can be said, and it goes.
+    The model comes with the package, so nothing is downloaded. A row whose language is not
+    identified with enough confidence, or that has no letters, is dropped as undetermined.
     """
 
     name = "language-id"
+    version = 2
     example = {"languages": ["en"]}
     requires = ("numpy", "py3langid")
 
@@ -67,14 +68,17 @@ class LanguageId(Filter[LanguageIdParams]):
                 )
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
-        """Return `language` or `language-unsure`, with the language and its probability."""
+        """Return `language` or `language-undetermined`, with what was identified."""
         from .similarity.word_hashes import field_texts
 
         texts = field_texts(batch, self.params.fields)
-        return [self._reason(*self._identifier.classify(text)) for text in texts]
+        return [self._reason(text) for text in texts]
 
-    def _reason(self, language: str, confidence: float) -> Drop | None:
+    def _reason(self, text: str) -> Drop | None:
+        if not any(map(str.isalpha, text)):
+            return Drop("language-undetermined", "no letters")
+        language, confidence = self._identifier.classify(text)
         seen = f"{language} (confidence {confidence:.3f})"
-        if language not in self.params.languages:
-            return Drop("language", seen)
-        return Drop("language-unsure", seen) if confidence < self.params.min_confidence else None
+        if confidence < self.params.min_confidence:
+            return Drop("language-undetermined", f"perhaps {seen}")
+        return None if language in self.params.languages else Drop("language", seen)

@@ -9,6 +9,7 @@ from typing import Any
 import jobs
 import pytest
 import torch
+from miniature import make_base, make_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from khichdi.plugins import ExportJob
@@ -92,6 +93,44 @@ def test_onto_the_base_in_full_precision_it_is_another_model(
     out = export(tiny_base, adapter, NF4, tmp_path / "m", onto="base", dtype="float32")
     torch.testing.assert_close(plain(out), wanted, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(plain(out), as_trained(tiny_base, adapter, NF4), atol=0.1)
+
+
+@pytest.mark.parametrize("onto", ["base", "dequantized"])
+def test_an_adapter_on_a_tied_head_leaves_the_embedding_as_it_is(tmp_path: Path, onto: str) -> None:
+    base = make_base(tmp_path / "base", tie_word_embeddings=True)
+    adapter = Lora(LoraParams(r=8, target_modules=("q_proj", "lm_head")))
+    job = jobs.job(base, tmp_path / "w", tmp_path / "a", quantizer=jobs.FULL, adapter=adapter)
+    jobs.train(PARAMS, job)
+    wanted = as_trained(base, tmp_path / "a", jobs.FULL)
+    out = export(base, tmp_path / "a", jobs.FULL, tmp_path / "m", onto=onto, dtype="float32")
+    merged = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
+    torch.testing.assert_close(logits(merged), wanted, rtol=1e-4, atol=1e-4)
+    before = load_model(base, jobs.FULL).get_input_embeddings().weight
+    assert torch.equal(merged.get_input_embeddings().weight, before)
+    assert not torch.equal(merged.get_output_embeddings().weight, before)
+
+
+def test_a_base_that_caps_its_attention_scores_is_evaluated_and_merged(tmp_path: Path) -> None:
+    """Gemma 2 has no attention by PyTorch's kernel: its own code serves."""
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    make_tokenizer().save_pretrained(tmp_path / "base")
+    config = Gemma2Config(
+        vocab_size=384, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=16, initializer_range=0.15,
+        bos_token_id=0, eos_token_id=1, pad_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(57)
+    Gemma2ForCausalLM(config).save_pretrained(tmp_path / "base")
+    adapter = Lora(LoraParams(r=8))
+    job = jobs.job(
+        tmp_path / "base", tmp_path / "w", tmp_path / "a", quantizer=jobs.FULL, adapter=adapter
+    )
+    jobs.train(PARAMS, job)
+    model = attach_adapter(load_model(tmp_path / "base", jobs.FULL), tmp_path / "a")
+    assert model.config._attn_implementation == "eager"
+    out = export(tmp_path / "base", tmp_path / "a", jobs.FULL, tmp_path / "m", dtype="float32")
+    torch.testing.assert_close(plain(out), logits(model), rtol=1e-4, atol=1e-4)
 
 
 def test_a_sum_is_rounded_once(tiny_base: Path, adapters: Any, tmp_path: Path) -> None:

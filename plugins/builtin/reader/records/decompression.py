@@ -1,4 +1,4 @@
-"""The bytes of a file as they were before it was compressed."""
+"""Decompress files (gzip, bzip2, xz, zstd), and refuse zip archives and UTF-16."""
 
 from __future__ import annotations
 
@@ -30,6 +30,20 @@ _OPENERS: dict[str, Any] = {
     ".xz": lzma.open,
     ".zst": _zstd,
 }
+_MAGIC = {
+    b"\x1f\x8b": ".gz",
+    **{f"BZh{level}1AY".encode(): ".bz2" for level in range(1, 10)},
+    b"\xfd7zXZ\x00": ".xz",
+    b"\x28\xb5\x2f\xfd": ".zst",
+}
+"""First bytes -> ending."""
+
+_UNMARKED = {
+    (False, True, False, True): "utf-16le",
+    (True, False, True, False): "utf-16be",
+}
+"""Which of the first four bytes are zero in UTF-16 without a byte order mark."""
+
 _TORN = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -43,28 +57,42 @@ def plain_suffix(path: str) -> str:
 
 @contextmanager
 def opened(file: SourceFile) -> Iterator[BinaryIO]:
-    """Open a file to read its bytes; `.gz`, `.bz2`, `.xz` and `.zst` are unpacked on the way.
+    """Open a file to read its bytes; gzip, bzip2, xz and zstd are decompressed on the way.
+
+    The first bytes say how a file is compressed, whatever its name ends with.
 
     Raises:
-        StepError: the compressed data is broken or cut short, or the text is UTF-16.
+        StepError: the compressed data is broken or truncated, the text is UTF-16, or the file is
+            a zip archive.
     """
-    opener = _OPENERS.get(PurePosixPath(file.path).suffix.lower())
-    if opener is None:
-        with file.location.open("rb") as stream:
-            _refuse_utf16(file, stream.peek(2))
+    with file.location.open("rb") as stream:
+        compression = _compression(file, stream.peek(8))
+        if compression is None:
+            _refuse_other_encodings(file, stream.peek(8))
             yield stream
-        return
+            return
     try:
-        with opener(file.location) as packed, io.BufferedReader(packed) as stream:
-            _refuse_utf16(file, stream.peek(2))
+        with _OPENERS[compression](file.location) as packed, io.BufferedReader(packed) as stream:
+            _refuse_other_encodings(file, stream.peek(8))
             yield cast(BinaryIO, stream)
     except _TORN as error:
         detail = str(error).split("\n", 1)[0]
         raise StepError(
-            f"the compressed data is broken or cut short: {detail}",
+            f"the compressed data is broken or truncated: {detail}",
             file=file.path,
             hint="get the file again; its ending must say how it is compressed",
         ) from None
+
+
+def _compression(file: SourceFile, start: bytes) -> str | None:
+    """Return the ending of the compression that a file's first bytes or its name tell."""
+    if start.startswith(b"PK\x03\x04"):
+        raise StepError(
+            "this is a zip archive", file=file.path, hint="unpack it, and name the files inside"
+        )
+    by_bytes = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), None)
+    by_name = PurePosixPath(file.path).suffix.lower()
+    return by_bytes or (by_name if by_name in _OPENERS else None)
 
 
 def read_bytes(file: SourceFile) -> bytes:
@@ -73,11 +101,16 @@ def read_bytes(file: SourceFile) -> bytes:
         return stream.read()
 
 
-def _refuse_utf16(file: SourceFile, start: bytes) -> None:
-    if start[:2] in UTF16:
-        raise StepError(
-            f"byte 0 (0x{start[0]:02x}) is not UTF-8: the file starts as UTF-16 does",
-            file=file.path,
-            line=1,
-            hint="convert it: `iconv -f utf-16 -t utf-8`",
-        )
+def _refuse_other_encodings(file: SourceFile, start: bytes) -> None:
+    """Raise where a text starts as UTF-16 does, with or without a byte order mark."""
+    zeros = [byte == 0 for byte in start[:4]]
+    encoding = "utf-16" if start[:2] in UTF16 else _UNMARKED.get(tuple(zeros))
+    if encoding is None:
+        return
+    place = 0 if start[:2] in UTF16 else zeros.index(True)
+    raise StepError(
+        f"byte {place} (0x{start[place]:02x}) is not UTF-8: the file starts as UTF-16 does",
+        file=file.path,
+        line=1,
+        hint=f"convert it: `iconv -f {encoding} -t utf-8`",
+    )

@@ -20,6 +20,9 @@ TEXTS = [
 ]
 
 
+NO_LETTERS = Drop("language-undetermined", "no letters")
+
+
 def create(**params):
     pytest.importorskip("py3langid", reason="the extra `curate` is not installed")
     filter_ = load_registry().create("filter", "language-id", {"fields": ["input"], **params})
@@ -38,17 +41,32 @@ def test_rows_stay_where_the_library_says_the_language_with_that_confidence(boun
     ]
     found = filter_.reasons(batch_of([{"input": text} for text in TEXTS]))
     assert [reason is None for reason in found] == [
-        language in ("en", "de") and confidence >= bound for language, confidence in answers
+        language in ("en", "de") and confidence >= bound and text != ""
+        for text, (language, confidence) in zip(TEXTS, answers, strict=True)
     ]
     for (language, confidence), reason in zip(answers, found, strict=True):
         if reason:
-            slug = "language-unsure" if language in ("en", "de") else "language"
-            assert reason == Drop(slug, f"{language} (confidence {confidence:.3f})")
+            seen = f"{language} (confidence {confidence:.3f})"
+            unsure = Drop("language-undetermined", f"perhaps {seen}")
+            assert reason in (Drop("language", seen) if confidence >= bound else unsure, NO_LETTERS)
 
 
 def test_english_is_kept_and_german_is_not():
     found = create(languages=["en"]).reasons(batch_of([{"input": text} for text in TEXTS[:3]]))
     assert [reason and reason.detail[:2] for reason in found] == [None, "de", "es"]
+
+
+@pytest.mark.parametrize("text", ["42", "", " - ", "😀", "3.14 + 2 = 5.14", "٤٢"])
+def test_no_language_is_invented_for_a_text_without_letters(text):
+    assert create(languages=["en"], min_confidence=0).reasons(batch_of([{"input": text}])) == [
+        NO_LETTERS
+    ]
+
+
+@pytest.mark.parametrize("text", ["Yes", "OK"])
+def test_no_language_is_invented_for_a_text_that_is_too_short(text):
+    (found,) = create(languages=["en"]).reasons(batch_of([{"input": text}]))
+    assert found.reason == "language-undetermined"
 
 
 def test_a_language_that_the_model_does_not_know_is_named_with_what_it_knows():

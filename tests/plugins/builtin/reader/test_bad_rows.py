@@ -119,11 +119,18 @@ def test_records_of_other_readers_are_dropped_too(read_all, tmp_path):
         ("a.csv", b'output\na\n"b\nc\n', "broken CSV: unexpected end"),
         ("a.csv", b'output\na\n"b"x\nc\n', "broken CSV: ',' expected"),
         ("a.csv", "output\na".encode("utf-16"), "starts as UTF-16 does"),
-        ("a.jsonl.gz", gzip.compress(GOOD * 900, mtime=0)[:-20], "broken or cut short"),
-        ("a.jsonl.gz", GOOD, "broken or cut short"),
-        ("a.jsonl.bz2", bz2.compress(GOOD * 900)[:-20], "broken or cut short"),
-        ("a.jsonl.xz", lzma.compress(GOOD * 900)[:-20], "broken or cut short"),
-        ("a.jsonl.zst", pa.Codec("zstd").compress(GOOD * 900).to_pybytes()[:-5], "cut short"),
+        ("a.csv", "output\na".encode("utf-16-le"), "starts as UTF-16 does(.|\n)*-f utf-16le"),
+        ("a.jsonl", '{"output": 1}'.encode("utf-16-be"), "starts as UTF-16 does(.|\n)*utf-16be"),
+        ("a.jsonl", b"PK\x03\x04" + GOOD, "is a zip archive"),
+        ("a.jsonl.gz", gzip.compress(GOOD * 900, mtime=0)[:-20], "broken or truncated"),
+        ("a.jsonl.gz", GOOD, "broken or truncated"),
+        ("a.jsonl.bz2", bz2.compress(GOOD * 900)[:-20], "broken or truncated"),
+        ("a.jsonl.xz", lzma.compress(GOOD * 900)[:-20], "broken or truncated"),
+        (
+            "a.jsonl.zst",
+            pa.Codec("zstd").compress(GOOD * 900).to_pybytes()[:-5],
+            "broken or truncated",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_to_its_end_is_an_error_either_way(
@@ -142,6 +149,15 @@ PACKERS = {
     "xz": lzma.compress,
     "zst": lambda data: pa.Codec("zstd").compress(data).to_pybytes(),
 }
+
+
+@pytest.mark.parametrize("how", PACKERS)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.jsonl.gz"])
+def test_the_first_bytes_say_how_a_file_is_compressed_whatever_its_name(read, tmp_path, how, name):
+    file = tmp_path / name
+    file.write_bytes(PACKERS[how](b"output\ngood\n" if "csv" in name else GOOD))
+    (row,) = read(name.split(".")[1], {"columns": {"output": "output"}}, file)
+    assert row["output"] == "good"
 
 
 @pytest.mark.parametrize("ending", PACKERS)
