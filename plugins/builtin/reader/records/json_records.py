@@ -27,6 +27,23 @@ from .record import (
 )
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of a key given twice nobody can say which value is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is given twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
 def jsonl_records(file: SourceFile) -> Iterator[Record | RecordError]:
     """Yield the objects of a file with one JSON object on each line; blank lines are skipped.
 
@@ -52,7 +69,7 @@ def _of_line(record: Record, body: bytes, offset: int) -> Record | RecordError:
             "nul-byte",
         )
     try:
-        value = json.loads(body.decode())
+        value = _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
         place = f"byte {offset + error.start} (0x{body[error.start]:02x})"
         return record.error(f"{place} is not UTF-8", NOT_UTF8_HINT, "not-utf8")
@@ -85,16 +102,15 @@ def json_records(file: SourceFile, field: str | None = None) -> Iterator[Record 
 def load_json(file: SourceFile, text: str) -> Any:
     """Return the one JSON value of a whole file."""
     try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise _broken(file, 1, error) from None
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise _broken(file, error.lineno, error) from None
+    except (ValueError, RecursionError) as error:
+        raise _broken(file, 1, error) from None
 
 
 def _listed(file: SourceFile, text: str) -> Iterator[Record | RecordError]:
     """Yield the items of a list one by one, so that each has its line and memory stays low."""
-    decoder = json.JSONDecoder()
     place = _skip(text, 0)
     if text[place] != "[":
         raise StepError(
@@ -110,7 +126,7 @@ def _listed(file: SourceFile, text: str) -> Iterator[Record | RecordError]:
         line += text.count("\n", counted, place)
         counted = place
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, place = _DECODER.raw_decode(text, place)
         except json.JSONDecodeError as error:
             raise _broken(file, error.lineno, error) from None
         except (ValueError, RecursionError) as error:
@@ -145,7 +161,7 @@ def _object(file: SourceFile, number: int, line: int | None, value: Any) -> Reco
     return record
 
 
-BROKEN_HINT = "mend the line; a file that stops in the middle was not copied whole"
+BROKEN_HINT = "fix the line; a file that stops in the middle was not copied whole"
 
 
 def _broken(file: SourceFile, line: int, error: Exception) -> StepError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from khichdi.plugins import Drop, SourceFile
@@ -95,7 +96,12 @@ class Record:
 def what(value: Any) -> str:
     """Return what a JSON value is, in words."""
     names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
-    names |= {int: "a number", float: "a number", type(None): "nothing (null)"}
+    names |= {
+        int: "a number",
+        float: "a number",
+        Decimal: "a decimal number",
+        type(None): "nothing (null)",
+    }
     return names.get(type(value), f"a {type(value).__name__}")
 
 

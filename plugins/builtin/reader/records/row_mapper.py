@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -107,8 +108,8 @@ class Mapper:
             )
 
     def _text(self, record: Record, name: str, path: str, value: Any) -> str:
-        if isinstance(value, bool | int | float) and name in self._as_text:
-            return json.dumps(value)
+        if isinstance(value, bool | int | float | Decimal) and name in self._as_text:
+            return _number(value)
         return text_of(record, f"`{path}`", value, as_text=name)
 
 
@@ -121,9 +122,14 @@ def _rendered(record: Record, path: str) -> str:
 
 
 def _item(record: Record, path: str, item: Any) -> str:
-    if isinstance(item, bool | int | float):
-        return json.dumps(item)
+    if isinstance(item, bool | int | float | Decimal):
+        return _number(item)
     return text_of(record, f"`{path}`", item)
+
+
+def _number(value: float | Decimal) -> str:
+    """Return a number or truth value as JSON writes it; a decimal keeps its trailing zeros."""
+    return f"{value:f}" if isinstance(value, Decimal) else json.dumps(value)
 
 
 def text_of(record: Record, place: str, value: Any, as_text: str | None = None) -> str:
@@ -140,7 +146,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
             ) from None
         return value
     hint = None
-    if as_text and isinstance(value, bool | int | float):
+    if as_text and isinstance(value, bool | int | float | Decimal):
         hint = f"to read it as text say `as_text: [{as_text}]`"
     raise record.error(f"{place} must be a text, found {what(value)}", hint, "wrong-type")
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,6 +44,39 @@ def test_line_17_is_named_or_dropped_with_its_reason(read, read_all, tmp_path, r
         read("jsonl", {}, file)
     assert (caught.value.file, caught.value.line) == ("a.jsonl", 17)
     assert drop.detail == f"line 17: {caught.value.message}"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"output": "a", "output": "b"}', "the key 'output' is given twice in one object"),
+        (b'{"output": "a", "more": [{"n": 1, "n": 1}]}', "the key 'n' is given twice"),
+        (b'{"output": "a", "score": NaN}', "NaN is not a number in JSON"),
+        (b'{"output": "a", "score": -Infinity}', "-Infinity is not a number"),
+    ],
+)
+def test_json_that_means_two_things_or_none_is_a_bad_row(read_all, tmp_path, line, message):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(GOOD + line + b"\n")
+    rows, [drop] = read_all("jsonl", DROP, file)
+    assert (len(rows), drop.reason) == (1, "broken-json")
+    assert message in drop.detail
+    file = tmp_path / "b.json"
+    file.write_bytes(b"[" + line + b"]")
+    with pytest.raises(StepError, match=message):
+        read_all("json", DROP, file)
+
+
+def test_decimals_of_parquet_become_text_as_they_are_written(read_all, tmp_path):
+    file = tmp_path / "a.parquet"
+    prices = [Decimal("3.10"), Decimal("1000000.00"), Decimal("0.05")]
+    pq.write_table(pa.table({"output": pa.array(prices, pa.decimal128(9, 2))}), file)
+    rows, drops = read_all("parquet", {"as_text": ["output"]}, file)
+    assert [row["output"] for row in rows] == ["3.10", "1000000.00", "0.05"]
+    assert drops == []
+    with pytest.raises(StepError, match="a decimal") as caught:
+        read_all("parquet", {}, file)
+    assert "as_text: [output]" in (caught.value.hint or "")
 
 
 @given(st.lists(st.sampled_from([GOOD, b"\n", *LINES.values()]), min_size=1, max_size=40))
