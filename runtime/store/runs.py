@@ -11,6 +11,7 @@ log.txt       what libraries said
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -32,10 +33,15 @@ from .store import Store, write_atomically
 RECORD = "record.json"
 PLAN = "plan.json"
 
+MINUTE = "%Y-%m-%d-%H%M"
+"""How the start of a run is written in its folder's name."""
+
+_NAMED = re.compile(r"(?P<minute>\d{4}-\d\d-\d\d-\d{4})-")
+
 
 def new_run(store: Store, recipe: str, now: datetime) -> Path:
     """Make the folder of a new run, `<date>-<time>-<recipe>`, and return it."""
-    stem = f"{now:%Y-%m-%d-%H%M}-{recipe}"
+    stem = f"{now:{MINUTE}}-{recipe}"
     number = 1
     while True:
         folder = store.runs / (stem if number == 1 else f"{stem}-{number}")
@@ -50,25 +56,78 @@ def new_run(store: Store, recipe: str, now: datetime) -> Path:
 
 def finished_run(store: Store, record: Record) -> Path | None:
     """Return the newest run of the same recipe and settings with the same result, if any."""
-    for folder, found in reversed(list(all_runs(store))):
-        if found and _told_apart(found) == _told_apart(record):
+    for folder, found in newest_runs(store, record.recipe):
+        if found and _identity(found) == _identity(record):
             return folder
     return None
 
 
-def _told_apart(record: Record) -> tuple[object, ...]:
+def _identity(record: Record) -> tuple[object, ...]:
     return record.recipe_hash, record.result_hash, record.settings
 
 
-def all_runs(store: Store) -> Iterator[tuple[Path, Record | None]]:
-    """Yield each run's folder, oldest first, with its record or None if it did not finish."""
-    folders = [path for path in store.runs.glob("*") if path.is_dir()]
-    for folder in sorted(folders, key=lambda path: (path.stat().st_ctime, path.name)):
-        path = folder / RECORD
-        try:
-            yield folder, Record.from_json(path.read_bytes(), str(path))
-        except (FileNotFoundError, InputError):
-            yield folder, None
+def all_runs(store: Store) -> list[tuple[Path, Record | None]]:
+    """Return each run's folder, oldest first, with its record or None if it did not finish."""
+    return list(newest_runs(store))[::-1]
+
+
+def newest_runs(store: Store, recipe: str | None = None) -> Iterator[tuple[Path, Record | None]]:
+    """Yield runs by the start that they record, newest first; None is a run that did not finish.
+
+    A folder's name has the minute of the start, so that a record is read only when its turn comes:
+    whoever wants the newest of many reads one. A folder of another name is read at once.
+
+    Args:
+        store: the store.
+        recipe: the name of the recipe whose runs are wanted; left out, all are.
+    """
+    minutes: dict[str, list[Path]] = {}
+    for folder in _folders(store.runs):
+        named = _NAMED.match(folder.name)
+        if named is None:
+            minute = f"{_started(_record(folder)):{MINUTE}}"
+        elif recipe is None or folder.name.startswith(recipe, named.end()):
+            minute = named["minute"]
+        else:
+            continue
+        minutes.setdefault(minute, []).append(folder)
+    for minute in sorted(minutes, reverse=True):
+        found = [(folder, _record(folder)) for folder in minutes[minute]]
+        wanted = [one for one in found if recipe is None or _is_of(one[1], recipe)]
+        yield from sorted(wanted, key=_start, reverse=True)
+
+
+def _folders(runs: Path) -> Iterator[Path]:
+    if runs.is_dir():
+        with os.scandir(runs) as entries:
+            yield from (Path(entry.path) for entry in entries if entry.is_dir())
+
+
+def _record(folder: Path) -> Record | None:
+    path = folder / RECORD
+    try:
+        return Record.from_json(path.read_bytes(), str(path))
+    except (FileNotFoundError, InputError):
+        return None
+
+
+def _started(record: Record | None) -> datetime:
+    """Return when a run started, by its record; long ago where that says nothing."""
+    try:
+        return datetime.fromisoformat(record.started if record else "").astimezone()
+    except ValueError:
+        return datetime(1970, 1, 2).astimezone()
+
+
+def _is_of(record: Record | None, recipe: str) -> bool:
+    return record is not None and record.recipe == recipe
+
+
+def _start(run: tuple[Path, Record | None]) -> tuple[float, int, str]:
+    """Order runs of one minute: by their seconds, then by the number that tells names apart."""
+    folder, record = run
+    number = re.search(r"-(\d+)$", folder.name)
+    return _started(record).timestamp(), int(number[1]) if number else 1, folder.name
 
 
 def make_record(

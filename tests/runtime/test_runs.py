@@ -1,0 +1,103 @@
+"""Runs are found by the start that they record, and only those that are asked for are read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from khichdi.runtime.store import runs
+from khichdi.runtime.store.runs import all_runs, newest_runs
+from khichdi.runtime.store.store import Store
+from khichdi.schema.record import Record
+
+Add = Callable[..., Path]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def add(store: Store) -> Add:
+    """Return a function that adds a finished run, by its folder's name and its start."""
+
+    def add(name: str, started: str, recipe: str = "pico") -> Path:
+        record = Record(
+            recipe=recipe,
+            recipe_hash="sha256:" + "0" * 64,
+            result_hash="sha256:" + "1" * 64,
+            seed=1,
+            started=started,
+            seconds=1.0,
+            steps=(),
+            metrics={},
+            plugins=(),
+            environment={},
+        )
+        folder = store.runs / name
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(record.to_text())
+        return folder
+
+    return add
+
+
+def names(found: object) -> list[str]:
+    return [folder.name for folder, _ in found]  # type: ignore[attr-defined]
+
+
+def test_runs_go_by_the_start_that_they_record_whatever_was_done_to_their_folders(
+    store: Store, add: Add, tmp_path: Path
+) -> None:
+    add("2026-03-01-1200-pico", "2026-03-01T12:00:07")
+    add("2026-03-01-1200-pico-2", "2026-03-01T12:00:40")
+    add("2026-03-01-1200-pico-10", "2026-03-01T12:00:40")
+    add("renamed", "2026-03-01T12:00:09")
+    oldest = add("2026-02-28-2359-pico", "2026-02-28T23:59:00")
+    wanted = [
+        "2026-03-01-1200-pico-10", "2026-03-01-1200-pico-2", "renamed", "2026-03-01-1200-pico",
+        "2026-02-28-2359-pico",
+    ]  # fmt: skip
+    assert names(newest_runs(store)) == wanted
+    (oldest / "attestation.json").write_text("{}")  # signed, copied, touched
+    os.utime(oldest)
+    shutil.move(store.root, tmp_path / "moved")
+    moved = Store(tmp_path / "moved")
+    assert names(newest_runs(moved)) == wanted
+    assert names(all_runs(moved)) == wanted[::-1]
+
+
+def test_a_run_that_did_not_finish_has_no_record(store: Store, add: Add) -> None:
+    add("2026-03-01-1200-pico", "2026-03-01T12:00:00")
+    (store.runs / "2026-03-01-1201-pico").mkdir()
+    assert [record is None for _, record in newest_runs(store)] == [True, False]
+
+
+def test_runs_of_one_recipe_are_not_those_of_one_whose_name_starts_alike(
+    store: Store, add: Add
+) -> None:
+    add("2026-03-01-1200-pico", "2026-03-01T12:00:00")
+    add("2026-03-01-1201-pico-large", "2026-03-01T12:01:00", recipe="pico-large")
+    add("2026-03-01-1202-other", "2026-03-01T12:02:00", recipe="other")
+    assert names(newest_runs(store, "pico")) == ["2026-03-01-1200-pico"]
+
+
+def test_of_many_runs_only_those_of_the_newest_minute_are_read(
+    store: Store, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for hour in range(20):
+        for minute in range(60):
+            add(f"2026-03-01-{hour:02}{minute:02}-pico", f"2026-03-01T{hour:02}:{minute:02}:00")
+    read: list[Path] = []
+    monkeypatch.setattr(runs, "_record", lambda folder: read.append(folder))
+    assert next(newest_runs(store))[0].name == "2026-03-01-1959-pico"
+    assert len(read) == 1
+
+
+def test_a_store_without_runs_has_none(store: Store) -> None:
+    assert all_runs(store) == []
