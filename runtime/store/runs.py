@@ -81,26 +81,27 @@ def newest_runs(store: Store, recipe: str | None = None) -> Iterator[tuple[Path,
         store: the store.
         recipe: the name of the recipe whose runs are wanted; left out, all are.
     """
-    minutes: dict[str, list[Path]] = {}
-    for folder in _folders(store.runs):
-        named = _NAMED.match(folder.name)
+    minutes: dict[str, list[str]] = {}
+    for name in _folders(store.runs):
+        named = _NAMED.match(name)
         if named is None:
-            minute = f"{_started(_record(folder)):{MINUTE}}"
-        elif recipe is None or folder.name.startswith(recipe, named.end()):
+            minute = f"{_started(_record(store.runs / name)):{MINUTE}}"
+        elif recipe is None or name.startswith(recipe, named.end()):
             minute = named["minute"]
         else:
             continue
-        minutes.setdefault(minute, []).append(folder)
+        minutes.setdefault(minute, []).append(name)
     for minute in sorted(minutes, reverse=True):
-        found = [(folder, _record(folder)) for folder in minutes[minute]]
+        found = [(store.runs / name, _record(store.runs / name)) for name in minutes[minute]]
         wanted = [one for one in found if recipe is None or _is_of(one[1], recipe)]
         yield from sorted(wanted, key=_start, reverse=True)
 
 
-def _folders(runs: Path) -> Iterator[Path]:
-    if runs.is_dir():
-        with os.scandir(runs) as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_dir())
+def _folders(runs: Path) -> list[str]:
+    if not runs.is_dir():
+        return []
+    with os.scandir(runs) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]
 
 
 def _record(folder: Path) -> Record | None:

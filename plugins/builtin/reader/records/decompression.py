@@ -39,8 +39,8 @@ _MAGIC = {
 """First bytes -> ending."""
 
 _UNMARKED = {
-    (False, True, False, True): "utf-16le",
-    (True, False, True, False): "utf-16be",
+    b"\0\1\0\1": "utf-16le",
+    b"\1\0\1\0": "utf-16be",
 }
 """Which of the first four bytes are zero in UTF-16 without a byte order mark."""
 
@@ -103,11 +103,11 @@ def read_bytes(file: SourceFile) -> bytes:
 
 def _refuse_other_encodings(file: SourceFile, start: bytes) -> None:
     """Raise where a text starts as UTF-16 does, with or without a byte order mark."""
-    zeros = [byte == 0 for byte in start[:4]]
-    encoding = "utf-16" if start[:2] in UTF16 else _UNMARKED.get(tuple(zeros))
+    zeros = bytes(byte == 0 for byte in start[:4])
+    encoding = "utf-16" if start[:2] in UTF16 else _UNMARKED.get(zeros)
     if encoding is None:
         return
-    place = 0 if start[:2] in UTF16 else zeros.index(True)
+    place = 0 if start[:2] in UTF16 else zeros.index(1)
     raise StepError(
         f"byte {place} (0x{start[place]:02x}) is not UTF-8: the file starts as UTF-16 does",
         file=file.path,
