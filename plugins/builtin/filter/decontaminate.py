@@ -56,6 +56,7 @@ class Decontaminate(Filter[DecontaminateParams]):
     """
 
     name = "decontaminate"
+    version = 2
     uses_benchmarks = True
     requires = ("numpy", "pyarrow")
 

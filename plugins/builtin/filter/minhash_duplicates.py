@@ -35,7 +35,11 @@ class MinHashDuplicatesParams(Params):
         "both have, of those that either has (Jaccard).",
     )
     words: int = Field(
-        5, ge=1, le=32, description="Length of a run (shingle), in words without punctuation."
+        5,
+        ge=1,
+        le=32,
+        description="Length of a run (shingle), in words without "
+        "punctuation; in scripts without spaces each character is a word.",
     )
     permutations: int = Field(
         128,
@@ -55,6 +59,7 @@ class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
     """
 
     name = "minhash-duplicates"
+    version = 2
     stateful = True
     requires = ("numpy", "pyarrow")
 

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from khichdi.plugins import FilterInputs, StepError
 
+from .base.scripts import WORD, WORDS_HELP
 from .base.text_editor import EditedField, FieldsParams, TextEditor
 
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(WORD)
 
 
 class TruncateWordsParams(FieldsParams):
@@ -21,13 +22,14 @@ class TruncateWordsParams(FieldsParams):
     fields: tuple[EditedField, ...] = Field(
         ("input",), min_length=1, description="Fields that are cut, each by itself."
     )
-    words: int = Field(ge=1, description="Words that stay; they are split at white space.")
+    words: int = Field(ge=1, description=f"Words that stay. {WORDS_HELP}")
 
 
 class TruncateWords(TextEditor[TruncateWordsParams]):
     """Keep the first words of texts, with the white space that stands between them."""
 
     name = "truncate-words"
+    version = 2
     example = {"words": 500}
 
     def text(self, text: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from khichdi.plugins import Filter, Params
 
+from .base.scripts import WORDS_HELP
 from .base.text_fields import TextField
 
 if TYPE_CHECKING:
@@ -21,15 +22,16 @@ class MaxWordsParams(Params):
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input"),
         min_length=1,
-        description="Fields whose words are counted together.",
+        description=f"Fields whose words are counted together. {WORDS_HELP}",
     )
     below: int = Field(ge=1, description="A row is kept when it has fewer words than this.")
 
 
 class MaxWords(Filter[MaxWordsParams]):
-    """Drop rows with too many words in some fields together; words are split at white space."""
+    """Drop rows with too many words in some fields together."""
 
     name = "max-words"
+    version = 2
     example = {"below": 800}
     requires = ("numpy", "pyarrow")
 
@@ -47,15 +49,16 @@ class MinWordsParams(Params):
     fields: tuple[TextField, ...] = Field(
         ("output",),
         min_length=1,
-        description="Fields whose words are counted together.",
+        description=f"Fields whose words are counted together. {WORDS_HELP}",
     )
     at_least: int = Field(ge=1, description="A row is kept when it has this many words or more.")
 
 
 class MinWords(Filter[MinWordsParams]):
-    """Drop rows with too few words in some fields together; words are split at white space."""
+    """Drop rows with too few words in some fields together."""
 
     name = "min-words"
+    version = 2
     example = {"at_least": 5}
     requires = ("numpy", "pyarrow")
 

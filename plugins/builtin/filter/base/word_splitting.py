@@ -1,4 +1,4 @@
-"""Count words the way the filters mean it: runs of characters that are not white space."""
+"""Count words: split at white space, and at each character of scripts without spaces."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from .scripts import UNSPACED
+
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -16,12 +18,24 @@ PIECE = 1 << 18
 """Bytes that are looked at together: larger arrays get fresh memory each time, which costs more
 than the counting."""
 
+LOWEST_LEAD = 0xE0
+"""The first bytes of characters in scripts without spaces are this or more."""
+
+_BOUNDS = np.array(UNSPACED).ravel()
+
+_LEADS = np.zeros(256, np.bool_)
+"""Which bytes start a character that may be of such a script: not E2, which starts quotes."""
+_LEADS[[0xE0, 0xE1, *range(0xE3, 0xEA), 0xEF, 0xF0]] = True
+
 # White space as `str.split` sees it: of the bytes from 9 to 32 all but 14 to 27, and these.
 WIDE = np.array([0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000])
 
 
 def count_words(batch: pa.RecordBatch, fields: Sequence[str]) -> Numbers:
-    """Return, for each row, the words of these fields together: `len(text.split())` of each."""
+    """Return, for each row, the words of these fields together.
+
+    A word is what `str.split` gives; in scripts without spaces each character is one.
+    """
     counts = np.zeros(batch.num_rows, np.int64)
     for field in fields:
         counts += _column(batch.column(field))
@@ -57,7 +71,25 @@ def _piece(text: Bytes, bounds: Numbers) -> Numbers:
     np.greater(space[:-1], space[1:], out=starts[1:])
     begins = bounds[:-1][bounds[1:] > bounds[:-1]]
     starts[begins] = ~space[begins]
+    if text.max() >= LOWEST_LEAD:
+        _split_unspaced(text, space, starts)
     return _counted(starts, bounds)
+
+
+def _split_unspaced(text: Bytes, space: Bools, starts: Bools) -> None:
+    """Mark each character of scripts without spaces, and the one after it, as a start."""
+    leads = np.flatnonzero(_LEADS[text])
+    wide = text[leads] >= 0xF0
+    # A code point from three bytes, or from four; the first byte says how many.
+    first, second, third = (text[leads + place].astype(np.int64) & 63 for place in range(3))
+    points = (first & 15) << 12 | second << 6 | third
+    last = text[leads[wide] + 3].astype(np.int64) & 63
+    points[wide] = (first[wide] & 7) << 18 | second[wide] << 12 | third[wide] << 6 | last
+    alone = np.searchsorted(_BOUNDS, points, side="right") % 2 == 1
+    starts[leads[alone]] = True
+    after = (leads + 3 + wide)[alone]
+    after = after[after < len(text)]
+    starts[after] |= ~space[after]
 
 
 def _space(text: Bytes) -> Bools:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..base.scripts import UNSPACED
+
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Points = np.ndarray[Any, np.dtype[np.uint32]]
@@ -33,12 +35,18 @@ BETWEEN = (
 )  # fmt: skip
 
 
+ALONE = 2
+"""The kind of a character that is a word by itself."""
+
+
 @cache
-def _word_character() -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return, for each code point, whether it is part of a word."""
-    table = np.ones(0x110000, np.bool_)
+def _kinds() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return, for each code point, 0 between words, 1 in a word, and `ALONE`."""
+    table = np.ones(0x110000, np.uint8)
     for start, end in BETWEEN:
-        table[start:end] = False
+        table[start:end] = 0
+    for start, end in UNSPACED:
+        table[start:end] = ALONE
     return table
 
 
@@ -110,15 +118,22 @@ def spread(firsts: Numbers, counts: Numbers) -> Numbers:
 
 
 def words(texts: Sequence[str]) -> Words:
-    """Cut texts into words: runs of characters that are neither white space nor punctuation."""
+    """Split texts into words: runs of characters that are neither white space nor punctuation.
+
+    In scripts without spaces each character is a word.
+    """
     lowered = [text.lower() for text in texts]
     sizes = np.fromiter(map(len, lowered), np.int64, len(lowered)) + 1
     # A separator at both ends, so that every word has a character before and after it.
     whole = "\n".join(["", *lowered, ""])
     points = np.frombuffer(whole.encode("utf-32-le"), "<u4")
-    inside = _word_character()[points]
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-    begins, ends = edges[::2], edges[1::2]
+    kind = _kinds()[points]
+    inside, alone = kind > 0, kind == ALONE
+    # A word begins or ends where white space or punctuation does, and around each character of a
+    # script without spaces.
+    edge = (kind[1:] != kind[:-1]) | alone[1:]
+    begins = np.flatnonzero(edge & inside[1:]) + 1
+    ends = np.flatnonzero((edge | alone[:-1]) & inside[:-1]) + 1
     bounds = np.searchsorted(begins, np.concatenate([[0], np.cumsum(sizes)]))
     return Words(whole, _hash_words(points, begins, ends), begins, ends, bounds)
 
