@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent.parent
-SLOW_FOLDERS = {"flow", "stress"}
+SLOW_FOLDERS = [TESTS / "flow", TESTS / "stress", TESTS / "plugins" / "runtime"]
+"""Whole runs, campaigns, and the runtime, whose modules load torch."""
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes"}
 """Libraries that take seconds to import: a file that loads one has no fast test."""
 SLOW = HEAVY | {"subprocess", "multiprocessing"}
@@ -48,7 +49,7 @@ def is_campaign(item: pytest.Item) -> bool:
 @cache
 def may_be_fast(path: Path) -> bool:
     """Return whether a file of the tests can be loaded without a heavy library."""
-    if SLOW_FOLDERS & set(path.relative_to(TESTS).parts):
+    if any(map(path.is_relative_to, SLOW_FOLDERS)):
         return False
     modules = {module for _, module, _ in _loaded(path)}
     return not any(

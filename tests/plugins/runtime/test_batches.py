@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
-pytest.importorskip("torch", reason="a run needs the extra `train`")
-
 from khichdi.plugins.builtin.runtime.qlora.batches import StepPlan, plan_steps
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 

@@ -13,8 +13,6 @@ from typing import Any
 import jobs
 import pytest
 
-pytest.importorskip("torch", reason="a run needs the extra `train`")
-
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.toolkit.model_loading import quiet
 
