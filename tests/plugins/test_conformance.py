@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def _marks(kit: type[PluginTests], name: str) -> list[Any]:
     if name.startswith(("test_trains", "test_scores", "test_measures")):
         return [pytest.mark.slow]
     source = inspect.getsource(getattr(kit, name))
-    return [pytest.mark.heavy] if "self.needs(" in source or "subprocess" in source else []
+    return [pytest.mark.heavy] if re.search(r"self\.needs\(|make_base|subprocess", source) else []
 
 
 def cases() -> list[Any]:
