@@ -3,18 +3,28 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# A file's tests stay in one process, with what they share.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: run test test-slow lint types check docs clean
+.PHONY: run fast test test-slow stress lint types check docs clean
 
 run: $(READY)
 	$(BIN)/recipe run quickstart.yaml
 
-# A file's tests stay in one process, with what they share.
+# What every edit can wait for: no torch, no other process.
+fast: $(READY)
+	$(PYTEST) -m fast
+
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow" --ignore tests/stress
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow --durations 20
+	$(PYTEST) -m slow --durations 20
+
+# Kills, faults, power losses, damage and fuzzing with every case; KHICHDI_CASES is a percentage.
+stress: export KHICHDI_CASES ?= 100
+stress: $(READY)
+	$(PYTEST) -m campaign --durations 20
 
 check: lint types
 

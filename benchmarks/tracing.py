@@ -1,6 +1,6 @@
 """What writing down each training step costs, beside the steps themselves.
 
-    python benchmarks/tracing.py [BASE] [PACKS] [TOKENS]
+    python -m benchmarks.tracing [BASE] [PACKS] [TOKENS]
 
 Trains on packs of so many tokens, with the quickstart's base where none is given, and times the
 digests of batches and steps and the writing of the trace while it does so. The smaller the model,
@@ -17,13 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-import jobs
-
 from khichdi.cli.shipped import open_recipe
 from khichdi.plugins.builtin.runtime.qlora import batches, trainer
 from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+from tests.helpers import jobs
 
 
 class Clock:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from broken import REGISTRY, slip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sizes import sized
 
 from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.load import load
@@ -31,13 +31,12 @@ PIECES = [
     "null", "0x1F", "1e400", ".nan", "\r", "\x85", "\u2028", "\ufeff", "é", "😀", "@", "`",
     "\\u0000", "\\ud800", "\0",
 ]  # fmt: skip
-FEW, MANY = 300, 90_000
-STRUCTURED = 10_000
 JUNK: list[Any] = [
     None, True, 0, -1, 1.5, 2**60, "", "x", "lora", "files", [], {}, [1], {"use": "files"}, [{}],
     {"use": []}, {"use": {}}, {"use": None}, [{"use": "max-words"}, 1], [[[]]], {"a": {"b": 1}},
 ]  # fmt: skip
 
+SLOW = list(HealthCheck)
 pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=60).map("".join)
 
 
@@ -123,36 +122,19 @@ def places(value: Any) -> Any:
 WHOLE = load("quickstart", Path.cwd(), open_recipe).data
 
 
-@settings(max_examples=FEW)
+@settings(max_examples=sized(90_000, few=100), suppress_health_check=SLOW)
 @given(raws)
 def test_bytes_give_a_recipe_error_or_nothing(raw: bytes) -> None:
     parses(raw)
 
 
-@settings(max_examples=FEW)
-@given(st.integers(0, 2**32))
+@settings(max_examples=sized(10_000, few=40), suppress_health_check=SLOW)
+@given(st.integers(0, 2**62))
 def test_spoilt_recipes_give_a_recipe_error_or_nothing(seed: int) -> None:
     validates(spoilt(seed))
 
 
-@settings(max_examples=100)
+@settings(max_examples=sized(1_000, few=20), suppress_health_check=SLOW)
 @given(raws)
 def test_bytes_are_checked_to_the_end(raw: bytes) -> None:
     validates(raw)
-
-
-slow = settings(max_examples=MANY, suppress_health_check=list(HealthCheck))
-
-
-@pytest.mark.slow
-@settings(slow)
-@given(raws)
-def test_ninety_thousand_files_of_bytes(raw: bytes) -> None:
-    parses(raw)
-
-
-@pytest.mark.slow
-@settings(slow, max_examples=STRUCTURED)
-@given(st.integers(0, 2**62))
-def test_ten_thousand_spoilt_recipes(seed: int) -> None:
-    validates(spoilt(seed))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scribe import Scribe, any_recipe
+from sizes import sized
 
 from khichdi.cli.shipped import open_recipe, shipped_folder, shipped_recipes
 from khichdi.compiler.validate import validate
@@ -47,15 +48,9 @@ def holds(random: Random) -> bool:
     return True
 
 
+@settings(max_examples=sized(3_000, few=100))
 @given(st.randoms())
 def test_meaning_and_comments_are_kept_and_twice_is_once(random: Random) -> None:
-    holds(random)
-
-
-@pytest.mark.slow
-@settings(max_examples=3_000)
-@given(st.randoms())
-def test_the_same_of_many(random: Random) -> None:
     holds(random)
 
 

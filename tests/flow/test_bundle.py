@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from forgery import rewrite
-from hostile_tar import hostile
 
 from khichdi.cli.main import main
 from khichdi.runtime.bundle.privacy_check import check
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.errors import InputError
 
+from ..stress.cases.hostile_tar import hostile
 from .conftest import Kitchen
 
 Warm = tuple[Kitchen, Any]

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_run import FIELDS, escapes_from_folder, escapes_from_tar, forge, refused
-from hostile_tar import hostile_names, odd_archives
 from pydantic import ValidationError
 
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.document import Document, PathBelow
 from khichdi.schema.errors import InputError
 
+from ..stress.cases.hostile_run import FIELDS, escapes_from_folder, escapes_from_tar, forge, refused
+from ..stress.cases.hostile_tar import hostile_names, odd_archives
 from .conftest import Kitchen
 from .test_bundle import recipe
 
@@ -27,7 +27,7 @@ def test_no_hostile_name_gets_out_of_a_bundle(tmp_path: Path) -> None:
 
 
 def test_no_hostile_name_gets_out_of_a_folder(cooked: Warm, tmp_path: Path) -> None:
-    some = NAMES[::9]  # all of them, and by more commands, in benchmarks/hostile.py
+    some = NAMES[::9]  # all of them, and by more commands, in tests/stress/hostile.py
     run = next((cooked[0].folder / "store" / "runs").iterdir())
     commands = [["audit"]]
     assert list(escapes_from_folder(some, run, tmp_path, commands)) == []

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from signing_keys import write_key
 
 from .conftest import Kitchen
 from .test_bundle import recipe
-from .test_sign import run_of, write_key
+from .test_sign import run_of
 
 for name in ("model_signing", "OpenSSL"):
     pytest.importorskip(name, reason="the extra `model-signing` is not installed")

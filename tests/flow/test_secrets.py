@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
+from signing_keys import write_key
 
 from khichdi.cli.main import main
 from khichdi.cli.masking import shown, whole
@@ -23,12 +23,12 @@ from khichdi.runtime.bundle.privacy_check import check
 from khichdi.schema import secrets
 from khichdi.schema.secrets import mask, masked, secrets_in
 
+from ..stress.cases.planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
 from .conftest import Kitchen
-from .test_sign import write_key
 
 Cooked = tuple[Kitchen, Any]
 SAMPLE = ("hub", "login in a URL", "private key", ".netrc", "environment")
-"""Kinds that are planted in whole folders here; all of them by benchmarks/leaks.py."""
+"""Kinds that are planted in whole folders here; all of them by tests/stress/leaks.py."""
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from forgery import rewrite
+from signing_keys import write_key
 
 from khichdi.schema.attestation import PAYLOAD, PROVENANCE, STATEMENT
 
@@ -19,22 +20,6 @@ pytest.importorskip("securesystemslib", reason="the extra `proof` is not install
 pytest.importorskip("cryptography", reason="the extra `proof` is not installed")
 
 Warm = tuple[Kitchen, Any]
-
-
-def write_key(folder: Path, name: str, curve: bool = False) -> tuple[str, str]:
-    """Write a key pair in PEM, and return the paths of the private and the public one."""
-    from cryptography.hazmat.primitives import serialization as to
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-
-    key = ec.generate_private_key(ec.SECP256R1()) if curve else ed25519.Ed25519PrivateKey.generate()
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    private.write_bytes(
-        key.private_bytes(to.Encoding.PEM, to.PrivateFormat.PKCS8, to.NoEncryption())
-    )
-    public.write_bytes(
-        key.public_key().public_bytes(to.Encoding.PEM, to.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return str(private), str(public)
 
 
 def run_of(warm: Warm) -> Path:

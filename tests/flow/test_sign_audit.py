@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from forgery import rewrite
+from signing_keys import write_key
 
 from khichdi.schema.attestation import STATEMENT, TEST_RESULT
 from khichdi.schema.audit import LEVELS
 
 from .conftest import Kitchen
 from .test_bundle import recipe
-from .test_sign import run_of, write_key
+from .test_sign import run_of
 
 pytest.importorskip("securesystemslib", reason="the extra `proof` is not installed")
 pytest.importorskip("cryptography", reason="the extra `proof` is not installed")

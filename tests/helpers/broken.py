@@ -103,8 +103,8 @@ def answer(case: Case) -> Answer:
     return Answer(case)
 
 
-def cases(seed: int, typos: int = 400) -> list[Case]:
-    """Return the corpus of a seed: so many typos, and all others."""
+def cases(seed: int, typos: int = 400, others: int | None = None) -> list[Case]:
+    """Return the corpus of a seed: so many typos, and so many of each other kind, or all."""
     chance = random.Random(seed)
     found: list[Case] = []
     misspelt: list[Case] = []
@@ -115,7 +115,15 @@ def cases(seed: int, typos: int = 400) -> list[Case]:
         misspelt += _typos(path.stem, text, parsed, merged, chance)
         for kind in (_types, _ranges, _twice, _removed, _foreign, _misplaced, _syntax):
             found += kind(path.stem, text, parsed, chance)
-    return found + chance.sample(misspelt, min(typos, len(misspelt)))
+    kinds: dict[str, list[Case]] = {}
+    for case in found:
+        kinds.setdefault(case.kind, []).append(case)
+    chosen = [
+        case
+        for known in kinds.values()
+        for case in (known if others is None else chance.sample(known, min(others, len(known))))
+    ]
+    return chosen + chance.sample(misspelt, min(typos, len(misspelt)))
 
 
 # ---- typos ----------------------------------------------------------------------------------

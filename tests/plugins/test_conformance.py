@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,12 @@ FILES: dict[str, dict[str, str]] = {
 }
 
 
-def _marks(plugin: Any, name: str) -> list[Any]:
-    """Return the mark of what trains or generates."""
-    long = name.startswith(("test_trains", "test_scores", "test_measures"))
-    return [pytest.mark.slow] if long else []
+def _marks(kit: type[PluginTests], name: str) -> list[Any]:
+    """Return the marks of what trains or generates, and of what needs torch or a process."""
+    if name.startswith(("test_trains", "test_scores", "test_measures")):
+        return [pytest.mark.slow]
+    source = inspect.getsource(getattr(kit, name))
+    return [pytest.mark.heavy] if re.search(r"self\.needs\(|make_base|subprocess", source) else []
 
 
 def cases() -> list[Any]:
@@ -46,7 +50,7 @@ def cases() -> list[Any]:
         kit = type("Kit", (kit_for(plugin.kind),), given)
         found += [
             pytest.param(
-                kit(), name, id=f"{key}-{name.removeprefix('test_')}", marks=_marks(plugin, name)
+                kit(), name, id=f"{key}-{name.removeprefix('test_')}", marks=_marks(kit, name)
             )
             for name in dir(kit)
             if name.startswith("test_")

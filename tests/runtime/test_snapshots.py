@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import kills
 import pytest
 
 from khichdi.plugins.registry import load_registry
@@ -113,7 +112,7 @@ def test_a_file_that_is_edited_all_the_time_gives_old_new_or_an_error(tmp_path: 
 RUN = """
 import json, sys
 from pathlib import Path
-from kills import RECIPE, Kitchen
+from tests.stress.faultfs.kills import RECIPE, Kitchen
 folder, store, below = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 folder.mkdir()
 kitchen = Kitchen(folder, RECIPE.replace("below: 5", f"below: {below}"))
@@ -130,7 +129,7 @@ def start(folder: Path, store: Path, below: int) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(kills.__file__).parent,
+        cwd=Path(__file__).parents[2],
     )
 
 

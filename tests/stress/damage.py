@@ -1,6 +1,6 @@
 """What damage to a run's artifacts, documents and bundle is seen: counts by place and kind.
 
-    python benchmarks/damage.py RUN_FOLDER [COUNT] [SEED]
+    python -m tests.stress.damage RUN_FOLDER [COUNT] [SEED]
 
 The run's folder is in a store; both are copied first. A bundle of it is made on the way.
 """
@@ -12,12 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from damage import Tally, damage_artifacts, damage_bundle, damage_documents
-
 from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.runtime.bundle.write import bundle
+
+from .cases.damage import Tally, damage_artifacts, damage_bundle, damage_documents
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Kills at every point of store and executor where a file is changed, and at random times.
 
-    python benchmarks/kills.py [COUNT] [FOLDER] [SEED]
+    python -m tests.stress.kills [COUNT] [FOLDER] [SEED]
 
 Scenes are a first run, a run of what is there, a run after a kill, two runs at once, a clean-up
 with a quota, and a repair. After each kill nothing done is lost, nothing torn is visible, and the
@@ -15,9 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from kills import campaign
+from .faultfs.kills import campaign
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """What broken recipes are told: shares with a place, on the right line, with the right word.
 
-    python benchmarks/broken.py [SEED]
+    python -m tests.stress.broken [SEED]
 
 The corpus is every shipped recipe with one thing wrong, by a seed; -v shows each miss.
 """
@@ -8,11 +8,8 @@ The corpus is every shipped recipe with one thing wrong, by a seed; -v shows eac
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from broken import Answer, Tally, cases, measure, typos_of
+from ..helpers.broken import Answer, Tally, cases, measure, typos_of
 
 
 def main() -> None:

@@ -22,8 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from points import Points, kill
-
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
@@ -37,6 +35,8 @@ from khichdi.runtime.store.runs import all_runs, make_record, new_run, write_run
 from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import FetchError, StoreError
 from khichdi.schema.plan import Plan
+
+from .points import Points, kill
 
 RECIPE = """\
 extends: quickstart

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hostile_tar import with_contents
-
 from khichdi.cli.main import main
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.errors import KhichdiError
 from khichdi.schema.record import Record
+
+from .hostile_tar import with_contents
 
 
 def _file(record: dict[str, Any], name: str) -> None:

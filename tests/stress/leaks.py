@@ -1,6 +1,6 @@
 """Secrets of every kind planted in every place, and in how many outputs each is found again.
 
-    python benchmarks/leaks.py [KIND ...]
+    python -m tests.stress.leaks [KIND ...]
 
 A small recipe runs once; each secret is planted in a copy of its folder. Outputs are the screen,
 the log, the traceback, lock, plan, record, bundle, statement, ML-BOM, Croissant, card, HTML.
@@ -15,12 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from miniature import make_base
-from planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
-
 from khichdi.schema.secrets import mask, secrets_in
+
+from ..helpers.miniature import make_base
+from .cases.planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
 
 RECIPE = """\
 recipe: 1

@@ -1,6 +1,6 @@
 """How often a calibrated audit is wrong: honest reruns rejected, and forgeries that pass.
 
-    python benchmarks/controls.py [N] [RERUNS] [RUN_FOLDER]
+    python -m tests.stress.controls [N] [RERUNS] [RUN_FOLDER]
 
 A calibration is made from 5 reruns, 5 other seeds and one control of each kind. Then further reruns
 under other settings, and further controls, none of which it has seen, are held against it. Every
@@ -17,9 +17,6 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.audited_run import open_claim
@@ -68,8 +65,8 @@ def calibrated(run: Path, scratch: Path, count: int) -> Calibration:
 
 def miniature(folder: Path, seed: int) -> Path:
     """Run a recipe that takes seconds, and return its run."""
-    from flow.conftest import make_kitchen
-    from miniature import make_base
+    from ..flow.conftest import make_kitchen
+    from ..helpers.miniature import make_base
 
     kitchen = make_kitchen(folder / "kitchen", make_base(folder / "base"))
     kitchen.edit("seed: 5", f"seed: {5 + seed}")

@@ -1,6 +1,6 @@
 """Whether an audit names each of many divergences exactly: level, step, and place.
 
-    python benchmarks/divergences.py RUN_FOLDER [COUNT] [SEED]
+    python -m tests.stress.divergences RUN_FOLDER [COUNT] [SEED]
 
 Each changes one thing of a run, at every level, and makes everything that can be made to agree
 agree with it. Some only execution can find. COUNT of all that are known are drawn, as many of each
@@ -17,12 +17,10 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from divergences import Pristine, audited, chosen, injections
-
 from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.schema.audit import LEVELS
+
+from .cases.divergences import Pristine, audited, chosen, injections
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Every system call of every command failing once: what they say and leave behind.
 
-    python benchmarks/faults.py [COUNT] [FOLDER] [SEED] [TRAININGS] [CALIBRATIONS]
+    python -m tests.stress.faults [COUNT] [FOLDER] [SEED] [TRAININGS] [CALIBRATIONS]
 
 COUNT (1,000) faults at random, or 0 for every one, which takes an hour. Then TRAININGS (0) faults
 at random in what trains, each of which takes seconds, and CALIBRATIONS (0) in `recipe calibrate`,
@@ -15,14 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from faults import calibrating, campaign, commands, readers, signing, training
-from flow.conftest import make_kitchen
-from flow.test_sign import write_key
-from kills import in_child
-from miniature import make_base
+from ..flow.conftest import make_kitchen
+from ..helpers.miniature import make_base
+from ..helpers.signing_keys import write_key
+from .faultfs.faults import calibrating, campaign, commands, readers, signing, training
+from .faultfs.kills import in_child
 
 
 def main() -> int:

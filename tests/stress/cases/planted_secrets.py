@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forgery import rewrite
-
 from khichdi.cli.main import main
+
+from ...helpers.forgery import rewrite
 
 A, HEX = "a1B2", "a1b2"
 VARIABLE = "MY_HUB_TOKEN"

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kills import Kitchen
-from power import Trace, build
-
 from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
 from khichdi.runtime.store.repair import Repair
 from khichdi.runtime.store.runs import all_runs
@@ -21,6 +18,9 @@ from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import digest, file_sha256
 from khichdi.schema.errors import FetchError
 from khichdi.schema.record import StepResult
+
+from .kills import Kitchen
+from .power import Trace, build
 
 Look = Callable[[Path, list[str]], Iterator[str]]
 
@@ -200,7 +200,7 @@ def _traced(work: Callable[[Path, Trace], None], world: Path) -> Trace:
     """Do some work in a child, and return what it did on disk."""
     import pickle
 
-    from kills import in_child
+    from .kills import in_child
 
     def child() -> Any:
         world.mkdir()

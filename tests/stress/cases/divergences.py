@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import forgery
-
 from khichdi.cli.lowered import lower_again
 from khichdi.cli.quiet import quiet
 from khichdi.plugins.kinds import KINDS
@@ -32,6 +30,8 @@ from khichdi.schema.errors import InputError
 from khichdi.schema.lock import Lock
 from khichdi.schema.plan import Plan
 from khichdi.schema.record import Output, Record, RecordedStep
+
+from ...helpers import forgery
 
 ZERO = "sha256:" + "0" * 64
 

@@ -1,6 +1,6 @@
 """Hostile names in bundles and in runs' folders, and hostile archives: what escapes, in figures.
 
-    python benchmarks/hostile.py RUN_FOLDER
+    python -m tests.stress.hostile RUN_FOLDER
 
 The run's folder is in a store; everything is tried on copies.
 """
@@ -11,15 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from hostile_run import escapes_from_folder, escapes_from_tar
-from hostile_tar import hostile, hostile_names, odd_archives
-
 from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.runtime.bundle.read import unpacked
 from khichdi.runtime.bundle.write import bundle
 from khichdi.schema.errors import KhichdiError
+
+from .cases.hostile_run import escapes_from_folder, escapes_from_tar
+from .cases.hostile_tar import hostile, hostile_names, odd_archives
 
 COMMANDS = [["audit"], ["bundle", "-o", "out.bundle"]]
 

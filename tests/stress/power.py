@@ -1,6 +1,6 @@
 """Power losses, simulated: states of the disk with unsynced writes dropped, cut and reordered.
 
-    python benchmarks/power.py [COUNT] [FOLDER] [SEED]
+    python -m tests.stress.power [COUNT] [FOLDER] [SEED]
 
 What store, runs and checkpoints do on disk is traced once; each state is what the disk may hold
 after a loss at some instant of it. In each the store opens, all that was promised is there with
@@ -14,9 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
-
-from losses import campaign
+from .faultfs.losses import campaign
 
 
 def main() -> int:

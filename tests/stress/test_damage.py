@@ -5,25 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-from damage import Tally, damage_artifacts, damage_bundle, damage_documents
+from sizes import sized
 
 from khichdi.runtime.audit.audited_run import open_claim
 
-from .conftest import Kitchen
-from .test_bundle import recipe
+from ..flow.conftest import Kitchen
+from ..flow.test_bundle import recipe
+from .cases.damage import Tally, damage_artifacts, damage_bundle, damage_documents
 
 
-@pytest.mark.parametrize(
-    "count", [pytest.param(300, id="300"), pytest.param(10_000, id="10000", marks=pytest.mark.slow)]
-)
 def test_flips_truncations_and_swaps_are_seen_and_named(
-    warm: tuple[Kitchen, Any], tmp_path: Path, count: int
+    warm: tuple[Kitchen, Any], tmp_path: Path
 ) -> None:
     kitchen, document = warm
     store = kitchen.folder / "store"
     run = store / "runs" / Path(document["run"]).name
-    tally = Tally()
+    tally, count = Tally(), sized(10_000, few=300)
     damage_artifacts(open_claim(run, "run", (store,)), count // 3, 1, tally)
     damage_documents(run, (store,), count // 3, 2, tally)
     bundle = tmp_path / "pico.bundle"

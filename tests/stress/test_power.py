@@ -8,21 +8,17 @@ from ast import literal_eval
 from pathlib import Path
 
 import pytest
-from power import Trace
+from sizes import sized
 
-BENCHMARK = Path(__file__).parent.parent.parent / "benchmarks" / "power.py"
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(
-    "count",
-    [pytest.param(800, id="800"), pytest.param(10_000, id="10000", marks=pytest.mark.slow)],
-)
-def test_every_state_after_a_loss_is_whole(count: int, tmp_path: Path) -> None:
+def test_every_state_after_a_loss_is_whole(tmp_path: Path) -> None:
     """In a process of its own, because it forks, and what is forked must have no threads."""
     pytest.importorskip("torch")
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARK), str(count), str(tmp_path)], capture_output=True, text=True
-    )
+    count = sized(10_000, few=800)
+    command = [sys.executable, "-m", "tests.stress.power", str(count), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{count:,} states, 0 wrong" in done.stdout
 
@@ -31,7 +27,7 @@ CARELESS = """
 import os, sys, random
 from ast import literal_eval
 from pathlib import Path
-from power import Trace
+from tests.stress.faultfs.power import Trace
 world = Path(sys.argv[1])
 trace = Trace(world)
 trace.start()
@@ -69,12 +65,11 @@ print(sorted(map(str, found)))
 def test_what_is_not_synced_can_be_lost(
     synced: list[str], expected: list[str], tmp_path: Path
 ) -> None:
-    helpers = Path(sys.modules[Trace.__module__].__file__ or "").parent
     done = subprocess.run(
         [sys.executable, "-c", CARELESS, str(tmp_path), *synced],
         capture_output=True,
         text=True,
-        cwd=helpers,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     assert sorted(literal_eval(done.stdout)) == sorted(expected)

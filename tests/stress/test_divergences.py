@@ -1,4 +1,4 @@
-"""Two hundred divergences over all levels, each named exactly."""
+"""Divergences over all levels, each named exactly."""
 
 from __future__ import annotations
 
@@ -6,26 +6,19 @@ import random
 from pathlib import Path
 from typing import Any
 
-import pytest
-from divergences import Pristine, audited, chosen, injections
+from sizes import sized
 
 from khichdi.runtime.audit.audited_run import open_claim
 
-from .conftest import Kitchen
+from ..flow.conftest import Kitchen
+from .cases.divergences import Pristine, audited, chosen, injections
 
 SEED = 57
 
 
-@pytest.mark.parametrize(
-    ("count", "executed"),
-    [
-        pytest.param(40, False, id="40"),
-        pytest.param(200, True, id="200", marks=pytest.mark.slow),
-    ],
-)
-def test_each_is_named_by_level_step_and_place(
-    warm: tuple[Kitchen, Any], tmp_path: Path, count: int, executed: bool
-) -> None:
+def test_each_is_named_by_level_step_and_place(warm: tuple[Kitchen, Any], tmp_path: Path) -> None:
+    count = sized(200, few=40)
+    executed = count >= 100  # those that only execution finds take most of the time
     kitchen, document = warm
     store = kitchen.folder / "store"
     claim = open_claim(store / "runs" / Path(document["run"]).name, "run", (store,))

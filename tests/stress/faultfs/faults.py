@@ -25,8 +25,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from points import LOOKS, Points, fail_with
-
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.calibration.cpu_kernels import HERE
@@ -35,9 +33,11 @@ from khichdi.runtime.calibration.worker import main as work
 from khichdi.runtime.store.gc_and_verify import verify
 from khichdi.runtime.store.store import Store
 
+from .points import LOOKS, Points, fail_with
+
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
-OLD = Path(__file__).parents[1] / "compiler" / "version0" / "smollm2-135m.yaml"
+OLD = Path(__file__).parents[2] / "compiler" / "version0" / "smollm2-135m.yaml"
 LIBRARIES = (
     "pyarrow.compute", "pandas", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "rich.progress",
