@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 
 import jobs
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.plugins.builtin.runtime.qlora import batches, trainer
 from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+from khichdi.project.bundled_recipes import open_recipe
 
 
 class Clock:

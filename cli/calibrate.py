@@ -12,18 +12,19 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..plugins.registry import load_registry
+from ..project.audit_target import open_target
 from ..runtime.store.store import write_atomically
 from ..runtime.tempdirs import scratch_folder
 from ..schema.calibration import Calibration
 from ..schema.errors import InputError
-from .claims import claim_argument, opened_claim
+from .arguments import target_argument
+from .capture_output import capture_output
 from .output import columns, emit, short
-from .quiet import quiet
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    claim_argument(parser)
+    target_argument(parser)
     parser.add_argument(
         "--reruns", type=int, default=5, metavar="N", help="honest reruns with other bits (5)"
     )
@@ -49,9 +50,9 @@ def run(options: Namespace) -> int:
             f"a calibration needs {FEWEST} reruns, {FEWEST} seeds and a control of each kind"
         )
     with (
-        opened_claim(options) as claim,
+        open_target(options.run, store=options.store, scratch=options.scratch) as claim,
         scratch_folder("calibrate", options.scratch) as folder,
-        quiet(Path(folder) / "log.txt") as screen,
+        capture_output(Path(folder) / "log.txt") as screen,
     ):
 
         def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Keeps what libraries print off the user's screen: it goes to the run's log, without secrets."""
+"""Capture what libraries print, in C too: it goes to the run's log, with secrets masked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LINGERS = 10.0
 
 
 @contextlib.contextmanager
-def quiet(log: Path | None) -> Iterator[TextIO]:
-    """Send standard output and error, of C libraries too, to a file; give the real error stream.
+def capture_output(log: Path | None) -> Iterator[TextIO]:
+    """Redirect standard output and error to a file; yield the real error stream.
 
     Without a log nothing is redirected: nothing that could print runs then.
     """
@@ -52,7 +52,7 @@ def _writer(log: Path) -> Iterator[int]:
     """Give a descriptor; what is written to it goes to the log, masked by another process."""
     # In a session of its own: an interrupt is for who speaks, not for who writes it down.
     writer = subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.masking", str(log)],
+        [sys.executable, "-m", f"{__package__}.log_masker", str(log)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

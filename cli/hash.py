@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ..runtime.sources.pin import check_local
+from .arguments import recipe_argument
 from .output import columns, emit
-from .session import open_session, recipe_argument
+from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the hash; without a whole lock it is provisional, and says so."""
-    session = open_session(options, options.file)
+    session = open_session(options)
     plan = session.compiled.plan
     check_local(plan, session.compiled.folders, session.registry)
     parts = {step.name: step.key for step in plan.steps}

@@ -18,13 +18,13 @@ from ..compiler.importers import FORMATS, import_config
 from ..compiler.importers.report import Report, key_text
 from ..compiler.validate import validate
 from ..plugins.registry import Registry, load_registry
+from ..project.bundled_recipes import open_recipe
 from ..runtime.store.store import write_atomically
 from ..schema.errors import InputError, RecipeError
 from ..schema.secrets import mask
 from ..schema.yaml_reader import parse
 from .diagnostics import show
 from .output import columns, emit, quoted
-from .shipped import open_recipe
 
 INFO = "dataset_info.json"
 """LLaMA-Factory's descriptions of data sets, in its `dataset_dir`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..project.bundled_recipes import shipped_recipes
 from ..schema.yaml_reader import parse
 from .output import columns, emit
-from .shipped import shipped_recipes
 
 
 def arguments(parser: ArgumentParser) -> None:

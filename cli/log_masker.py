@@ -1,9 +1,9 @@
-"""Writes a log while it is said, each secret's kind in its place.
+"""Copy standard input to a log, with secrets masked.
 
-    python -m khichdi.cli.masking LOG
+    python -m khichdi.cli.log_masker LOG
 
-It reads standard input in a process of its own: when the process that speaks is killed, what it
-said last is still written, and still without secrets.
+It runs in a process of its own: when the process that writes is killed, its last output still
+reaches the log, and still without secrets.
 """
 
 from __future__ import annotations

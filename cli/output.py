@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..schema.record import Record
 
+from ..project.units import size as size
 from ..schema.secrets import mask, masked
 
 
@@ -47,15 +48,6 @@ def quoted(value: Any, width: int = 88) -> str:
 def short(digest: str) -> str:
     """Return a digest that fits a line: `sha256:5f0c1a…91`."""
     return f"{digest[:15]}…{digest[-4:]}"
-
-
-def size(count: float) -> str:
-    """Return bytes as a person reads them."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
 
 
 def duration(seconds: float) -> str:

@@ -9,15 +9,17 @@ from typing import Any
 from ..compiler.checks.rules import rule_warnings
 from ..compiler.estimate.devices import DEVICES
 from ..plugins.kinds import Breach
+from ..project.cache_misses import cache_misses
+from ..project.forecast import Forecast, forecast
+from ..project.session import Session
 from ..runtime.sources.pin import check_local
 from ..schema.estimate import PARTS, Estimate
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import StepResult
-from .causes import causes
-from .facts import described
-from .known import Forecast, forecast
+from .arguments import recipe_argument
 from .output import columns, duration, emit, short, size
-from .session import Session, open_session, recipe_argument
+from .session import open_session
+from .step_summary import described
 
 GIB = 2**30
 LABEL = 10
@@ -39,12 +41,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the plan and the estimate; the steps one by one with -v."""
-    session = open_session(options, options.file)
+    session = open_session(options)
     plan = session.compiled.plan
     check_local(plan, session.compiled.folders, session.registry)
     seen = forecast(session, options.device)
     results = {step.name: session.store.result(step.key) for step in plan.steps}
-    found = causes(session)
+    found = cache_misses(session)
     why = found.why if found else {}
     recipe = session.compiled.recipe
     warnings = rule_warnings(recipe, session.registry, seen.architecture, seen.known)

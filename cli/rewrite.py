@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
+from ..project.bundled_recipes import open_recipe
 from ..runtime.store.store import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.secrets import mask
 from .output import emit
-from .shipped import open_recipe
 
 STDIN = "-"
 

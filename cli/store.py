@@ -10,14 +10,15 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from pathlib import Path
 
+from ..project.mirrors import open_mirror
+from ..project.quota import quota
+from ..project.session import store_folder
 from ..runtime.store.gc_and_verify import clean, make_room, size_of, verify
 from ..runtime.store.store import Store
 from ..schema.errors import FetchError, InputError
 from ..schema.plan import PlanStep
-from .mirrors import mirror_argument, open_mirror
+from .arguments import mirror_argument
 from .output import emit, size
-from .quota import quota
-from .session import store_folder
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def run(options: Namespace) -> int:
     """Do the action."""
     if options.quota is not None and options.action != "gc":
         raise InputError("--quota goes with `recipe store gc`")
-    store = Store(store_folder(options))
+    store = Store(store_folder(options.store))
     actions = {"status": _status, "verify": _verify, "repair": _repair, "gc": _gc}
     return actions[options.action](store, options)
 
@@ -79,7 +80,7 @@ def _repair(store: Store, options: Namespace) -> int:
     from ..runtime.store.repair import Repair
 
     registry = load_registry()
-    mirror = open_mirror(options)
+    mirror = open_mirror(options.mirror)
 
     def again(step: PlanStep, into: Path) -> None:
         if registry.create(step.plugin.kind, step.plugin.name, step.plugin.params).local:

@@ -1,4 +1,4 @@
-"""What two runs came to, side by side: results, metrics, digests of steps, environments."""
+"""Compare two runs: results, metrics, digests of steps, environments."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..schema.record import Record
-from .output import columns, short
 
 
-def outcome(before: Record, after: Record) -> dict[str, Any]:
-    """Return what the outcome of two runs differs in; each value is [before, after]."""
+def compare_runs(before: Record, after: Record) -> dict[str, Any]:
+    """Return the differences between the outcomes of two runs; each value is [before, after]."""
     one, other = (
         {step.name: step.digests() for step in record.steps} for record in (before, after)
     )
@@ -21,23 +20,6 @@ def outcome(before: Record, after: Record) -> dict[str, Any]:
         "digests": [name for name in one if name in other and one[name] != other[name]],
         "environment": _pairs(_facts(before), _facts(after)),
     }
-
-
-def outcome_text(found: Mapping[str, Any]) -> str:
-    """Return the outcome's lines; the first step to differ is where to look."""
-    rows = []
-    if found["same"]:
-        rows.append(("result hash", "the same"))
-    else:
-        rows.append(("result hash", " -> ".join(map(short, found["result_hash"]))))
-    rows += [(name, f"{_number(a)} -> {_number(b)}") for name, (a, b) in found["metrics"].items()]
-    if found["digests"]:
-        first, more = found["digests"][0], len(found["digests"]) - 1
-        beside = f", and {more} after it" if more else ""
-        rows.append(("first to differ", f"{first}{beside}"))
-    for name, (a, b) in found["environment"].items():
-        rows.append((name, f"{_word(a)} -> {_word(b)}"))
-    return "\n".join(["outcome", columns(rows)])
 
 
 def _facts(record: Record) -> dict[str, Any]:
@@ -54,11 +36,3 @@ def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[A
         for name in sorted(one.keys() | other.keys())
         if one.get(name) != other.get(name)
     }
-
-
-def _number(value: float | None) -> str:
-    return "(none)" if value is None else f"{value:.4g}"
-
-
-def _word(value: Any) -> str:
-    return "(none)" if value is None else str(value)

@@ -1,10 +1,8 @@
-"""What most commands start from: the registry, the compiled recipe, its lock and its store."""
+"""Open a recipe: the registry, the compiled recipe, its lock and its store."""
 
 from __future__ import annotations
 
 import os
-import sys
-from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,9 @@ from ..compiler.checks.deprecations import deprecated
 from ..compiler.compile import Compiled, compile_recipe
 from ..plugins.registry import Registry, load_registry
 from ..runtime.store.store import Store
-from ..schema.errors import InputError, LockError
+from ..schema.errors import Diagnostic, InputError, LockError
 from ..schema.lock import Lock
-from .diagnostics import show
-from .setting import set_argument
-from .shipped import by_bare_name, open_recipe, refuse_secrets
+from .bundled_recipes import by_bare_name, open_recipe, refuse_secrets
 
 STORE = ".khichdi"
 
@@ -26,9 +22,19 @@ STORE = ".khichdi"
 class Session:
     """A recipe, ready to be planned, locked or run.
 
-    `lock_file` is where the lock is, or would be written; `settings` are what `--set` set.
+    Attributes:
+        name: the recipe as it was asked for: a path, or the bare name of one that ships.
+        registry: the installed plugins.
+        compiled: the recipe as written, bound, and lowered to a plan.
+        lock: the lock, or None where nothing is pinned yet.
+        lock_file: the path of the lock, whether or not it is there.
+        store: the store that results are cached in.
+        shipped: whether the recipe is one that ships.
+        settings: overrides of the recipe's values, each `path=value`, as of `--set`.
+        warnings: deprecated plugins and parameters that the recipe uses.
     """
 
+    name: str
     registry: Registry
     compiled: Compiled
     lock: Lock | None
@@ -36,23 +42,24 @@ class Session:
     store: Store
     shipped: bool
     settings: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
 
-def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
-    """Add the recipe that a command is about, and values set for this once."""
-    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
-    if settings:
-        set_argument(parser)
+def open_session(
+    recipe: str, *, store: str | Path | None = None, settings: Sequence[str] = ()
+) -> Session:
+    """Compile a recipe with its lock and with overrides of its values.
 
-
-def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None = None) -> Session:
-    """Compile a recipe with its lock, and with the values that `--set` sets.
+    Args:
+        recipe: a path, or the bare name of a recipe that ships.
+        store: the store's folder; left out, found as `store_folder` says.
+        settings: overrides, each `path=value`, as of `--set`.
 
     Raises:
         InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
     """
     folder = Path.cwd()
-    chosen = tuple(getattr(options, "settings", ()) if settings is None else settings)
+    chosen = tuple(settings)
     refuse_secrets("\n".join(chosen).encode(errors="replace"), "--set")
     path, _ = open_recipe(recipe, folder)
     registry = load_registry()
@@ -60,11 +67,9 @@ def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
-    warnings = deprecated(compiled.loaded, registry)
-    if warnings and not (options.quiet or options.json):
-        show(warnings, sys.stderr, "warning")
-    store = Store(store_folder(options, None if shipped else path))
-    return Session(registry, compiled, lock, lock_file, store, shipped, chosen)
+    warnings = tuple(deprecated(compiled.loaded, registry))
+    kept = Store(store_folder(store, None if shipped else path))
+    return Session(recipe, registry, compiled, lock, lock_file, kept, shipped, chosen, warnings)
 
 
 def read_lock(path: Path) -> Lock | None:
@@ -90,14 +95,14 @@ def lock_path(recipe: Path, shipped: bool) -> Path:
     return beside
 
 
-def store_folder(options: Namespace, recipe: Path | None = None) -> Path:
-    """Return the store: `--store`, else KHICHDI_STORE, else `.khichdi` in the recipe's project.
+def store_folder(chosen: str | Path | None = None, recipe: Path | None = None) -> Path:
+    """Return the store: the chosen one, else KHICHDI_STORE, else `.khichdi` in the project.
 
     The project is the nearest folder above the recipe that has a store already or is the root of a
     git repository, else the recipe's folder. Without a recipe, and for one that ships, the search
     starts in the working folder.
     """
-    chosen = options.store or os.environ.get("KHICHDI_STORE")
+    chosen = chosen or os.environ.get("KHICHDI_STORE")
     if chosen:
         return Path(chosen).absolute()
     start = Path.cwd() if recipe is None else recipe.parent

@@ -1,39 +1,29 @@
-"""How many processes a command may use: `--workers`, else KHICHDI_WORKERS, else every core.
+"""Set the number of worker processes: the given one, else KHICHDI_WORKERS, else one per core.
 
-It changes when a result is there and never what it is, so it is in no recipe and in no key.
+It changes when a result is there and never the result itself, so it is in no recipe and in no key.
 """
 
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
 
 from ..schema.errors import InputError
 
 VARIABLE = "KHICHDI_WORKERS"
 
 
-def workers_argument(parser: ArgumentParser) -> None:
-    """Add the number of processes that share out the rows of a filter."""
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        help=f"processes that share out a filter's rows ({VARIABLE}, else one for each core); "
-        "changes no result",
-    )
-
-
-def use_workers(options: Namespace) -> None:
-    """Let the steps of this process, and of those it starts, use so many.
+def use_workers(workers: int | str | None) -> None:
+    """Let the steps of this process, and of those it starts, use so many; None changes nothing.
 
     Raises:
-        InputError: it is no whole number above 0.
+        InputError: it is not a whole number above 0.
     """
-    if options.workers is None:
+    if workers is None:
         return
-    if not options.workers.isdecimal() or int(options.workers) < 1:
+    text = str(workers)
+    if not text.isdecimal() or int(text) < 1:
         raise InputError(
-            f"--workers is `{options.workers}`; a whole number from 1 on was expected",
+            f"--workers is `{text}`; a whole number from 1 on was expected",
             hint="leave it out to use every core",
         )
-    os.environ[VARIABLE] = options.workers
+    os.environ[VARIABLE] = text

@@ -24,9 +24,9 @@ from typing import Any
 
 from points import Points, kill
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.runtime import execute
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.sources.pin import pin
