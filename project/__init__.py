@@ -1,14 +1,23 @@
 """The application, for Python and for the command line alike: from a recipe to its record.
 
-    project.py           the public face: a recipe with its lock, store and plugins
-    session.py           the compiled recipe, its lock and its store
-    validation.py        errors and warnings of a recipe, all at once
-    locking.py           pin sources; complete, check and write the lock
+    project.py           the Python API, which `import khichdi` gives
+    session.py           a compiled recipe with its lock and store
+    bundled_recipes.py   recipes by path, or by bare name those that ship
+    revisions.py         recipes at a git revision
+    validation.py        all errors and warnings of recipes
+    planning.py          cached steps, steps to run, and the forecast
     forecast.py          cost, from counts and past runs
+    cache_misses.py      why steps have to run again
+    locking.py           pin sources; check, complete and write the lock
     run.py               the whole flow: lock, forecast, quota, run, record
     rehearse.py          the whole plan on a few rows and a tiny base model
-    run_lookup.py        a finished run: its rows, predictions, metrics, adapter
-    audit.py             re-derive what a run claims
+    run_lookup.py        a finished run: rows, predictions, metrics, adapter
+    audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
+    difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
+    new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
+    import_config.py     a recipe from another tool's configuration
+    mirrors.py           choose a mirror; mirror_copy.py makes one
+    quota.py workers.py launch.py settings.py    how a run may use this machine
     observer.py          progress and notices
 
 Nothing here parses arguments or prints: what happens is reported to an observer.
