@@ -16,7 +16,7 @@ from .output import emit, size
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     target_argument(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write (default: <recipe>.bundle)"
@@ -34,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Write the bundle, and say what is in it."""
+    """Write the bundle, and print its contents."""
     if is_bundle(Path(options.run)):
         raise InputError(f"{options.run} is a bundle already", hint="name a run")
     with open_target(options.run, store=options.store) as claim:

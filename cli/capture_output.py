@@ -35,7 +35,7 @@ def capture_output(log: Path | None) -> Iterator[TextIO]:
         try:
             yield screen
         finally:
-            # What cannot be said must not hide why the work stopped.
+            # A failing flush must not hide why the work stopped.
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError):
                     stream.flush()
@@ -49,8 +49,8 @@ def capture_output(log: Path | None) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _writer(log: Path) -> Iterator[int]:
-    """Give a descriptor; what is written to it goes to the log, masked by another process."""
-    # In a session of its own: an interrupt is for who speaks, not for who writes it down.
+    """Yield a descriptor whose bytes another process masks and writes to the log."""
+    # In a session of its own: an interrupt is meant for this process, not for the writer.
     writer = subprocess.Popen(
         [sys.executable, "-m", f"{__package__}.log_masker", str(log)],
         stdin=subprocess.PIPE,

@@ -23,7 +23,7 @@ from .set_option import set_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     what = "a recipe, a shipped one's name, a run, a record, or REV:path of git"
     parser.add_argument("before", nargs="?", metavar="A", help=what)
     parser.add_argument("after", nargs="?", metavar="B", help="another; with --set, A itself")
@@ -37,7 +37,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print what differs, and what it reruns."""
+    """Print changes, reruns and effects; exit status 1 where anything differs."""
     if options.git_textconv is not None:
         return _textconv(options)
     if options.before is None or (options.after is None and not options.settings):

@@ -66,7 +66,7 @@ SHOWN = {
 
 
 def _effects(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Return what the difference does to rows, tokens, memory and time, as far as it is known."""
+    """Return the effects on rows, tokens, memory and time, as far as known."""
     words = []
     for key, (name, shown) in SHOWN.items():
         old, new = before[key], after[key]

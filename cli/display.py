@@ -33,7 +33,7 @@ class Display(Notices):
 
     @contextmanager
     def running(self, plan: Plan, log: Path | None, pending: int) -> Iterator[None]:
-        """Show the steps of a plan; what libraries print meanwhile goes to the log."""
+        """Show the steps of a plan; redirect the output of libraries to the log."""
         self.width = max(len(step.name) for step in plan.steps)
         with capture_output(log) as screen:
             self.console = self._console(screen, silent=self.silent or not pending)
@@ -96,7 +96,7 @@ def _bars(console: Console) -> Progress:
 
 
 def _beside(reached: Reached) -> str:
-    """Return what stands beside the bar."""
+    """Return the text beside the bar."""
     count = f"{reached.done:,}" + (f"/{reached.total:,}" if reached.total else "")
     rate = f"  {reached.rate:,.0f} tok/s" if reached.rate else ""
     return f"{count} {reached.unit}  {reached.note}{rate}"

@@ -20,7 +20,7 @@ from .output import columns, emit, quoted
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument("format", choices=sorted(FORMATS), help="the tool that the file is of")
     parser.add_argument("file", metavar="FILE", help="a configuration in YAML")
     parser.add_argument("-o", "--output", metavar="RECIPE", help="write the recipe to a new file")

@@ -10,7 +10,7 @@ from .output import columns, emit
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes: nothing of its own."""
+    """Add no argument of the command's own."""
 
 
 def run(options: Namespace) -> int:

@@ -14,7 +14,7 @@ from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser, settings=False)
     mirror_argument(parser)
     parser.add_argument(
@@ -27,7 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Write the lock, or say whether it would change."""
+    """Write the lock, or print whether it would change."""
     session = open_session(options)
     if options.check:
         return _check(session, options)
@@ -50,7 +50,7 @@ def run(options: Namespace) -> int:
 
 
 def _check(session: Session, options: Namespace) -> int:
-    """Say what would change: what is missing or stale, what nothing uses, other plugins."""
+    """Print what would change: missing, stale and unused sources, other plugins."""
     found = check_lock(session)
     lines = [f"the lock lacks {', '.join(found.missing)}"] if found.missing else []
     if found.unused:

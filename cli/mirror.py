@@ -18,14 +18,14 @@ LOCAL = "it lies on this machine"
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     mirror_argument(parser)
     parser.add_argument("--to", required=True, metavar="DIR", help="the mirror's folder")
 
 
 def run(options: Namespace) -> int:
-    """Pin what is not pinned, bring the bytes, and lay them out."""
+    """Pin what is not pinned, download the bytes, and lay them out."""
     from ..project.mirror_copy import copy_to_mirror
 
     session, root = open_session(options), Path(options.to)

@@ -9,7 +9,7 @@ from .output import emit
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument("name", metavar="NAME", help="what your recipe is called")
     parser.add_argument(
         "--from", dest="origin", metavar="RECIPE", default="quickstart", help="the shipped one"

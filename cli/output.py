@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
 
 
 def beside(record: Record) -> list[str]:
-    """Return lines with what training was estimated to take beside what it took."""
+    """Return lines with the estimates of training beside the measurements."""
     found = record.estimate
     if found is None:
         return []

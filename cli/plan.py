@@ -14,7 +14,7 @@ from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     parser.add_argument(
         "--device",

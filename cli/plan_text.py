@@ -89,7 +89,7 @@ def _millions(count: int) -> str:
 
 
 def _train(session: Session, found: Estimate) -> list[str]:
-    """Return what is trained, and the memory, time and disk that it takes."""
+    """Return the trained parameters and steps, and their memory, time and disk."""
     recipe = session.compiled.recipe
     adapter = recipe.model.adapter.params()
     words = [recipe.train.use, f"{recipe.model.adapter.use} r {adapter.get('r', '?')}"]
@@ -124,7 +124,7 @@ def _memory(found: Estimate) -> str:
 
 
 def _recomputed(found: Estimate) -> str:
-    """Return which layers are calculated anew in the backward pass, where any are."""
+    """Return how many layers are recomputed in the backward pass, where any are."""
     if found.layers is None or found.stored_layers in (None, found.layers):
         return ""
     return f"  ({found.layers - (found.stored_layers or 0)} of {found.layers} layers recomputed)"

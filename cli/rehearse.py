@@ -19,7 +19,7 @@ from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
@@ -32,7 +32,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Rehearse, and say what was real and what was not."""
+    """Rehearse, and print what was replaced or left out."""
     check_rows(options.rows)
     use_workers(options.workers)
     done = rehearse(

@@ -18,7 +18,7 @@ from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)

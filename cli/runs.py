@@ -14,7 +14,7 @@ from .step_summary import described
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
 
 

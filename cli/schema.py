@@ -10,7 +10,7 @@ from .output import emit
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "--write",
         metavar="FOLDER",

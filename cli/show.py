@@ -24,7 +24,7 @@ COLUMN = 60
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     parser.add_argument(
         "section", nargs="?", metavar="PATH", help="only this part, as in train or data.lima"

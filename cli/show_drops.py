@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     run_argument(parser)
     parser.add_argument("--step", metavar="NAME", help="the step, or the end of its name")
     parser.add_argument("--reason", metavar="SLUG", help="only drops for this reason")

@@ -63,7 +63,7 @@ def _scored(facts: dict[str, Any]) -> str:
 
 
 def _stopped(stopped: dict[str, Any] | None) -> str:
-    """Return what ended a training early, and how to get the same bits where the clock did."""
+    """Return why a training ended early, and how to repeat it bit-identically."""
     if stopped is None:
         return ""
     step = stopped["step"]

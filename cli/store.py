@@ -22,7 +22,7 @@ from .output import emit, size
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "action", nargs="?", choices=("status", "verify", "repair", "gc"), default="status"
     )
@@ -63,7 +63,7 @@ def _status(store: Store, options: Namespace) -> int:
 
 
 def _verify(store: Store, options: Namespace) -> int:
-    """Hash everything; what is damaged is named, and exit status is 1."""
+    """Hash everything; print damaged artifacts, and exit with status 1 where there are any."""
     found = verify(store)
     count = len(found.damaged)
     text = "\n".join([*found.damaged, f"{found.results} steps checked, {count} damaged"])
@@ -74,7 +74,7 @@ def _verify(store: Store, options: Namespace) -> int:
 
 
 def _repair(store: Store, options: Namespace) -> int:
-    """Put right what is damaged; each thing is named with what was done."""
+    """Repair or remove damaged artifacts; print each with its repair."""
     from ..plugins.registry import load_registry
     from ..runtime.sources.pin import fetch
     from ..runtime.store.repair import Repair
@@ -96,7 +96,7 @@ def _repair(store: Store, options: Namespace) -> int:
 
 
 def _gc(store: Store, options: Namespace) -> int:
-    """Remove what nothing names; then what a quota asks for, and exit status 1 if still above."""
+    """Remove unreferenced results, then those over the quota; exit status 1 if still above."""
     removed = clean(store)
     most = quota(options.quota)
     document = {"freed_bytes": removed.freed, "results": removed.results}

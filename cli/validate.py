@@ -15,7 +15,7 @@ from .set_option import set_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a recipe, or a shipped one's name"
     )

@@ -29,7 +29,7 @@ class CacheMisses:
     roots: dict[str, str]
 
     def lines(self) -> list[str]:
-        """Return in words what differs, a line for each cause."""
+        """Return a line for each cause."""
         follow = len(self.why) - len(self.roots)
         lines = [f"  changed since {self.since}"]
         lines += [f"    {name}: {why}" for name, why in self.roots.items()]

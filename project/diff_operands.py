@@ -25,15 +25,15 @@ from .revisions import open_revision, revision_of
 from .session import Session, open_session, store_folder
 
 EFFECTS = ("rows", "tokens", "steps", "gpu_memory_bytes", "seconds")
-"""What a difference may do to a recipe, by the names that estimates have."""
+"""Keys of an estimate that a difference may affect."""
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One of the two that are compared.
+    """One of the two sides of a comparison.
 
     `folders` has the folder that each source's relative paths start in, where that is known;
-    `results` has, by step, what is known already of what it gives.
+    `results` has, by step, the known result.
     """
 
     registry: Registry
@@ -65,9 +65,9 @@ class Operand:
         return _of_session(replace(self.session, compiled=compiled))
 
     def known(self, device: str | None) -> dict[str, Any]:
-        """Return what is known of the recipe's size and cost; null where nothing says.
+        """Return the recipe's size and cost as far as known, else null.
 
-        Of a run, what it came to; of a recipe, what is counted in its store or estimated.
+        Of a run, its measurements; of a recipe, counts in its store or estimates.
         """
         if self.session is not None:
             try:

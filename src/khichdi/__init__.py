@@ -48,17 +48,19 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    from importlib import import_module, metadata
+if not TYPE_CHECKING:  # else type checkers would take every name for an attribute
 
-    if name == "__version__":
-        return metadata.version("khichdi")
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used."""
+        from importlib import import_module, metadata
+
+        if name == "__version__":
+            return metadata.version("khichdi")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
