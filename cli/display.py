@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -36,15 +35,15 @@ class Display(Notices):
         """Show the steps of a plan; redirect the output of libraries to the log."""
         self.width = max(len(step.name) for step in plan.steps)
         with capture_output(log) as screen:
-            self.console = self._console(screen, silent=self.silent or not pending)
+            silent = self.silent or not pending
+            self.console = Console(file=screen, quiet=silent, highlight=False, soft_wrap=True)
             self.bars = _bars(self.console)
             self.say(f"{plan.recipe}   recipe hash {short(plan.recipe_hash)}")
-            with self.bars:
-                yield
-        self.console = self.bars = None
-
-    def _console(self, screen: TextIO, *, silent: bool) -> Console:
-        return Console(file=screen, quiet=silent, highlight=False, soft_wrap=True)
+            try:
+                with self.bars:
+                    yield
+            finally:
+                self.console = self.bars = self.task = None
 
     def notice(self, text: str) -> None:
         """Print a line, above the bar where there is one."""
