@@ -17,6 +17,7 @@
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
     import_config.py     a recipe from another tool's configuration
     mirrors.py           choose a mirror; mirror_copy.py makes one
+    store_upkeep.py      repair a store, and collect its garbage
     quota.py workers.py launch.py settings.py    how a run may use this machine
     observer.py          progress and notices
 
