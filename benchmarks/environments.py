@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.shipped import open_recipe
+from khichdi.project.bundled_recipes import open_recipe
 
 ZONES = ("UTC", "Asia/Kolkata", "America/Lima", "Pacific/Chatham", ":")
 LOCALES = ("C", "C.UTF-8", "POSIX", "de_DE.UTF-8", "tr_TR.UTF-8", "nonsense")

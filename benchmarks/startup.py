@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from khichdi.cli.shipped import shipped_recipes
+from khichdi.project.bundled_recipes import shipped_recipes
 
 COMMANDS = {
     "python": [sys.executable, "-c", "pass"],

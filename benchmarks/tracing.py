@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.plugins.builtin.runtime.qlora import batches, trainer
 from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
 from tests.helpers import jobs
+
+
+from khichdi.project.bundled_recipes import open_recipe
 
 
 class Clock:

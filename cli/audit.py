@@ -8,40 +8,25 @@ a few parts of the training are, each from the state before it: minutes for what
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..plugins.registry import Registry, load_registry
-from ..runtime.audit.audit import audit, audit_again, audit_segments
-from ..runtime.audit.audited_run import Claim
-from ..runtime.audit.documents import Lowered
+from ..project.audit import AuditOptions, audit_claim
+from ..project.audit_target import open_target
+from ..project.mirrors import open_mirror
 from ..runtime.signing.audit_statement import audit_statement, statement_text
-from ..runtime.store.store import Store, write_atomically
-from ..runtime.tempdirs import scratch_folder
+from ..runtime.store.store import write_atomically
 from ..schema.audit import LEVELS, AuditReport
-from ..schema.errors import InputError, RegistryError
-from ..schema.lock import Distribution
-from ..schema.secrets import masked
+from .arguments import mirror_argument, target_argument
 from .audit_page import page
 from .audit_text import text
-from .claims import claim_argument, opened_claim
 from .display import Display
-from .lowered import lower_again
-from .mirrors import mirror_argument, open_mirror
 from .output import emit
-from .quiet import quiet
-
-if TYPE_CHECKING:
-    from ..runtime.calibration.judge import Tolerance
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    claim_argument(parser)
+    target_argument(parser)
     parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
     parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
     parser.add_argument(
@@ -81,11 +66,19 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Audit, and print the levels as a ladder; exit status 1 where one diverged."""
-    _check(options)
-    with opened_claim(options) as claim:
-        done = _again if options.rerun or options.segments else _once
-        # It quotes what differs, and what differs may be a secret.
-        report = AuditReport.model_validate(masked(done(claim, options).to_json()))
+    chosen = AuditOptions(
+        options.level,
+        options.rerun,
+        options.segments,
+        options.nonce,
+        options.data,
+        options.scratch,
+        options.calibration,
+    )
+    chosen.check()
+    with open_target(options.run, store=options.store, scratch=options.scratch) as claim:
+        mirror = open_mirror(options.mirror) if chosen.executes else None
+        report = audit_claim(claim, chosen, Display(options), mirror)
         if options.statement:
             write_atomically(
                 Path(options.statement), statement_text(audit_statement(claim, report))
@@ -94,91 +87,6 @@ def run(options: Namespace) -> int:
         write_atomically(Path(options.html), page(report))
     emit(options, report.to_json(), text(report))
     return _status(report, strict=options.strict)
-
-
-def _check(options: Namespace) -> None:
-    """Refuse options that contradict each other."""
-    if options.calibration and not (options.rerun or options.segments):
-        raise InputError(
-            "--calibration says how far a rerun may be apart, and nothing is run again",
-            hint="add --rerun or --segments K",
-        )
-    if options.segments is None:
-        if options.nonce is not None:
-            raise InputError("--nonce decides which segments are drawn: give --segments K too")
-        return
-    if options.segments < 1:
-        raise InputError(f"--segments is {options.segments}, at least 1 was expected")
-    if options.rerun:
-        raise InputError("--rerun executes every segment: leave out --segments or --rerun")
-    if options.level and LEVELS.index(options.level) < LEVELS.index("steps"):
-        raise InputError(
-            f"--level {options.level} stops before the steps of training, which --segments is about"
-        )
-
-
-def _once(claim: Claim, options: Namespace) -> AuditReport:
-    return audit(claim, _lower, options.level, _installed)
-
-
-def _again(claim: Claim, options: Namespace) -> AuditReport:
-    """Execute the claim's steps in a store of their own, which is removed at the end."""
-    from ..runtime.audit.rerun import Rerun
-    from ..runtime.audit.segments import Segments
-
-    if claim.plan is None:
-        return _once(claim, options)
-    origin, steps = Path(options.data).resolve(), claim.plan.steps
-    registry = load_registry()
-    tolerance = _tolerance(claim, options, registry)
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(scratch_folder("audit", options.scratch)))
-        screen = stack.enter_context(quiet(scratch / "log.txt"))
-        display = stack.enter_context(Display(claim.plan, screen, options, len(steps)))
-        rerun = Rerun(
-            claim,
-            Store(scratch / "store"),
-            registry,
-            {step.name: origin for step in steps if step.kind == "source"},
-            display,
-            open_mirror(options),
-            tolerance,
-        )
-        if options.segments:
-            nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
-            given = options.nonce is not None
-            segments = Segments(rerun, options.segments, nonce, given)
-            return audit_segments(claim, _lower, segments, options.level, _installed)
-        return audit_again(claim, _lower, rerun, options.level, _installed)
-
-
-def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Tolerance | None:
-    """Read the calibration, before anything is executed."""
-    if not options.calibration:
-        return None
-    from ..runtime.calibration.calibration_file import FILE, read_calibration
-    from ..runtime.calibration.judge import Tolerance
-
-    own = options.calibration == "own"
-    path = claim.folder / FILE if own else Path(options.calibration)
-    return Tolerance(read_calibration(path, claim), registry)
-
-
-def _lower(claim: Claim) -> Lowered:
-    try:
-        return lower_again(claim, load_registry())
-    except RegistryError as error:
-        return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
-
-
-def _installed(claim: Claim) -> Sequence[Distribution]:
-    """Return what the claim's plugins come from here; nothing where plugins cannot be loaded."""
-    if claim.plan is None:
-        return ()
-    try:
-        return load_registry().distributions(claim.plan)
-    except RegistryError:
-        return ()
 
 
 def _status(report: AuditReport, *, strict: bool) -> int:

@@ -8,15 +8,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..project.audit_target import is_bundle, open_target
 from ..runtime.bundle.write import bundle, states_size
 from ..schema.errors import InputError
-from .claims import claim_argument, is_bundle, opened_claim
+from .arguments import target_argument
 from .output import emit, size
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
-    claim_argument(parser)
+    """Add the command's arguments."""
+    target_argument(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write (default: <recipe>.bundle)"
     )
@@ -33,10 +34,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Write the bundle, and say what is in it."""
+    """Write the bundle, and print its contents."""
     if is_bundle(Path(options.run)):
         raise InputError(f"{options.run} is a bundle already", hint="name a run")
-    with opened_claim(options) as claim:
+    with open_target(options.run, store=options.store) as claim:
         target = Path(options.output or f"{claim.record.recipe}.bundle")
         contents = bundle(
             claim,

@@ -12,18 +12,20 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..plugins.registry import load_registry
+from ..project.audit_target import open_target
+from ..runtime.audit.audited_run import Claim
 from ..runtime.store.store import write_atomically
 from ..runtime.tempdirs import scratch_folder
 from ..schema.calibration import Calibration
 from ..schema.errors import InputError
-from .claims import claim_argument, opened_claim
+from .arguments import target_argument
+from .capture_output import capture_output
 from .output import columns, emit, short
-from .quiet import quiet
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
-    claim_argument(parser)
+    """Add the command's arguments."""
+    target_argument(parser)
     parser.add_argument(
         "--reruns", type=int, default=5, metavar="N", help="honest reruns with other bits (5)"
     )
@@ -40,37 +42,16 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Calibrate; exit status 1 where the limits cannot tell every forgery from a rerun."""
-    from ..runtime.calibration.calibrate import Calibrator
-    from ..runtime.calibration.calibration_file import FEWEST, FILE, lacks
+    """Calibrate; exit status 1 where the limits do not separate every forgery from a rerun."""
+    from ..runtime.calibration.calibration_file import FEWEST, lacks
 
     if min(options.reruns, options.seeds) < FEWEST or options.controls < 1:
         raise InputError(
             f"a calibration needs {FEWEST} reruns, {FEWEST} seeds and a control of each kind"
         )
-    with (
-        opened_claim(options) as claim,
-        scratch_folder("calibrate", options.scratch) as folder,
-        quiet(Path(folder) / "log.txt") as screen,
-    ):
-
-        def say(text: str) -> None:
-            if not (options.quiet or options.json):
-                print(text, file=screen, flush=True)
-
-        found = Calibrator(
-            claim,
-            load_registry(),
-            Path(folder),
-            say,
-            options.reruns,
-            options.seeds,
-            options.controls,
-        ).make()
-        path = Path(options.to) if options.to else claim.folder / FILE
-        if options.to is None and not (claim.folder / "record.json").is_file():
-            raise InputError("this run has no folder to write to", hint="say where with --to FILE")
-        write_atomically(path, found.to_text())
+    with open_target(options.run, store=options.store, scratch=options.scratch) as claim:
+        found = _calibrate(claim, options)
+        path = _write(found, claim, options)
     why = lacks(found)
     document = {
         "calibration": str(path),
@@ -81,6 +62,34 @@ def run(options: Namespace) -> int:
     }
     emit(options, document, text(found, why, path))
     return int(bool(why))
+
+
+def _calibrate(claim: Claim, options: Namespace) -> Calibration:
+    """Train again in a temporary folder, and derive the limits."""
+    from ..runtime.calibration.calibrate import Calibrator
+
+    with (
+        scratch_folder("calibrate", options.scratch) as folder,
+        capture_output(Path(folder) / "log.txt") as screen,
+    ):
+
+        def report(text: str) -> None:
+            if not (options.quiet or options.json):
+                print(text, file=screen, flush=True)
+
+        counts = options.reruns, options.seeds, options.controls
+        return Calibrator(claim, load_registry(), Path(folder), report, *counts).make()
+
+
+def _write(found: Calibration, claim: Claim, options: Namespace) -> Path:
+    """Write the calibration to a file, else to the run's folder, and return its path."""
+    from ..runtime.calibration.calibration_file import FILE
+
+    path = Path(options.to) if options.to else claim.folder / FILE
+    if options.to is None and not (claim.folder / "record.json").is_file():
+        raise InputError("this run has no folder to write to", hint="say where with --to FILE")
+    write_atomically(path, found.to_text())
+    return path
 
 
 def text(found: Calibration, why: list[str], path: Path) -> str:

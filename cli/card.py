@@ -10,10 +10,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..project.run_lookup import Run, open_run
 from ..schema.errors import InputError
 from ..schema.secrets import mask
+from .arguments import run_argument
 from .output import emit
-from .past import PastRun, open_run, run_argument
 
 FORMATS = ("markdown", "cyclonedx", "croissant")
 
@@ -30,7 +31,7 @@ def run(options: Namespace) -> int:
     from ..runtime.bundle.privacy_check import refuse
     from ..runtime.store.store import write_atomically
 
-    text = _text(open_run(options), options.format)
+    text = _text(open_run(options.run, store=options.store), options.format)
     if options.format == "markdown":
         text = mask(text)
     else:
@@ -43,7 +44,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _text(past: PastRun, form: str) -> str:
+def _text(past: Run, form: str) -> str:
     plan, record = past.plan(), past.record
     if form == "cyclonedx":
         from ..runtime.cards.cyclonedx import bom

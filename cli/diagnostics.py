@@ -1,4 +1,4 @@
-"""Shows what is wrong with recipes: in colours on a terminal, plainly elsewhere."""
+"""Print the diagnostics of recipes: in colors on a terminal, plainly elsewhere."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STYLES = {
 
 
 def show(found: Sequence[Diagnostic], screen: TextIO, what: str = "error") -> None:
-    """Print each diagnostic, and how many there are of what they are."""
+    """Print each diagnostic, and their number."""
     files = len({d.file for d in found})
     total = f"{len(found)} {what}{'s' * (len(found) != 1)} in {files} recipe{'s' * (files != 1)}"
     if not screen.isatty():
         print(mask("\n".join([*map(str, found), total])), file=screen)
         return
-    # Here for its colours, NO_COLOR and the width of the terminal; where there is none it is not
+    # Here for its colors, NO_COLOR and the width of the terminal; where there is none it is not
     # loaded.
     from rich.console import Console
     from rich.text import Text

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ..compiler.diff import SECTIONS, Change, changes, other_bytes, other_versions
-from ..compiler.invalidation import dropped, reruns
 from ..compiler.yaml.textconv import canonical_text
 from ..plugins.registry import load_registry
+from ..project.diff_operands import Operand, open_operand
+from ..project.difference import difference
 from ..schema.errors import InputError
-from .outcome import outcome, outcome_text
-from .output import columns, duration, emit, size
-from .setting import set_argument
-from .sides import Side, open_side
-from .values import both
+from .diff_text import difference_text
+from .output import emit
+from .session import show_warnings
+from .set_option import set_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     what = "a recipe, a shipped one's name, a run, a record, or REV:path of git"
     parser.add_argument("before", nargs="?", metavar="A", help=what)
     parser.add_argument("after", nargs="?", metavar="B", help="another; with --set, A itself")
@@ -38,7 +37,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print what differs, and what it reruns."""
+    """Print changes, reruns and effects; exit status 1 where anything differs."""
     if options.git_textconv is not None:
         return _textconv(options)
     if options.before is None or (options.after is None and not options.settings):
@@ -46,33 +45,27 @@ def run(options: Namespace) -> int:
             "two are needed to tell a difference",
             hint="recipe diff A B, or recipe diff A --set PATH=VALUE",
         )
-    one = open_side(options, options.before)
-    other = open_side(options, options.after or options.before, options.settings)
-    one, other = one.pinned_like(other), other.pinned_like(one)
-    found = changes(one.recipe, other.recipe)
-    found += other_bytes(one.plan, other.plan) + other_versions(one.plan, other.plan)
-    happened = outcome(one.record, other.record) if one.record and other.record else None
-    same = not found and (happened is None or happened["same"])
-    again = reruns(one.plan, other.plan) if found else {}
-    gone = dropped(one.plan, other.plan) if found else []
-    before, after = (side.known(options.device) for side in (one, other))
+    before = _open(options, options.before)
+    after = _open(options, options.after or options.before, options.settings)
+    found = difference(before, after, options.device)
     document = {
-        "same": same,
-        "changes": [change.as_json() for change in found],
-        "reruns": list(again),
-        "causes": again,
-        "dropped": gone,
-        "effects": {"before": before, "after": after},
-        "outcome": happened,
+        "same": found.same,
+        "changes": [change.as_json() for change in found.changes],
+        "reruns": list(found.reruns),
+        "causes": found.reruns,
+        "dropped": found.dropped,
+        "effects": {"before": found.before, "after": found.after},
+        "outcome": found.outcome,
     }
-    parts = [_changes(found)] if found else ["the same in meaning"]
-    if found:
-        parts.append(_reruns(again, gone, other))
-        parts += [text for text in [_effects(before, after)] if text]
-    if happened is not None:
-        parts.append(outcome_text(happened))
-    emit(options, document, "\n\n".join(parts))
-    return 0 if same else 1
+    emit(options, document, difference_text(found))
+    return 0 if found.same else 1
+
+
+def _open(options: Namespace, text: str, settings: Sequence[str] = ()) -> Operand:
+    operand = open_operand(text, store=options.store, settings=settings)
+    if operand.session is not None:
+        show_warnings(operand.session, options)
+    return operand
 
 
 def _textconv(options: Namespace) -> int:
@@ -86,55 +79,3 @@ def _textconv(options: Namespace) -> int:
     sys.stdout.buffer.write(canonical_text(raw, load_registry()))
     sys.stdout.buffer.flush()
     return 0
-
-
-def _changes(found: list[Change]) -> str:
-    """Return a line per change, grouped by section.
-
-    Of what is there on one side only, what is default anyway is left out.
-    """
-    shown = [
-        change
-        for change in found
-        if change.kind == "changed" or not (change.before_default or change.after_default)
-    ] or found
-    width = max(len(change.path) for change in shown)
-    groups = []
-    for section in SECTIONS:
-        lines = [
-            f"{change.path.ljust(width)}  {both(change)}"
-            for change in shown
-            if change.section == section
-        ]
-        if lines:
-            groups.append("\n".join(lines))
-    return "\n\n".join(groups)
-
-
-def _reruns(again: dict[str, str], gone: list[str], other: Side) -> str:
-    lines = [f"reruns {len(again)} of {len(other.plan.steps)} steps" + (":" if again else "")]
-    if again:
-        lines.append(columns(list(again.items())))
-    if gone:
-        lines.append(f"no longer there: {', '.join(gone)}")
-    return "\n".join(lines)
-
-
-SHOWN = {
-    "rows": ("rows", "{:,}".format),
-    "tokens": ("tokens", "{:,}".format),
-    "steps": ("steps", "{:,}".format),
-    "gpu_memory_bytes": ("memory", size),
-    "seconds": ("time", duration),
-}
-
-
-def _effects(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Return what the difference does to rows, tokens, memory and time, as far as it is known."""
-    words = []
-    for key, (name, shown) in SHOWN.items():
-        old, new = before[key], after[key]
-        if old is not None and new is not None:
-            same = shown(old) == shown(new)
-            words.append(f"{name} the same" if same else f"{name} {shown(old)} -> {shown(new)}")
-    return "    ".join(words)

@@ -1,10 +1,11 @@
-"""Shows a run as it goes: a line per step, and a moving one for the step that runs now."""
+"""Show the progress of a run: a line per finished step, and a bar for the running one."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from types import TracebackType
-from typing import Self, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,56 +14,57 @@ from ..plugins.kinds import Progress as Reached
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import RecordedStep
 from ..schema.secrets import mask
-from .facts import described
+from .capture_output import capture_output
+from .notices import Notices
 from .output import duration, short
+from .step_summary import described
 
 
-class Display:
-    """The reporter of a run; says nothing with `--json` or `-q`, and only lines off a terminal."""
+class Display(Notices):
+    """The observer of a run; silent with `--json` or `-q`, and only lines off a terminal."""
 
-    def __init__(self, plan: Plan, screen: TextIO, options: Namespace, pending: int) -> None:
-        self.plan = plan
-        self.width = max(len(step.name) for step in plan.steps)
-        self.silent = options.quiet or options.json or not pending
-        self.verbose = options.verbose
-        self.console = Console(file=screen, quiet=self.silent, highlight=False, soft_wrap=True)
-        self.bars = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=self.silent or not self.console.is_terminal,
-        )
+    def __init__(self, options: Namespace) -> None:
+        super().__init__(options)
+        self.width = 0
+        self.console: Console | None = None
+        self.bars: Progress | None = None
         self.task: TaskID | None = None
 
-    def __enter__(self) -> Self:
-        plan = self.plan
-        self.say(f"{plan.recipe}   recipe hash {short(plan.recipe_hash)}")
-        self.bars.start()
-        return self
+    @contextmanager
+    def running(self, plan: Plan, log: Path | None, pending: int) -> Iterator[None]:
+        """Show the steps of a plan; redirect the output of libraries to the log."""
+        self.width = max(len(step.name) for step in plan.steps)
+        with capture_output(log) as screen:
+            silent = self.silent or not pending
+            self.console = Console(file=screen, quiet=silent, highlight=False, soft_wrap=True)
+            self.bars = _bars(self.console)
+            self.say(f"{plan.recipe}   recipe hash {short(plan.recipe_hash)}")
+            try:
+                with self.bars:
+                    yield
+            finally:
+                self.console = self.bars = self.task = None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.bars.stop()
+    def notice(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self.console is None:
+            super().notice(text)
+        else:
+            self.say(text)
 
     def say(self, text: str) -> None:
-        """Print a line above what moves."""
-        self.console.print(mask(text), markup=False)
+        """Print a line above the bar."""
+        if self.console is not None:
+            self.console.print(mask(text), markup=False)
 
     def started(self, step: PlanStep) -> None:
         """Show a bar for the step."""
-        name = step.name.ljust(self.width)
-        self.task = self.bars.add_task(name, total=None, note="")
+        if self.bars is not None:
+            self.task = self.bars.add_task(step.name.ljust(self.width), total=None, note="")
 
     def progress(self, step: PlanStep, reached: Reached) -> None:
         """Move the bar."""
-        if self.task is not None:
+        if self.bars is not None and self.task is not None:
             self.bars.update(
                 self.task,
                 completed=reached.done,
@@ -72,7 +74,7 @@ class Display:
 
     def finished(self, step: RecordedStep) -> None:
         """Replace the bar by the step's line."""
-        if self.task is not None:
+        if self.bars is not None and self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None
         took = "cached" if step.status == "cached" else duration(step.seconds)
@@ -80,8 +82,20 @@ class Display:
         self.say(f"  {step.name.ljust(self.width)}  {took.rjust(10)}  {text}")
 
 
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=console.quiet or not console.is_terminal,
+    )
+
+
 def _beside(reached: Reached) -> str:
-    """Return what stands beside the bar."""
+    """Return the text beside the bar."""
     count = f"{reached.done:,}" + (f"/{reached.total:,}" if reached.total else "")
     rate = f"  {reached.rate:,.0f} tok/s" if reached.rate else ""
     return f"{count} {reached.unit}  {reached.note}{rate}"

@@ -18,7 +18,7 @@ from .rewrite import run as rewrite_run
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     rewrite_arguments(parser)
 
 

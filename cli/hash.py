@@ -5,18 +5,19 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ..runtime.sources.pin import check_local
+from .arguments import recipe_argument
 from .output import columns, emit
-from .session import open_session, recipe_argument
+from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
 
 
 def run(options: Namespace) -> int:
     """Print the hash; without a whole lock it is provisional, and says so."""
-    session = open_session(options, options.file)
+    session = open_session(options)
     plan = session.compiled.plan
     check_local(plan, session.compiled.folders, session.registry)
     parts = {step.name: step.key for step in plan.steps}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..project.bundled_recipes import shipped_recipes
 from ..schema.yaml_reader import parse
 from .output import columns, emit
-from .shipped import shipped_recipes
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes: nothing of its own."""
+    """Add no argument of the command's own."""
 
 
 def run(options: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The `recipe` command: finds the sub-command, and turns every error into a sentence.
+"""The `recipe` command: find the sub-command, and turn every error into a sentence.
 
 A sub-command is a module of this folder with `arguments(parser)` and `run(options)`; it is imported
 only when it is the one that was asked for, so that `--help` and checks start fast.
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of our output closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as error:
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 def command() -> int:
     """Run the command line as a process of its own, which ends with it."""
     for stream in (sys.stdout, sys.stderr):
-        # What a terminal's encoding does not have is shown as an escape, and stops nothing.
+        # Characters that the terminal's encoding lacks are escaped instead of an error.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     # Other people's plugins of pydantic have no say here, and looking for them takes time.
@@ -146,7 +146,7 @@ def _usage() -> str:
 
 
 def _debug() -> None:
-    """Print the traceback of what is being handled, if the user wants to see it."""
+    """Print the traceback of the error being handled, if the user asks for it."""
     if os.environ.get("KHICHDI_DEBUG"):
         from traceback import format_exc
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..schema.record import Record
 
+from ..project.units import size as size
 from ..schema.secrets import mask, masked
 
 
@@ -49,15 +50,6 @@ def short(digest: str) -> str:
     return f"{digest[:15]}…{digest[-4:]}"
 
 
-def size(count: float) -> str:
-    """Return bytes as a person reads them."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
-
-
 def duration(seconds: float) -> str:
     """Return a time as a person reads it."""
     if seconds < 60:
@@ -68,7 +60,7 @@ def duration(seconds: float) -> str:
 
 
 def beside(record: Record) -> list[str]:
-    """Return lines with what training was estimated to take beside what it took."""
+    """Return lines with the estimates of training beside the measurements."""
     found = record.estimate
     if found is None:
         return []

@@ -23,7 +23,7 @@ ACTIONS = ("show", "new", "check")
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.formatter_class = RawDescriptionHelpFormatter
     parser.add_argument("what", nargs="?", metavar="KIND", help="a kind, or show, new, check")
     parser.add_argument("names", nargs="*", metavar="NAME", help="plugins, for show, new, check")

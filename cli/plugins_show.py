@@ -33,7 +33,7 @@ PLACES = {
 
 
 def run(options: Namespace) -> int:
-    """Print what there is to know of each plugin that was named."""
+    """Print parameters and an example of each plugin that was named."""
     if not options.names:
         raise InputError("which plugin?", hint="`recipe plugins` lists them")
     registry = load_registry()
@@ -46,7 +46,7 @@ def run(options: Namespace) -> int:
 
 
 def describe(registry: Registry, entry: Registered) -> dict[str, Any]:
-    """Return what `--json` prints of a plugin."""
+    """Return the JSON document of a plugin."""
     plugin = entry.plugin
     body = language_schema(registry)["$defs"][f"{plugin.kind}.{plugin.name}"]
     required = body.get("required", ())

@@ -6,29 +6,25 @@ a mirror, or, with `--fetch`, over the network; rows of others are generated, an
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import Any
 
-from ..runtime.tempdirs import scratch_folder
-from ..schema.errors import InputError
-from ..schema.record import RecordedStep
+from ..project.mirrors import open_mirror
+from ..project.rehearse import ROWS, Rehearsed, check_rows, rehearse
+from ..project.workers import use_workers
+from .arguments import mirror_argument, recipe_argument, workers_argument
 from .display import Display
-from .mirrors import mirror_argument, open_mirror
 from .output import columns, duration, emit
-from .quiet import quiet
-from .session import open_session, recipe_argument
-from .workers import use_workers, workers_argument
+from .session import open_session
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
     parser.add_argument(
-        "--rows", type=int, default=64, metavar="N", help="rows that each source gives (64)"
+        "--rows", type=int, default=ROWS, metavar="N", help="rows that each source gives (64)"
     )
     parser.add_argument(
         "--fetch", action="store_true", help="bring a few files of pinned sources over the network"
@@ -36,45 +32,24 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Rehearse, and say what was real and what was not."""
-    from ..runtime.rehearsal.rehearse import Rehearsal
-    from ..runtime.store.store import Store
-
-    if options.rows < 16:
-        raise InputError("--rows must be at least 16: some are held out, others are filtered")
-    use_workers(options)
-    session = open_session(options, options.file)
-    plan = session.compiled.plan
-    clock = time.monotonic()
-    with (
-        scratch_folder("rehearsal") as folder,
-        quiet(Path(folder) / "log.txt") as screen,
-        Display(plan, screen, options, len(plan.steps)) as display,
-    ):
-        rehearsal = Rehearsal(
-            plan=plan,
-            store=session.store,
-            scratch=Store(Path(folder) / "store"),
-            registry=session.registry,
-            folders=session.compiled.folders,
-            rows=options.rows,
-            mirror=open_mirror(options),
-            fetch=options.fetch,
-        )
-        steps = rehearsal.run(display)
-    seconds = time.monotonic() - clock
-    emit(
-        options,
-        _document(steps, rehearsal.notes, seconds),
-        _text(options.file, steps, rehearsal.notes, seconds),
+    """Rehearse, and print what was replaced or left out."""
+    check_rows(options.rows)
+    use_workers(options.workers)
+    done = rehearse(
+        open_session(options),
+        Display(options),
+        rows=options.rows,
+        fetch=options.fetch,
+        mirror=open_mirror(options.mirror),
     )
+    emit(options, _document(done), _text(options.file, done))
     return 0
 
 
-def _document(steps: list[RecordedStep], notes: dict[str, str], seconds: float) -> dict[str, Any]:
+def _document(done: Rehearsed) -> dict[str, Any]:
     return {
         "rehearsed": True,
-        "seconds": round(seconds, 3),
+        "seconds": round(done.seconds, 3),
         "steps": [
             {
                 "name": step.name,
@@ -82,15 +57,15 @@ def _document(steps: list[RecordedStep], notes: dict[str, str], seconds: float) 
                 "plugin": step.plugin,
                 "seconds": step.seconds,
                 "facts": step.result.facts,
-                "note": notes.get(step.name),
+                "note": done.notes.get(step.name),
             }
-            for step in steps
+            for step in done.steps
         ],
     }
 
 
-def _text(name: str, steps: list[RecordedStep], notes: dict[str, str], seconds: float) -> str:
-    lines = [f"rehearsed {len(steps)} steps in {duration(seconds)}"]
-    if notes:
-        lines += ["not as in a run:", columns(sorted(notes.items()))]
+def _text(name: str, done: Rehearsed) -> str:
+    lines = [f"rehearsed {len(done.steps)} steps in {duration(done.seconds)}"]
+    if done.notes:
+        lines += ["not as in a run:", columns(sorted(done.notes.items()))]
     return "\n".join([*lines, f"next: recipe run {name}"])

@@ -1,4 +1,4 @@
-"""What `fmt` and `migrate` share: files that are changed in place, checked, or shown as a diff."""
+"""Rewrite recipes for `fmt` and `migrate`: in place, as a check, or as a diff."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
+from ..project.bundled_recipes import open_recipe
 from ..runtime.store.store import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.secrets import mask
 from .output import emit
-from .shipped import open_recipe
 
 STDIN = "-"
 
 
 @dataclass
 class Change:
-    """A file before and after; `notes` say in words what was done."""
+    """A file before and after; `notes` describe the changes."""
 
     file: str
     before: str
@@ -30,7 +30,7 @@ class Change:
 
     @property
     def path(self) -> str:
-        """Return what the file is called in messages."""
+        """Return the file's name in messages."""
         return "standard input" if self.file == STDIN else self.file
 
     def diff(self) -> Iterator[str]:
@@ -47,7 +47,7 @@ Rewrite = Callable[[bytes, str], Change]
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add the files, and what to do with them."""
+    """Add the files, and whether to write them."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe; `-` reads from a pipe")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a file would change"

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..project.run_lookup import open_run
+from ..project.session import store_folder
 from ..runtime.store.runs import all_runs
 from ..runtime.store.store import Store
 from ..schema.record import Record
-from .facts import described
 from .output import beside, columns, duration, emit, short
-from .past import open_run
-from .session import store_folder
+from .step_summary import described
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
 
 
 def run(options: Namespace) -> int:
     """Print a line per run, or one run's steps and hashes."""
-    store = Store(store_folder(options))
+    store = Store(store_folder(options.store))
     if options.run:
-        record = open_run(options).record
+        record = open_run(options.run, store=options.store).record
         emit(options, record.to_json(), _one(record))
         return 0
     rows, documents = [], []

@@ -13,17 +13,18 @@ from typing import Any
 from ..compiler.language.paths import PathError, parse_path
 from ..compiler.load import Loaded
 from ..compiler.yaml.writer import Line, find, layout
+from ..project.bundled_recipes import shipped_folder
 from ..schema.errors import InputError
+from .arguments import recipe_argument
 from .output import emit
-from .session import open_session, recipe_argument
-from .shipped import shipped_folder
+from .session import open_session
 
 COLUMN = 60
 """Where comments stand; after a longer line, two spaces follow."""
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     recipe_argument(parser)
     parser.add_argument(
         "section", nargs="?", metavar="PATH", help="only this part, as in train or data.lima"
@@ -35,7 +36,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the recipe as YAML, or as JSON."""
-    compiled = open_session(options, options.file).compiled
+    compiled = open_session(options).compiled
     document: Any = compiled.recipe.to_json()
     start: tuple[str | int, ...] = ()
     if options.section is not None:

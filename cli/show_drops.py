@@ -7,9 +7,10 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..project.run_lookup import open_run
 from ..schema.errors import InputError
+from .arguments import run_argument
 from .output import columns, emit, quoted
-from .past import open_run, run_argument
 
 if TYPE_CHECKING:
     from ..runtime.row_lineage import Drop, Lineage
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     run_argument(parser)
     parser.add_argument("--step", metavar="NAME", help="the step, or the end of its name")
     parser.add_argument("--reason", metavar="SLUG", help="only drops for this reason")
@@ -28,7 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the rows, or the counts of every step."""
-    lineage = open_run(options).lineage()
+    lineage = open_run(options.run, store=options.store).lineage()
     if options.step is None:
         return _counts(options, lineage)
     name = _step(lineage, options.step)

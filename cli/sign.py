@@ -11,18 +11,19 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..project.audit_target import is_bundle, open_target
 from ..runtime.audit.audit import audit
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.signing.signing import ATTESTATION, sign
 from ..schema.errors import InputError
-from .claims import claim_argument, is_bundle, opened_claim
+from .arguments import target_argument
 from .output import emit, short
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    claim_argument(parser)
+    target_argument(parser)
     parser.add_argument(
         "--key", metavar="FILE", required=True, help="a private key in PEM, Ed25519 or ECDSA"
     )
@@ -44,7 +45,7 @@ def run(options: Namespace) -> int:
         return _sign_audit(options)
     if is_bundle(Path(options.run)):
         raise InputError("a bundle is not changed any more", hint="sign the run, then bundle it")
-    with opened_claim(options) as claim:
+    with open_target(options.run, store=options.store) as claim:
         if options.model_signing:
             return _sign_models(claim, options)
         report = audit(claim, lambda claim: Lowered(why_not="not compiled to sign"))
@@ -77,7 +78,7 @@ def _sign_audit(options: Namespace) -> int:
     from ..runtime.signing.audit_statement import sign_audit
 
     path = Path(options.statement)
-    with opened_claim(options) as claim:
+    with open_target(options.run, store=options.store) as claim:
         statement, keyid = sign_audit(claim, path, Path(options.key))
     found = statement.predicate.result
     document = {"attestation": str(path), "key": keyid, "result": found}

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from pathlib import Path
 
-from ..runtime.store.gc_and_verify import clean, make_room, size_of, verify
+from ..project.mirrors import open_mirror
+from ..project.quota import quota
+from ..project.session import store_folder
+from ..runtime.store.gc_and_verify import size_of, verify
 from ..runtime.store.store import Store
-from ..schema.errors import FetchError, InputError
-from ..schema.plan import PlanStep
-from .mirrors import mirror_argument, open_mirror
+from ..schema.errors import InputError
+from .arguments import mirror_argument
 from .output import emit, size
-from .quota import quota
-from .session import store_folder
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "action", nargs="?", choices=("status", "verify", "repair", "gc"), default="status"
     )
@@ -38,7 +37,7 @@ def run(options: Namespace) -> int:
     """Do the action."""
     if options.quota is not None and options.action != "gc":
         raise InputError("--quota goes with `recipe store gc`")
-    store = Store(store_folder(options))
+    store = Store(store_folder(options.store))
     actions = {"status": _status, "verify": _verify, "repair": _repair, "gc": _gc}
     return actions[options.action](store, options)
 
@@ -62,7 +61,7 @@ def _status(store: Store, options: Namespace) -> int:
 
 
 def _verify(store: Store, options: Namespace) -> int:
-    """Hash everything; what is damaged is named, and exit status is 1."""
+    """Hash everything; print damaged artifacts, and exit with status 1 where there are any."""
     found = verify(store)
     count = len(found.damaged)
     text = "\n".join([*found.damaged, f"{found.results} steps checked, {count} damaged"])
@@ -73,47 +72,30 @@ def _verify(store: Store, options: Namespace) -> int:
 
 
 def _repair(store: Store, options: Namespace) -> int:
-    """Put right what is damaged; each thing is named with what was done."""
-    from ..plugins.registry import load_registry
-    from ..runtime.sources.pin import fetch
-    from ..runtime.store.repair import Repair
+    """Repair or remove damaged artifacts; print each with its repair."""
+    from ..project.store_upkeep import repair_store
 
-    registry = load_registry()
-    mirror = open_mirror(options)
-
-    def again(step: PlanStep, into: Path) -> None:
-        if registry.create(step.plugin.kind, step.plugin.name, step.plugin.params).local:
-            raise FetchError(f"{step.name} came from a folder that the store does not know")
-        fetch(step, into, registry, into, mirror)
-
-    mended = Repair(store, again).run()
-    lines = [f"{one.step}: {one.what}, {one.how}" for one in mended]
-    removed = sum(one.what == "removed" for one in mended)
-    lines.append(f"{len(mended)} damaged, {len(mended) - removed} put right, {removed} removed")
-    emit(options, {"mended": [asdict(one) for one in mended]}, "\n".join(lines))
+    repaired = repair_store(store, open_mirror(options.mirror))
+    lines = [f"{one.step}: {one.what}, {one.how}" for one in repaired]
+    removed = sum(one.what == "removed" for one in repaired)
+    lines.append(f"{len(repaired)} damaged, {len(repaired) - removed} put right, {removed} removed")
+    emit(options, {"mended": [asdict(one) for one in repaired]}, "\n".join(lines))
     return 0
 
 
 def _gc(store: Store, options: Namespace) -> int:
-    """Remove what nothing names; then what a quota asks for, and exit status 1 if still above."""
-    removed = clean(store)
+    """Remove unreferenced results, then those over the quota; exit status 1 if still above."""
+    from ..project.store_upkeep import collect_garbage
+
     most = quota(options.quota)
-    document = {"freed_bytes": removed.freed, "results": removed.results}
-    text = f"freed {size(removed.freed)}"
-    above = False
-    if most is not None:
-        more = make_room(store, most)
-        assert more.left is not None
-        freed, results = removed.freed + more.freed, removed.results + more.results
-        document = {
-            "freed_bytes": freed,
-            "results": results,
-            "bytes": more.left,
-            "quota": most,
-        }
-        text = f"freed {size(freed)}; the store has {size(more.left)} of {size(most)}"
-        above = more.left > most
-        if above:
-            text += "\nruns name the rest: remove the folders of those you do not need, then gc"
-    emit(options, document, text)
-    return 1 if above else 0
+    found = collect_garbage(store, most)
+    document = {"freed_bytes": found.freed, "results": found.results}
+    if most is None or found.left is None:
+        emit(options, document, f"freed {size(found.freed)}")
+        return 0
+    text = f"freed {size(found.freed)}; the store has {size(found.left)} of {size(most)}"
+    above = found.left > most
+    if above:
+        text += "\nruns name the rest: remove the folders of those you do not need, then gc"
+    emit(options, document | {"bytes": found.left, "quota": most}, text)
+    return int(above)

@@ -6,8 +6,9 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..project.run_lookup import open_run
+from .arguments import run_argument
 from .output import columns, emit, quoted
-from .past import open_run, run_argument
 
 if TYPE_CHECKING:
     from ..runtime.row_lineage import Event, Origin
@@ -23,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the row's origin and every step's word on it."""
-    lineage = open_run(options).lineage()
+    lineage = open_run(options.run, store=options.store).lineage()
     row_id = lineage.find(options.row)
     origin, events = lineage.origin(row_id), list(lineage.events(row_id))
     row = lineage.row(row_id)

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from ..compiler.checks.deprecations import deprecated
-from ..compiler.validate import validate
-from ..plugins.registry import load_registry
-from ..schema.errors import Diagnostic, InputError, RecipeError
+from ..project.validation import validate_recipes
 from .diagnostics import show
 from .output import emit
-from .setting import set_argument
-from .shipped import open_recipe, refuse_secrets
+from .set_option import set_argument
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="a recipe, or a shipped one's name"
     )
@@ -29,29 +24,17 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print every error of every file."""
-    refuse_secrets("\n".join(options.settings).encode(errors="replace"), "--set")
-    registry = load_registry()
-    found: list[Diagnostic] = []
-    warnings: list[Diagnostic] = []
-    for name in options.files:
-        try:
-            loaded, _ = validate(name, Path.cwd(), open_recipe, registry, options.settings)
-            warnings.extend(deprecated(loaded, registry))
-        except RecipeError as error:
-            found.extend(error.diagnostics)
-        except InputError as error:
-            found.append(Diagnostic(name, 1, 1, error.code, error.message, error.hint))
-    found, warnings = (list(dict.fromkeys(some)) for some in (found, warnings))  # each once
-    if warnings and not options.json:
-        show(warnings, sys.stderr, "warning")
-    if found and not options.json:
-        show(found, sys.stdout)
+    found = validate_recipes(options.files, options.settings)
+    if found.warnings and not options.json:
+        show(found.warnings, sys.stderr, "warning")
+    if found.errors and not options.json:
+        show(found.errors, sys.stdout)
         return 2
     count = len(options.files)
     document = {
-        "valid": not found,
-        "diagnostics": [d.as_json() for d in found],
-        "warnings": [d.as_json() for d in warnings],
+        "valid": found.valid,
+        "diagnostics": [d.as_json() for d in found.errors],
+        "warnings": [d.as_json() for d in found.warnings],
     }
     emit(options, document, f"{count} recipe{'s' * (count != 1)} valid")
-    return 2 if found else 0
+    return 0 if found.valid else 2

@@ -10,18 +10,19 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from ..project.audit_target import open_target
 from ..runtime.audit.audit import audit
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.signing.signing import SignatureError, verify
 from ..schema.errors import InputError
-from .claims import claim_argument, opened_claim
+from .arguments import target_argument
 from .output import emit, short
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    claim_argument(parser)
+    target_argument(parser)
     parser.add_argument(
         "--key", metavar="FILE", action="append", required=True,
         help="a signer's public key in PEM; may be given again",
@@ -36,7 +37,7 @@ def run(options: Namespace) -> int:
     """Verify, and say which keys signed; exit status 1 where it does not hold."""
     if options.threshold is not None and not 0 < options.threshold <= len(options.key):
         raise InputError(f"--threshold is from 1 to {len(options.key)}, the number of keys")
-    with opened_claim(options) as claim:
+    with open_target(options.run, store=options.store) as claim:
         keys, more, lines = _verified(claim, options)
         report = audit(claim, lambda claim: Lowered(why_not="not compiled to verify"))
         if report.verdict == "diverged" and more.get("result") != "FAILED":

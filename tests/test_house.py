@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "plugins": {"schema"},
     "compiler": {"schema", "plugins"},
     "runtime": {"schema", "plugins"},
-    "cli": {"schema", "plugins", "compiler", "runtime"},
+    "project": {"schema", "plugins", "compiler", "runtime", "recipes"},
+    "cli": {"schema", "plugins", "compiler", "runtime", "project", "recipes"},
 }
 NEEDS_EXTRA = json.loads((Path(__file__).parent / "needs_extra.json").read_text())
 EXTRAS = [

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from language_server import LanguageServer, install
 
-from khichdi.cli.schema import FILE, modeline, write_schema
-from khichdi.cli.shipped import shipped_recipes
+from khichdi.project.bundled_recipes import shipped_recipes
+from khichdi.project.editor_schema import FILE, modeline, write_schema
 
 RECIPE = """\
 recipe: 1

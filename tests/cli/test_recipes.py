@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from khichdi.cli.main import COMMANDS, main
-from khichdi.cli.shipped import shipped_recipes
+from khichdi.project.bundled_recipes import shipped_recipes
 
 SHIPPED = [path.name for path in shipped_recipes()]
 

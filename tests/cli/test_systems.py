@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.cli.shipped import shipped_folder, shipped_recipes
+from khichdi.project.bundled_recipes import shipped_folder, shipped_recipes
 
 SYSTEMS = [path.stem for path in shipped_recipes() if path.stem.startswith(("birbal", "qwen", "n"))]
 MODELINE = "# yaml-language-server: $schema={}schema/recipe-1.schema.json\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.bind import bind_partly, bound_model
 from khichdi.compiler.load import load_leniently
 from khichdi.plugins.registry import PARTS, load_registry
+from khichdi.project.bundled_recipes import open_recipe
 
 REGISTRY = load_registry()
 RECIPES = sorted(

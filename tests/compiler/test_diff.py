@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import Compiled, compile_recipe
 from khichdi.compiler.diff import changes
 from khichdi.compiler.invalidation import reruns
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 
 
 def variant(folder: Path, text: str) -> Compiled:

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sizes import sized
 
-from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.load import load
 from khichdi.compiler.validate import validate
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder
 from khichdi.schema.errors import CODES, Diagnostic, InputError, RecipeError
 from khichdi.schema.yaml_reader import parse
 

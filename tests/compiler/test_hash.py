@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from sizes import sized
 
-from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.bind import bound_model
 from khichdi.compiler.load import load
 from khichdi.compiler.lower import lower
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder
 from khichdi.schema.document import operational_fields
 from khichdi.schema.lock import Lock
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scribe import Scribe, any_recipe
 from sizes import sized
 
-from khichdi.cli.shipped import open_recipe, shipped_folder, shipped_recipes
 from khichdi.compiler.validate import validate
 from khichdi.compiler.yaml.formatter import WIDTH, format_recipe
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder, shipped_recipes
 from khichdi.schema.errors import RecipeError
 from khichdi.schema.yaml_reader import parse
 

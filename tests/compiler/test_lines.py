@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khichdi.cli.shipped import open_recipe, shipped_recipes
 from khichdi.compiler.language.paths import parse_path
 from khichdi.compiler.validate import validate
 from khichdi.compiler.yaml.textconv import canonical_text
 from khichdi.compiler.yaml.writer import find, layout
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_recipes
 from khichdi.schema.yaml_reader import parse
 
 REGISTRY = load_registry()

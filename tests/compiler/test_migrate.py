@@ -12,7 +12,6 @@ from typing import get_args
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.compile import Compiled, compile_recipe, with_lock
 from khichdi.compiler.language.migrate import (
     CURRENT,
@@ -25,6 +24,7 @@ from khichdi.compiler.language.migrate import (
 from khichdi.compiler.language.migrations import MIGRATIONS
 from khichdi.compiler.yaml.formatter import format_tree
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder
 from khichdi.schema.errors import RecipeError
 from khichdi.schema.lock import Lock
 from khichdi.schema.plan import Plan, recipe_hash

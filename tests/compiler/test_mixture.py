@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.schema.errors import RecipeError
 
 RECIPE = """\

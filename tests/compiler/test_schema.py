@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from khichdi.cli.main import main
-from khichdi.cli.schema import FILE
-from khichdi.cli.shipped import open_recipe, shipped_folder, shipped_recipes
 from khichdi.compiler.bind import bind
 from khichdi.compiler.language.json_schema import language_schema
 from khichdi.compiler.load import load
 from khichdi.plugins import Filter, Params
 from khichdi.plugins.hookspecs import hookimpl
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder, shipped_recipes
+from khichdi.project.editor_schema import FILE
 from khichdi.schema.errors import RecipeError
 from khichdi.schema.yaml_reader import parse
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import Compiled, compile_recipe
 from khichdi.compiler.language.overrides import with_settings
 from khichdi.compiler.language.paths import PathError, below, parse_path, step_names
 from khichdi.compiler.load import load
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.schema.errors import Diagnostic, RecipeError
 
 BASE = """\

@@ -10,11 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.language.json_schema import language_schema
 from khichdi.compiler.language.type_names import value_words, yaml_text
 from khichdi.compiler.validate import validate
 from khichdi.plugins.kinds import KINDS
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.schema.recipe import Recipe
 from khichdi.schema.yaml_reader import parse
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.cli.shipped import shipped_recipes
+from khichdi.project.bundled_recipes import shipped_recipes
 
 from .conftest import Kitchen
 from .test_mirror import GIT, HUB, NOWHERE, lay_out

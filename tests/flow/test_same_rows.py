@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.builtin.reader.records import row_mapper as reader_rows
 from khichdi.plugins.builtin.reader.records import table_records
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder
 from khichdi.runtime import tables
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.sources.pin import pin

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from signing_keys import write_key
 
+from khichdi.cli.capture_output import capture_output
+from khichdi.cli.log_masker import shown, whole
 from khichdi.cli.main import main
-from khichdi.cli.masking import shown, whole
-from khichdi.cli.quiet import quiet
 from khichdi.runtime.bundle.privacy_check import check
 from khichdi.schema import secrets
 from khichdi.schema.secrets import mask, masked, secrets_in
@@ -99,7 +99,7 @@ def test_what_a_library_says_stands_in_the_log_without_its_secrets(
     kind: str, tmp_path: Path
 ) -> None:
     log, (text, needle) = tmp_path / "log.txt", KINDS[kind]
-    with quiet(log):
+    with capture_output(log):
         os.write(1, f"loading with {text}\n".encode())
         os.write(2, f"warning: {text} is old\n".encode())
         logging.getLogger("some.library").warning("it is %s", text)
@@ -114,9 +114,9 @@ def test_what_a_library_says_stands_in_the_log_without_its_secrets(
 SPEAKS_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
-from khichdi.cli.quiet import quiet
+from khichdi.cli.capture_output import capture_output
 
-with quiet(Path(sys.argv[1])):
+with capture_output(Path(sys.argv[1])):
     for line in sys.stdin:
         os.write(1, b"said: " + line.encode())
     os.write(2, b"the last word")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.bind import bind
 from khichdi.compiler.load import Loaded, load
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.schema.recipe import Recipe
 
 TEXT = """\

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.shipped import open_recipe, shipped_folder, shipped_recipes
 from khichdi.compiler.bind import bound_model
 from khichdi.compiler.errors.foreign_terms import OTHER_WORDS
 from khichdi.compiler.language.schema_walk import field_at
 from khichdi.compiler.load import load
 from khichdi.compiler.validate import validate
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder, shipped_recipes
 from khichdi.schema.errors import Diagnostic, InputError, RecipeError
 from khichdi.schema.yaml_reader import Parsed, parse
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from strangers import HEAD, forget, install, plugin
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.sources.pin import pin
 from khichdi.runtime.store.store import Store

@@ -174,8 +174,8 @@ def test_what_the_api_exports_is_exact() -> None:
 def test_a_step_of_a_stranger_has_errors_with_places_like_ours(tmp_path: Any) -> None:
     from pathlib import Path
 
-    from khichdi.cli.shipped import open_recipe
     from khichdi.compiler.compile import compile_recipe
+    from khichdi.project.bundled_recipes import open_recipe
     from khichdi.schema.errors import RecipeError
 
     recipe = tmp_path / "mine.yaml"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe, shipped_folder
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe, shipped_folder
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.sources.pin import pin
 from khichdi.runtime.store.store import Store

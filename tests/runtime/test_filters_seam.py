@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins import Drop, Editor, Filter, FilterInputs, Params, hookimpl
 from khichdi.plugins.registry import Registry, load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.sources.pin import pin
 from khichdi.runtime.store.store import Store

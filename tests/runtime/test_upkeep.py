@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.cli.quota import quota
+from khichdi.project.quota import quota
 from khichdi.runtime.store.gc_and_verify import clean, make_room, size_of, verify
 from khichdi.runtime.store.repair import Repair
 from khichdi.runtime.store.store import Store
@@ -276,9 +276,9 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 def test_a_damaged_source_is_fetched_again_or_removed(
     served: tuple[Path, str], store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from khichdi.cli.shipped import open_recipe
     from khichdi.compiler.compile import compile_recipe, with_lock
     from khichdi.plugins.registry import load_registry
+    from khichdi.project.bundled_recipes import open_recipe
     from khichdi.runtime.execute import Executor
     from khichdi.runtime.sources.pin import pin
     from khichdi.schema.plan import Plan

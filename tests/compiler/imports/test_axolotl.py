@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from imports import imported, leaves, listed
 
-from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.validate import validate
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.schema.errors import InputError, RecipeError
 
 ZIGGURAT = sorted((Path(__file__).parent / "ziggurat").glob("*.yml"))

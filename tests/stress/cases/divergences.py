@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.lowered import lower_again
-from khichdi.cli.quiet import quiet
+
+from khichdi.cli.capture_output import capture_output
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry
+from khichdi.project.recompile import lower_again
 from khichdi.runtime.audit.audit import audit, audit_again
 from khichdi.runtime.audit.audited_run import Claim, open_claim
 from khichdi.runtime.audit.documents import Lowered
@@ -474,7 +475,7 @@ def _report(claim: Claim, level: str | None) -> AuditReport:
 
     if level is None:
         return audit(claim, lower)
-    with tempfile.TemporaryDirectory() as scratch, quiet(Path(scratch) / "log.txt"):
+    with tempfile.TemporaryDirectory() as scratch, capture_output(Path(scratch) / "log.txt"):
         origins = {step.name: claim.folder for step in claim.record.steps if step.kind == "source"}
         store = Store(Path(scratch) / "store")
         rerun = Rerun(claim, store, registry, origins, _Silent())

@@ -22,9 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.shipped import open_recipe
+
 from khichdi.compiler.compile import compile_recipe, with_lock
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.runtime import execute
 from khichdi.runtime.execute import Executor
 from khichdi.runtime.sources.pin import pin

@@ -1,4 +1,4 @@
-"""What a step's facts say, in a few words for a table."""
+"""Summarize a step's facts in a few words for a table."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _scored(facts: dict[str, Any]) -> str:
 
 
 def _stopped(stopped: dict[str, Any] | None) -> str:
-    """Return what ended a training early, and how to get the same bits where the clock did."""
+    """Return why a training ended early, and how to repeat it bit-identically."""
     if stopped is None:
         return ""
     step = stopped["step"]

@@ -1,4 +1,4 @@
-"""How a changed value is written on one line, so that what changed in it can be seen."""
+"""Format a changed value on one line, so that the change in it can be seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 60
 
 
 def both(change: Change) -> str:
-    """Return `before -> after`; of long lists and texts only what differs."""
+    """Return `before -> after`; of long lists and texts only the difference."""
     before, after = change.before, change.after
     if change.kind == "changed" and isinstance(before, list) and isinstance(after, list):
         return _lists(before, after)

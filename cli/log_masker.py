@@ -1,9 +1,9 @@
-"""Writes a log while it is said, each secret's kind in its place.
+"""Copy standard input to a log, with secrets masked.
 
-    python -m khichdi.cli.masking LOG
+    python -m khichdi.cli.log_masker LOG
 
-It reads standard input in a process of its own: when the process that speaks is killed, what it
-said last is still written, and still without secrets.
+It runs in a process of its own: when the process that writes is killed, its last output still
+reaches the log, and still without secrets.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from ..schema.secrets import mask, secrets_in
 
 MOST_HELD = 1 << 16
-"""Bytes that wait for the end of their line, or of what may be a secret of several lines."""
+"""Bytes held back until the end of their line, or of a possible secret of several lines."""
 
 
 def main(log: Path) -> None:
-    """Copy what is said to the log, by whole lines."""
+    """Copy standard input to the log, by whole lines."""
     held = b""
     with contextlib.suppress(OSError), log.open("ab") as file:
         while said := os.read(0, MOST_HELD):
@@ -30,13 +30,13 @@ def main(log: Path) -> None:
             file.flush()
             held = held[end:]
         file.write(shown(held))
-    # Where nothing can be logged (a full disk), who speaks must not be held up.
+    # Where nothing can be logged (a full disk), the writing process must not block.
     while os.read(0, MOST_HELD):
         pass
 
 
 def whole(held: bytes) -> int:
-    """Return where the lines end that nothing said later can make part of a secret."""
+    """Return the end of the lines that no later input can make part of a secret."""
     end = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
     last = len(held[:end].rstrip())
     return min((one.start for one in secrets_in(held[:end]) if one.end >= last), default=end)

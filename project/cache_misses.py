@@ -1,4 +1,4 @@
-"""Why steps are not cached: what differs from the last finished run of the same recipe."""
+"""Explain cache misses: what differs from the last finished run of the same recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORGOTTEN = "the store does not have its result any more"
 
 
 @dataclass(frozen=True)
-class Causes:
+class CacheMisses:
     """Steps that have to run although the recipe ran before.
 
     Attributes:
@@ -29,7 +29,7 @@ class Causes:
     roots: dict[str, str]
 
     def lines(self) -> list[str]:
-        """Return in words what differs, a line for each cause."""
+        """Return a line for each cause."""
         follow = len(self.why) - len(self.roots)
         lines = [f"  changed since {self.since}"]
         lines += [f"    {name}: {why}" for name, why in self.roots.items()]
@@ -39,7 +39,7 @@ class Causes:
         return lines
 
 
-def causes(session: Session) -> Causes | None:
+def cache_misses(session: Session) -> CacheMisses | None:
     """Return why steps have to run; None where nothing has to, or the recipe never ran here."""
     plan, store = session.compiled.plan, session.store
     waiting = {step.name for step in pending(plan, store)}
@@ -58,5 +58,7 @@ def causes(session: Session) -> Causes | None:
         every, differ = again | lost, own | lost
         names = [step.name for step in plan.steps if step.name in waiting]
         why = {name: every[name] for name in names}
-        return Causes(folder.name, why, {name: differ[name] for name in names if name in differ})
+        return CacheMisses(
+            folder.name, why, {name: differ[name] for name in names if name in differ}
+        )
     return None

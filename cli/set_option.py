@@ -1,4 +1,4 @@
-"""The option `--set`, apart from what most commands start from: checks load it alone."""
+"""The option `--set`."""
 
 from __future__ import annotations
 

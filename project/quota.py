@@ -1,4 +1,4 @@
-"""How large the store may grow: `--quota`, else KHICHDI_STORE_QUOTA, else the user's settings."""
+"""Hold the store's quota: the given one, else KHICHDI_STORE_QUOTA, else the user's settings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import re
 from ..runtime.store.gc_and_verify import make_room
 from ..schema.errors import InputError, StoreError
 from ..schema.estimate import Disk
-from .config import user_setting
-from .output import size
+from .observer import Observer
 from .session import Session
+from .settings import user_setting
+from .units import size
 
 VARIABLE = "KHICHDI_STORE_QUOTA"
 UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -21,7 +22,7 @@ def quota(chosen: str | None) -> int | None:
     """Return the quota in bytes, or None where none is set.
 
     Raises:
-        InputError: it is no size, or the settings cannot be read.
+        InputError: it is not a size, or the settings cannot be read.
     """
     text = chosen if chosen is not None else os.environ.get(VARIABLE)
     if text is None:
@@ -29,32 +30,33 @@ def quota(chosen: str | None) -> int | None:
     return _bytes(text) if text else None
 
 
-def room_for(session: Session, disk: Disk | None) -> str | None:
-    """Make room for a run in a store that has a quota; return what there is to say about it.
+def make_room_for(session: Session, disk: Disk | None, observer: Observer) -> None:
+    """Make room for a run in a store that has a quota; send a notice where that changes anything.
 
     What no run names and this plan does not use is dropped. A run is never refused for a quota:
     what it takes is an estimate, and what runs name is for the user to remove.
 
     Raises:
-        InputError: the quota is no size.
+        InputError: the quota is not a size.
     """
     most = quota(None)
     if most is None:
-        return None
+        return
     coming = _coming(disk)
     keep = frozenset(step.key for step in session.compiled.plan.steps)
     try:
         removed = make_room(session.store, most, coming, keep)
     except StoreError as error:
-        return f"the store's quota is not looked at: {error.message}"
-    lines = [f"freed {size(removed.freed)} for the store's quota"] if removed.freed else []
+        observer.notice(f"the store's quota is not looked at: {error.message}")
+        return
+    if removed.freed:
+        observer.notice(f"freed {size(removed.freed)} for the store's quota")
     assert removed.left is not None
     if removed.left + coming > most:
-        lines.append(
+        observer.notice(
             f"the store has {size(removed.left)} and this run adds about {size(coming)}: above "
             f"its quota of {size(most)}; remove runs that you do not need, then `recipe store gc`"
         )
-    return "\n".join(lines) or None
 
 
 def _coming(disk: Disk | None) -> int:

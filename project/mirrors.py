@@ -1,12 +1,11 @@
-"""Which mirror a command asks: `--mirror`, else KHICHDI_MIRROR, else the user's settings."""
+"""Choose the mirror: the given one, else KHICHDI_MIRROR, else the user's settings."""
 
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from .config import user_setting
+from .settings import user_setting
 
 if TYPE_CHECKING:
     from ..runtime.sources.mirror import Mirror
@@ -14,20 +13,12 @@ if TYPE_CHECKING:
 VARIABLE = "KHICHDI_MIRROR"
 
 
-def mirror_argument(parser: ArgumentParser) -> None:
-    """Add the mirror that stands in for the hub, git servers and the web."""
-    parser.add_argument(
-        "--mirror", metavar="WHERE", help="a folder or address to bring all sources from instead"
-    )
-
-
-def open_mirror(options: Namespace) -> Mirror | None:
+def open_mirror(where: str | None = None) -> Mirror | None:
     """Return the mirror, or None where none is set; an empty one in a nearer place means none.
 
     Raises:
         InputError: there is no such folder, or the settings cannot be read.
     """
-    where = options.mirror
     if where is None:
         where = os.environ.get(VARIABLE)
     if where is None:

@@ -1,9 +1,8 @@
-"""What `recipe diff` compares: a recipe, a run or its record, or a recipe at a git revision."""
+"""Open the operands of a diff: a recipe, a run or its record, or a recipe at a git revision."""
 
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,20 +20,20 @@ from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from ..schema.record import Record, StepResult
-from .known import forecast
+from .forecast import forecast
 from .revisions import open_revision, revision_of
 from .session import Session, open_session, store_folder
 
 EFFECTS = ("rows", "tokens", "steps", "gpu_memory_bytes", "seconds")
-"""What a difference may do to a recipe, by the names that estimates have."""
+"""Keys of an estimate that a difference may affect."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two that are compared.
+class Operand:
+    """One of the two sides of a comparison.
 
     `folders` has the folder that each source's relative paths start in, where that is known;
-    `results` has, by step, what is known already of what it gives.
+    `results` has, by step, the known result.
     """
 
     registry: Registry
@@ -45,7 +44,7 @@ class Side:
     record: Record | None = None
     session: Session | None = None
 
-    def pinned_like(self, other: Side) -> Side:
+    def pinned_like(self, other: Operand) -> Operand:
         """Return this recipe with the other's pins for what it asks in the same words and place.
 
         A variant that was never locked then reruns only what it changes. A record stays as it is.
@@ -66,9 +65,9 @@ class Side:
         return _of_session(replace(self.session, compiled=compiled))
 
     def known(self, device: str | None) -> dict[str, Any]:
-        """Return what is known of the recipe's size and cost; null where nothing says.
+        """Return the recipe's size and cost as far as known, else null.
 
-        Of a run, what it came to; of a recipe, what is counted in its store or estimated.
+        Of a run, its measurements; of a recipe, counts in its store or estimates.
         """
         if self.session is not None:
             try:
@@ -88,14 +87,16 @@ class Side:
         }
         return {key: came_to.get(key) for key in EFFECTS}
 
-    def _same_place(self, name: str, other: Side) -> bool:
+    def _same_place(self, name: str, other: Operand) -> bool:
         step = self.plan.step(name)
         source: Any = self.registry.get("source", step.plugin.name).plugin
         return not source.local or other.folders.get(name) == self.folders[name]
 
 
-def open_side(options: Namespace, text: str, settings: Sequence[str] = ()) -> Side:
-    """Return what a word of the command line means.
+def open_operand(
+    text: str, *, store: str | Path | None = None, settings: Sequence[str] = ()
+) -> Operand:
+    """Return the recipe, run or record that a text names.
 
     A file or folder that is there comes first; then `REV:path` of git; then a run in the store;
     then a recipe that ships.
@@ -109,11 +110,11 @@ def open_side(options: Namespace, text: str, settings: Sequence[str] = ()) -> Si
     if path.is_file() and _is_record(path):
         return _of_record(path, settings)
     if not path.exists() and revision_of(text):
-        return _of_session(open_revision(options, text, settings))
-    run = Store(store_folder(options)).runs / text / RECORD
+        return _of_session(open_revision(text, store=store, settings=settings))
+    run = Store(store_folder(store)).runs / text / RECORD
     if not path.exists() and run.is_file():
         return _of_record(run, settings)
-    return _of_session(open_session(options, text, settings))
+    return _of_session(open_session(text, store=store, settings=settings))
 
 
 def _is_record(path: Path) -> bool:
@@ -127,9 +128,9 @@ def _is_record(path: Path) -> bool:
         return False
 
 
-def _of_session(session: Session) -> Side:
+def _of_session(session: Session) -> Operand:
     compiled = session.compiled
-    return Side(
+    return Operand(
         session.registry,
         compiled.recipe,
         compiled.plan,
@@ -143,7 +144,7 @@ def _kept(plan: Plan, store: Store) -> dict[str, StepResult | None]:
     return {step.name: store.result(step.key) for step in plan.steps}
 
 
-def _of_record(path: Path, settings: Sequence[str]) -> Side:
+def _of_record(path: Path, settings: Sequence[str]) -> Operand:
     record = Record.from_json(path.read_bytes(), str(path))
     if settings:
         raise InputError(
@@ -167,7 +168,7 @@ def _of_record(path: Path, settings: Sequence[str]) -> Side:
             hint=f"it was run with {made}",
         ) from None
     results = {step.name: step.result for step in record.steps}
-    return Side(registry, recipe, _recorded(recipe, registry, record), {}, results, record)
+    return Operand(registry, recipe, _recorded(recipe, registry, record), {}, results, record)
 
 
 def _recorded(recipe: Recipe, registry: Registry, record: Record) -> Plan:

@@ -1,4 +1,4 @@
-"""Reads recipes as they were at a git revision, without a checkout.
+"""Open recipes as they were at a git revision, without a checkout.
 
 `REV:path` is git's own way to name a file: seen from the root of the repository, or from here when
 it starts with `./`. Bytes come from `git cat-file`, because `git show` would put them through the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from ..plugins.registry import load_registry
 from ..runtime.store.store import Store
 from ..schema.errors import InputError, RecipeError
 from ..schema.lock import Lock
+from .bundled_recipes import open_recipe, shipped_folder, shipped_recipes
 from .session import Session, store_folder
-from .shipped import open_recipe, shipped_folder, shipped_recipes
 
 
 def revision_of(text: str) -> tuple[str, str] | None:
@@ -29,7 +28,9 @@ def revision_of(text: str) -> tuple[str, str] | None:
     return (revision, path) if colon and path and not revision.startswith("-") else None
 
 
-def open_revision(options: Namespace, text: str, settings: Sequence[str] = ()) -> Session:
+def open_revision(
+    text: str, *, store: str | Path | None = None, settings: Sequence[str] = ()
+) -> Session:
     """Compile a recipe with all it extends and its lock, everything as it was at a revision.
 
     Raises:
@@ -51,8 +52,8 @@ def open_revision(options: Namespace, text: str, settings: Sequence[str] = ()) -
         raise RecipeError(
             [replace(fault, file=tree.renamed(fault.file)) for fault in error.diagnostics]
         ) from None
-    store = Store(store_folder(options, path))
-    return Session(registry, compiled, lock, lock_file, store, False, tuple(settings))
+    kept = Store(store_folder(store, path))
+    return Session(text, registry, compiled, lock, lock_file, kept, False, tuple(settings))
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Tree:
     root: Path
 
     def open_recipe(self, name: str, folder: Path) -> tuple[Path, bytes]:
-        """Open as `shipped.open_recipe` does, from the revision where it has such a file."""
+        """Open a recipe from the revision, else as `bundled_recipes.open_recipe` does."""
         path = Path(os.path.normpath(folder / name))
         raw = self.read(path)
         if raw is not None:

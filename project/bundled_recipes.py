@@ -1,4 +1,4 @@
-"""Finds recipes: files, and by bare name those that ship."""
+"""Find recipes: files, and by bare name those that ship."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shipped_recipes() -> list[Path]:
 
 
 def by_bare_name(name: str, folder: Path) -> bool:
-    """Return whether a name is no file in this folder, and so means a recipe that ships."""
+    """Return whether a name is not a file in this folder, and so means a recipe that ships."""
     return "/" not in name and not os.path.isfile(folder / name)
 
 
@@ -35,7 +35,7 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
     recipe of that name, with or without `.yaml`.
 
     Raises:
-        InputError: there is none; says which shipped one may have been meant. Or it is no file.
+        InputError: there is none; says which shipped one may have been meant. Or it is not a file.
         RecipeError: it is too large, and is not read then; or there is a secret in it.
     """
     path = folder / name
@@ -57,7 +57,7 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
 
 
 def refuse_secrets(raw: bytes, name: str) -> None:
-    """Refuse a text that every plan, lock and record would hold on to.
+    """Refuse a text with a secret, which every plan, lock and record would keep.
 
     Raises:
         RecipeError: names each secret's place and kind, and never shows it.
@@ -75,7 +75,7 @@ def refuse_secrets(raw: bytes, name: str) -> None:
 
 
 def _bytes(path: Path, name: str) -> bytes:
-    """Return a file's bytes; what is no plain file is never waited for, nor read without end."""
+    """Return a file's bytes; a device or pipe is refused, and nothing is read without a limit."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise InputError(f"{name} is a folder, a recipe file was expected")

@@ -10,11 +10,11 @@ from ..schema.errors import InputError
 
 
 def user_setting(name: str, what: str) -> str | None:
-    """Return a setting, which is text, or None where it is not made.
+    """Return a setting as text, or None where it is not set.
 
     Args:
         name: its key in the file.
-        what: what it is, for the error where it is no text.
+        what: its description, for the error where it is not text.
 
     Raises:
         InputError: the settings cannot be read.

@@ -1,4 +1,4 @@
-"""Compiles again the recipe that a run says it was made of."""
+"""Recompile the recipe that a run claims to be made of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
 from ..schema.errors import InputError, KhichdiError
 from ..schema.lock import Lock
-from .shipped import open_recipe
+from .bundled_recipes import open_recipe
 
 
 def lower_again(claim: Claim, registry: Registry) -> Lowered:

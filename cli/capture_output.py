@@ -1,4 +1,4 @@
-"""Keeps what libraries print off the user's screen: it goes to the run's log, without secrets."""
+"""Capture what libraries print, in C too: it goes to the run's log, with secrets masked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LINGERS = 10.0
 
 
 @contextlib.contextmanager
-def quiet(log: Path | None) -> Iterator[TextIO]:
-    """Send standard output and error, of C libraries too, to a file; give the real error stream.
+def capture_output(log: Path | None) -> Iterator[TextIO]:
+    """Redirect standard output and error to a file; yield the real error stream.
 
     Without a log nothing is redirected: nothing that could print runs then.
     """
@@ -35,7 +35,7 @@ def quiet(log: Path | None) -> Iterator[TextIO]:
         try:
             yield screen
         finally:
-            # What cannot be said must not hide why the work stopped.
+            # A failing flush must not hide why the work stopped.
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError):
                     stream.flush()
@@ -49,10 +49,10 @@ def quiet(log: Path | None) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def _writer(log: Path) -> Iterator[int]:
-    """Give a descriptor; what is written to it goes to the log, masked by another process."""
-    # In a session of its own: an interrupt is for who speaks, not for who writes it down.
+    """Yield a descriptor whose bytes another process masks and writes to the log."""
+    # In a session of its own: an interrupt is meant for this process, not for the writer.
     writer = subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.masking", str(log)],
+        [sys.executable, "-m", f"{__package__}.log_masker", str(log)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

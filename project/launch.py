@@ -1,11 +1,10 @@
-"""Over how many processes `recipe run` divides a training: `--launch`.
+"""Parse the processes that a training is divided over, as `recipe run --launch` takes them.
 
-It changes when a result is there and never what it is, so it is in no recipe and in no key.
+It changes when a result is there and never the result itself, so it is in no recipe and in no key.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from typing import get_args
 
 from ..plugins.kinds.launch import Launch, Strategy
@@ -17,42 +16,29 @@ STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 KEYS = (*NUMBERS, "strategy", "rendezvous")
 
 
-def launch_argument(parser: ArgumentParser) -> None:
-    """Add the processes that a training is divided over."""
-    parser.add_argument(
-        "--launch",
-        metavar="N[,KEY=VALUE...]",
-        help="processes of the training on this machine, one for each GPU; with strategy=fsdp each "
-        "holds a part of the base; with nodes=M,node=I,rendezvous=HOST:PORT on several machines; "
-        "changes no result",
-    )
-
-
-def chosen_launch(options: Namespace) -> Launch | None:
-    """Return what `--launch` says, if anything.
+def parse_launch(text: str) -> Launch:
+    """Return the processes that `N[,KEY=VALUE...]` asks for.
 
     Raises:
         InputError: it cannot be read, or contradicts itself.
     """
-    if options.launch is None:
-        return None
-    found = _words(options.launch)
+    found = _words(text)
     for key, lowest in NUMBERS.items():
-        text = found.get(key, str(lowest))
-        if not text.isdecimal() or int(text) < lowest:
-            raise _wrong(options.launch, f"{key} is `{text}`", f"a whole number from {lowest} on")
+        value = found.get(key, str(lowest))
+        if not value.isdecimal() or int(value) < lowest:
+            raise _wrong(text, f"{key} is `{value}`", f"a whole number from {lowest} on")
     numbers = {key: int(found.get(key, lowest)) for key, lowest in NUMBERS.items()}
     strategy = found.get("strategy", STRATEGIES[0])
     if strategy not in STRATEGIES:
-        raise _wrong(options.launch, f"strategy is `{strategy}`", " or ".join(STRATEGIES))
+        raise _wrong(text, f"strategy is `{strategy}`", " or ".join(STRATEGIES))
     if numbers["node"] >= numbers["nodes"]:
         expected = "one of them is meant, counted from 0"
-        raise _wrong(options.launch, f"node is {numbers['node']} of {numbers['nodes']}", expected)
+        raise _wrong(text, f"node is {numbers['node']} of {numbers['nodes']}", expected)
     place = found.get("rendezvous")
     _, _, port = (place or "").rpartition(":")
     if (place is not None or numbers["nodes"] > 1) and not (port.isdecimal() and int(port) > 0):
         said = f"rendezvous is `{place}`" if place else "several machines have no rendezvous"
-        raise _wrong(options.launch, said, "HOST:PORT of machine 0")
+        raise _wrong(text, said, "HOST:PORT of machine 0")
     known = STRATEGIES[STRATEGIES.index(strategy)]
     return Launch(strategy=known, rendezvous=place, **numbers)
 

@@ -1,4 +1,4 @@
-"""What the store knows of a recipe before it runs: the base, counts, and what runs measured."""
+"""Forecast a recipe's cost from its base model, cached counts and past runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .session import Session
 Results = Mapping[str, StepResult | None]
 
 NEWEST = 20
-"""Runs that are looked at for what they measured, newest first."""
+"""How many past runs are searched for measurements, newest first."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is known of a recipe, and what it will take."""
+    """A recipe's architecture, known counts, device, and estimated cost."""
 
     architecture: Architecture | None
     known: Known
@@ -38,7 +38,7 @@ class Forecast:
 
 
 def forecast(session: Session, device: str | None = None) -> Forecast:
-    """Estimate a recipe with all that its store knows, and check it against that.
+    """Estimate a recipe from everything its store knows, and check it against that.
 
     Args:
         session: the recipe.
@@ -148,13 +148,13 @@ def _rows(plan: Plan, results: Results) -> tuple[dict[str, int], dict[str, int],
 
 
 def _waits(step: PlanStep, name: str, results: Results) -> bool:
-    """Tell whether a step of a data set, other than its sampler, is still to run."""
+    """Return whether a step of a data set, other than its sampler, has to run."""
     inside = step.name.startswith(f"data/{name}/") and step.kind not in ("source", "sampler")
     return inside and results[step.name] is None
 
 
 def compared(session: Session) -> Comparison | None:
-    """Return what a finished training was estimated to take, beside what it took.
+    """Return the estimate of a finished training beside its measurements.
 
     The estimate is the one just before training: packs are counted, and of what was measured only
     other trainings count. None where there is no account, or nothing was measured.
@@ -181,11 +181,11 @@ def compared(session: Session) -> Comparison | None:
     )
 
 
-# ---- what runs measured ----------------------------------------------------------------------
+# ---- measurements of past runs -----------------------------------------------------------------
 
 
 def _measured(session: Session, results: Results, device: Device | None) -> dict[str, Any] | None:
-    """Return what training of this base came to here, on this device if one is asked for."""
+    """Return measurements of training this base here, on this device if one is given."""
     train = results.get("train")
     if train is not None and _fits(train.measured, device):
         measured: dict[str, Any] = dict(train.measured)
@@ -194,7 +194,7 @@ def _measured(session: Session, results: Results, device: Device | None) -> dict
 
 
 def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None:
-    """Return what other training of this base came to here."""
+    """Return measurements of another training of this base here."""
     plan = session.compiled.plan
     for name, record, other in _runs(session):
         if other.step("base").key != plan.step("base").key or not _alike(plan, other):
@@ -225,7 +225,7 @@ def _runs(session: Session) -> Iterator[tuple[str, Record, Plan]]:
 
 
 def _alike(plan: Plan, other: Plan) -> bool:
-    """Tell whether two trainings do about the same arithmetic for a token."""
+    """Return whether two trainings do about the same arithmetic per token."""
     one, two = plan.step("train"), other.step("train")
     same = one.plugin.name == two.plugin.name and one.parts["quantizer"] == two.parts["quantizer"]
     words = {

@@ -1,0 +1,55 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from ..project.workers import VARIABLE
+from .set_option import set_argument
+
+
+def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
+    """Add the recipe that a command is about, and values set for this once."""
+    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    if settings:
+        set_argument(parser)
+
+
+def run_argument(parser: ArgumentParser) -> None:
+    """Add the run that a command is about."""
+    parser.add_argument("run", metavar="RUN", help="a run's name or folder, or `latest`")
+
+
+def target_argument(parser: ArgumentParser) -> None:
+    """Add the run, record or bundle that a command is about."""
+    parser.add_argument(
+        "run", metavar="RUN", help="a run's name or folder, `latest`, its record.json, or a bundle"
+    )
+
+
+def mirror_argument(parser: ArgumentParser) -> None:
+    """Add the mirror that stands in for the hub, git servers and the web."""
+    parser.add_argument(
+        "--mirror", metavar="WHERE", help="a folder or address to bring all sources from instead"
+    )
+
+
+def workers_argument(parser: ArgumentParser) -> None:
+    """Add the number of processes that share out the rows of a filter."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        help=f"processes that share out a filter's rows ({VARIABLE}, else one for each core); "
+        "changes no result",
+    )
+
+
+def launch_argument(parser: ArgumentParser) -> None:
+    """Add the processes that a training is divided over."""
+    parser.add_argument(
+        "--launch",
+        metavar="N[,KEY=VALUE...]",
+        help="processes of the training on this machine, one for each GPU; with strategy=fsdp each "
+        "holds a part of the base; with nodes=M,node=I,rendezvous=HOST:PORT on several machines; "
+        "changes no result",
+    )

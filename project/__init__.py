@@ -1,0 +1,28 @@
+"""The application, for Python and for the command line alike: from a recipe to its record.
+
+    project.py           the Python API, which `import khichdi` gives
+    session.py           a compiled recipe with its lock and store
+    bundled_recipes.py   recipes by path, or by bare name those that ship
+    revisions.py         recipes at a git revision
+    validation.py        all errors and warnings of recipes
+    planning.py          cached steps, steps to run, and the forecast
+    forecast.py          cost, from counts and past runs
+    cache_misses.py      why steps have to run again
+    locking.py           pin sources; check, complete and write the lock
+    run.py               the whole flow: lock, forecast, quota, run, record
+    rehearse.py          the whole plan on a few rows and a tiny base model
+    run_lookup.py        a finished run: rows, predictions, metrics, adapter
+    audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
+    difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
+    new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
+    import_config.py     a recipe from another tool's configuration
+    mirrors.py           choose a mirror; mirror_copy.py makes one
+    store_upkeep.py      repair a store, and collect its garbage
+    quota.py workers.py launch.py settings.py    how a run may use this machine
+    observer.py          progress and notices
+
+Nothing here parses arguments or prints: what happens is reported to an observer.
+"""
+
+if __name__ != "khichdi.project":
+    raise ImportError("this folder is the package khichdi.project: install it and import that name")

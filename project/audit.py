@@ -1,0 +1,161 @@
+"""Audit a run: re-derive what it claims, level by level, from documents, bytes or execution."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..plugins.registry import Registry, load_registry
+from ..runtime.audit.audit import audit, audit_again, audit_segments
+from ..runtime.audit.audited_run import Claim
+from ..runtime.audit.documents import Lowered
+from ..runtime.sources.mirror import Mirror
+from ..runtime.store.store import Store
+from ..runtime.tempdirs import scratch_folder
+from ..schema.audit import LEVELS, AuditReport
+from ..schema.errors import InputError, RegistryError
+from ..schema.lock import Distribution
+from ..schema.secrets import masked
+from .observer import Observer
+from .recompile import lower_again
+
+if TYPE_CHECKING:
+    from ..runtime.calibration.judge import Tolerance
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """How far an audit goes.
+
+    Attributes:
+        level: go no further than this level.
+        rerun: execute every step again from the pinned bytes.
+        segments: execute so many segments of the training again.
+        nonce: decides which segments are drawn; None draws one from the operating system.
+        data: where relative paths of sources start, if the run's bytes are not here.
+        scratch: the folder for temporary files.
+        calibration: a file with limits for other hardware; `own` is the run's own.
+    """
+
+    level: str | None = None
+    rerun: bool = False
+    segments: int | None = None
+    nonce: str | None = None
+    data: str | Path = "."
+    scratch: str | Path | None = None
+    calibration: str | Path | None = None
+
+    @property
+    def executes(self) -> bool:
+        """Whether anything is executed; else only documents and bytes are compared."""
+        return bool(self.rerun or self.segments)
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            InputError: they do.
+        """
+        if self.level is not None and self.level not in LEVELS:
+            known = ", ".join(LEVELS)
+            raise InputError(f"there is no level `{self.level}`", hint=f"levels: {known}")
+        if self.calibration and not self.executes:
+            raise InputError(
+                "--calibration says how far a rerun may be apart, and nothing is run again",
+                hint="add --rerun or --segments K",
+            )
+        if self.segments is None:
+            if self.nonce is not None:
+                raise InputError("--nonce decides which segments are drawn: give --segments K too")
+            return
+        if self.segments < 1:
+            raise InputError(f"--segments is {self.segments}, at least 1 was expected")
+        if self.rerun:
+            raise InputError("--rerun executes every segment: leave out --segments or --rerun")
+        if self.level and LEVELS.index(self.level) < LEVELS.index("steps"):
+            raise InputError(
+                f"--level {self.level} stops before the steps of training, which --segments is "
+                "about"
+            )
+
+
+def audit_claim(
+    claim: Claim, options: AuditOptions, observer: Observer, mirror: Mirror | None = None
+) -> AuditReport:
+    """Audit a claim; the report quotes what differs, with secrets masked.
+
+    Raises:
+        InputError: the options contradict each other, or the calibration cannot be read.
+        WorkError: a step cannot be executed again.
+    """
+    options.check()
+    if options.executes and claim.plan is not None:
+        found = _again(claim, options, observer, mirror)
+    else:
+        found = audit(claim, _lower, options.level, _installed)
+    return AuditReport.model_validate(masked(found.to_json()))
+
+
+def _again(
+    claim: Claim, options: AuditOptions, observer: Observer, mirror: Mirror | None
+) -> AuditReport:
+    """Execute the claim's steps in a store of their own, which is removed at the end."""
+    from ..runtime.audit.rerun import Rerun
+    from ..runtime.audit.segments import Segments
+
+    assert claim.plan is not None
+    origin, steps = Path(options.data).resolve(), claim.plan.steps
+    registry = load_registry()
+    tolerance = _tolerance(claim, options, registry)
+    with contextlib.ExitStack() as stack:
+        place = str(options.scratch) if options.scratch else None
+        scratch = Path(stack.enter_context(scratch_folder("audit", place)))
+        stack.enter_context(observer.running(claim.plan, scratch / "log.txt", len(steps)))
+        rerun = Rerun(
+            claim,
+            Store(scratch / "store"),
+            registry,
+            {step.name: origin for step in steps if step.kind == "source"},
+            observer,
+            mirror,
+            tolerance,
+        )
+        if options.segments:
+            nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
+            given = options.nonce is not None
+            segments = Segments(rerun, options.segments, nonce, given)
+            return audit_segments(claim, _lower, segments, options.level, _installed)
+        return audit_again(claim, _lower, rerun, options.level, _installed)
+
+
+def _tolerance(claim: Claim, options: AuditOptions, registry: Registry) -> Tolerance | None:
+    """Read the calibration, before anything is executed."""
+    if not options.calibration:
+        return None
+    from ..runtime.calibration.calibration_file import FILE, read_calibration
+    from ..runtime.calibration.judge import Tolerance
+
+    own = options.calibration == "own"
+    path = claim.folder / FILE if own else Path(options.calibration)
+    return Tolerance(read_calibration(path, claim), registry)
+
+
+def _lower(claim: Claim) -> Lowered:
+    try:
+        return lower_again(claim, load_registry())
+    except RegistryError as error:
+        return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
+
+
+def _installed(claim: Claim) -> Sequence[Distribution]:
+    """Return what the claim's plugins come from here; nothing where plugins cannot be loaded."""
+    if claim.plan is None:
+        return ()
+    try:
+        return load_registry().distributions(claim.plan)
+    except RegistryError:
+        return ()

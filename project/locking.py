@@ -1,0 +1,151 @@
+"""Pin sources: complete a lock, check it, and write it beside the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..compiler.compile import compile_recipe, with_lock
+from ..compiler.lower import is_current
+from ..runtime.sources.mirror import Mirror
+from ..runtime.sources.pin import other_plugins, pin, stale
+from ..runtime.store.store import write_atomically
+from ..schema.errors import InputError, LockError
+from ..schema.lock import Lock, Material
+from .bundled_recipes import open_recipe
+from .observer import Observer
+from .session import Session
+
+
+def write_lock(
+    session: Session, observer: Observer, *, again: Sequence[str] = (), mirror: Mirror | None = None
+) -> Session:
+    """Pin what the lock lacks and what is asked for again; write it; return the locked session.
+
+    The lock is of the recipe as it is written: what settings ask for instead is pinned for this
+    once, and is in the session's lock but not written.
+
+    Args:
+        session: the recipe.
+        observer: receives a notice for each source that is pinned.
+        again: sources to pin again; `all` for every one.
+        mirror: asked for bytes instead of the places that sources name.
+
+    Raises:
+        InputError: there is no such source.
+        FetchError: a source cannot be reached, or has nothing that was asked for.
+    """
+
+    def report(name: str, material: Material | None) -> None:
+        if material is None:
+            observer.notice(f"  pinning {name} …")
+
+    compiled = session.compiled
+    known = [step.name for step in compiled.plan.steps if step.kind == "source"]
+    for name in again:
+        if name not in (*known, "all"):
+            raise InputError(f"there is no source `{name}`", hint=f"sources: {', '.join(known)}")
+    lock = pin(
+        compiled.plan,
+        compiled.folders,
+        session.registry,
+        session.lock,
+        again=["*"] if "all" in again else again,
+        mirror=mirror,
+        report=report,
+    )
+    lasting = _lasting(session, lock)
+    if lasting is not None and lasting != session.lock:
+        write_atomically(session.lock_file, lasting.to_text())
+    return replace(session, lock=lock, compiled=with_lock(compiled, session.registry, lock))
+
+
+def completed(
+    session: Session, observer: Observer, *, locked: bool = False, mirror: Mirror | None = None
+) -> Session:
+    """Return the session with a complete lock; `locked` refuses to pin anything.
+
+    Raises:
+        LockError: the lock is not complete, and pinning is refused.
+        FetchError: a source cannot be reached, or has nothing that was asked for.
+    """
+    missing = stale(session.compiled.plan, session.lock)
+    if not missing:
+        return session
+    if locked:
+        hint = f"pin with `recipe lock {session.name}`"
+        raise LockError(f"the lock lacks {', '.join(missing)}", hint=hint)
+    session = write_lock(session, observer, mirror=mirror)
+    if not session.settings:
+        observer.notice(f"  wrote {session.lock_file}")
+    return session
+
+
+def report_other_plugins(session: Session, observer: Observer) -> None:
+    """Send a notice where plugins are not those that the lock was made with."""
+    if session.lock is None:
+        return
+    found = other_plugins(session.lock, session.registry.distributions(session.compiled.plan))
+    for difference in found:
+        observer.notice(f"  {difference}")
+    if found:
+        observer.notice("  steps whose plugin raised its version run again; `recipe lock` notes it")
+
+
+@dataclass(frozen=True)
+class LockCheck:
+    """How a lock differs from the one that would be written now.
+
+    Attributes:
+        missing: sources that are not pinned, or pinned for another request.
+        unused: pinned sources that the recipe does not have.
+        plugins: by distribution, its locked and its installed version where they differ.
+    """
+
+    missing: list[str]
+    unused: list[str]
+    plugins: dict[str, tuple[str | None, str | None]]
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing would change."""
+        return not (self.missing or self.unused or self.plugins)
+
+
+def check_lock(session: Session) -> LockCheck:
+    """Compare the lock with the recipe and the installed plugins; write nothing."""
+    lock, plan = session.lock, session.compiled.plan
+    used = {step.name for step in plan.steps if step.kind == "source"}
+    unused = sorted(lock.materials.keys() - used) if lock else []
+    pinned = {one.name: one.version for one in lock.plugins} if lock else {}
+    installed = session.registry.distributions(plan) if lock else ()
+    here = {one.name: one.version for one in installed}
+    plugins = {
+        name: (pinned.get(name), here.get(name))
+        for name in sorted(pinned | here)
+        if pinned.get(name) != here.get(name)
+    }
+    return LockCheck(stale(plan, lock), unused, plugins)
+
+
+def _lasting(session: Session, lock: Lock) -> Lock | None:
+    """Return the lock of the recipe as it is written, without what is set for this once."""
+    if not session.settings:
+        return lock
+    path = session.compiled.loaded.path
+    try:
+        written = compile_recipe(
+            str(path), path.parent, open_recipe, session.registry, session.lock
+        ).plan
+    except InputError:  # only what is set makes it whole
+        return session.lock
+    materials = {}
+    for step in written.steps:
+        if step.kind == "source":
+            pinned = lock.materials.get(step.name)
+            material = pinned if is_current(pinned, step.plugin) else step.material
+            if material is not None:
+                materials[step.name] = material
+    if not materials:
+        return session.lock
+    return lock.model_copy(update={"materials": materials, "recipe": written.recipe})

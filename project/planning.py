@@ -1,0 +1,54 @@
+"""Plan a recipe: which steps are cached, which have to run and why, and the forecast of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..compiler.checks.rules import rule_warnings
+from ..plugins.kinds import Breach
+from ..runtime.sources.pin import check_local
+from ..schema.plan import Plan
+from ..schema.record import StepResult
+from .cache_misses import CacheMisses, cache_misses
+from .forecast import Forecast, forecast
+from .session import Session
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan beside the store that it would run in.
+
+    Attributes:
+        session: the recipe.
+        forecast: what the run will take.
+        results: by step, the cached result, or None where the step has to run.
+        misses: why steps have to run again; None where none does, or the recipe never ran here.
+        doubts: by rule of the recipe, what may break it.
+    """
+
+    session: Session
+    forecast: Forecast
+    results: dict[str, StepResult | None]
+    misses: CacheMisses | None
+    doubts: dict[str, list[Breach]]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.session.compiled.plan
+
+
+def plan_session(session: Session, device: str | None = None) -> Planned:
+    """Compare a plan with the store, and forecast the run for a device.
+
+    Raises:
+        InputError: there is no such device.
+        LockError: bytes on this machine are not the pinned ones any more.
+        RecipeError: the base cannot do what the recipe asks, or a rule is broken.
+    """
+    plan, recipe = session.compiled.plan, session.compiled.recipe
+    check_local(plan, session.compiled.folders, session.registry)
+    seen = forecast(session, device)
+    results = {step.name: session.store.result(step.key) for step in plan.steps}
+    doubts = rule_warnings(recipe, session.registry, seen.architecture, seen.known)
+    return Planned(session, seen, results, cache_misses(session), doubts)
