@@ -1,4 +1,4 @@
-"""Kinds that make a model, measure it and hand it on."""
+"""The kind that trains an adapter, and executes parts of a training again."""
 
 from __future__ import annotations
 
@@ -10,68 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...schema.errors import StepError
 from ..base import P, Plugin
+from .adapter import Adapter
 from .launch import Launch
+from .progress import Progress, ignore_progress
+from .quantizer import Quantizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ...schema.training_states import State, States
-    from .data import Template
-
-
-class Quantizer(Plugin[P], ABC):
-    """Says how the base weights are stored."""
-
-    kind = "quantizer"
-
-    @abstractmethod
-    def config(self) -> Any | None:
-        """Return a transformers quantization config, or None for full precision."""
-
-    @abstractmethod
-    def dtype(self) -> str:
-        """Return the name of the torch dtype that the model computes in."""
-
-
-class Adapter(Plugin[P], ABC):
-    """Says which weights are trained."""
-
-    kind = "adapter"
-
-    @abstractmethod
-    def config(self, model: Any) -> Any:
-        """Return a peft config for this transformers model.
-
-        Raises `StepError` when the model has no such modules.
-        """
-
-    def initialize(self, model: Any, base: Path) -> None:
-        """Set the adapter's first weights, where those that peft gives are not wanted.
-
-        Called once, with torch's random state seeded, after peft has put the adapter on the model
-        and before the digest of its first weights is taken. It may change nothing of the base:
-        whoever uses the adapter later puts it on the base as it is published.
-
-        Args:
-            model: the peft model; its base is quantized.
-            base: folder with the base's files, verified; `khichdi.plugins.toolkit.base_weights`
-                reads single tensors of it as they were before quantization.
-        """
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a long step is; `note` is a short text such as a loss, `rate` is per second."""
-
-    done: int
-    total: int
-    note: str = ""
-    unit: str = "steps"
-    rate: float | None = None
-
-
-def ignore_progress(_: Progress) -> None:
-    """Report nowhere."""
 
 
 @dataclass(frozen=True)
@@ -240,68 +187,3 @@ class Runtime(Plugin[P], ABC):
             f"the runtime `{self.name}` cannot execute a part of a training again",
             hint="audit with --rerun, which trains from the start",
         )
-
-
-@dataclass(frozen=True)
-class EvaluationJob:
-    """All that an evaluator gets; `adapter` is None for the base alone.
-
-    `rows` has the held-out rows, with the columns of `khichdi.schema.rows`.
-    """
-
-    base: Path
-    adapter: Path | None
-    rows: pa.Table
-    template: Template[Any]
-    quantizer: Quantizer[Any]
-    seed: int
-    report: Callable[[Progress], None] = ignore_progress
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """Metrics by name, and one prediction for each row that was used: id, prediction, scores."""
-
-    metrics: dict[str, float]
-    predictions: list[dict[str, Any]]
-
-
-class Evaluator(Plugin[P], ABC):
-    """Measures a model; the run calls it once with the base and once with the adapter."""
-
-    kind = "evaluator"
-
-    @abstractmethod
-    def evaluate(self, job: EvaluationJob) -> EvaluationResult:
-        """Return metrics and predictions. Raises `StepError`."""
-
-
-@dataclass(frozen=True)
-class ExportJob:
-    """All that an exporter gets.
-
-    Attributes:
-        base: folder with the base weights and tokenizer files, verified; never written to.
-        base_name: what to call the base (a repository, never a path).
-        adapter: folder with the trained adapter in peft's format.
-        quantizer: how the base was stored in training.
-        output: empty folder to write to. The same weights give the same files.
-        report: called now and then.
-    """
-
-    base: Path
-    base_name: str
-    adapter: Path
-    quantizer: Quantizer[Any]
-    output: Path
-    report: Callable[[Progress], None] = ignore_progress
-
-
-class Exporter(Plugin[P], ABC):
-    """Writes the trained model in a shape that others take."""
-
-    kind = "exporter"
-
-    @abstractmethod
-    def export(self, job: ExportJob) -> None:
-        """Write the model's files to `job.output`. Raises `StepError`."""
