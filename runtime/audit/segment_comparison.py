@@ -18,7 +18,7 @@ from .documents import differs, first_difference
 from .segment_distance import UNKNOWN, Errors, errors
 
 if TYPE_CHECKING:
-    from ..calibration.limits import Judged
+    from .tolerance import Judged
 
 SHOWN = 4
 

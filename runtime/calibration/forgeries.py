@@ -18,18 +18,6 @@ from ...schema.plan import PlanStep
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KINDS = (
-    "another seed",
-    "1 % of rows swapped",
-    "learning rate x 1.1",
-    "an epoch less",
-    "another base",
-    "another r or alpha",
-    "order shuffled",
-    "adapter with noise",
-    "a longer run",
-    "somebody else's adapter",
-)
 SEEN_BELOW = {
     "another seed": "plan",
     "1 % of rows swapped": "batches",

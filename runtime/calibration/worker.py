@@ -18,6 +18,7 @@ from typing import Any
 
 from ...plugins.kinds import TrainingSegment
 from ...plugins.registry import Registry, load_registry
+from ...schema.calibration import RERUN
 from ...schema.digest import digest
 from ...schema.errors import KhichdiError, StepError
 from ...schema.plan import PlanStep
@@ -33,7 +34,6 @@ from .cpu_kernels import Setting
 from .forgeries import add_noise, as_claimed, changed_packs, changed_step, write_other_base
 from .trained_model import Rows, Training, scores_in, training_in
 
-RERUN = "rerun"
 FAILED = "failed.txt"
 """Why a job failed, in its folder."""
 REPLAYED = 4

@@ -16,7 +16,7 @@ from calibrations import calibration, sample
 from khichdi.runtime.audit.segment_distance import Errors
 from khichdi.runtime.calibration import lowrank
 from khichdi.runtime.calibration.cpu_kernels import HERE, Setting, settings
-from khichdi.runtime.calibration.forgeries import KINDS, as_claimed, changed_packs, changed_step
+from khichdi.runtime.calibration.forgeries import as_claimed, changed_packs, changed_step
 from khichdi.runtime.calibration.invariants import adapters_part
 from khichdi.runtime.calibration.statistics import (
     bound,
@@ -34,13 +34,13 @@ from khichdi.runtime.calibration.trained_model import Training
 from khichdi.runtime.calibration.worker import (
     FAILED,
     REPLAYED,
-    RERUN,
     Borrowing,
     Job,
     spread,
     start,
 )
 from khichdi.runtime.store.store import Store
+from khichdi.schema.calibration import FORGERIES, RERUN
 from khichdi.schema.errors import StepError
 from khichdi.schema.plan import PlanStep, PluginRef
 
@@ -212,7 +212,7 @@ def test_a_limit_lies_in_the_middle_between_reruns_and_the_nearest_kind_it_tells
 
 def test_a_figure_that_tells_nothing_apart_is_not_used_and_says_why() -> None:
     samples = [sample("rerun", n, {"t5.kl": 0.1}) for n in range(5)]
-    samples += [sample(kind, 0, {"t5.kl": 0.2}) for kind in KINDS]
+    samples += [sample(kind, 0, {"t5.kl": 0.2}) for kind in FORGERIES]
     derived = derive(samples, 10)
     found = {one.name: one for one in derived.criteria}["t5.kl"]
     assert found.limit is None
@@ -262,7 +262,7 @@ def step() -> PlanStep:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORGERIES)
 def test_each_forgery_changes_what_its_name_says_and_nothing_else(kind: str) -> None:
     import pyarrow as pa
 

@@ -17,7 +17,7 @@ from khichdi.schema.errors import FetchError
 from .transfer import first_line
 
 if TYPE_CHECKING:
-    from .huggingface import HuggingFaceParams
+    from .huggingface_params import HuggingFaceParams
 
 
 def split_files(

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from khichdi.plugins.toolkit.frozen_linear import install
 from khichdi.plugins.toolkit.model_loading import best_device, load_model
-from khichdi.schema.digest import derive_seed, tensors_digest
+from khichdi.schema.digest import derive_seed
 from khichdi.schema.errors import StepError
 
 from .acceleration.liger import check_liger, use_liger
@@ -21,24 +21,13 @@ from .attention import packed_attention as attention
 from .distributed.fsdp import shard
 from .loss import Loss
 from .memory.activation_checkpointing import Recomputation
+from .tensors import digest_of
 
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
 
     from .batches import MicroBatch
-    from .plugin import QloraParams
-
-DTYPES = {
-    torch.float32: "F32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.uint8: "U8",
-    torch.int8: "I8",
-    torch.int32: "I32",
-    torch.int64: "I64",
-    torch.bool: "BOOL",
-}
-"""Names of types as safetensors has them, so that digests compare with files."""
+    from .params import QloraParams
 
 
 @dataclass
@@ -178,26 +167,6 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         _check(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
     return trainee
-
-
-def digest_of(tensors: dict[str, torch.Tensor]) -> str:
-    """Return the tensors digest, with names of types as in safetensors."""
-    return tensors_digest(described(tensors))
-
-
-def described(
-    tensors: dict[str, torch.Tensor],
-) -> dict[str, tuple[str, tuple[int, ...], memoryview]]:
-    """Return name of the type, shape and bytes of each tensor."""
-    return {
-        name: (DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape), _bytes(t))
-        for name, t in tensors.items()
-    }
-
-
-def _bytes(tensor: torch.Tensor) -> memoryview:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
 
 
 def _adapter(model: Any) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .plugin import QloraParams
+    from .params import QloraParams
 
 
 class Ending:
