@@ -9,6 +9,8 @@ from .base import Params, Plugin, operational
 from .deprecations import renamed as _renamed
 from .hookspecs import hookimpl
 from .kinds import (
+    Account,
+    AccountError,
     Adapter,
     Breach,
     Drop,
@@ -32,6 +34,7 @@ from .kinds import (
     Rule,
     Runtime,
     Sampler,
+    Schedule,
     Scorer,
     Scores,
     ScoringJob,
@@ -42,9 +45,13 @@ from .kinds import (
     TrainingJob,
     TrainingResult,
     TrainingSegment,
+    Work,
+    Workload,
 )
 
 __all__ = [
+    "Account",
+    "AccountError",
     "Adapter",
     "Breach",
     "Drop",
@@ -72,6 +79,7 @@ __all__ = [
     "Rule",
     "Runtime",
     "Sampler",
+    "Schedule",
     "Scorer",
     "Scores",
     "ScoringJob",
@@ -83,6 +91,8 @@ __all__ = [
     "TrainingJob",
     "TrainingResult",
     "TrainingSegment",
+    "Work",
+    "Workload",
     "hookimpl",
     "operational",
 ]

@@ -65,6 +65,7 @@ class Plan(Sealed):
 
     `language` is the version that the recipe is written in. It is no part of the recipe hash,
     which is of what the recipe means: brought to a newer version, a recipe keeps its hash.
+    `varies_by` is the setting by which the recipe itself lets the same training end in other bits.
     """
 
     plan: Literal[1] = 1
@@ -74,6 +75,7 @@ class Plan(Sealed):
     locked: bool
     recipe_hash: Digest
     steps: tuple[PlanStep, ...] = Field(min_length=1)
+    varies_by: str | None = None
 
     def step(self, name: str) -> PlanStep:
         """Return the step of this name."""
@@ -81,8 +83,8 @@ class Plan(Sealed):
 
     @property
     def repeats(self) -> bool:
-        """Tell whether the same bits are to come again: no plugin was told `determinism: fast`."""
-        return all(step.plugin.params.get("determinism") != "fast" for step in self.steps)
+        """Return whether the same bits have to come again."""
+        return self.varies_by is None
 
 
 def source_key(plugin: PluginRef, material: Material | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..base import Plugin
 from .adapter import Adapter
+from .breach import Breach
 from .drop import Drop
 from .evaluator import EvaluationJob, EvaluationResult, Evaluator
 from .exporter import Exporter, ExportJob
@@ -16,7 +17,7 @@ from .launch import Launch
 from .progress import Progress, ignore_progress
 from .quantizer import Quantizer
 from .reader import Reader
-from .rule import Breach, Facts, Rule
+from .rule import Facts, Rule
 from .runtime import (
     Replay,
     ReplayedSegment,
@@ -29,9 +30,12 @@ from .sampler import Sampler
 from .scorer import Scorer, Scores, ScoringJob
 from .source import Pin, Source, SourceFile
 from .template import Row, Segment, Template
+from .workload import Account, AccountError, Schedule, Work, Workload
 
 __all__ = [
     "KINDS",
+    "Account",
+    "AccountError",
     "Adapter",
     "Breach",
     "Drop",
@@ -55,6 +59,7 @@ __all__ = [
     "Rule",
     "Runtime",
     "Sampler",
+    "Schedule",
     "Scorer",
     "Scores",
     "ScoringJob",
@@ -65,6 +70,8 @@ __all__ = [
     "TrainingJob",
     "TrainingResult",
     "TrainingSegment",
+    "Work",
+    "Workload",
     "ignore_progress",
 ]
 

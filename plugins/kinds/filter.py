@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..base import P, Plugin
+from .breach import Breach
 from .drop import Drop
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ class Filter(Plugin[P], ABC):
         step = {name: {"use": "files", "include": [f"{name}/*"]} for name in cls.sources}
         against = {"against": ["exam"]} if cls.uses_benchmarks else {}
         return {"use": cls.name, **step, **against, **cls.example}
+
+    def contradicts(
+        self, earlier: Sequence[Filter[Any]], data_sets: Sequence[str]
+    ) -> Breach | None:
+        """Return why no row can pass this filter after earlier ones of its chain, or None.
+
+        Asked when a recipe is checked, before any row is read. `data_sets` are the names that the
+        rows' column `source` may have. The path of the breach starts at this filter.
+        """
+        return None
 
     def begin(self, inputs: FilterInputs) -> None:
         """Make ready; called once before the first batch."""

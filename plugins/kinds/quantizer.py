@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from ...schema.architecture import Linear
 from ..base import P, Plugin
 
 
@@ -20,3 +21,10 @@ class Quantizer(Plugin[P], ABC):
     @abstractmethod
     def dtype(self) -> str:
         """Return the name of the torch dtype that the model computes in."""
+
+    def stored_bytes(self, linear: Linear) -> int | None:
+        """Return the bytes that a linear weight of the base takes as it is stored.
+
+        None, as here, leaves the memory of a training unknown.
+        """
+        return None

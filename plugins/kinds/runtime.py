@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...schema.device import Device
 from ...schema.errors import StepError
 from ..base import P, Plugin
 from .adapter import Adapter
+from .breach import Breach
 from .launch import Launch
 from .progress import Progress, ignore_progress
 from .quantizer import Quantizer
+from .workload import Account, AccountError, Schedule, Work, Workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +72,8 @@ class TrainingResult:
         weights: digests of what training started from: `quantized` base and `initial` adapter.
         measured: times, rates and memory: what differs from machine to machine.
         stopped: where training ended before its last step: `by` which parameter, after which
-            `step`, `of` how many.
+            `step`, `of` how many; and, where a rerun would end elsewhere (a clock), `again`: the
+            parameters to change for it to end there.
         states: the states at the ends of its segments, from which each can be executed again;
             their digests stand in the trace as `state`. None where the runtime keeps none.
         states_folder: where the files of those states are, below `work`.
@@ -168,6 +172,76 @@ class Runtime(Plugin[P], ABC):
     def example_step(cls) -> dict[str, Any]:
         """Return a whole step, with the template that stands beside a runtime's parameters."""
         return {"use": cls.name, "template": {"use": "alpaca"}, **cls.example}
+
+    # ---- before a training ------------------------------------------------------------------
+
+    def varies_by(self) -> str | None:
+        """Return the setting, as `name: value`, that lets the same training end in other bits.
+
+        None, as here, promises the same bits again on the same kind of machine.
+        """
+        return None
+
+    def schedule(self) -> Schedule | None:
+        """Return how long a training is; None, as here, where the parameters do not tell."""
+        return None
+
+    def account(self, workload: Workload) -> Account:
+        """Return the memory, arithmetic and disk that a training takes.
+
+        Raises `AccountError` where that is not known, as here: estimates then say so.
+        """
+        raise AccountError(f"there is no account of runtime `{self.name}`")
+
+    def seconds(self, workload: Workload, device: Device, work: Work) -> float | None:
+        """Return how long so much work takes on a device; None, as here, where nothing tells."""
+        return None
+
+    def contradictions(self, sample_packing: bool, validation: bool) -> list[Breach]:
+        """Return parameters that mean nothing beside settings of the recipe.
+
+        Paths start at `train`. A breach at a parameter that the recipe does not write is not
+        reported: defaults have to go with anything.
+
+        Args:
+            sample_packing: whether several samples share a pack.
+            validation: whether rows are held out.
+        """
+        return []
+
+    @classmethod
+    def rate_params(cls) -> frozenset[str]:
+        """Return the parameters that the tokens trained in a second depend on; here, all.
+
+        A rate that was measured is taken for another training with the same values.
+        """
+        return frozenset(cls.params_model.model_fields)
+
+    # ---- for audits -------------------------------------------------------------------------
+
+    def with_learning_rate(self, factor: float) -> dict[str, Any] | None:
+        """Return parameters with so many times the learning rate; None: there is none.
+
+        A calibration trains with it, to see that an audit rejects what comes out.
+        """
+        return None
+
+    def with_length(self, steps: int, by: int) -> dict[str, Any] | None:
+        """Return parameters of a training an epoch, or a third, longer (1) or shorter (-1).
+
+        Asked by a calibration; `steps` is how many the training took. None: there are none.
+        """
+        return None
+
+    def rounded_otherwise(self, gpu: bool) -> list[dict[str, dict[str, Any]]]:
+        """Return parameters that change how results are rounded, and nothing that is meant.
+
+        They stand for other hardware in a calibration. Each dictionary is of choices that exclude
+        one another, by a name for people.
+        """
+        return []
+
+    # ---- training ---------------------------------------------------------------------------
 
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:

@@ -25,10 +25,20 @@ class Sampler(Plugin[P], ABC):
     def asked(self) -> int | None:
         """Return how many rows the parameters ask for, at most; None where only data can tell.
 
-        Checks of a recipe hold other settings against it before any row is read, and a sampler
-        that gives fewer is remarked on.
+        Estimates rest on it, checks of a recipe hold other settings against it before any row is
+        read, and a sampler that gives fewer is remarked on.
         """
         return None
+
+    def expected(self, rows: int | None) -> tuple[int, int | None]:
+        """Return the fewest and the most rows that it keeps of so many; None: not known.
+
+        `rows` is None where the data set was not read yet. A sampler that fails rather than keep
+        fewer rows than asked says so here; the default promises none, and `asked()` at most.
+        """
+        asked = self.asked()
+        known = [count for count in (asked, rows) if count is not None]
+        return 0, min(known, default=None)
 
     @abstractmethod
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:

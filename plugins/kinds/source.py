@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ...schema.lock import PinnedFile
 from ..base import P, Plugin
+from .breach import Breach
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,28 @@ class Source(Plugin[P], ABC):
 
         Raises `FetchError`.
         """
+
+    def title(self) -> str | None:
+        """Return the public name of a repository or package that it brings, such as `owner/name`.
+
+        An adapter's config names its base by it, and the table of known models is searched for
+        it. None, as here, where the source has no name but a place on some machine.
+        """
+        return None
+
+    def local_folder(self, folder: Path) -> Path | None:
+        """Return where its files lie before they are fetched, if that is on this machine.
+
+        `folder` is the recipe's own. A `config.json` there is read for estimates.
+        """
+        return None
+
+    def misuse(self, role: Literal["model", "dataset"]) -> Breach | None:
+        """Return why the source cannot bring a base model, or rows, as the recipe asks it to.
+
+        The path of the breach starts at the source. None, as here, has no objection.
+        """
+        return None
 
     def place(self) -> str | None:
         """Return where the source's files lie in a mirror, `huggingface/datasets/GAIR/lima`.

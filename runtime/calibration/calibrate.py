@@ -110,7 +110,9 @@ class Calibrator:
     def _rerun(self) -> None:
         """Rerun under one setting after the other, until enough came to results of their own."""
         seen = {adapter_digest(self.run.adapter)}
-        found = settings(self._device(), self.train.plugin)
+        ref = self.train.plugin
+        runtime = self.registry.create(ref.kind, ref.name, ref.params)
+        found = settings(self._device(), runtime)
         for number, setting in enumerate(found):
             if len(self.honest) == self.reruns or number == 2 * self.reruns + FEWEST:
                 break

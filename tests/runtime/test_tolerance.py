@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from calibrations import calibration, sample
 
+from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.segment_distance import Errors
 from khichdi.runtime.calibration import lowrank
 from khichdi.runtime.calibration.cpu_kernels import HERE, Setting, settings
@@ -45,6 +47,9 @@ from khichdi.schema.errors import StepError
 from khichdi.schema.plan import PlanStep, PluginRef
 
 torch = pytest.importorskip("torch")
+
+
+REGISTRY = load_registry()
 
 
 def write_adapter(folder: Path, parts: dict[str, tuple[Any, Any]], alpha: int, **more: Any) -> Path:
@@ -272,7 +277,7 @@ def test_each_forgery_changes_what_its_name_says_and_nothing_else(kind: str) -> 
         for n in range(10, 20)
     ]  # fmt: skip
     packs = pa.Table.from_pylist(rows)
-    one, other = step(), changed_step(kind, 0, step(), 15)
+    one, other = step(), changed_step(kind, 0, step(), 15, REGISTRY)
     changed = {name for name in ("plugin", "parts", "seed")
                if getattr(one, name) != getattr(other, name)}  # fmt: skip
     table = changed_packs(kind, 0, packs, packs.slice(0, 3))
@@ -306,10 +311,10 @@ def test_a_forged_trace_has_the_length_batches_and_rates_of_the_recipe(length: i
 
 
 def test_settings_all_differ_and_none_is_this_machine_as_it_is() -> None:
-    found = list(settings("cpu AVX512", step().plugin))
+    found = list(settings("cpu AVX512", Qlora(QloraParams())))
     assert len({one.name for one in found}) == len(found) >= 20
     assert all(one.environment or one.params for one in found)
-    on_gpu = list(settings("NVIDIA H200", step().plugin))
+    on_gpu = list(settings("NVIDIA H200", Qlora(QloraParams())))
     assert len(on_gpu) >= 5
     assert not any("ATEN_CPU_CAPABILITY" in one.environment for one in on_gpu)
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from khichdi.plugins import Pin, PinnedFile, Source
+from khichdi.plugins import Breach, Pin, PinnedFile, Source
 from khichdi.plugins.side_effects import loading
 from khichdi.schema.errors import FetchError
 
@@ -75,6 +75,23 @@ class HuggingFace(Source[HuggingFaceParams]):
             for file in pin.files:
                 found = _download(api, self.params, str(pin.revision), file.path, Path(scratch))
                 shutil.move(found, target(into, file))
+
+    def title(self) -> str | None:
+        """Return `owner/name`."""
+        return self.params.repo
+
+    def misuse(self, role: Literal["model", "dataset"]) -> Breach | None:
+        """Return what to write where the repository is taken for the other type."""
+        holds, repo = self.params.holds, self.params.repo
+        if role == "model" and holds == "dataset":
+            return Breach(
+                "a base model comes from a model repository, and this says data set",
+                hint="leave `repo_type`, `config` and `split` out",
+            )
+        if role == "dataset" and holds == "model" and self.params.repo_type is None:
+            message = f"`{repo}` would be read as a model repository"
+            return Breach(message, hint="add `repo_type: dataset`")
+        return None
 
     def place(self) -> str | None:
         """Return `huggingface/models/OWNER/NAME`, or `datasets` for a data set."""

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from khichdi.plugins import Params, operational
 
+ROWS_AT_ONCE = 128
+"""Tokens whose logits are computed at once; part of the bits, and held from step to step."""
+
 
 class QloraParams(Params):
     """How an adapter is trained.
