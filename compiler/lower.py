@@ -235,7 +235,13 @@ class _Graph:
             material = None
         key = source_key(plugin, material)
         self.steps[name] = PlanStep(
-            name=name, kind="source", plugin=plugin, key=key, material=material
+            name=name,
+            kind="source",
+            plugin=plugin,
+            key=key,
+            material=material,
+            origin=ask(self.registry, "source", step, lambda source: source.origin()),
+            package_url=ask(self.registry, "source", step, lambda source: source.package_url()),
         )
 
     def step(self, name: str, kind: str, step: Step, **rest: Any) -> str:

@@ -6,7 +6,6 @@ if __name__ != "khichdi.plugins":
 from ..schema.errors import FetchError, StepError
 from ..schema.lock import PinnedFile
 from .base import Params, Plugin, operational
-from .deprecations import renamed as _renamed
 from .hookspecs import hookimpl
 from .kinds import (
     Account,
@@ -96,8 +95,3 @@ __all__ = [
     "hookimpl",
     "operational",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Return what a name stands for that is to go."""
-    return _renamed(name)

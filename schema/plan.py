@@ -41,6 +41,8 @@ class PlanStep(Document):
         seed: the step's own seed, where it draws random numbers.
         key: digest of all of the above but the label; known before running.
         material: the pinned bytes, for a source that is locked.
+        origin: where a source's bytes come from, for people.
+        package_url: the purl of a source that has one, without a version.
     """
 
     name: PathBelow
@@ -52,6 +54,8 @@ class PlanStep(Document):
     seed: int | None = None
     key: Digest
     material: Material | None = None
+    origin: str | None = None
+    package_url: str | None = None
 
     def sources(self) -> Iterator[tuple[str, str, str]]:
         """Yield (role, step name, output name) of each input."""

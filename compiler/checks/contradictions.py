@@ -44,7 +44,7 @@ def _never_reached(
 ) -> list[Diagnostic]:
     """Return numbers of optimizer steps that training does not reach, with a row a pack at most."""
     schedule = ask(registry, "runtime", recipe.train, lambda runtime: runtime.schedule())
-    if schedule is None or schedule.max_steps is not None:
+    if schedule is None or schedule.total_steps is not None:
         return []
     steps = math.ceil(rows / schedule.batch) * schedule.epochs
     found = []

@@ -200,6 +200,6 @@ class Amounts:
                 self.unknown.append(text)
             return None, None
         steps, an_epoch = schedule.steps(packs), ceil(packs / schedule.batch)
-        if schedule.max_steps and not self.known.packs:
+        if schedule.total_steps and not self.known.packs:
             return steps, round(steps * schedule.batch * a_pack)
         return steps, round(tokens * steps / an_epoch) if an_epoch else 0

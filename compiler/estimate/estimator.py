@@ -73,7 +73,7 @@ class _Estimator:
         took = self._seconds(amount, workload, account)
         second = self._seconds(least, workload, account)
         schedule, architecture = self.schedule, self.architecture
-        steps = schedule.max_steps if schedule and amount is None else None
+        steps = schedule.total_steps if schedule and amount is None else None
         trained = self._trained()
         return Estimate(
             rows=amount.rows if amount else None,

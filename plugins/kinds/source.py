@@ -54,6 +54,17 @@ class Source(Plugin[P], ABC):
         """
         return None
 
+    def origin(self) -> str | None:
+        """Return where the bytes come from, for people: a repository, a package or an address."""
+        return self.title()
+
+    def package_url(self) -> str | None:
+        """Return the package URL (purl) of its package, without a version, for bills of material.
+
+        None, as here, where no type of the purl specification fits.
+        """
+        return None
+
     def local_folder(self, folder: Path) -> Path | None:
         """Return where its files lie before they are fetched, if that is on this machine.
 

@@ -25,18 +25,18 @@ class Schedule:
         micro_batch: packs that are computed at once.
         accumulation: micro batches of an optimizer step.
         epochs: passes over all packs.
-        max_steps: optimizer steps in all, in place of `epochs`.
+        total_steps: optimizer steps in all, in place of `epochs`.
         stop_after: optimizer steps after which training ends earlier.
-        eval_steps: optimizer steps between evaluations; None for one at the end of each epoch.
+        eval_every: optimizer steps between evaluations; None for one at the end of each epoch.
         counts: parameters that count optimizer steps, by name: none may be more than there are.
     """
 
     micro_batch: int = 1
     accumulation: int = 1
     epochs: int = 1
-    max_steps: int | None = None
+    total_steps: int | None = None
     stop_after: int | None = None
-    eval_steps: int | None = None
+    eval_every: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -46,12 +46,12 @@ class Schedule:
 
     def steps(self, packs: int) -> int:
         """Return the optimizer steps over so many packs."""
-        steps = self.max_steps or ceil(packs / self.batch) * self.epochs
+        steps = self.total_steps or ceil(packs / self.batch) * self.epochs
         return min(steps, self.stop_after or steps)
 
     def evaluations(self, steps: int) -> int:
         """Return how often held-out rows are evaluated in so many steps, the first time before."""
-        return 1 + (ceil(steps / self.eval_steps) if self.eval_steps else self.epochs)
+        return 1 + (ceil(steps / self.eval_every) if self.eval_every else self.epochs)
 
 
 @dataclass(frozen=True)

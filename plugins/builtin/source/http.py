@@ -54,6 +54,10 @@ class Http(Source[HttpParams]):
     }
     requires = ("httpx",)
 
+    def origin(self) -> str | None:
+        """Return the address."""
+        return self.params.url
+
     def pin(self, folder: Path) -> Pin:
         """Download once to learn the size, which no server is bound to tell, and to compare."""
         from .transfer import pinned, scrub

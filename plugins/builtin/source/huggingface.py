@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from khichdi.plugins import Breach, Pin, PinnedFile, Source
 from khichdi.plugins.side_effects import loading
@@ -79,6 +80,10 @@ class HuggingFace(Source[HuggingFaceParams]):
     def title(self) -> str | None:
         """Return `owner/name`."""
         return self.params.repo
+
+    def package_url(self) -> str | None:
+        """Return `pkg:huggingface/owner/name`."""
+        return f"pkg:huggingface/{quote(self.params.repo, safe='/')}"
 
     def misuse(self, role: Literal["model", "dataset"]) -> Breach | None:
         """Return what to write where the repository is taken for the other type."""

@@ -41,6 +41,10 @@ class Pypi(Source[PypiParams]):
         """Return the name of the package."""
         return self.params.package
 
+    def package_url(self) -> str | None:
+        """Return `pkg:pypi/name`."""
+        return f"pkg:pypi/{self.params.package.lower().replace('_', '-')}"
+
     def pin(self, folder: Path) -> Pin:
         """Download the wheel and pin the members that match; each names the wheel's digest."""
         from .globs import choose

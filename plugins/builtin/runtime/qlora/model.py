@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 
+from khichdi.plugins.toolkit.adapter_files import adapter_tensors, write_adapter
 from khichdi.plugins.toolkit.frozen_linear import install
 from khichdi.plugins.toolkit.model_loading import best_device, load_model
+from khichdi.plugins.toolkit.tensors import digest_of
 from khichdi.schema.digest import derive_seed
 from khichdi.schema.errors import StepError
 
@@ -21,7 +21,6 @@ from .attention import packed_attention as attention
 from .distributed.fsdp import shard
 from .loss import Loss
 from .memory.activation_checkpointing import Recomputation
-from .tensors import digest_of
 
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
@@ -105,14 +104,7 @@ class Trainee:
 
     def write(self, folder: Path, base_name: str) -> None:
         """Write the adapter in peft's format; the same bytes for the same weights."""
-        config = self.peft.peft_config["default"].to_dict()
-        config |= {"base_model_name_or_path": base_name, "inference_mode": True}
-        text = json.dumps(config, indent=2, sort_keys=True, default=sorted)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
-        tensors = {name: t.contiguous().cpu() for name, t in sorted(_adapter(self.peft).items())}
-        # One entry of metadata: with more, safetensors writes them in no stable order.
-        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_adapter(self.peft, folder, base_name)
 
 
 def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Trainee:
@@ -144,7 +136,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     except ValueError as error:
         raise StepError(f"the adapter does not fit the base: {error}") from error
     job.adapter.initialize(model, job.base)
-    digests["initial"] = digest_of(_adapter(model))
+    digests["initial"] = digest_of(adapter_tensors(model))
     recomputation = None
     if params.gradient_checkpointing:
         offload = params.activation_offloading and device.type == "cuda"
@@ -167,14 +159,6 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         _check(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
     return trainee
-
-
-def _adapter(model: Any) -> dict[str, torch.Tensor]:
-    """Return the adapter's tensors under the names that peft saves them by."""
-    from peft import get_peft_model_state_dict
-
-    tensors: dict[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return tensors
 
 
 def _check(trainee: Trainee) -> None:

@@ -55,9 +55,9 @@ class Qlora(Runtime[QloraParams]):
             micro_batch=params.micro_batch_size,
             accumulation=params.gradient_accumulation_steps,
             epochs=params.num_epochs,
-            max_steps=params.max_steps,
+            total_steps=params.max_steps,
             stop_after=params.stop_after_steps,
-            eval_steps=params.eval_steps,
+            eval_every=params.eval_steps,
             counts={name: value for name, value in counts.items() if value is not None},
         )
 

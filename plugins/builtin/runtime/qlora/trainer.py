@@ -13,6 +13,7 @@ import torch
 from khichdi.plugins.kinds import Progress
 from khichdi.plugins.toolkit import determinism
 from khichdi.plugins.toolkit.model_loading import best_device
+from khichdi.plugins.toolkit.tensors import digest_of
 from khichdi.schema.digest import derive_seed, digest, table_digest
 from khichdi.schema.document import operational_fields
 from khichdi.schema.errors import StepError
@@ -28,7 +29,6 @@ from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
 from .segments import segment_states as states
 from .stopping import Ending
-from .tensors import digest_of
 from .tracking import Tracking
 
 if TYPE_CHECKING:

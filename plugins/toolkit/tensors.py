@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from khichdi.schema.digest import tensors_digest
+from ...schema.digest import tensors_digest
 
 DTYPES = {
     torch.float32: "F32",
