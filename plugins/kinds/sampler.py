@@ -35,6 +35,7 @@ class Sampler(Plugin[P], ABC):
 
         `rows` is None where the data set was not read yet. A sampler that fails rather than keep
         fewer rows than asked says so here; the default promises none, and `asked()` at most.
+        Where chance decides, the most is the mean.
         """
         asked = self.asked()
         known = [count for count in (asked, rows) if count is not None]
