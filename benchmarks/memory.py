@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 GIB = 2**30
@@ -134,8 +133,7 @@ def measure(shape: dict[str, Any]) -> dict[str, Any]:
     from transformers import AutoConfig
 
     from khichdi.compiler.estimate.architectures import TABLE, from_config
-    from khichdi.compiler.estimate.memory import Batch, memory, stored_layers
-    from khichdi.plugins import TrainingJob
+    from khichdi.plugins import TrainingJob, Workload
     from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
     from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
     from khichdi.plugins.builtin.runtime.qlora import model as runtime_model
@@ -157,15 +155,14 @@ def measure(shape: dict[str, Any]) -> dict[str, Any]:
     learnt = sum(x != -100 for row in train["labels"].to_pylist() for x in row)
     samples = sum(len(row) for row in train["lengths"].to_pylist())
     total = train.num_rows * tokens
-    batch = Batch(tokens * micro, total / samples, learnt / total)
-    recipe: Any = SimpleNamespace(
-        model=SimpleNamespace(
-            adapter=SimpleNamespace(use="lora", **adapter.model_dump()),
-            quantization=SimpleNamespace(use="bitsandbytes", **quantizer.model_dump()),
-        ),
-        train=SimpleNamespace(
-            sample_packing=True, packing_strategy="bfd", sequence_len=tokens, **params.model_dump()
-        ),
+    workload = Workload(
+        architecture=architecture,
+        quantizer=BitsAndBytes(quantizer),
+        adapter=Lora(adapter),
+        gpu=gpu,
+        sequence_len=tokens,
+        sample=total / samples,
+        trained_share=learnt / total,
     )
     if gpu:
         whole = torch.cuda.get_device_properties(0).total_memory
@@ -183,14 +180,15 @@ def measure(shape: dict[str, Any]) -> dict[str, Any]:
         )  # fmt: skip
         (root / "work").mkdir()
         measured = Qlora(params).train(job).measured
-    account = memory(recipe, architecture, batch, gpu)
+    found = Qlora(params).account(workload)
+    account = found.memory
     return {
         "estimated": account.total - (account.process if gpu else 0),
         "peak": measured["peak_memory_bytes"],
         "before": measured["memory_before_bytes"],
         "of": measured["peak_memory_of"],
         "stored": measured.get("stored_layers", architecture.layers),
-        "told": stored_layers(recipe, architecture, batch, gpu),
+        "told": found.stored_layers,
         "rate": measured["tokens_per_second"],
     }
 

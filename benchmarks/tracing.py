@@ -19,10 +19,8 @@ from typing import Any
 
 from khichdi.plugins.builtin.runtime.qlora import batches, trainer
 from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
-from tests.helpers import jobs
-
-
 from khichdi.project.bundled_recipes import open_recipe
+from tests.helpers import jobs
 
 
 class Clock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..compiler.instances import ask
 from ..plugins.kinds import Breach
 from ..project.planning import Planned
 from ..project.session import Session
@@ -91,8 +92,9 @@ def _millions(count: int) -> str:
 def _train(session: Session, found: Estimate) -> list[str]:
     """Return the trained parameters and steps, and their memory, time and disk."""
     recipe = session.compiled.recipe
-    adapter = recipe.model.adapter.params()
-    words = [recipe.train.use, f"{recipe.model.adapter.use} r {adapter.get('r', '?')}"]
+    adapter = recipe.model.adapter
+    size = ask(session.registry, "adapter", adapter, lambda plugin: plugin.size())
+    words = [recipe.train.use, f"{adapter.use} {size}" if size else adapter.use]
     if found.trained is not None and found.parameters:
         share = 100 * found.trained / found.parameters
         words.append(f"{_millions(found.trained)} parameters ({share:.2g} %)")
@@ -101,8 +103,8 @@ def _train(session: Session, found: Estimate) -> list[str]:
         steps, least = found.at_least.steps, "at least "
     words.append(f"{least}{steps:,} steps" if steps is not None else "? steps")
     lines = [f"  train   {'  '.join(words)}"]
-    if not session.compiled.plan.repeats:
-        loose = "`determinism: fast`: the result hash need not come again"
+    if (setting := session.compiled.plan.varies_by) is not None:
+        loose = f"`{setting}`: the result hash need not come again"
         lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")

@@ -59,7 +59,7 @@ def _place(document: Any, text: str) -> tuple[str | int, ...]:
     try:
         segments, _ = parse_path(text)
     except PathError:
-        hint = "a path reads as `recipe diff` prints it: train, data.lima.filters[max-words]"
+        hint = "a path reads as `recipe diff` prints it: train, data.lima.filters[NAME]"
         raise InputError(f"`{text}` is not a path of a recipe", hint=hint) from None
     place, known = find(document, segments)
     if place is None:

@@ -68,8 +68,9 @@ def _stopped(stopped: dict[str, Any] | None) -> str:
         return ""
     step = stopped["step"]
     words = f"   ended by {stopped['by']} after step {step:,} of {stopped['of']:,}"
-    if stopped["by"] == "max_hours":
-        words += f" (the same again: train.stop_after_steps={step})"
+    again = {name: value for name, value in stopped.get("again", {}).items() if value is not None}
+    if again:
+        words += f" (the same again: {', '.join(f'train.{k}={v}' for k, v in again.items())})"
     return words
 
 

@@ -19,6 +19,7 @@ from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
 from ..schema.yaml_reader import Path
+from .instances import ask, base_title
 
 CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
 """khichdi's own steps; a number is raised when the same input would give another result."""
@@ -30,7 +31,9 @@ def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
     Without a lock, or where it does not have a source, the plan is provisional: `locked` is
     false, and its hashes say what was asked, not which bytes.
     """
-    return _graph(recipe, registry, lock).plan()
+    plan = _graph(recipe, registry, lock).plan()
+    varies_by = ask(registry, "runtime", recipe.train, lambda runtime: runtime.varies_by())
+    return plan.model_copy(update={"varies_by": varies_by})
 
 
 def source_places(recipe: Recipe, registry: Registry) -> dict[str, Path]:
@@ -162,11 +165,6 @@ def _against(step: Step) -> tuple[str, ...]:
     return names
 
 
-def _base_name(recipe: Recipe) -> str:
-    base = recipe.model.base.params()
-    return str(base.get("repo") or base.get("package") or "base")
-
-
 def _train(graph: _Graph, recipe: Recipe) -> None:
     graph.step(
         "train",
@@ -177,7 +175,7 @@ def _train(graph: _Graph, recipe: Recipe) -> None:
             "quantizer": graph.ref("quantizer", recipe.model.quantization),
             "adapter": graph.ref("adapter", recipe.model.adapter),
         },
-        settings={"base_name": _base_name(recipe)},
+        settings={"base_name": base_title(graph.registry, recipe.model.base) or "base"},
     )
 
 
@@ -202,7 +200,7 @@ def _export(graph: _Graph, recipe: Recipe, step: Step) -> None:
         step,
         inputs={"base": "base#files", "adapter": "train#adapter"},
         parts={"quantizer": graph.ref("quantizer", recipe.model.quantization)},
-        settings={"base_name": _base_name(recipe)},
+        settings={"base_name": base_title(graph.registry, recipe.model.base) or "base"},
     )
 
 
@@ -237,7 +235,13 @@ class _Graph:
             material = None
         key = source_key(plugin, material)
         self.steps[name] = PlanStep(
-            name=name, kind="source", plugin=plugin, key=key, material=material
+            name=name,
+            kind="source",
+            plugin=plugin,
+            key=key,
+            material=material,
+            origin=ask(self.registry, "source", step, lambda source: source.origin()),
+            package_url=ask(self.registry, "source", step, lambda source: source.package_url()),
         )
 
     def step(self, name: str, kind: str, step: Step, **rest: Any) -> str:

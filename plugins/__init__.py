@@ -6,9 +6,10 @@ if __name__ != "khichdi.plugins":
 from ..schema.errors import FetchError, StepError
 from ..schema.lock import PinnedFile
 from .base import Params, Plugin, operational
-from .deprecations import renamed as _renamed
 from .hookspecs import hookimpl
 from .kinds import (
+    Account,
+    AccountError,
     Adapter,
     Breach,
     Drop,
@@ -32,6 +33,7 @@ from .kinds import (
     Rule,
     Runtime,
     Sampler,
+    Schedule,
     Scorer,
     Scores,
     ScoringJob,
@@ -42,9 +44,13 @@ from .kinds import (
     TrainingJob,
     TrainingResult,
     TrainingSegment,
+    Work,
+    Workload,
 )
 
 __all__ = [
+    "Account",
+    "AccountError",
     "Adapter",
     "Breach",
     "Drop",
@@ -72,6 +78,7 @@ __all__ = [
     "Rule",
     "Runtime",
     "Sampler",
+    "Schedule",
     "Scorer",
     "Scores",
     "ScoringJob",
@@ -83,11 +90,8 @@ __all__ = [
     "TrainingJob",
     "TrainingResult",
     "TrainingSegment",
+    "Work",
+    "Workload",
     "hookimpl",
     "operational",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Return what a name stands for that is to go."""
-    return _renamed(name)

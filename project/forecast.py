@@ -11,10 +11,13 @@ from typing import Any
 
 from ..compiler.checks.recipe_checks import check_base
 from ..compiler.estimate.architectures import from_config, known_architecture
-from ..compiler.estimate.devices import DEVICES, Device, device_named
+from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
+from ..compiler.instances import ask
+from ..plugins.registry import Registry
 from ..runtime.store.runs import all_runs
 from ..schema.architecture import Architecture
+from ..schema.device import Device
 from ..schema.errors import InputError, RecipeError
 from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
@@ -60,20 +63,24 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
     if faults:
         raise RecipeError(faults)
-    return Forecast(architecture, known, chosen, estimate(recipe, architecture, chosen, known))
+    return Forecast(
+        architecture, known, chosen, estimate(recipe, session.registry, architecture, chosen, known)
+    )
 
 
 def base_architecture(session: Session, results: Results) -> Architecture | None:
     """Return the architecture of the base: by its own config.json, else by its name."""
     folder: Path | None = None
     done = results.get("base")
-    base = session.compiled.plan.step("base")
     if done is not None:
         folder = session.store.folder(done.outputs["files"])
-    elif base.plugin.name == "files":
-        folder = session.compiled.folders["base"] / str(base.plugin.params.get("folder", "."))
+    else:
+        origin = session.compiled.folders["base"]
+        step = session.compiled.recipe.model.base
+        folder = ask(session.registry, "source", step, lambda source: source.local_folder(origin))
     found = _config(folder) if folder is not None else None
-    return (from_config(found) if found else None) or known_architecture(session.compiled.recipe)
+    known = known_architecture(session.compiled.recipe, session.registry)
+    return (from_config(found) if found else None) or known
 
 
 def _config(folder: Path) -> dict[str, Any] | None:
@@ -91,9 +98,9 @@ def _config(folder: Path) -> dict[str, Any] | None:
 def _ruled(session: Session) -> Device | None:
     """Return the device that a rule of the recipe is about."""
     for step in session.compiled.recipe.rules:
-        track = step.params().get("track")
-        if track in DEVICES:
-            return DEVICES[track]
+        name = ask(session.registry, "rule", step, lambda rule: rule.device())
+        if name in DEVICES:
+            return DEVICES[name]
     return None
 
 
@@ -168,7 +175,7 @@ def compared(session: Session) -> Comparison | None:
     device = _device_of(str(own["device"]))
     architecture = base_architecture(session, results)
     known = _known(plan, results, _elsewhere(session, device))
-    found = estimate(recipe, architecture, device, known)
+    found = estimate(recipe, session.registry, architecture, device, known)
     memory = found.memory
     whole = (
         memory.total - (memory.process if device is None or device.gpu else 0) if memory else None
@@ -197,7 +204,9 @@ def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None
     """Return measurements of another training of this base here."""
     plan = session.compiled.plan
     for name, record, other in _runs(session):
-        if other.step("base").key != plan.step("base").key or not _alike(plan, other):
+        if other.step("base").key != plan.step("base").key or not _alike(
+            plan, other, session.registry
+        ):
             continue
         if other.step("train").key == plan.step("train").key:
             continue
@@ -224,22 +233,22 @@ def _runs(session: Session) -> Iterator[tuple[str, Record, Plan]]:
             continue
 
 
-def _alike(plan: Plan, other: Plan) -> bool:
+def _alike(plan: Plan, other: Plan, registry: Registry) -> bool:
     """Return whether two trainings do about the same arithmetic per token."""
     one, two = plan.step("train"), other.step("train")
-    same = one.plugin.name == two.plugin.name and one.parts["quantizer"] == two.parts["quantizer"]
-    words = {
-        "gradient_checkpointing": 0.0,
-        "activation_budget_gib": 0.0,
-        "micro_batch_size": 0.0,
-        "determinism": "strict",
-        "torch_compile": False,
-        "use_liger_kernel": False,
-    }
-    return same and all(
-        one.plugin.params.get(w, without) == two.plugin.params.get(w, without)
-        for w, without in words.items()
-    )
+    if one.plugin.name != two.plugin.name or one.parts["quantizer"] != two.parts["quantizer"]:
+        return False
+    runtime: Any = registry.get("runtime", one.plugin.name).plugin
+    fields = runtime.params_model.model_fields
+    # An older plan may lack a parameter, whose default is then what it did.
+    values = [
+        [
+            step.plugin.params.get(name, fields[name].default)
+            for name in sorted(runtime.rate_params())
+        ]
+        for step in (one, two)
+    ]
+    return values[0] == values[1]
 
 
 def _tokens_per_row(plan: Plan, other: Plan, packed: StepResult) -> float | None:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from .document import Document
 
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Of a number, by the name of its type in torch."""
+
 
 class Linear(Document):
     """A linear module of one layer; its weight is (outputs, inputs).
@@ -81,7 +84,7 @@ class Architecture(Document):
         return self.linear_weights + self.embedding_weights + self.small_parameters
 
     def modules(self, names: tuple[str, ...] | str) -> tuple[Linear, ...]:
-        """Return the modules of one layer that `target_modules` names, as peft matches them.
+        """Return the modules of one layer of these names, as peft matches them.
 
         `all-linear` is all of them; a name fits a module whose path is it or ends with it.
         """

@@ -9,6 +9,23 @@ from pydantic import Field
 from .document import Digest, Document
 from .seal import Sealed
 
+RERUN = "rerun"
+"""The kind of a sample that is an honest rerun."""
+
+FORGERIES = (
+    "another seed",
+    "1 % of rows swapped",
+    "learning rate x 1.1",
+    "an epoch less",
+    "another base",
+    "another r or alpha",
+    "order shuffled",
+    "adapter with noise",
+    "a longer run",
+    "somebody else's adapter",
+)
+"""The kinds of samples that a calibration has to reject."""
+
 
 class Sample(Document):
     """One comparison of a claimed training with one that was derived.

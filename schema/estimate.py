@@ -12,6 +12,9 @@ from pydantic import Field
 
 from .document import Document
 
+Basis = Literal["counted", "declared", "at most", "unknown"]
+"""What a number of rows rests on."""
+
 
 class Memory(Document):
     """Bytes at the moment of training that holds the most, by part; they add up.
@@ -22,7 +25,7 @@ class Memory(Document):
 
     weights: int = Field(description="Linear weights of the base, as they are stored, and norms.")
     embeddings: int = Field(description="Embedding and head, in the compute type.")
-    unpacked: int = Field(description="Base weights kept unpacked (`weight_cache_gib`).")
+    unpacked: int = Field(description="Base weights kept unpacked, for speed.")
     adapter: int = Field(description="Trained parameters, float32.")
     gradients: int = Field(description="Their gradients, float32.")
     optimizer: int = Field(description="Moments of the optimizer.")
@@ -51,9 +54,7 @@ class DataEstimate(Document):
     """Rows that a data set brings into the mixture."""
 
     rows: int | None = Field(description="How many; null where nothing says.")
-    basis: Literal["counted", "declared", "at most", "unknown"] = Field(
-        description="Counted in the store, or said by the recipe."
-    )
+    basis: Basis = Field(description="Counted in the store, or said by the recipe.")
     why: str | None = Field(None, description="Why rows are not known.")
 
 
@@ -84,7 +85,7 @@ class Bound(Document):
     rows: int
     tokens: int
     packs: int
-    steps: int
+    steps: int | None
     seconds: float | None
 
 
@@ -116,8 +117,7 @@ class Estimate(Document):
     layers: int | None = Field(None, description="Layers of the base.")
     stored_layers: int | None = Field(
         None,
-        description="Layers whose activations are kept and not recomputed; all of them without "
-        "`gradient_checkpointing`.",
+        description="Layers whose activations are kept, and not recomputed in the backward pass.",
     )
     trained: int | None = Field(None, description="Parameters that are trained.")
     parameters: int | None = Field(None, description="Parameters of the base.")

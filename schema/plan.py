@@ -41,6 +41,8 @@ class PlanStep(Document):
         seed: the step's own seed, where it draws random numbers.
         key: digest of all of the above but the label; known before running.
         material: the pinned bytes, for a source that is locked.
+        origin: where a source's bytes come from, for people.
+        package_url: the purl of a source that has one, without a version.
     """
 
     name: PathBelow
@@ -52,6 +54,8 @@ class PlanStep(Document):
     seed: int | None = None
     key: Digest
     material: Material | None = None
+    origin: str | None = None
+    package_url: str | None = None
 
     def sources(self) -> Iterator[tuple[str, str, str]]:
         """Yield (role, step name, output name) of each input."""
@@ -65,6 +69,7 @@ class Plan(Sealed):
 
     `language` is the version that the recipe is written in. It is no part of the recipe hash,
     which is of what the recipe means: brought to a newer version, a recipe keeps its hash.
+    `varies_by` is the setting by which the recipe itself lets the same training end in other bits.
     """
 
     plan: Literal[1] = 1
@@ -74,6 +79,7 @@ class Plan(Sealed):
     locked: bool
     recipe_hash: Digest
     steps: tuple[PlanStep, ...] = Field(min_length=1)
+    varies_by: str | None = None
 
     def step(self, name: str) -> PlanStep:
         """Return the step of this name."""
@@ -81,8 +87,8 @@ class Plan(Sealed):
 
     @property
     def repeats(self) -> bool:
-        """Tell whether the same bits are to come again: no plugin was told `determinism: fast`."""
-        return all(step.plugin.params.get("determinism") != "fast" for step in self.steps)
+        """Return whether the same bits have to come again."""
+        return self.varies_by is None
 
 
 def source_key(plugin: PluginRef, material: Material | None) -> str:

@@ -117,3 +117,77 @@ def test_a_folder_refuses_to_be_imported_under_its_bare_name(part: str) -> None:
     )
     assert done.returncode != 0
     assert f"khichdi.{part}" in done.stderr
+
+
+# ---- cycles ---------------------------------------------------------------------------------
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("khichdi", *(part for part in parts if part != "__init__")))
+
+
+def imports_of(file: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules that a file imports anywhere: at its top, for types, in functions."""
+    own = module_of(file).split(".")
+    if file.name == "__init__.py":
+        own.append("__init__")
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = own[: len(own) - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            if any(f"{module}.{alias.name}" in known for alias in node.names):
+                found.discard(module)  # a module out of a package, not a name of its __init__
+    return (found & known.keys()) - {module_of(file)}
+
+
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected components of several nodes (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    files = [file for file in product_files() if not file.is_relative_to(ROOT / "recipes")]
+    known = {module_of(file): file for file in files}
+    assert cycles({name: imports_of(file, known) for name, file in known.items()}) == []
+
+
+def test_a_circle_is_found_through_types_and_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    (tmp_path / "plugins").mkdir()
+    one, other = tmp_path / "plugins" / "one.py", tmp_path / "plugins" / "other.py"
+    one.write_text("if TYPE_CHECKING:\n    from .other import Name\n")
+    other.write_text("def function():\n    from . import one\n")
+    known = {module_of(file): file for file in (one, other)}
+    assert cycles({name: imports_of(file, known) for name, file in known.items()}) == [
+        ["khichdi.plugins.one", "khichdi.plugins.other"]
+    ]

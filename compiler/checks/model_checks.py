@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
 
+from ...plugins.registry import Registry
 from ...schema.architecture import Architecture
 from ...schema.errors import Diagnostic
 from ...schema.recipe import Recipe
+from ..instances import ask
 from ..load import Loaded
 
 
 def check_architecture(
-    recipe: Recipe, loaded: Loaded, architecture: Architecture | None
+    recipe: Recipe, loaded: Loaded, registry: Registry, architecture: Architecture | None
 ) -> list[Diagnostic]:
     """Return what the base cannot do; nothing where its architecture is not known."""
     if architecture is None:
         return []
-    return [*_modules(recipe, loaded, architecture), *_positions(recipe, loaded, architecture)]
+    return [
+        *_modules(recipe, loaded, registry, architecture),
+        *_positions(recipe, loaded, architecture),
+    ]
 
 
-def _modules(recipe: Recipe, loaded: Loaded, architecture: Architecture) -> list[Diagnostic]:
+def _modules(
+    recipe: Recipe, loaded: Loaded, registry: Registry, architecture: Architecture
+) -> list[Diagnostic]:
     """Name the modules to put an adapter on that the base does not have."""
-    targets: Any = getattr(recipe.model.adapter, "target_modules", None)
-    if not isinstance(targets, tuple | list):
-        return []
+    asked = ask(registry, "adapter", recipe.model.adapter, lambda plugin: plugin.named_modules())
     known = list(dict.fromkeys(linear.name for linear in architecture.linears))
     found = []
-    for index, name in enumerate(targets):
+    for path, name in asked.items():
         if name == architecture.head or architecture.modules((name,)):
             continue
         near = get_close_matches(name, known, n=1)
         suggestion = f"did you mean `{near[0]}`? " if near else ""
         found.append(
             loaded.diagnose(
-                ("model", "adapter", "target_modules", index),
+                ("model", "adapter", *path),
                 "no-module",
                 f"the base ({architecture.model_type}) has no linear module named `{name}`",
                 f"{suggestion}it has: {', '.join(known)}",

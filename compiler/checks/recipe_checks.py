@@ -10,8 +10,9 @@ from ...schema.errors import Diagnostic
 from ...schema.recipe import Recipe, Step
 from ...schema.yaml_reader import Path
 from ..errors.did_you_mean import nearest
+from ..instances import base_title
 from ..load import Loaded
-from .contradictions import chains, counts, packing, sources
+from .contradictions import chains, counts, packing, sources, training
 
 if TYPE_CHECKING:
     from ...schema.architecture import Architecture
@@ -44,7 +45,7 @@ def check_base(
     """Return what the base cannot do, and breaches of rules, given what is known by now."""
     from .model_checks import check_architecture
 
-    found = check_architecture(recipe, loaded, architecture)
+    found = check_architecture(recipe, loaded, registry, architecture)
     if recipe.rules:
         from ..estimate.estimator import NOTHING
         from .rules import check_rules
@@ -54,35 +55,20 @@ def check_base(
 
 
 def _known_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
-    if not (
-        recipe.rules or hasattr(recipe.model.base, "repo") or hasattr(recipe.model.base, "package")
-    ):
+    if not recipe.rules and base_title(registry, recipe.model.base) is None:
         return []
     # Not every recipe needs what this brings, and a check is to be fast.
     from ..estimate.architectures import known_architecture
 
-    return check_base(recipe, loaded, registry, known_architecture(recipe))
+    return check_base(recipe, loaded, registry, known_architecture(recipe, registry))
 
 
 def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
-    if recipe.mixture.validation is not None:
+    if recipe.mixture.validation is not None or not recipe.evaluate:
         return []
-    needy: list[tuple[tuple[str | int, ...], str]] = []
-    if recipe.evaluate:
-        needy.append((("evaluate",), "evaluation is on held-out rows"))
-    for word in ("metric_for_best_model", "eval_steps", "early_stopping_patience"):
-        if word in loaded.data["train"] and getattr(recipe.train, word, None) is not None:
-            needy.append((("train", word), f"`{word}` is about held-out rows"))
-    return [
-        loaded.diagnose(
-            path,
-            "no-validation",
-            f"{reason}, and none are held out",
-            "add `mixture: {validation: {count: N}}`",
-            key=True,
-        )
-        for path, reason in needy
-    ]
+    message = "evaluation is on held-out rows, and none are held out"
+    hint = "add `mixture: {validation: {count: N}}`"
+    return [loaded.diagnose(("evaluate",), "no-validation", message, hint, key=True)]
 
 
 def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
@@ -130,7 +116,8 @@ def _scores(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnost
         sampler: Any = registry.get("sampler", data.sample.use).plugin
         if sampler.uses_scores and data.score is None:
             message = f"sampler `{sampler.name}` goes by scores, and the data set has no scorer"
-            hint = "add `score: {use: few-shot, ...}` beside `sample:`"
+            known = " or ".join(registry.names("scorer")) or "none is installed"
+            hint = f"add `score: {{use: ..., ...}}` beside `sample:` ({known})"
             found.append(loaded.diagnose(("data", name, "sample"), "no-scores", message, hint))
     return found
 
@@ -167,6 +154,7 @@ CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnosti
     ({"data", "mixture"}, _weights),
     ({"data", "mixture", "train"}, counts),
     ({"train"}, packing),
+    ({"mixture", "train"}, training),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),
 ]

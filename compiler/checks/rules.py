@@ -9,14 +9,15 @@ from typing import Any
 from ...plugins.kinds import Breach, Facts
 from ...plugins.registry import Registry
 from ...plugins.result_checks import check_breaches
-from ...plugins.side_effects import PluginError, watched
+from ...plugins.side_effects import watched
 from ...schema.architecture import Architecture
-from ...schema.errors import Diagnostic, KhichdiError
+from ...schema.errors import Diagnostic
 from ...schema.estimate import Estimate
 from ...schema.recipe import Recipe
-from ..estimate.architectures import TABLE, base_name
+from ..estimate.architectures import TABLE
 from ..estimate.devices import device_named
 from ..estimate.estimator import NOTHING, Known, estimate
+from ..instances import ask, base_title, failure
 from ..load import Loaded
 
 TUNED = re.compile(r"(?i)(^|[-_.])(instruct|chat|it|sft|dpo|rlhf)([-_.]|$)")
@@ -62,41 +63,27 @@ def _breaches(
     recipe: Recipe, registry: Registry, architecture: Architecture | None, known: Known
 ) -> Iterator[tuple[int, Breach]]:
     def of_device(name: str) -> Estimate:
-        return estimate(recipe, architecture, device_named(name), known)
+        return estimate(recipe, registry, architecture, device_named(name), known)
 
     for index, step in enumerate(recipe.rules):
-        facts = _facts(recipe, of_device)
-        for breach in _asked(registry, step.use, step.params(), facts):
-            yield index, breach
-        if facts != _facts(recipe, of_device):
-            raise _failure(registry, step.use, "changed its input")
+        facts = _facts(recipe, registry, of_device)
+        yield from (
+            (index, breach)
+            for breach in ask(registry, "rule", step, lambda rule: _watched(rule, facts))  # noqa: B023
+        )
+        if facts != _facts(recipe, registry, of_device):
+            raise failure(registry, "rule", step.use, "changed its input")
 
 
-def _asked(registry: Registry, name: str, params: Any, facts: Facts) -> list[Breach]:
-    """Return what a rule finds; an error names rule and distribution."""
-    rule: Any = registry.create("rule", name, params)
-    try:
-        with watched():
-            found: list[Breach] = rule.breaches(facts)
-        check_breaches(found)
-    except PluginError as error:
-        raise _failure(registry, name, error.message) from error
-    except KhichdiError:
-        raise
-    except Exception as error:
-        raise _failure(registry, name, f"{type(error).__name__}: {error}") from error
+def _watched(rule: Any, facts: Facts) -> list[Breach]:
+    """Return the breaches that a rule finds; refuse side effects and other results."""
+    with watched():
+        found: list[Breach] = rule.breaches(facts)
+    check_breaches(found)
     return found
 
 
-def _failure(registry: Registry, name: str, message: str) -> PluginError:
-    origin = registry.get("rule", name).distribution
-    return PluginError(
-        f"rule `{name}` of {origin.name} {origin.version}: {message}",
-        hint="this is a fault in the plugin; a recipe without the rule can still be used",
-    )
-
-
-def _facts(recipe: Recipe, of_device: Callable[[str], Estimate]) -> Facts:
+def _facts(recipe: Recipe, registry: Registry, of_device: Callable[[str], Estimate]) -> Facts:
     data = dict(sorted(recipe.data.items()))
     return Facts(
         base={"use": recipe.model.base.use, **recipe.model.base.params()},
@@ -105,7 +92,7 @@ def _facts(recipe: Recipe, of_device: Callable[[str], Estimate]) -> Facts:
         data_sources={
             name: {"use": item.source.use, **item.source.params()} for name, item in data.items()
         },
-        instruction_tuned=_instruction_tuned(base_name(recipe)),
+        instruction_tuned=_instruction_tuned(base_title(registry, recipe.model.base)),
         estimate=of_device,
     )
 

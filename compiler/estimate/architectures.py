@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...plugins.registry import Registry
 from ...schema.architecture import Architecture, Linear
 from ...schema.recipe import Recipe
+from ..instances import base_title
 
 Config = Mapping[str, Any]
 
@@ -97,16 +99,9 @@ ALIASES = {
 """Other names of what has the same shape."""
 
 
-def base_name(recipe: Recipe) -> str | None:
-    """Return the repository or package that a recipe's base comes from, where it names one."""
-    params = recipe.model.base.params()
-    name = params.get("repo") or params.get("package")
-    return str(name) if name else None
-
-
-def known_architecture(recipe: Recipe) -> Architecture | None:
+def known_architecture(recipe: Recipe, registry: Registry) -> Architecture | None:
     """Return the architecture of a recipe's base by its name, or None where it is not known."""
-    name = base_name(recipe) or ""
+    name = base_title(registry, recipe.model.base) or ""
     config = TABLE.get(ALIASES.get(name, name))
     return None if config is None else from_config(config)
 

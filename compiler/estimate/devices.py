@@ -1,4 +1,4 @@
-"""What a device can do: memory and rates to estimate with.
+"""A table of devices: memory and rates to estimate with.
 
 khichdi measured nothing of this on the GPUs it names, and `recipe plan` says so beside every
 number that comes from here.
@@ -6,38 +6,13 @@ number that comes from here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 
+from ...schema.device import Device
 from ...schema.errors import InputError
 
 MIB = 1 << 20
 TERA = 1e12
-
-
-@dataclass(frozen=True)
-class Device:
-    """A device by name.
-
-    Attributes:
-        name: what it is called on the command line.
-        title: what its maker calls it.
-        memory_bytes: None where it differs by machine.
-        flops: dense bfloat16 rate with float32 sums, per second.
-        bandwidth: bytes of memory read or written per second.
-        realised: share of `flops` that a training step comes to.
-        launch: seconds that a layer takes at least, forward and backward.
-        gpu: whether memory is a GPU's.
-    """
-
-    name: str
-    title: str
-    memory_bytes: int | None
-    flops: float
-    bandwidth: float
-    realised: float
-    launch: float
-    gpu: bool = True
 
 
 EAGER = 0.5

@@ -65,7 +65,7 @@ class _Setting:
         try:
             path, position = parse_path(text, end="=")
         except PathError as error:
-            example = "write PATH=VALUE, as in train.learning_rate=1.0e-4"
+            example = "write PATH=VALUE, as in train.sequence_len=4096"
             message = "not a path of a recipe"
             raise wrong(error.position + 1, message, example) from None
         if position == len(text) or not text[position + 1 :].strip():

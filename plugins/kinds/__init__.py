@@ -7,45 +7,35 @@ gives its result back. Randomness comes in as a seed, never from a global genera
 from typing import Any
 
 from ..base import Plugin
-from .data import (
-    Drop,
-    Editor,
-    Filter,
-    FilterInputs,
-    Pin,
-    Reader,
-    Row,
-    Sampler,
-    Scorer,
-    Scores,
-    ScoringJob,
-    Segment,
-    Source,
-    SourceFile,
-    Template,
-)
+from .adapter import Adapter
+from .breach import Breach
+from .drop import Drop
+from .evaluator import EvaluationJob, EvaluationResult, Evaluator
+from .exporter import Exporter, ExportJob
+from .filter import Editor, Filter, FilterInputs
 from .launch import Launch
-from .model import (
-    Adapter,
-    EvaluationJob,
-    EvaluationResult,
-    Evaluator,
-    Exporter,
-    ExportJob,
-    Progress,
-    Quantizer,
+from .progress import Progress, ignore_progress
+from .quantizer import Quantizer
+from .reader import Reader
+from .rule import Facts, Rule
+from .runtime import (
     Replay,
     ReplayedSegment,
     Runtime,
     TrainingJob,
     TrainingResult,
     TrainingSegment,
-    ignore_progress,
 )
-from .rule import Breach, Facts, Rule
+from .sampler import Sampler
+from .scorer import Scorer, Scores, ScoringJob
+from .source import Pin, Source, SourceFile
+from .template import Row, Segment, Template
+from .workload import Account, AccountError, Schedule, Work, Workload
 
 __all__ = [
     "KINDS",
+    "Account",
+    "AccountError",
     "Adapter",
     "Breach",
     "Drop",
@@ -69,6 +59,7 @@ __all__ = [
     "Rule",
     "Runtime",
     "Sampler",
+    "Schedule",
     "Scorer",
     "Scores",
     "ScoringJob",
@@ -79,6 +70,8 @@ __all__ = [
     "TrainingJob",
     "TrainingResult",
     "TrainingSegment",
+    "Work",
+    "Workload",
     "ignore_progress",
 ]
 

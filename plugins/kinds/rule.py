@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..base import P, Plugin
+from .breach import Breach
 
 if TYPE_CHECKING:
     from ...schema.estimate import Estimate
@@ -36,19 +37,6 @@ class Facts:
     estimate: Callable[[str], Estimate] | None = None
 
 
-@dataclass(frozen=True)
-class Breach:
-    """A broken rule: what is wrong, the path in the recipe it is about, and what to change.
-
-    A `warning` does not refuse the recipe: it says what is doubtful, or cannot be known yet.
-    """
-
-    message: str
-    path: tuple[str | int, ...] = ()
-    hint: str | None = None
-    severity: Literal["error", "warning"] = "error"
-
-
 class Rule(Plugin[P], ABC):
     """Checks a recipe against conditions from outside: licences, budgets, a challenge."""
 
@@ -57,3 +45,7 @@ class Rule(Plugin[P], ABC):
     @abstractmethod
     def breaches(self, facts: Facts) -> list[Breach]:
         """Return what breaks the rule; an empty list when it holds."""
+
+    def device(self) -> str | None:
+        """Return the device that the rule is about: estimates are for it, if no other is named."""
+        return None

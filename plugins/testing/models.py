@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..base import Plugin
 from ..kinds import EvaluationJob, ExportJob, Progress, ScoringJob, TrainingJob, TrainingSegment
 from ..result_checks import check_evaluated, check_replayed, check_scores, check_trained
-from .base import PluginTests
+from .base import PluginTests, Skipped
 from .material import make_base, make_packs, make_rows
 
 SEED = 57
@@ -179,6 +179,33 @@ class RuntimeTests(_Rehearsed):
                 resumed = self.train(folder / "three")
                 assert resumed.metrics == found.metrics, "other metrics after a stop"
                 assert digest("one") == digest("three"), "another adapter after a stop"
+
+    def test_trains_as_long_as_its_schedule_says(self) -> None:
+        """The schedule's steps are those of the trace, where nothing ends the training before."""
+        schedule = self.short().schedule()
+        if schedule is None:
+            raise Skipped("it has no `schedule`: steps and time are not estimated")
+        with self.folder() as folder:
+            result = self.train(folder / "one")
+            steps = schedule.steps(self.job(folder / "two").train.num_rows)
+        if result.stopped is None:
+            found = len(result.trace)
+            assert found == steps, f"{found} steps were taken, the schedule has {steps}"
+
+    def test_gives_other_parameters_for_the_controls_of_a_calibration(self) -> None:
+        """What is changed is valid, and not what it was."""
+        plugin = self.make()
+        own = plugin.params.model_dump()
+        changes = [
+            plugin.with_learning_rate(1.1),
+            plugin.with_length(9, 1),
+            plugin.with_length(9, -1),
+            *(c for ways in plugin.rounded_otherwise(False) for c in ways.values()),
+        ]
+        for change in changes:
+            if change is not None:
+                other = type(plugin.params).model_validate({**own, **change})
+                assert other != plugin.params, f"{change} changes nothing"
 
     def test_gives_each_segment_again_where_it_keeps_states(self) -> None:
         """A segment executed alone, from the state before it, gives the same trace and state."""

@@ -238,6 +238,9 @@ class SamplerTests(PluginTests):
             found = self.chosen(table)
         asked = self.short().asked()
         assert asked is None or len(found) <= asked, f"took {len(found)} rows, asked for {asked}"
+        least, most = self.short().expected(table.num_rows)
+        words = f"took {len(found)} rows, expected {least} to {most}"
+        assert least <= len(found) <= (table.num_rows if most is None else most), words
 
     def test_order_does_not_matter(self) -> None:
         """The same rows in another order give the same choice."""

@@ -60,5 +60,5 @@ class BaseFiles:
                 return found
         raise StepError(
             f"the base's files have no tensor {name}",
-            hint="transformers makes this weight from others; choose other target_modules",
+            hint="transformers makes this weight from others; choose other modules",
         )

@@ -7,6 +7,7 @@
     segments.py            a few segments of training, each executed again from the state before it
     segment_comparison.py  what that gave, compared with the claim
     segment_distance.py    how far an executed segment is from the claimed one
+    tolerance.py           the judge that is asked where bits differ
     segment_draw.py        which segments, and what share of forged ones that finds
     compare.py             where two artifacts first differ: the file, row, tensor or training step
     audit.py               all of it, level after level, as one report

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -24,9 +23,7 @@ from .artifacts import Level
 from .audited_run import QUANTIZED, Claim, level_of, upto, weights_of
 from .compare import difference
 from .documents import first_difference
-
-if TYPE_CHECKING:
-    from ..calibration.judge import Tolerance
+from .tolerance import Tolerance
 
 EXECUTED = LEVELS[LEVELS.index("sources") :]
 

@@ -18,7 +18,7 @@ from .documents import differs, first_difference
 from .segment_distance import UNKNOWN, Errors, errors
 
 if TYPE_CHECKING:
-    from ..calibration.limits import Judged
+    from .tolerance import Judged
 
 SHOWN = 4
 
@@ -158,7 +158,7 @@ class Comparison:
         plan = self.claim.plan
         if plan is None or plan.repeats:
             return ""
-        return "; trained with `determinism: fast`, so bits need not come again"
+        return f"; trained with `{plan.varies_by}`, so bits need not come again"
 
     def reports(self) -> dict[str, LevelReport]:
         """Return the levels that something was executed at."""

@@ -10,19 +10,18 @@ from pathlib import Path
 
 from ...plugins.registry import Registry
 from ...schema.audit import LARGEST
-from ...schema.calibration import Calibration, Sample
+from ...schema.calibration import FORGERIES, RERUN, Calibration, Sample
 from ...schema.errors import InputError, KhichdiError, StepError
 from ..adapter_files import adapter_digest
 from ..audit.audited_run import Claim
 from .calibration_file import FEWEST, brought, claimed_training, panel_of, training_step
 from .cpu_kernels import HERE, Setting, settings
-from .forgeries import KINDS
 from .lowrank import compare
 from .probes import Probe
 from .statistics import curve, measure, of_segments, scores
 from .thresholds import derive
 from .trained_model import Training, read_training
-from .worker import RERUN, Job, start
+from .worker import Job, start
 
 Say = Callable[[str], None]
 
@@ -111,7 +110,9 @@ class Calibrator:
     def _rerun(self) -> None:
         """Rerun under one setting after the other, until enough came to results of their own."""
         seen = {adapter_digest(self.run.adapter)}
-        found = settings(self._device(), self.train.plugin)
+        ref = self.train.plugin
+        runtime = self.registry.create(ref.kind, ref.name, ref.params)
+        found = settings(self._device(), runtime)
         for number, setting in enumerate(found):
             if len(self.honest) == self.reruns or number == 2 * self.reruns + FEWEST:
                 break
@@ -134,9 +135,9 @@ class Calibrator:
         """Yield controls: the first of each kind, and all seeds, on this machine as it is."""
         for number in range(self.controls):
             setting = HERE if number == 0 else self.honest[(number - 1) % len(self.honest)][0]
-            tasks = [(kind, number) for kind in KINDS if number == 0 or kind != KINDS[0]]
+            tasks = [(kind, number) for kind in FORGERIES if number == 0 or kind != FORGERIES[0]]
             if number == 0:
-                tasks += [(KINDS[0], seed) for seed in range(1, max(self.seeds, self.controls))]
+                tasks += [(FORGERIES[0], seed) for seed in range(1, max(self.seeds, self.controls))]
             more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
             self.say(f"controls {number + 1}: {tasks[0][0]}{more}")
             made = self._do(f"controls-{number}", setting, tasks)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ...plugins.registry import Registry
-from ...schema.calibration import Calibration
+from ...schema.calibration import FORGERIES, RERUN, Calibration
 from ...schema.errors import InputError
 from ...schema.plan import PlanStep
 from ..audit.audited_run import Claim
-from .forgeries import KINDS
+from ..audit.tolerance import Place
 from .probes import Panel, choose
 from .thresholds import derive
 from .trained_model import Training, scores_of, training_of
-from .worker import RERUN
 
 FEWEST = 5
 """Honest reruns and independent seeds that a calibration needs."""
@@ -54,10 +52,6 @@ def claimed_training(claim: Claim) -> Training:
         )
     training.scores.update({name: found for name, found in told.items() if found is not None})
     return training
-
-
-Place = Callable[[str, str], Path]
-"""Returns the folder of a step's output, by the names of both."""
 
 
 def brought(claim: Claim) -> Place:
@@ -131,7 +125,7 @@ def lacks(calibration: Calibration) -> list[str]:
     distinct = {one.adapter for one in calibration.samples if one.kind == RERUN}
     if len(distinct) < FEWEST:
         found.append(f"it has {len(distinct)} honest reruns, {FEWEST} are needed")
-    for kind in KINDS:
+    for kind in FORGERIES:
         needed = FEWEST if kind == "another seed" else 1
         told = calibration.found.rejected.get(kind)
         if told is None or told.samples < needed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from ...plugins import Runtime
 from ...schema.plan import PluginRef
 
 INSTRUCTIONS: dict[str, dict[str, str]] = {
@@ -54,20 +55,17 @@ class Setting:
 HERE = Setting()
 
 
-def settings(device: str, plugin: PluginRef) -> Iterator[Setting]:
+def settings(device: str, runtime: Runtime[Any]) -> Iterator[Setting]:
     """Yield settings that differ from how a run was done, those first that most likely matter.
 
     Args:
         device: what the run was done on, as its runtime measured it: `cpu AVX512`, or a GPU.
-        plugin: the runtime with the run's parameters.
+        runtime: the runtime with the run's parameters.
     """
     cpu = not device or device.startswith("cpu")
     ways: list[list[Setting]] = [_ways(INSTRUCTIONS), _ways(LIBRARY)] if cpu else [_ways(GPU)]
-    ways.append([HERE, *_attention(plugin)])
-    if cpu and "cpu_threads" in plugin.params:
-        threads = 1 if plugin.params["cpu_threads"] == 2 else 2
-        name = f"{threads} thread{'s' * (threads > 1)}"
-        ways.append([HERE, Setting(name, params={"cpu_threads": threads})])
+    for choices in runtime.rounded_otherwise(not cpu):
+        ways.append([HERE, *(Setting(name, params=params) for name, params in choices.items())])
     # What most often matters, alone and together; then what often gives the same bits again.
     likely = [ways[0], *(way[:2] for way in ways[1:3])]
     first = sorted(_mixed(likely), key=lambda parts: (len(parts) != 1, -len(parts)))
@@ -84,13 +82,6 @@ def _mixed(ways: list[list[Setting]]) -> list[list[Setting]]:
 
 def _ways(named: dict[str, dict[str, str]]) -> list[Setting]:
     return [Setting(name, environment) for name, environment in named.items()]
-
-
-def _attention(plugin: PluginRef) -> Iterator[Setting]:
-    own = plugin.params.get("attn_implementation")
-    for name in ("sdpa", "eager"):
-        if own is not None and own != name:
-            yield Setting(f"attention {name}", params={"attn_implementation": name})
 
 
 def _together(parts: list[Setting]) -> Setting:

@@ -8,28 +8,18 @@ learning rates of the recipe, the lengths are the recipe's. So what the levels b
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...plugins.registry import Registry
 from ...schema.digest import derive_seed, draws
 from ...schema.errors import InputError
-from ...schema.plan import PlanStep
+from ...schema.plan import PlanStep, PluginRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KINDS = (
-    "another seed",
-    "1 % of rows swapped",
-    "learning rate x 1.1",
-    "an epoch less",
-    "another base",
-    "another r or alpha",
-    "order shuffled",
-    "adapter with noise",
-    "a longer run",
-    "somebody else's adapter",
-)
 SEEN_BELOW = {
     "another seed": "plan",
     "1 % of rows swapped": "batches",
@@ -54,49 +44,50 @@ SOMEBODY = 0.5
 """Share of samples that somebody else's data does not have."""
 
 
-def changed_step(kind: str, number: int, step: PlanStep, steps: int) -> PlanStep:
+def changed_step(
+    kind: str, number: int, step: PlanStep, steps: int, registry: Registry
+) -> PlanStep:
     """Return the training step as a forger would run it; `steps` is how many it has.
 
     Raises:
-        InputError: the runtime has no parameter for it.
+        InputError: runtime or adapter name no parameters for it.
     """
-    params, seed = dict(step.plugin.params), step.seed
-    parts = step.parts
+    plugin, parts, seed = step.plugin, step.parts, step.seed
     if kind in ("another seed", "somebody else's adapter"):
         seed = derive_seed(number, f"control/{kind}")
-    elif kind == "learning rate x 1.1":
-        params["learning_rate"] = 1.1 * float(_needed(step, "learning_rate"))
-    elif kind in ("an epoch less", "a longer run"):
-        params |= _length(params, steps, -1 if kind == "an epoch less" else 1)
+    elif kind in CHANGES:
+        plugin = _changed(step, plugin, registry, kind, CHANGES[kind](steps))
     elif kind == "another r or alpha":
         adapter = parts["adapter"]
-        name = "r" if number % 2 == 0 or "alpha" not in adapter.params else "alpha"
-        value = {name: 2 * int(str(adapter.params[name]))}
-        parts = parts | {
-            "adapter": adapter.model_copy(update={"params": {**adapter.params, **value}})
-        }
-    plugin = step.plugin.model_copy(update={"params": params})
+        other = _changed(step, adapter, registry, kind, lambda made: made.resized(number))
+        parts = parts | {"adapter": other}
     return step.model_copy(update={"plugin": plugin, "seed": seed, "parts": parts})
 
 
-def _needed(step: PlanStep, name: str) -> Any:
-    if name not in step.plugin.params:
-        raise InputError(f"{step.name}: runtime `{step.plugin.name}` has no parameter `{name}`")
-    return step.plugin.params[name]
+CHANGES: dict[str, Callable[[int], Callable[[Any], dict[str, Any] | None]]] = {
+    "learning rate x 1.1": lambda _: lambda runtime: runtime.with_learning_rate(1.1),
+    "an epoch less": lambda steps: lambda runtime: runtime.with_length(steps, -1),
+    "a longer run": lambda steps: lambda runtime: runtime.with_length(steps, 1),
+}
+"""By kind, given the number of steps: the runtime's parameters for it."""
 
 
-def _length(params: dict[str, Any], steps: int, by: int) -> dict[str, Any]:
-    """Return parameters of a training that is an epoch, or a third, shorter or longer."""
-    epochs = params.get("num_epochs")
-    if epochs and not params.get("max_steps") and epochs + by >= 1:
-        return {"num_epochs": epochs + by}
-    total = max(1, round(steps * (1 + by / 3)))
-    shorter = {
-        name: min(params[name], total)
-        for name in ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps")
-        if params.get(name) is not None
-    }
-    return {"max_steps": total, **shorter}
+def _changed(
+    step: PlanStep,
+    ref: PluginRef,
+    registry: Registry,
+    kind: str,
+    change: Callable[[Any], dict[str, Any] | None],
+) -> PluginRef:
+    """Return a plugin with the parameters that it names for a control."""
+    found = change(registry.create(ref.kind, ref.name, ref.params))
+    if found is None:
+        raise InputError(
+            f"{step.name}: {ref.kind} `{ref.name}` has no parameters for the control `{kind}`, "
+            "which a calibration needs",
+            hint=f"ask the author of the {ref.kind}, or audit on the same kind of machine",
+        )
+    return ref.model_copy(update={"params": {**ref.params, **found}})
 
 
 # ---- what it is trained on ------------------------------------------------------------------

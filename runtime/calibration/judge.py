@@ -14,12 +14,13 @@ from ...schema.errors import InputError
 from ...schema.record import RecordedStep
 from ..audit.audited_run import Claim, committed
 from ..audit.documents import first_difference
+from ..audit.tolerance import Judged, LevelVerdict, Place
 from ..store.store import Store
 from ..training_states import read_states
 from .calibrate import compared, updated
-from .calibration_file import Place, panel_of
+from .calibration_file import panel_of
 from .invariants import adapters_part, states_part
-from .limits import Judged, LevelVerdict, Limits
+from .limits import Limits
 from .segment_limits import ReplayedSegments
 from .statistics import SEGMENTS, curve, exact, outside, scores
 from .trained_model import Training, scores_in, scores_of, training_in, training_of

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ...schema.audit import LARGEST, Finding, Held
 from ...schema.calibration import Calibration
-
-
-@dataclass
-class LevelVerdict:
-    """What a calibration says of one level.
-
-    Attributes:
-        held: figures with their limits.
-        findings: what is beyond its limit, or differs where nothing is tolerated.
-        lacking: what could not be decided, and why.
-    """
-
-    held: list[Held] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    lacking: list[str] = field(default_factory=list)
-
-
-Judged = dict[str, LevelVerdict]
-"""What a calibration says, by level."""
+from ..audit.tolerance import Judged, LevelVerdict
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from ...schema.audit import SegmentVerdict
 from ...schema.training_states import States
 from ..adapter_files import adapter_digest
 from ..audit.segment_distance import Errors
+from ..audit.tolerance import Judged, LevelVerdict
 from .invariants import adapters_part, state_parts
-from .limits import Judged, LevelVerdict, Limits
+from .limits import Limits
 from .statistics import SEGMENTS, curve, exact, first_step, of_segments, outside
 from .trained_model import Training
 

@@ -21,10 +21,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ...schema.audit import LARGEST
-from ...schema.calibration import Calibrated, Criterion, Rejected, Sample
-from .forgeries import KINDS
+from ...schema.calibration import FORGERIES, RERUN, Calibrated, Criterion, Rejected, Sample
 from .statistics import ADAPTER, STEPS, outside
-from .worker import RERUN
 
 GAP = 9.0
 SIGMAS = 4.0
@@ -46,7 +44,7 @@ def derive(samples: Sequence[Sample], answers: int) -> Calibrated:
     limits = {one.name: one.limit for one in criteria if one.limit is not None}
     rejected = {
         kind: _rejected([found for sample, found in measured if sample.kind == kind], limits)
-        for kind in KINDS
+        for kind in FORGERIES
         if any(sample.kind == kind for sample in samples)
     }
     return Calibrated(envelope=envelope, criteria=criteria, rejected=rejected)
@@ -86,7 +84,7 @@ def _criterion(
     honest = [found[name] for sample, found in measured if sample.kind == RERUN and name in found]
     controls = {
         kind: min(found)
-        for kind in KINDS
+        for kind in FORGERIES
         if (found := [f[name] for sample, f in measured if sample.kind == kind and name in f])
     }
     most = max(honest, default=0.0)

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...plugins.kinds import TrainingSegment
 from ...plugins.registry import Registry, load_registry
+from ...schema.calibration import RERUN
 from ...schema.digest import digest
 from ...schema.errors import KhichdiError, StepError
 from ...schema.plan import PlanStep
@@ -33,7 +34,6 @@ from .cpu_kernels import Setting
 from .forgeries import add_noise, as_claimed, changed_packs, changed_step, write_other_base
 from .trained_model import Rows, Training, scores_in, training_in
 
-RERUN = "rerun"
 FAILED = "failed.txt"
 """Why a job failed, in its folder."""
 REPLAYED = 4
@@ -167,7 +167,7 @@ class Worker:
         elif kind == "adapter with noise":
             steps, done = [], dict(self.recorded)
         else:
-            forged = changed_step(kind, number, self.train, len(self.honest.trace))
+            forged = changed_step(kind, number, self.train, len(self.honest.trace), self.registry)
             steps = [self._here(forged, kind, number)]
             self._change_inputs(kind, number, done)
         made = self._execute(steps, done)
@@ -184,9 +184,8 @@ class Worker:
         """Return a step with the setting's parameters, under a key of its own."""
         plugin = self.job.setting.on(step.plugin)
         stopped: Any = self.recorded[step.name].result.facts.get("stopped") or {}
-        if stopped.get("by") == "max_hours":  # the clock ends nothing twice at the same step
-            ends = {"max_hours": None, "stop_after_steps": stopped["step"]}
-            plugin = plugin.model_copy(update={"params": {**plugin.params, **ends}})
+        if again := stopped.get("again"):
+            plugin = plugin.model_copy(update={"params": {**plugin.params, **again}})
         key = digest("step", {"key": step.key, "kind": kind, "number": number})
         return step.model_copy(update={"plugin": plugin, "key": key})
 

@@ -108,10 +108,8 @@ def _bases(plan: Plan, record: Record) -> Iterator[Json]:
         if step.name in names and step.material is not None:
             said = (record.bound or {}).get("model", {}).get("license")
             component = _sourced(step, step.material, "machine-learning-model", said)
-            repo = step.plugin.params.get("repo")
-            if step.plugin.name == "huggingface" and step.material.revision:
-                where = quote(str(repo), safe="/")
-                component["purl"] = f"pkg:huggingface/{where}@{step.material.revision.lower()}"
+            if step.package_url and step.material.revision:
+                component["purl"] = f"{step.package_url}@{step.material.revision.lower()}"
             yield component
 
 
@@ -144,14 +142,13 @@ def _data_sets(plan: Plan, record: Record) -> Iterator[Json]:
 
 def _sourced(step: PlanStep, material: Material, kind: str, license_: Any) -> Json:
     """Return the component of a source: every file by its digest, and where it was asked for."""
-    params = step.plugin.params
-    place = next((params[word] for word in ("repo", "package", "url") if params.get(word)), None)
+    properties = _properties(use=step.plugin.name, place=step.origin, content=material.manifest())
     component: Json = {
         "type": kind,
         "bom-ref": step.name,
-        "name": str(place or step.name),
+        "name": step.origin or step.name,
         "components": list(_files(step.name, {file.path: file.sha256 for file in material.files})),
-        "properties": _properties(use=step.plugin.name, place=place, content=material.manifest()),
+        "properties": properties,
     }
     if material.revision:
         component["version"] = material.revision

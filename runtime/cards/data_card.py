@@ -87,13 +87,11 @@ def _composition(
 
 
 def _origin(source: PlanStep) -> str:
-    """Return where a source is from, in the words of its parameters, at its revision."""
-    params = source.plugin.params
-    words = ("repo", "url", "package", "folder")
-    place = next((str(params[word]) for word in words if params.get(word)), "files")
+    """Return where a source is from, at its revision."""
     material = source.material
     revision = f" at `{material.revision}`" if material and material.revision else ""
-    return f"{source.plugin.name}: {place}{revision}"
+    place = f": {source.origin}" if source.origin else ""
+    return f"{source.plugin.name}{place}{revision}"
 
 
 def _drops(record: Record) -> Iterator[list[str]]:

@@ -12,15 +12,19 @@ from khichdi.compiler.checks.model_checks import check_architecture
 from khichdi.compiler.estimate.architectures import TABLE, from_config, known_architecture
 from khichdi.compiler.estimate.devices import DEVICES, device_named
 from khichdi.compiler.estimate.estimator import Known, estimate
+from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import InputError
 from khichdi.schema.estimate import Estimate
 from khichdi.schema.recipe import Recipe
 
 CARD = DEVICES["rtx-4090"]
+REGISTRY = load_registry()
 
 
 def estimated(recipe: Recipe, known: Known | None = None, device: Any = CARD) -> Estimate:
-    return estimate(recipe, known_architecture(recipe), device, known or Known())
+    return estimate(
+        recipe, REGISTRY, known_architecture(recipe, REGISTRY), device, known or Known()
+    )
 
 
 def test_rows_that_the_recipe_declares_are_taken_and_assumptions_said(tmp_path: Path) -> None:
@@ -173,7 +177,7 @@ def test_every_device_has_what_an_estimate_needs() -> None:
 
 def faults(path: Path) -> list[tuple[int, int, str, str, str | None]]:
     loaded, recipe = load_bound(path)
-    found = check_architecture(recipe, loaded, known_architecture(recipe))
+    found = check_architecture(recipe, loaded, REGISTRY, known_architecture(recipe, REGISTRY))
     return [(d.line, d.column, d.code, d.message, d.suggestion) for d in found]
 
 

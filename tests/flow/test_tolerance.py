@@ -11,10 +11,9 @@ import pytest
 from calibrations import calibration
 from forgery import change_values, forge, rewrite, step
 
-from khichdi.runtime.calibration.forgeries import KINDS
 from khichdi.runtime.training_states import read_states
 from khichdi.schema.audit import LEVELS
-from khichdi.schema.calibration import Calibration
+from khichdi.schema.calibration import FORGERIES, Calibration
 from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
 from khichdi.schema.training_states import INDEX
@@ -280,7 +279,7 @@ def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(wa
     kitchen, _ = warm
     made = kitchen.json("calibrate", "latest", "--controls", "2", "--to", "limits.json")
     assert made["usable"]
-    assert made["rejected"].keys() == set(KINDS)
+    assert made["rejected"].keys() == set(FORGERIES)
     for kind, fared in made["rejected"].items():
         assert fared["missed"] == 0, kind
         assert fared["samples"] >= 2

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from khichdi.runtime.calibration.forgeries import KINDS
 from khichdi.runtime.calibration.thresholds import derive
-from khichdi.schema.calibration import Calibration, Sample
+from khichdi.schema.calibration import FORGERIES, Calibration, Sample
 from khichdi.schema.digest import digest
 
 STEPS = 15
@@ -38,7 +37,7 @@ def calibration(scale: float = 1.0, **changes: Any) -> Calibration:
     far = {name: 12 * value for name, value in honest.items()}
     curve = tuple(scale * 1.5e-3 for _ in range(STEPS))
     samples = [sample("rerun", n, honest | SCORES, curve) for n in range(5)]
-    for kind in KINDS:
+    for kind in FORGERIES:
         for number in range(5 if kind == "another seed" else 1):
             samples.append(sample(kind, number, far, tuple(20 * value for value in curve)))
     found: dict[str, Any] = {

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from strangers import forget, plugin
 
-from khichdi.plugins import deprecations as renamed
 from khichdi.plugins.testing import PluginTests, Skipped, kit_for
 
 KEPT = "    return [None] * batch.num_rows"
@@ -138,26 +137,6 @@ def test_a_heavy_import_fails(site: Path) -> None:
     )
     found = failures(kit(load(site, source)), "test_imports")
     assert list(found.values()) == ["importing ill imports numpy: do so inside a method"]
-
-
-def test_a_name_that_is_to_go_warns_and_fails(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kit imports in a process of its own, where the old name is put in by its own module."""
-    monkeypatch.setattr(renamed, "RENAMED", {"Sieve": "Filter"})
-    with pytest.warns(renamed.ApiDeprecationWarning, match="use khichdi.plugins.Filter") as heard:
-        module = load(
-            site,
-            plugin("filter", f"def reasons(self, batch):\n{KEPT}").replace(
-                "from khichdi.plugins import hookimpl",
-                "import khichdi.plugins.deprecations as old\nold.RENAMED = {'Sieve': 'Filter'}\n"
-                "from khichdi.plugins import hookimpl, Sieve",
-            ),
-        )
-    assert heard[0].filename == str(site / "ill.py")
-    assert module.Sieve is module.Filter
-    (message,) = failures(kit(module), "test_imports").values()
-    assert "khichdi.plugins.Sieve is deprecated and will go" in message
-    with pytest.raises(ImportError, match="Never"):
-        load(site, "from khichdi.plugins import Never\n")
 
 
 def test_a_helper_that_changes_asks_for_another_version(

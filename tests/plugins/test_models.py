@@ -14,7 +14,6 @@ import torch
 from khichdi.plugins import FetchError, Segment, StepError
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.quantizer.none import NoneParams, NoQuantizer
-from khichdi.plugins.builtin.runtime.qlora.model import digest_of
 from khichdi.plugins.registry import load_registry
 from khichdi.plugins.toolkit.frozen_linear import BaseWeight, install
 from khichdi.plugins.toolkit.model_loading import (
@@ -25,6 +24,7 @@ from khichdi.plugins.toolkit.model_loading import (
     load_tokenizer,
     quiet,
 )
+from khichdi.plugins.toolkit.tensors import digest_of
 
 
 def texts(ids: list[int], tokenizer: Any) -> str:

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from calibrations import calibration, sample
 
+from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora, QloraParams
+from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.segment_distance import Errors
 from khichdi.runtime.calibration import lowrank
 from khichdi.runtime.calibration.cpu_kernels import HERE, Setting, settings
-from khichdi.runtime.calibration.forgeries import KINDS, as_claimed, changed_packs, changed_step
+from khichdi.runtime.calibration.forgeries import as_claimed, changed_packs, changed_step
 from khichdi.runtime.calibration.invariants import adapters_part
 from khichdi.runtime.calibration.statistics import (
     bound,
@@ -34,17 +36,20 @@ from khichdi.runtime.calibration.trained_model import Training
 from khichdi.runtime.calibration.worker import (
     FAILED,
     REPLAYED,
-    RERUN,
     Borrowing,
     Job,
     spread,
     start,
 )
 from khichdi.runtime.store.store import Store
+from khichdi.schema.calibration import FORGERIES, RERUN
 from khichdi.schema.errors import StepError
 from khichdi.schema.plan import PlanStep, PluginRef
 
 torch = pytest.importorskip("torch")
+
+
+REGISTRY = load_registry()
 
 
 def write_adapter(folder: Path, parts: dict[str, tuple[Any, Any]], alpha: int, **more: Any) -> Path:
@@ -212,7 +217,7 @@ def test_a_limit_lies_in_the_middle_between_reruns_and_the_nearest_kind_it_tells
 
 def test_a_figure_that_tells_nothing_apart_is_not_used_and_says_why() -> None:
     samples = [sample("rerun", n, {"t5.kl": 0.1}) for n in range(5)]
-    samples += [sample(kind, 0, {"t5.kl": 0.2}) for kind in KINDS]
+    samples += [sample(kind, 0, {"t5.kl": 0.2}) for kind in FORGERIES]
     derived = derive(samples, 10)
     found = {one.name: one for one in derived.criteria}["t5.kl"]
     assert found.limit is None
@@ -262,7 +267,7 @@ def step() -> PlanStep:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORGERIES)
 def test_each_forgery_changes_what_its_name_says_and_nothing_else(kind: str) -> None:
     import pyarrow as pa
 
@@ -272,7 +277,7 @@ def test_each_forgery_changes_what_its_name_says_and_nothing_else(kind: str) -> 
         for n in range(10, 20)
     ]  # fmt: skip
     packs = pa.Table.from_pylist(rows)
-    one, other = step(), changed_step(kind, 0, step(), 15)
+    one, other = step(), changed_step(kind, 0, step(), 15, REGISTRY)
     changed = {name for name in ("plugin", "parts", "seed")
                if getattr(one, name) != getattr(other, name)}  # fmt: skip
     table = changed_packs(kind, 0, packs, packs.slice(0, 3))
@@ -306,10 +311,10 @@ def test_a_forged_trace_has_the_length_batches_and_rates_of_the_recipe(length: i
 
 
 def test_settings_all_differ_and_none_is_this_machine_as_it_is() -> None:
-    found = list(settings("cpu AVX512", step().plugin))
+    found = list(settings("cpu AVX512", Qlora(QloraParams())))
     assert len({one.name for one in found}) == len(found) >= 20
     assert all(one.environment or one.params for one in found)
-    on_gpu = list(settings("NVIDIA H200", step().plugin))
+    on_gpu = list(settings("NVIDIA H200", Qlora(QloraParams())))
     assert len(on_gpu) >= 5
     assert not any("ATEN_CPU_CAPABILITY" in one.environment for one in on_gpu)
 

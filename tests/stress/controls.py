@@ -22,11 +22,10 @@ from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.runtime.calibration.calibrate import Calibrator
 from khichdi.runtime.calibration.calibration_file import FEWEST
-from khichdi.runtime.calibration.forgeries import KINDS, SEEN_BELOW
+from khichdi.runtime.calibration.forgeries import SEEN_BELOW
 from khichdi.runtime.calibration.statistics import wilson
 from khichdi.runtime.calibration.thresholds import derive, excess
-from khichdi.runtime.calibration.worker import RERUN
-from khichdi.schema.calibration import Calibrated, Calibration, Sample
+from khichdi.schema.calibration import FORGERIES, RERUN, Calibrated, Calibration, Sample
 
 OF_A_RUN = 6
 """Reruns of a run that its calibration has not seen."""
@@ -83,7 +82,7 @@ def report(tried: list[tuple[Sample, Calibrated]]) -> int:
     print(ROW.format("claimed", "tried", "wrong", "rate", "95 % interval", "by", "also seen by"))
     passed: Counter[bool] = Counter()
     total = 0
-    for kind in (RERUN, *KINDS):
+    for kind in (RERUN, *FORGERIES):
         over = [excess(one, known) for one, known in tried if one.kind == kind]
         rejected = [{name for name, ratio in one.items() if not ratio <= 1} for one in over]
         wrong = sum(bool(one) == (kind == RERUN) for one in rejected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from khichdi.plugins import Adapter, Params, StepError
+from khichdi.schema.architecture import Architecture
 
 
 class LoraParams(Params):
@@ -72,12 +74,44 @@ class Lora(Adapter[LoraParams]):
             init_lora_weights="gaussian" if params.init_lora_weights == "gaussian" else True,
         )
 
+    def trained_shapes(self, architecture: Architecture) -> list[int] | None:
+        """Return the elements of A and B of every adapted module, and DoRA's magnitudes."""
+        params = self.params
+        adapted = architecture.modules(params.target_modules)
+        widths = [width for linear in adapted for width in (linear.inputs, linear.outputs)]
+        shapes = [params.r * width for width in widths] * architecture.layers
+        if params.use_dora:
+            shapes += [linear.outputs for linear in adapted] * architecture.layers
+        if architecture.head in self.named_modules().values():
+            shapes += [params.r * architecture.hidden, params.r * architecture.vocab]
+        return shapes
+
+    def size(self) -> str | None:
+        """Return the rank."""
+        return f"r {self.params.r}"
+
+    def named_modules(self) -> Mapping[tuple[str | int, ...], str]:
+        """Return the names in `target_modules`."""
+        return named(self.params.target_modules)
+
+    def resized(self, number: int) -> dict[str, Any] | None:
+        """Return twice the rank, or twice alpha."""
+        if number % 2 == 0:
+            return {"r": 2 * self.params.r}
+        return {"alpha": 2 * self.params.alpha}
+
     def initialize(self, model: Any, base: Path) -> None:
         """Start from what quantization lost, with `loftq`."""
         if self.params.init_lora_weights == "loftq":
             from .loftq import start_from_loss
 
             start_from_loss(model, base)
+
+
+def named(modules: str | tuple[str, ...]) -> Mapping[tuple[str | int, ...], str]:
+    """Return the names of modules by their paths; none where a word stands for all of a kind."""
+    names = () if isinstance(modules, str) else modules
+    return {("target_modules", index): name for index, name in enumerate(names)}
 
 
 def chosen_modules(names: str | tuple[str, ...], model: Any) -> str | list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from khichdi.plugins import Adapter, Params
 
-from .lora import chosen_modules
+from .lora import chosen_modules, named
 
 
 class VeraParams(Params):
@@ -51,3 +52,15 @@ class Vera(Adapter[VeraParams]):
             save_projection=True,
             target_modules=chosen_modules(params.target_modules, model),
         )
+
+    def size(self) -> str | None:
+        """Return the rank."""
+        return f"r {self.params.r}"
+
+    def named_modules(self) -> Mapping[tuple[str | int, ...], str]:
+        """Return the names in `target_modules`."""
+        return named(self.params.target_modules)
+
+    def resized(self, number: int) -> dict[str, Any] | None:
+        """Return twice the rank."""
+        return {"r": 2 * self.params.r}

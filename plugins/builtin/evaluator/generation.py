@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from khichdi.plugins.kinds import EvaluationJob
 
-    from .generate import GenerateParams
+    from .params import GenerateParams
 
 
 def evaluate(params: GenerateParams, job: EvaluationJob) -> EvaluationResult:

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from khichdi.plugins import Exporter, ExportJob
 
-from pydantic import Field
-
-from khichdi.plugins import Exporter, ExportJob, Params
-
-
-class GgufParams(Params):
-    """What the adapter is merged into, and how the result is stored."""
-
-    onto: Literal["base", "dequantized"] = Field(
-        "base",
-        description="What the adapter is added to: the `base` in full precision, as downloaded, or "
-        "the quantized weights that it was trained over, unpacked (`dequantized`).",
-    )
-    outtype: Literal["f32", "f16", "bf16", "q8_0"] = Field(
-        "f16",
-        description="Type of the matrices, by llama.cpp's names; norms and biases are `f32`.",
-    )
+from .params import GgufParams
 
 
 class Gguf(Exporter[GgufParams]):

@@ -18,7 +18,7 @@ from .merging import combined
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import ExportJob
 
-    from .gguf import GgufParams
+    from .params import GgufParams
 
 ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from khichdi.plugins import Exporter, ExportJob
 
-from pydantic import Field
-
-from khichdi.plugins import Exporter, ExportJob, Params
-
-
-class MergedParams(Params):
-    """What the adapter is merged into, and how the result is stored."""
-
-    onto: Literal["base", "dequantized"] = Field(
-        "base",
-        description="What the adapter is added to: the `base` in full precision, as downloaded, or "
-        "the quantized weights that it was trained over, unpacked (`dequantized`): only these give "
-        "the answers of base and adapter in training, evaluation included.",
-    )
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "bfloat16",
-        description="Type of the merged weights; updates are added in float32 and rounded once.",
-    )
-    max_shard_gib: float = Field(
-        4.0, gt=0, description="Size that a file of weights has at most, in GiB."
-    )
+from .params import MergedParams
 
 
 class Merged(Exporter[MergedParams]):

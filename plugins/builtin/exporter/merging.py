@@ -20,7 +20,7 @@ from ..quantizer.none import NoneParams, NoQuantizer
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import ExportJob
 
-    from .merged import MergedParams
+    from .params import MergedParams
 
 TOKENIZER = (".json", ".model", ".txt", ".jinja", ".tiktoken")
 """Endings of files that a base's tokenizer is made of."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from khichdi.plugins import Filter, Params
+from khichdi.plugins import Breach, Filter, Params
 from khichdi.plugins.toolkit.patterns import Pattern, check_pattern
 
 if TYPE_CHECKING:
@@ -92,6 +93,46 @@ class Where(Filter[WhereParams]):
     name = "where"
     example = {"field": "task", "contains": "translation"}
     requires = ("numpy", "pyarrow", "regex")
+
+    def contradicts(
+        self, earlier: Sequence[Filter[Any]], data_sets: Sequence[str]
+    ) -> Breach | None:
+        """Return why no text is left that the field may be, or that no row has the source."""
+        field, own = self.params.field, self._texts()
+        if own is None:
+            return None
+        names = set(data_sets)
+        if field == "source" and (unknown := sorted(own - names)):
+            near = get_close_matches(unknown[0], data_sets, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"here there is {', '.join(data_sets)}"
+            return Breach(f"no row here comes from a data set `{unknown[0]}`", hint=hint)
+        left = names if field == "source" else None
+        before = [e for e in earlier if isinstance(e, Where) and e.params.field == field]
+        for condition in before:
+            left = condition._narrow(left, names)
+        after = self._narrow(left, names)
+        if left == set() or after != set():
+            return None
+        message = f"no row can pass: nothing is left that `{field}` may be"
+        return Breach(message, hint="filters one after another keep what all of them keep")
+
+    def _texts(self) -> set[str] | None:
+        """Return the texts that the condition names; None where these do not decide."""
+        params = self.params
+        if params.field in LISTS or params.ignore_case:
+            return None
+        if params.one_of:
+            return set(params.one_of)
+        return None if params.equals is None else {params.equals}
+
+    def _narrow(self, left: set[str] | None, data_sets: set[str]) -> set[str] | None:
+        """Return what is left of the texts that a field may be; None: any."""
+        own = self._texts()
+        if own is None or (self.params.field == "source" and own - data_sets):
+            return left
+        if self.params.negate:
+            return None if left is None else left - own
+        return own if left is None else left & own
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
         """Return `where` for rows that do not meet the condition."""

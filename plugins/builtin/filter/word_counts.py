@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from khichdi.plugins import Filter, Params
+from khichdi.plugins import Breach, Filter, Params
 
 from .base.scripts import WORDS_HELP
 from .base.text_fields import TextField
@@ -42,6 +42,13 @@ class MaxWords(Filter[MaxWordsParams]):
         counts = count_words(batch, self.params.fields)
         return _given(counts >= self.params.below, "too-long")
 
+    def contradicts(
+        self, earlier: Sequence[Filter[Any]], data_sets: Sequence[str]
+    ) -> Breach | None:
+        """Return why `min-words` before it leaves nothing."""
+        others = (other for other in earlier if isinstance(other, MinWords))
+        return next((why for other in others if (why := _nothing_left(self, other))), None)
+
 
 class MinWordsParams(Params):
     """How many words, and where."""
@@ -68,6 +75,22 @@ class MinWords(Filter[MinWordsParams]):
 
         counts = count_words(batch, self.params.fields)
         return _given(counts < self.params.at_least, "too-short")
+
+    def contradicts(
+        self, earlier: Sequence[Filter[Any]], data_sets: Sequence[str]
+    ) -> Breach | None:
+        """Return why `max-words` before it leaves nothing."""
+        others = (other for other in earlier if isinstance(other, MaxWords))
+        return next((why for other in others if (why := _nothing_left(other, self))), None)
+
+
+def _nothing_left(most: MaxWords, least: MinWords) -> Breach | None:
+    """Return why no row has few enough words and enough: fields of one are among the other's."""
+    below, at_least = most.params.below, least.params.at_least
+    if at_least < below or not set(most.params.fields).issuperset(least.params.fields):
+        return None
+    message = f"no row has {at_least:,} words or more and fewer than {below:,}"
+    return Breach(message, hint="`max-words` and `min-words` leave nothing")
 
 
 def _given(rows: Any, reason: str) -> list[str | None]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from khichdi.plugins import Params, Quantizer
+from khichdi.schema.architecture import Linear
+
+BLOCK = 64
+"""Weights that share a scale, in 4-bit types."""
+BLOCK_OF_SCALES = 256
+"""Scales that share a scale, with double quantization."""
 
 
 class BitsAndBytesParams(Params):
@@ -58,3 +65,13 @@ class BitsAndBytes(Quantizer[BitsAndBytesParams]):
     def dtype(self) -> str:
         """Return the type that weights are unpacked to."""
         return self.params.compute_dtype
+
+    def stored_bytes(self, linear: Linear) -> int | None:
+        """Return the bytes of the packed weights, of their scales and of the table of codes."""
+        if self.params.bits == 8:
+            return linear.weights + 4 * linear.outputs
+        scales = ceil(linear.weights / BLOCK)
+        total = ceil(linear.weights / 2) + 16 * 4
+        if self.params.double_quant:
+            return total + scales + 4 * ceil(scales / BLOCK_OF_SCALES) + 256 * 4 + 4
+        return total + 4 * scales

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from khichdi.plugins import Params, Quantizer
+from khichdi.schema.architecture import BYTES, Linear
 
 
 class NoneParams(Params):
@@ -29,3 +30,7 @@ class NoQuantizer(Quantizer[NoneParams]):
     def dtype(self) -> str:
         """Return the type the weights are held in."""
         return self.params.dtype
+
+    def stored_bytes(self, linear: Linear) -> int | None:
+        """Return the bytes of the weights in their type."""
+        return linear.weights * BYTES[self.params.dtype]

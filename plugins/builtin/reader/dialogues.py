@@ -3,89 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-from pydantic import Field, field_validator, model_validator
+from typing import TYPE_CHECKING, Any
 
 from khichdi.plugins import Drop, Reader, SourceFile
 
-from ..placeholders import Text, check_names
-from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
+from ..placeholders import Text
+from .dialogues_params import DialoguesParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records.record import Record, RecordError
+    from .layouts.qa_layouts import Asked
+    from .records.record import RecordError
     from .records.row_mapper import Mapper
-
-NAMES = ("context", "history", "question")
-
-
-class DialoguesParams(ReaderParams):
-    """How the dialogues are laid out, how much of them a row shows, and how it is written."""
-
-    layout: Literal["squad", "lists"] = Field(
-        "squad",
-        description="`squad`: JSON files with `data`, `paragraphs` and `qas`, as SQuAD and QuAC "
-        "are published. `lists`: a record for each dialogue with lists of questions and answers, "
-        "as the hub has QuAC.",
-    )
-    turns: int | None = Field(
-        None, ge=0, description="Earlier turns that a row shows, the latest; left out, all."
-    )
-    turn: TemplateText = Field(
-        "Question: {question}\nAnswer: {answer}",
-        description="An earlier turn, as it stands in `{history}`.",
-    )
-    instruction: TemplateText = Field(
-        "{question}", description="The instruction, with `{context}`, `{history}`, `{question}`."
-    )
-    input: TemplateText = Field(
-        "{context}\n\n{history}", description="The input, with the same names."
-    )
-    unanswerable: str | None = Field(
-        None,
-        description="The answer to learn for questions that have none; left out, they are "
-        "dropped as `no-answer`.",
-    )
-    context: FieldPath = Field("context", description="`lists`: the field with the text.")
-    questions: FieldPath = Field("questions", description="`lists`: the field with the questions.")
-    answers: FieldPath = Field(
-        "orig_answers.texts",
-        description="`lists`: the field with as many answers, each a text or a list of texts.",
-    )
-    columns: Columns = Field(
-        default_factory=dict,
-        description=COLUMNS_HELP + "With `squad` these are the fields of the question, of its "
-        "paragraph, and the `title`. Instruction, input and output come from the dialogue.",
-    )
-
-    @field_validator("columns")
-    @classmethod
-    def _not_composed(cls, columns: Columns) -> Columns:
-        taken = sorted({"instruction", "input", "output", "references"} & set(columns))
-        if taken:
-            raise ValueError(f"{', '.join(taken)}: these come from the dialogue")
-        return columns
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        check_names(self.turn, ("question", "answer"))
-        check_names(self.instruction, NAMES)
-        check_names(self.input, NAMES)
-        return self
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One question: where it stands, which dialogue it is of, its text and its answers."""
-
-    record: Record
-    dialogue: int
-    context: str
-    question: str
-    answers: list[str]
 
 
 class Dialogues(Reader[DialoguesParams]):

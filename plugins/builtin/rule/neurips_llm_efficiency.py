@@ -40,6 +40,10 @@ class NeuripsLlmEfficiency2023(Rule[NeuripsLlmEfficiency2023Params]):
     name = "neurips-llm-efficiency-2023"
     example = {"track": "rtx-4090"}
 
+    def device(self) -> str | None:
+        """Return the GPU of the track."""
+        return self.params.track
+
     def breaches(self, facts: Facts) -> list[Breach]:
         """Return what breaks the rules, and as warnings what cannot be known."""
         found = [*_base(facts), *_data(facts)]

@@ -25,6 +25,10 @@ class All(Sampler[AllParams]):
     name = "all"
     seeded = False
 
+    def expected(self, rows: int | None) -> tuple[int, int | None]:
+        """Return as many rows as there are."""
+        return rows or 0, rows
+
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return every position."""
         return range(table.num_rows)
@@ -63,6 +67,14 @@ class Random(Sampler[RandomParams]):
     def asked(self) -> int | None:
         """Return `count`."""
         return self.params.count
+
+    def expected(self, rows: int | None) -> tuple[int, int | None]:
+        """Return `count` where fewer are an error, else at most so many."""
+        count, fraction = self.params.count, self.params.fraction
+        if count is None:
+            return 0, None if rows is None else round((fraction or 1.0) * rows)
+        least = count if self.params.short == "error" and (rows is None or rows >= count) else 0
+        return least, count if rows is None else min(rows, count)
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
         """Return the positions with the smallest draws; equal draws stay in row order.

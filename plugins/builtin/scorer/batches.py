@@ -17,7 +17,7 @@ from khichdi.schema.errors import StepError
 from .few_shot_prompts import Prompt
 
 if TYPE_CHECKING:
-    from .few_shot import FewShotParams
+    from .few_shot_params import FewShotParams
 
 Part = list[list[Prompt]]
 """Batches of prompts."""

@@ -24,7 +24,7 @@ from khichdi.schema.errors import StepError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .few_shot import FewShotParams
+    from .few_shot_params import FewShotParams
 
 ANSWER = "### Response:\n"
 COLUMNS = ("id", "task", "instruction", "input", "output", "references")

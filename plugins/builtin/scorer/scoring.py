@@ -28,7 +28,7 @@ from .few_shot_prompts import Prompter
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import ScoringJob
 
-    from .few_shot import FewShotParams
+    from .few_shot_params import FewShotParams
 
 BATCHES = 8
 """Batches of a part at most: what a killed run loses of each worker."""

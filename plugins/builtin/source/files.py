@@ -34,6 +34,10 @@ class Files(Source[FilesParams]):
     example = {"include": ["data/*.jsonl"]}
     local = True
 
+    def local_folder(self, folder: Path) -> Path | None:
+        """Return the folder that the files are in."""
+        return folder / self.params.folder
+
     def pin(self, folder: Path) -> Pin:
         """Return every file that matches, by its path from `folder`."""
         from .transfer import chunks_of, pinned, write

@@ -58,6 +58,10 @@ class Git(Source[GitParams]):
         "include": ["tasks/*.json"],
     }
 
+    def origin(self) -> str | None:
+        """Return the address."""
+        return self.params.url
+
     def pin(self, folder: Path) -> Pin:
         """Resolve the revision to a commit and pin the files in it that match."""
         from .globs import choose

@@ -47,6 +47,10 @@ class Http(Source[HttpParams]):
     }
     requires = ("httpx",)
 
+    def origin(self) -> str | None:
+        """Return the address."""
+        return self.params.url
+
     def pin(self, folder: Path) -> Pin:
         """Ask the server for the size; the digest is the recipe's, and compared when fetched.
 

@@ -16,7 +16,7 @@ from khichdi.plugins.toolkit.scrub import first_line
 from khichdi.schema.errors import FetchError
 
 if TYPE_CHECKING:
-    from .huggingface import HuggingFaceParams
+    from .huggingface_params import HuggingFaceParams
 
 
 def split_files(

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
-from pydantic import Field, model_validator
-
-from khichdi.plugins import Params, Pin, PinnedFile, Source
+from khichdi.plugins import Breach, Pin, PinnedFile, Source
 from khichdi.plugins.side_effects import loading
 from khichdi.schema.errors import FetchError
 
-from .globs import GLOBS_HELP, Glob
+from .huggingface_params import HuggingFaceParams
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -33,53 +32,6 @@ NO_DATA = ("dataset_infos.json", "**/.*")
 """Files of data sets that look like data and are not."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-class HuggingFaceParams(Params):
-    """Which repository, at which revision, and which of its files."""
-
-    repo: str = Field(
-        pattern=r"^([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$",
-        description="The repository, as in the hub's addresses: `owner/name`.",
-    )
-    repo_type: Literal["model", "dataset"] | None = Field(
-        None,
-        description="What it holds. Left out: a data set where `config` or `split` is given, "
-        "else a model.",
-    )
-    revision: str = Field(
-        "main",
-        min_length=1,
-        description="A branch, a tag or a commit; `recipe lock` pins the commit.",
-    )
-    include: tuple[Glob, ...] | None = Field(
-        None,
-        min_length=1,
-        description="Files to bring, as patterns. Left out: of a model the weights (safetensors), "
-        f"configuration and tokenizer; of a data set every data file. {GLOBS_HELP}",
-    )
-    exclude: tuple[Glob, ...] = Field((), description="Files to leave out, as patterns.")
-    config: str | None = Field(
-        None, min_length=1, description="A configuration of the data set, as its card names it."
-    )
-    split: str | None = Field(
-        None,
-        pattern=r"^\w+([.-]\w+)*$",
-        description="A split of the data set; which files it has is for the data set to say.",
-    )
-
-    @property
-    def holds(self) -> str:
-        """What the repository holds: `model` or `dataset`."""
-        return self.repo_type or ("dataset" if self.config or self.split else "model")
-
-    @model_validator(mode="after")
-    def _splits_are_of_data_sets(self) -> Self:
-        if self.repo_type == "model" and (self.config or self.split):
-            raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
-        if self.include is not None and set(self.include) <= set(self.exclude):
-            raise ValueError("`exclude` leaves nothing of what `include` brings")
-        return self
 
 
 class HuggingFace(Source[HuggingFaceParams]):
@@ -124,6 +76,27 @@ class HuggingFace(Source[HuggingFaceParams]):
             for file in pin.files:
                 found = _download(api, self.params, str(pin.revision), file.path, Path(scratch))
                 shutil.move(found, target(into, file))
+
+    def title(self) -> str | None:
+        """Return `owner/name`."""
+        return self.params.repo
+
+    def package_url(self) -> str | None:
+        """Return `pkg:huggingface/owner/name`."""
+        return f"pkg:huggingface/{quote(self.params.repo, safe='/')}"
+
+    def misuse(self, role: Literal["model", "dataset"]) -> Breach | None:
+        """Return what to write where the repository is taken for the other type."""
+        holds, repo = self.params.holds, self.params.repo
+        if role == "model" and holds == "dataset":
+            return Breach(
+                "a base model comes from a model repository, and this says data set",
+                hint="leave `repo_type`, `config` and `split` out",
+            )
+        if role == "dataset" and holds == "model" and self.params.repo_type is None:
+            message = f"`{repo}` would be read as a model repository"
+            return Breach(message, hint="add `repo_type: dataset`")
+        return None
 
     def place(self) -> str | None:
         """Return `huggingface/models/OWNER/NAME`, or `datasets` for a data set."""

@@ -37,6 +37,14 @@ class Pypi(Source[PypiParams]):
     name = "pypi"
     example = {"package": "certifi", "version": "2025.1.31", "include": ["certifi/*.pem"]}
 
+    def title(self) -> str | None:
+        """Return the name of the package."""
+        return self.params.package
+
+    def package_url(self) -> str | None:
+        """Return `pkg:pypi/name`."""
+        return f"pkg:pypi/{self.params.package.lower().replace('_', '-')}"
+
     def pin(self, folder: Path) -> Pin:
         """Download the wheel and pin the members that match; each names the wheel's digest."""
         from .globs import choose

@@ -74,7 +74,10 @@ def test_the_clock_ends_training_with_its_best_weights_and_the_same_bits_come_ag
 ) -> None:
     """Less time than a step takes: the first step is taken, evaluated and kept."""
     by_clock = once({"max_hours": 1e-9})
-    assert by_clock["result"].stopped == {"by": "max_hours", "step": 1, "of": 6}
+    assert by_clock["result"].stopped == {
+        "by": "max_hours", "step": 1, "of": 6,
+        "again": {"max_hours": None, "stop_after_steps": 1},
+    }  # fmt: skip
     assert by_clock["metrics"]["best_step"] == 1
     again = once({"stop_after_steps": 1})
     assert again["result"].stopped == {"by": "stop_after_steps", "step": 1, "of": 6}

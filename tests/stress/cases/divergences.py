@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from khichdi.cli.capture_output import capture_output
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry

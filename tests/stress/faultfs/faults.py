@@ -28,10 +28,11 @@ from typing import Any
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.calibration.cpu_kernels import HERE
-from khichdi.runtime.calibration.worker import RERUN, Job
+from khichdi.runtime.calibration.worker import Job
 from khichdi.runtime.calibration.worker import main as work
 from khichdi.runtime.store.gc_and_verify import verify
 from khichdi.runtime.store.store import Store
+from khichdi.schema.calibration import RERUN
 
 from .points import LOOKS, Points, fail_with
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from khichdi.plugins import Params, Runtime, TrainingJob, TrainingResult, hookimpl
+from khichdi.plugins import Params, Runtime, Schedule, TrainingJob, TrainingResult, hookimpl
 from pydantic import Field
 
 
@@ -33,8 +33,24 @@ class PlainPytorch(Runtime[PlainPytorchParams]):
     requires = ("torch", "transformers", "peft", "safetensors")
 
     def rehearsal(self) -> dict[str, Any]:
-        """Take three small steps."""
+        """Return parameters of three small steps."""
         return {"max_steps": 3, "packs_per_step": 1}
+
+    def schedule(self) -> Schedule:
+        """Return how long it trains, for estimates."""
+        return Schedule(
+            accumulation=self.params.packs_per_step,
+            epochs=self.params.num_epochs,
+            total_steps=self.params.max_steps,
+        )
+
+    def with_learning_rate(self, factor: float) -> dict[str, Any]:
+        """Return another learning rate, for the controls of a calibration."""
+        return {"learning_rate": factor * self.params.learning_rate}
+
+    def with_length(self, steps: int, by: int) -> dict[str, Any]:
+        """Return another number of steps, for the controls of a calibration."""
+        return {"max_steps": max(1, round(steps * (1 + by / 3)))}
 
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train from start to end; a run that was killed starts over, to the same bits."""

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from khichdi.plugins import SourceFile
 from khichdi.schema.errors import StepError
 
-from ..dialogues import Asked
 from ..records.formats import records
 from ..records.json_records import load_json
 from ..records.record import Record, RecordError, lookup, read_text, refuse_none, what
 from ..records.row_mapper import required_at, text_at, text_of
 
 if TYPE_CHECKING:
-    from ..dialogues import DialoguesParams
+    from ..dialogues_params import DialoguesParams
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question: where it stands, which dialogue it is of, its text and its answers."""
+
+    record: Record
+    dialogue: int
+    context: str
+    question: str
+    answers: list[str]
 
 
 def squad(file: SourceFile) -> Iterator[Asked | RecordError]:

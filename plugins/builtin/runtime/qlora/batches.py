@@ -19,7 +19,7 @@ from khichdi.schema.errors import StepError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .plugin import QloraParams
+    from .params import QloraParams
 
 IDS_SHOWN = 20
 """Rows that an error names at most."""

@@ -1,4 +1,4 @@
-"""The loss of learnt tokens, without ever holding the logits of all of them."""
+"""Compute the loss of trained tokens without holding the logits of all of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy, nll_loss
 
-ROWS_AT_ONCE = 128
-"""Logits are made for so many tokens at once; part of the bits, and held from step to step."""
+from .params import ROWS_AT_ONCE
 
 Head = Callable[[torch.Tensor], torch.Tensor]
 Chunk = tuple[torch.Tensor, tuple[torch.Tensor, ...]]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 
+from khichdi.plugins.toolkit.adapter_files import adapter_tensors, write_adapter
 from khichdi.plugins.toolkit.frozen_linear import install
 from khichdi.plugins.toolkit.model_loading import best_device, load_model
-from khichdi.schema.digest import derive_seed, tensors_digest
+from khichdi.plugins.toolkit.tensors import digest_of
+from khichdi.schema.digest import derive_seed
 from khichdi.schema.errors import StepError
 
 from .acceleration.liger import check_liger, use_liger
@@ -26,19 +26,7 @@ if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
 
     from .batches import MicroBatch
-    from .plugin import QloraParams
-
-DTYPES = {
-    torch.float32: "F32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.uint8: "U8",
-    torch.int8: "I8",
-    torch.int32: "I32",
-    torch.int64: "I64",
-    torch.bool: "BOOL",
-}
-"""Names of types as safetensors has them, so that digests compare with files."""
+    from .params import QloraParams
 
 
 @dataclass
@@ -116,14 +104,7 @@ class Trainee:
 
     def write(self, folder: Path, base_name: str) -> None:
         """Write the adapter in peft's format; the same bytes for the same weights."""
-        config = self.peft.peft_config["default"].to_dict()
-        config |= {"base_model_name_or_path": base_name, "inference_mode": True}
-        text = json.dumps(config, indent=2, sort_keys=True, default=sorted)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
-        tensors = {name: t.contiguous().cpu() for name, t in sorted(_adapter(self.peft).items())}
-        # One entry of metadata: with more, safetensors writes them in no stable order.
-        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_adapter(self.peft, folder, base_name)
 
 
 def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Trainee:
@@ -155,7 +136,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     except ValueError as error:
         raise StepError(f"the adapter does not fit the base: {error}") from error
     job.adapter.initialize(model, job.base)
-    digests["initial"] = digest_of(_adapter(model))
+    digests["initial"] = digest_of(adapter_tensors(model))
     recomputation = None
     if params.gradient_checkpointing:
         offload = params.activation_offloading and device.type == "cuda"
@@ -178,34 +159,6 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         _check(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
     return trainee
-
-
-def digest_of(tensors: dict[str, torch.Tensor]) -> str:
-    """Return the tensors digest, with names of types as in safetensors."""
-    return tensors_digest(described(tensors))
-
-
-def described(
-    tensors: dict[str, torch.Tensor],
-) -> dict[str, tuple[str, tuple[int, ...], memoryview]]:
-    """Return name of the type, shape and bytes of each tensor."""
-    return {
-        name: (DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape), _bytes(t))
-        for name, t in tensors.items()
-    }
-
-
-def _bytes(tensor: torch.Tensor) -> memoryview:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
-
-
-def _adapter(model: Any) -> dict[str, torch.Tensor]:
-    """Return the adapter's tensors under the names that peft saves them by."""
-    from peft import get_peft_model_state_dict
-
-    tensors: dict[str, torch.Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return tensors
 
 
 def _check(trainee: Trainee) -> None:

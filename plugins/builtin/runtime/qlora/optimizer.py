@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from .plugin import QloraParams
+    from .params import QloraParams
 
 BLOCK = 4096
 """Elements of a gradient whose squares are summed by one thread: a norm must not depend on how

@@ -1,4 +1,4 @@
-"""When a training ends before its last step, and what is said about it."""
+"""Decide when a training ends before its last step, and report it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .plugin import QloraParams
+    from .params import QloraParams
 
 
 class Ending:
@@ -103,4 +103,7 @@ class Ending:
         """Return what stopped the training, and where; None where it took all its steps."""
         if self.stopped is None:
             return None
-        return {"by": self.stopped, "step": step, "of": self.total}
+        found = {"by": self.stopped, "step": step, "of": self.total}
+        if self.stopped == "max_hours":  # a clock stops nothing twice at the same step
+            found["again"] = {"max_hours": None, "stop_after_steps": step}
+        return found

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from khichdi.schema.errors import StepError
 
 if TYPE_CHECKING:
-    from .plugin import QloraParams
+    from .params import QloraParams
 
 log = logging.getLogger("khichdi")
 

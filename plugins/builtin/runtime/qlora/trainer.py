@@ -4,78 +4,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from khichdi.plugins.kinds import Progress, TrainingResult
+from khichdi.plugins.kinds import Progress
 from khichdi.plugins.toolkit import determinism
-from khichdi.plugins.toolkit.malloc import keeping_freed_memory
-from khichdi.plugins.toolkit.model_loading import best_device, quiet
+from khichdi.plugins.toolkit.model_loading import best_device
+from khichdi.plugins.toolkit.tensors import digest_of
 from khichdi.schema.digest import derive_seed, digest, table_digest
 from khichdi.schema.document import operational_fields
 from khichdi.schema.errors import StepError
 from khichdi.schema.training_states import IN_TRACE, State
 
 from . import checkpoint as checkpoints
-from .acceleration.liger import modeling_put_back
 from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .distributed.grad_sync import Gradients
 from .distributed.world import Processes
 from .environment import PeakMemory, bits_depend_on
 from .loss import not_finite
-from .model import Trainee, build, digest_of
+from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
-from .result import outcome
 from .segments import segment_states as states
 from .stopping import Ending
-from .tracking import Tracking, check_installed, own_environment
+from .tracking import Tracking
 
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
 
-    from .plugin import QloraParams
-
-
-def run(
-    params: QloraParams, job: TrainingJob, processes: Processes | None = None
-) -> TrainingResult:
-    """Train as the job says, together with the other processes; see `Runtime.train`."""
-    if job.train.num_rows == 0:
-        raise StepError(
-            "there is nothing to train on: no pack has any row",
-            hint="look at what the filters dropped, and at sequence_len",
-        )
-    check_installed(params.report_to)
-    with (
-        memory_and_disk(),
-        quiet(),
-        determinism.deterministic(params.cpu_threads, params.determinism),
-        modeling_put_back(),
-        own_environment(params.report_to),
-        keeping_freed_memory(),
-    ):
-        return Training(params, job, processes).run()
-
-
-@contextmanager
-def memory_and_disk() -> Iterator[None]:
-    """Say what to do where memory or disk does not suffice."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise StepError(
-            f"not enough memory: {str(error).splitlines()[0]}",
-            hint="lower micro_batch_size or sequence_len, set gradient_checkpointing, or lower "
-            "weight_cache_gib",
-        ) from error
-    except OSError as error:
-        raise StepError(
-            f"a checkpoint or the adapter cannot be read or written: {error}",
-            hint="see whether the disk is full; the run goes on from its last checkpoint",
-        ) from error
+    from .params import QloraParams
 
 
 class Training:
@@ -110,7 +69,7 @@ class Training:
         self.fresh_seconds = 0.0
         self.fresh_tokens = 0
 
-    def run(self) -> TrainingResult:
+    def run(self) -> None:
         """Train what is left to train, and write the adapter."""
         self._resume()
         if self.step == 0 and len(self.held_out):
@@ -124,7 +83,6 @@ class Training:
             self.trainee.restore(self.best)
         if self.processes.leads:
             self.trainee.write(self.job.output, self.job.base_name)
-        return outcome(self)
 
     # ---- a step -----------------------------------------------------------------------------
 

@@ -27,13 +27,15 @@ ADAPTER = "{use: lora, r: 128, alpha: 256, dropout: 0.05}"
 
 def errors(path: Path, known: Known | None = None) -> list[tuple[str, str | None]]:
     loaded, recipe = load_bound(path)
-    found = check_rules(recipe, loaded, REGISTRY, known_architecture(recipe), known or Known())
+    found = check_rules(
+        recipe, loaded, REGISTRY, known_architecture(recipe, REGISTRY), known or Known()
+    )
     return [(d.message, d.suggestion) for d in found]
 
 
 def warnings(path: Path, known: Known | None = None) -> list[str]:
     recipe = load_bound(path)[1]
-    found = rule_warnings(recipe, REGISTRY, known_architecture(recipe), known or Known())
+    found = rule_warnings(recipe, REGISTRY, known_architecture(recipe, REGISTRY), known or Known())
     return [b.message for b in found["neurips-llm-efficiency-2023"]]
 
 

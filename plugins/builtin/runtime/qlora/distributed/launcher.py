@@ -26,7 +26,7 @@ from khichdi.schema.errors import KhichdiError, StepError
 from .rendezvous import Meeting, News, host, place
 
 if TYPE_CHECKING:
-    from ..plugin import QloraParams
+    from ..params import QloraParams
 
 log = logging.getLogger("khichdi")
 
@@ -246,7 +246,7 @@ def work(orders: Path, local: int, channel: Connection) -> None:
 
 def _train(orders: Orders, local: int, channel: Connection) -> TrainingResult | None:
     """Return the result, which the first of each machine gives."""
-    from ..trainer import run
+    from ..run import run
     from .world import joined
 
     job = replace(orders.job, report=lambda progress: channel.send(("progress", progress)))

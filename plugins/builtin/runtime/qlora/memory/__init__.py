@@ -1,1 +1,1 @@
-"""Memory of a training: activation checkpointing."""
+"""Memory of a training: its estimate, and activation checkpointing."""

@@ -21,7 +21,8 @@ from ..acceleration.liger import modeling_put_back
 from ..batches import prepared
 from ..environment import bits_depend_on
 from ..optimizer import make_optimizer, restore_state
-from ..trainer import Training, memory_and_disk
+from ..run import memory_and_disk
+from ..trainer import Training
 from . import segment_states as states
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from khichdi.plugins.kinds import TrainingJob
 
-    from ..plugin import QloraParams
+    from ..params import QloraParams
 
 
 def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:

@@ -38,7 +38,7 @@ def keep(
     """Write a state below the work folder, in place of one of the same step, and return it."""
     from safetensors.torch import save_file
 
-    from ..model import described
+    from khichdi.plugins.toolkit.tensors import described
 
     state = State(
         step=step,

@@ -1,4 +1,4 @@
-"""Kinds that make a model, measure it and hand it on."""
+"""The kind that trains an adapter, and executes parts of a training again."""
 
 from __future__ import annotations
 
@@ -8,70 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...schema.device import Device
 from ...schema.errors import StepError
 from ..base import P, Plugin
+from .adapter import Adapter
+from .breach import Breach
 from .launch import Launch
+from .progress import Progress, ignore_progress
+from .quantizer import Quantizer
+from .workload import Account, AccountError, Schedule, Work, Workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ...schema.training_states import State, States
-    from .data import Template
-
-
-class Quantizer(Plugin[P], ABC):
-    """Says how the base weights are stored."""
-
-    kind = "quantizer"
-
-    @abstractmethod
-    def config(self) -> Any | None:
-        """Return a transformers quantization config, or None for full precision."""
-
-    @abstractmethod
-    def dtype(self) -> str:
-        """Return the name of the torch dtype that the model computes in."""
-
-
-class Adapter(Plugin[P], ABC):
-    """Says which weights are trained."""
-
-    kind = "adapter"
-
-    @abstractmethod
-    def config(self, model: Any) -> Any:
-        """Return a peft config for this transformers model.
-
-        Raises `StepError` when the model has no such modules.
-        """
-
-    def initialize(self, model: Any, base: Path) -> None:
-        """Set the adapter's first weights, where those that peft gives are not wanted.
-
-        Called once, with torch's random state seeded, after peft has put the adapter on the model
-        and before the digest of its first weights is taken. It may change nothing of the base:
-        whoever uses the adapter later puts it on the base as it is published.
-
-        Args:
-            model: the peft model; its base is quantized.
-            base: folder with the base's files, verified; `khichdi.plugins.toolkit.base_weights`
-                reads single tensors of it as they were before quantization.
-        """
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a long step is; `note` is a short text such as a loss, `rate` is per second."""
-
-    done: int
-    total: int
-    note: str = ""
-    unit: str = "steps"
-    rate: float | None = None
-
-
-def ignore_progress(_: Progress) -> None:
-    """Report nowhere."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +72,8 @@ class TrainingResult:
         weights: digests of what training started from: `quantized` base and `initial` adapter.
         measured: times, rates and memory: what differs from machine to machine.
         stopped: where training ended before its last step: `by` which parameter, after which
-            `step`, `of` how many.
+            `step`, `of` how many; and, where a rerun would end elsewhere (a clock), `again`: the
+            parameters to change for it to end there.
         states: the states at the ends of its segments, from which each can be executed again;
             their digests stand in the trace as `state`. None where the runtime keeps none.
         states_folder: where the files of those states are, below `work`.
@@ -222,6 +173,76 @@ class Runtime(Plugin[P], ABC):
         """Return a whole step, with the template that stands beside a runtime's parameters."""
         return {"use": cls.name, "template": {"use": "alpaca"}, **cls.example}
 
+    # ---- before a training ------------------------------------------------------------------
+
+    def varies_by(self) -> str | None:
+        """Return the setting, as `name: value`, that lets the same training end in other bits.
+
+        None, as here, promises the same bits again on the same kind of machine.
+        """
+        return None
+
+    def schedule(self) -> Schedule | None:
+        """Return how long a training is; None, as here, where the parameters do not tell."""
+        return None
+
+    def account(self, workload: Workload) -> Account:
+        """Return the memory, arithmetic and disk that a training takes.
+
+        Raises `AccountError` where that is not known, as here: estimates then say so.
+        """
+        raise AccountError(f"there is no account of runtime `{self.name}`")
+
+    def seconds(self, workload: Workload, device: Device, work: Work) -> float | None:
+        """Return how long so much work takes on a device; None, as here, where nothing tells."""
+        return None
+
+    def contradictions(self, sample_packing: bool, validation: bool) -> list[Breach]:
+        """Return parameters that mean nothing beside settings of the recipe.
+
+        Paths start at `train`. A breach at a parameter that the recipe does not write is not
+        reported: defaults have to go with anything.
+
+        Args:
+            sample_packing: whether several samples share a pack.
+            validation: whether rows are held out.
+        """
+        return []
+
+    @classmethod
+    def rate_params(cls) -> frozenset[str]:
+        """Return the parameters that the tokens trained in a second depend on; here, all.
+
+        A rate that was measured is taken for another training with the same values.
+        """
+        return frozenset(cls.params_model.model_fields)
+
+    # ---- for audits -------------------------------------------------------------------------
+
+    def with_learning_rate(self, factor: float) -> dict[str, Any] | None:
+        """Return parameters with so many times the learning rate; None: there is none.
+
+        A calibration trains with it, to see that an audit rejects what comes out.
+        """
+        return None
+
+    def with_length(self, steps: int, by: int) -> dict[str, Any] | None:
+        """Return parameters of a training an epoch, or a third, longer (1) or shorter (-1).
+
+        Asked by a calibration; `steps` is how many the training took. None: there are none.
+        """
+        return None
+
+    def rounded_otherwise(self, gpu: bool) -> list[dict[str, dict[str, Any]]]:
+        """Return parameters that change how results are rounded, and nothing that is meant.
+
+        They stand for other hardware in a calibration. Each dictionary is of choices that exclude
+        one another, by a name for people.
+        """
+        return []
+
+    # ---- training ---------------------------------------------------------------------------
+
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:
         """Train, write the adapter to `job.output`, and say what happened.
@@ -240,68 +261,3 @@ class Runtime(Plugin[P], ABC):
             f"the runtime `{self.name}` cannot execute a part of a training again",
             hint="audit with --rerun, which trains from the start",
         )
-
-
-@dataclass(frozen=True)
-class EvaluationJob:
-    """All that an evaluator gets; `adapter` is None for the base alone.
-
-    `rows` has the held-out rows, with the columns of `khichdi.schema.rows`.
-    """
-
-    base: Path
-    adapter: Path | None
-    rows: pa.Table
-    template: Template[Any]
-    quantizer: Quantizer[Any]
-    seed: int
-    report: Callable[[Progress], None] = ignore_progress
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """Metrics by name, and one prediction for each row that was used: id, prediction, scores."""
-
-    metrics: dict[str, float]
-    predictions: list[dict[str, Any]]
-
-
-class Evaluator(Plugin[P], ABC):
-    """Measures a model; the run calls it once with the base and once with the adapter."""
-
-    kind = "evaluator"
-
-    @abstractmethod
-    def evaluate(self, job: EvaluationJob) -> EvaluationResult:
-        """Return metrics and predictions. Raises `StepError`."""
-
-
-@dataclass(frozen=True)
-class ExportJob:
-    """All that an exporter gets.
-
-    Attributes:
-        base: folder with the base weights and tokenizer files, verified; never written to.
-        base_name: what to call the base (a repository, never a path).
-        adapter: folder with the trained adapter in peft's format.
-        quantizer: how the base was stored in training.
-        output: empty folder to write to. The same weights give the same files.
-        report: called now and then.
-    """
-
-    base: Path
-    base_name: str
-    adapter: Path
-    quantizer: Quantizer[Any]
-    output: Path
-    report: Callable[[Progress], None] = ignore_progress
-
-
-class Exporter(Plugin[P], ABC):
-    """Writes the trained model in a shape that others take."""
-
-    kind = "exporter"
-
-    @abstractmethod
-    def export(self, job: ExportJob) -> None:
-        """Write the model's files to `job.output`. Raises `StepError`."""

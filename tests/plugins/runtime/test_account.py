@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,23 +16,19 @@ from live_bytes import LiveBytes
 from miniature import make_base
 
 from khichdi.compiler.estimate.architectures import TABLE, from_config
-from khichdi.compiler.estimate.memory import (
-    LOGIT_ROWS,
-    Batch,
-    memory,
-    packed_bytes,
-    savings,
-    stored_layers,
-    trained_shapes,
-)
+from khichdi.compiler.instances import instance
+from khichdi.plugins import Workload
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
-from khichdi.plugins.builtin.runtime.qlora.loss import ROWS_AT_ONCE
+from khichdi.plugins.builtin.quantizer.none import NoneParams, NoQuantizer
+from khichdi.plugins.builtin.runtime.qlora.memory.account import account, memory, savings
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.plugins.builtin.runtime.qlora.trainer import Training
+from khichdi.plugins.registry import load_registry
 from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.schema.architecture import Architecture, Linear
 from khichdi.schema.estimate import PARTS
+from khichdi.schema.recipe import Recipe
 
 SMALL = {
     "vocab_size": 128, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
@@ -68,10 +63,6 @@ def real(name: str) -> tuple[Any, Architecture]:
     return model, found
 
 
-def lora(recipe: SimpleNamespace, **changes: Any) -> None:
-    recipe.model.adapter = SimpleNamespace(use="lora", r=8, dropout=0.0, **changes)
-
-
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_parameters_are_those_of_the_real_model(name: str) -> None:
     model, found = real(name)
@@ -92,12 +83,11 @@ def test_trained_parameters_are_pefts_own(name: str, part: str) -> None:
         targets = (found.linears[0].name, found.head)
     elif part != "all-linear":
         targets = tuple({linear.name for linear in found.linears if linear.reads == part})
-    asked = SimpleNamespace(model=SimpleNamespace(adapter=None))
-    lora(asked, target_modules=targets)
+    adapter = Lora(LoraParams(r=8, target_modules=targets))
     wanted = targets if isinstance(targets, str) else list(targets)
     config = LoraConfig(task_type="CAUSAL_LM", r=8, target_modules=wanted)
     trained = [p.numel() for p in get_peft_model(model, config).parameters() if p.requires_grad]
-    assert sorted(trained_shapes(asked, found)) == sorted(trained)  # type: ignore[arg-type]
+    assert sorted(adapter.trained_shapes(found) or []) == sorted(trained)
 
 
 def test_published_parameter_counts() -> None:
@@ -135,25 +125,27 @@ def test_four_bit_bytes_are_bitsandbytes_own(double: bool, shape: tuple[int, int
         held += [state.state2.absmax, state.state2.code, state.offset]
     real_bytes = sum(t.numel() * t.element_size() for t in held)
     linear = Linear(path="x", inputs=shape[0], outputs=shape[1], reads="mlp")
-    asked = SimpleNamespace(use="bitsandbytes", bits=4, double_quant=double)
-    assert packed_bytes(linear, asked) == real_bytes
+    quantizer = BitsAndBytes(BitsAndBytesParams(double_quant=double))
+    assert quantizer.stored_bytes(linear) == real_bytes
 
 
 def test_eight_bit_bytes_are_bitsandbytes_own(tiny_base: Path) -> None:
     from khichdi.plugins.toolkit.model_loading import load_model
 
-    model = load_model(tiny_base, BitsAndBytes(BitsAndBytesParams(bits=8)))
+    quantizer = BitsAndBytes(BitsAndBytesParams(bits=8))
+    model = load_model(tiny_base, quantizer)
     found = from_config(json.loads((tiny_base / "config.json").read_text()))
     assert found is not None
-    asked = SimpleNamespace(use="bitsandbytes", bits=8)
     for linear in found.linears:
         weight = model.get_submodule(f"model.layers.0.{linear.path}").weight
         assert weight.dtype == torch.int8
-        assert packed_bytes(linear, asked) == weight.numel() + 4 * weight.SCB.numel()
+        assert quantizer.stored_bytes(linear) == weight.numel() + 4 * weight.SCB.numel()
 
 
-def test_logits_are_made_for_as_many_tokens_as_the_runtime_takes_at_once() -> None:
-    assert LOGIT_ROWS == ROWS_AT_ONCE
+def test_weights_in_full_take_the_bytes_of_their_type() -> None:
+    linear = Linear(path="x", inputs=30, outputs=5, reads="mlp")
+    found = [NoQuantizer(NoneParams(dtype=t)).stored_bytes(linear) for t in ("float32", "float16")]
+    assert found == [600, 300]
 
 
 # ---- what is alive while the runtime trains ---------------------------------------------------
@@ -227,37 +219,29 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
         trainee.loss._in_place._held = None  # made again where it is counted
         with LiveBytes() as alive:
             trainee.summed_loss(batch).backward()
-    asked: Any = SimpleNamespace(
-        model=SimpleNamespace(
-            adapter=SimpleNamespace(use="lora", **adapter),
-            quantization=SimpleNamespace(
-                use="bitsandbytes", bits=4, double_quant=True, compute_dtype="bfloat16"
-            ),
-        ),
-        train=SimpleNamespace(
-            sample_packing=True, packing_strategy="bfd", sequence_len=TOKENS, **params.model_dump()
-        ),
-    )
     found = from_config(json.loads((base / "config.json").read_text()))
     assert found is not None
     tokens = TOKENS * micro
-    sample = tokens / len(batch.lengths)
-    account = memory(asked, found, Batch(tokens, sample, batch.response_tokens / tokens), False)
-    work = account.workspace - account.process - account.spare  # one weight unpacked
-    estimated = account.activations + account.logits + account.gradients + work
+    workload = Workload(
+        architecture=found, quantizer=the_job.quantizer, adapter=the_job.adapter, gpu=False,
+        sequence_len=TOKENS, sample=tokens / len(batch.lengths),
+        trained_share=batch.response_tokens / tokens,
+    )  # fmt: skip
+    parts = memory(params, workload)
+    work = parts.workspace - parts.process - parts.spare  # one weight unpacked
+    estimated = parts.activations + parts.logits + parts.gradients + work
     assert estimated == pytest.approx(alive.peak, rel=0.10), alive.peak / estimated
     if stored is not None:
         assert trainee.recomputation is not None
-        batch_of = Batch(tokens, sample, 1.0)
-        assert trainee.recomputation.kept == stored_layers(asked, found, batch_of, False) == stored
-    assert account.unpacked == trainee.cached
-    assert account.adapter == sum(4 * p.numel() for p in trainee.trained)
+        assert trainee.recomputation.kept == account(params, workload).stored_layers == stored
+    assert parts.unpacked == trainee.cached
+    assert parts.adapter == sum(4 * p.numel() for p in trainee.trained)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["smollm2-checkpointing", "smollm2"])
 def test_the_estimate_is_near_the_peak_of_a_process_that_trains(shape: str) -> None:
-    script = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+    script = Path(__file__).parents[3] / "benchmarks" / "memory.py"
     done = subprocess.run(
         [sys.executable, script, "--one", shape], capture_output=True, text=True, check=True
     )
@@ -276,6 +260,21 @@ OUTPUTS = "[o_proj, down_proj]"
 """nextAI's "attention + FFN output layers": the ones that give the 17 million they report."""
 
 
+def training_of(recipe: Recipe, architecture: Architecture) -> tuple[QloraParams, Workload]:
+    """Return a bound recipe's runtime parameters and workload, on a GPU."""
+    registry, model, train = load_registry(), recipe.model, recipe.train
+    workload = Workload(
+        architecture=architecture,
+        quantizer=instance(registry, "quantizer", model.quantization),
+        adapter=instance(registry, "adapter", model.adapter),
+        gpu=True,
+        sequence_len=train.sequence_len,
+        sample_packing=train.sample_packing,
+        sample=200,
+    )
+    return instance(registry, "runtime", train).params, workload
+
+
 def nextai(
     folder: Path, r: int, targets: str, length: int, optimizer: str, attention: str = "flash"
 ) -> float:
@@ -289,10 +288,11 @@ def nextai(
     )
     found = from_config(TABLE["meta-llama/Llama-2-70b-hf"])
     assert found is not None
-    account = memory(recipe, found, Batch(length, 200, 1.0), True)
+    params, workload = training_of(recipe, found)
+    parts = memory(params, workload)
     if targets == OUTPUTS and r == 4:
-        assert sum(trained_shapes(recipe, found)) == 17_039_360
-    return (account.total - account.paged) / GB
+        assert sum(workload.adapter.trained_shapes(found) or []) == 17_039_360
+    return (parts.total - parts.paged) / GB
 
 
 def test_nextai_submission(tmp_path: Path) -> None:
@@ -343,10 +343,10 @@ def test_birbal_fits_a_4090(tmp_path: Path) -> None:
     )
     found = from_config(TABLE["mistralai/Mistral-7B-v0.1"])
     assert found is not None
-    batch = Batch(16384, 200, 1.0)
-    account = memory(recipe, found, batch, True)
-    assert account.total < 24e9
-    assert account.total == sum(getattr(account, name) for name in PARTS)
-    first = savings(recipe, found, batch, True)[0]
+    params, workload = training_of(recipe, found)
+    parts = memory(params, workload)
+    assert parts.total < 24e9
+    assert parts.total == sum(getattr(parts, name) for name in PARTS)
+    first = savings(params, workload)[0]
     assert first.path == ("train", "micro_batch_size")
     assert first.saves_bytes > 4e9

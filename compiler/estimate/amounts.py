@@ -1,0 +1,205 @@
+"""Count the rows, tokens and optimizer steps of a recipe, as far as they are known.
+
+Counted numbers go before those that the recipe declares, and these before assumptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from ...plugins import Schedule
+from ...plugins.registry import Registry
+from ...schema.estimate import Basis, Bound, DataEstimate
+from ...schema.recipe import Recipe
+from ..instances import ask
+
+TOKENS_PER_ROW = 200
+"""Tokens of a row where none were counted: about the mean of instruction data such as Birbal's."""
+FILL = 0.995
+"""How full packs are at least, over data sets of thousands of rows."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The counts and measurements that a store has of a recipe.
+
+    Attributes:
+        rows: by data set, rows that its sampler let through.
+        before: by data set, rows of the last step before its sampler that is done.
+        filtered: data sets whose sampler is all that is left to do.
+        split: rows to train on.
+        held_out: rows held out.
+        packs: facts of the training packs: packs, tokens, response_tokens.
+        tokens_per_row: of another run with this base and template.
+        tokens_per_second: of training on this machine with this base, and `measured` by what.
+        seconds: what this very training took.
+        sources: by source, bytes of its pinned files; None where it is not pinned.
+        fetched: sources that are in the store.
+    """
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    before: Mapping[str, int] = field(default_factory=dict)
+    filtered: frozenset[str] = frozenset()
+    split: int | None = None
+    held_out: int | None = None
+    packs: Mapping[str, Any] | None = None
+    tokens_per_row: float | None = None
+    tokens_per_second: float | None = None
+    measured: str | None = None
+    seconds: float | None = None
+    sources: Mapping[str, int | None] = field(default_factory=dict)
+    fetched: frozenset[str] = frozenset()
+
+
+NOTHING = Known()
+
+
+@dataclass(frozen=True)
+class Amount:
+    """The amount of data to train on.
+
+    Attributes:
+        rows: to train on.
+        tokens: of one epoch.
+        packs: of one epoch.
+        held_out: rows held out.
+        a_pack: tokens of a pack on average.
+        steps: optimizer steps in all; None where the runtime does not tell.
+        trained: tokens trained on in all; None likewise.
+    """
+
+    rows: int
+    tokens: int
+    packs: int
+    held_out: int
+    a_pack: float
+    steps: int | None
+    trained: int | None
+
+    def bound(self, seconds: float | None) -> Bound:
+        """Return this amount as the least that a training takes."""
+        return Bound(
+            rows=self.rows, tokens=self.tokens, packs=self.packs, steps=self.steps, seconds=seconds
+        )
+
+
+class Amounts:
+    """Rows, tokens and steps of a recipe.
+
+    Attributes:
+        data: rows by data set.
+        per_row: tokens of a row on average.
+        assumed: in sentences, the assumptions that the numbers rest on.
+        unknown: in sentences, what is not known, and why.
+    """
+
+    def __init__(
+        self, recipe: Recipe, registry: Registry, schedule: Schedule | None, known: Known
+    ) -> None:
+        self.recipe, self.registry, self.schedule, self.known = recipe, registry, schedule, known
+        self.assumed: list[str] = []
+        self.unknown: list[str] = []
+        self.data = {name: self._data_set(name) for name in sorted(recipe.data)}
+        self.per_row = self._tokens_per_row()
+
+    def find(self) -> tuple[Amount | None, Amount | None]:
+        """Return the amount where it is known, else a lower bound of it where there is one."""
+        rows, least = self._rows()
+        if rows is not None:
+            return self._amount(rows), None
+        return None, self._amount(least) if least else None
+
+    # ---- rows -------------------------------------------------------------------------------
+
+    def _data_set(self, name: str) -> DataEstimate:
+        """Return the rows of a data set: counted, or as its sampler expects them."""
+        if name in self.known.rows:
+            return DataEstimate(rows=self.known.rows[name], basis="counted")
+        step, before = self.recipe.data[name].sample, self.known.before.get(name)
+        declared, _ = ask(self.registry, "sampler", step, lambda s: s.expected(None))
+        least, most = ask(self.registry, "sampler", step, lambda s: s.expected(before))
+        if most is None:
+            why = "the sampler names no number, and the source was not read yet"
+            return DataEstimate(rows=None, basis="unknown", why=why)
+        basis: Basis = "at most"
+        if least == most == declared:
+            basis = "declared"
+        elif least == most and name in self.known.filtered:
+            basis = "counted"
+        return DataEstimate(rows=most, basis=basis)
+
+    def _rows(self) -> tuple[int | None, int]:
+        """Return the rows to train on where they are known, and how many they are at least."""
+        if self.known.split is not None:
+            return self.known.split, self.known.split
+        sure = sum(d.rows or 0 for d in self.data.values() if d.basis in ("counted", "declared"))
+        missing = [name for name, data in self.data.items() if data.rows is None]
+        most = [name for name, data in self.data.items() if data.basis == "at most"]
+        for why in dict.fromkeys(self.data[name].why for name in missing):
+            names = ", ".join(f"data.{name}" for name in missing if self.data[name].why == why)
+            self.unknown.append(f"rows of {names}: {why}")
+        if self.recipe.mixture.filters:
+            self.assumed.append("filters of the mixture drop nothing")
+        if missing:
+            return None, max(0, sure - self._held_out(sure))
+        if most:
+            names = ", ".join(f"data.{name}" for name in most)
+            self.assumed.append(f"as many rows as they may bring: {names}")
+        total = sum(data.rows or 0 for data in self.data.values())
+        return max(0, total - self._held_out(total)), sure
+
+    def _held_out(self, rows: int) -> int:
+        if self.known.held_out is not None:
+            return self.known.held_out
+        wanted = self.recipe.mixture.validation
+        if wanted is None:
+            return 0
+        return wanted.count or ceil((wanted.fraction or 0.0) * rows)
+
+    # ---- tokens and steps -------------------------------------------------------------------
+
+    def _tokens_per_row(self) -> float:
+        packs, limit = self.known.packs, self.recipe.train.sequence_len
+        if packs and packs.get("rows"):
+            return float(packs["tokens"] / packs["rows"])
+        if self.known.tokens_per_row is not None:
+            self.assumed.append(
+                f"{self.known.tokens_per_row:.0f} tokens a row, as in an earlier run"
+            )
+            return min(float(limit), self.known.tokens_per_row)
+        self.assumed.append(f"{min(TOKENS_PER_ROW, limit)} tokens a row: none were counted yet")
+        return float(min(TOKENS_PER_ROW, limit))
+
+    @property
+    def trained_share(self) -> float:
+        """Return the share of tokens that the loss counts; 1 where it was not counted."""
+        packs = self.known.packs
+        return packs["response_tokens"] / packs["tokens"] if packs else 1.0
+
+    def _amount(self, rows: int) -> Amount:
+        train, packed = self.recipe.train, self.known.packs
+        full = train.sequence_len * FILL
+        if packed:
+            tokens, packs = int(packed["tokens"]), int(packed["packs"])
+        else:
+            tokens = round(rows * self.per_row)
+            packs = ceil(tokens / full) if train.sample_packing else rows
+        a_pack = tokens / packs if packs else (full if train.sample_packing else self.per_row)
+        steps, trained = self._steps(tokens, packs, a_pack)
+        return Amount(rows, tokens, packs, self._held_out(rows), a_pack, steps, trained)
+
+    def _steps(self, tokens: int, packs: int, a_pack: float) -> tuple[int | None, int | None]:
+        """Return the optimizer steps, and the tokens that they train on."""
+        schedule = self.schedule
+        if schedule is None:
+            text = f"steps: runtime `{self.recipe.train.use}` does not tell how long it trains"
+            if text not in self.unknown:
+                self.unknown.append(text)
+            return None, None
+        steps, an_epoch = schedule.steps(packs), ceil(packs / schedule.batch)
+        if schedule.total_steps and not self.known.packs:
+            return steps, round(steps * schedule.batch * a_pack)
+        return steps, round(tokens * steps / an_epoch) if an_epoch else 0

@@ -1,0 +1,58 @@
+"""The parameters of the `huggingface` source."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from khichdi.plugins import Params
+
+from .globs import GLOBS_HELP, Glob
+
+
+class HuggingFaceParams(Params):
+    """Which repository, at which revision, and which of its files."""
+
+    repo: str = Field(
+        pattern=r"^([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$",
+        description="The repository, as in the hub's addresses: `owner/name`.",
+    )
+    repo_type: Literal["model", "dataset"] | None = Field(
+        None,
+        description="What it holds. Left out: a data set where `config` or `split` is given, "
+        "else a model.",
+    )
+    revision: str = Field(
+        "main",
+        min_length=1,
+        description="A branch, a tag or a commit; `recipe lock` pins the commit.",
+    )
+    include: tuple[Glob, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Files to bring, as patterns. Left out: of a model the weights (safetensors), "
+        f"configuration and tokenizer; of a data set every data file. {GLOBS_HELP}",
+    )
+    exclude: tuple[Glob, ...] = Field((), description="Files to leave out, as patterns.")
+    config: str | None = Field(
+        None, min_length=1, description="A configuration of the data set, as its card names it."
+    )
+    split: str | None = Field(
+        None,
+        pattern=r"^\w+([.-]\w+)*$",
+        description="A split of the data set; which files it has is for the data set to say.",
+    )
+
+    @property
+    def holds(self) -> str:
+        """What the repository holds: `model` or `dataset`."""
+        return self.repo_type or ("dataset" if self.config or self.split else "model")
+
+    @model_validator(mode="after")
+    def _splits_are_of_data_sets(self) -> Self:
+        if self.repo_type == "model" and (self.config or self.split):
+            raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
+        if self.include is not None and set(self.include) <= set(self.exclude):
+            raise ValueError("`exclude` leaves nothing of what `include` brings")
+        return self

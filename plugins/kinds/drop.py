@@ -1,0 +1,18 @@
+"""Why a row leaves the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a row goes: a short slug (`too-long`), counted in the record, and what was seen.
+
+    `detail` is for a person who asks about one row: the row it repeats, the phrase it holds.
+    `id` is for a reader alone, whose bad record is no row yet.
+    """
+
+    reason: str
+    detail: str = ""
+    id: str = ""

@@ -1,0 +1,119 @@
+"""A training before it runs: what a runtime is asked about it, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, Literal
+
+from ...schema.architecture import Architecture
+from ...schema.estimate import Memory, Saving
+from .adapter import Adapter
+from .quantizer import Quantizer
+
+
+class AccountError(Exception):
+    """Raised by a plugin that cannot estimate a training; the message says why."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The length of a training, as far as its parameters give it.
+
+    Attributes:
+        micro_batch: packs that are computed at once.
+        accumulation: micro batches of an optimizer step.
+        epochs: passes over all packs.
+        total_steps: optimizer steps in all, in place of `epochs`.
+        stop_after: optimizer steps after which training ends earlier.
+        eval_every: optimizer steps between evaluations; None for one at the end of each epoch.
+        counts: parameters that count optimizer steps, by name: none may be more than there are.
+    """
+
+    micro_batch: int = 1
+    accumulation: int = 1
+    epochs: int = 1
+    total_steps: int | None = None
+    stop_after: int | None = None
+    eval_every: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """Return the packs of an optimizer step."""
+        return self.micro_batch * self.accumulation
+
+    def steps(self, packs: int) -> int:
+        """Return the optimizer steps over so many packs."""
+        steps = self.total_steps or ceil(packs / self.batch) * self.epochs
+        return min(steps, self.stop_after or steps)
+
+    def evaluations(self, steps: int) -> int:
+        """Return how often held-out rows are evaluated in so many steps, the first time before."""
+        return 1 + (ceil(steps / self.eval_every) if self.eval_every else self.epochs)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A training whose memory and time are asked for.
+
+    Attributes:
+        architecture: of the base model.
+        quantizer: how the base is stored.
+        adapter: what is trained.
+        gpu: whether it is trained on a GPU.
+        sequence_len: the most tokens of a pack.
+        sample_packing: whether several samples share a pack.
+        packing_strategy: how they are packed.
+        sample: tokens of a sample, on average.
+        trained_share: share of tokens that the loss counts.
+        steps: optimizer steps in all, where they are known.
+    """
+
+    architecture: Architecture
+    quantizer: Quantizer[Any]
+    adapter: Adapter[Any]
+    gpu: bool
+    sequence_len: int
+    sample_packing: bool = True
+    packing_strategy: Literal["bfd", "wrapped"] = "bfd"
+    sample: float = 1.0
+    trained_share: float = 1.0
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """The amount of computation of a training.
+
+    Attributes:
+        tokens: trained on, over all epochs.
+        micro_batches: that these are in.
+        evaluated: tokens of held-out rows, over all evaluations.
+    """
+
+    tokens: int
+    micro_batches: int
+    evaluated: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """A runtime's estimate of what a training takes.
+
+    Attributes:
+        memory: at its peak, by part.
+        stored_layers: layers whose activations are kept, not recomputed.
+        flops_per_token: floating-point operations of a token in training.
+        checkpoint_bytes: the most that checkpoints take on disk while it runs.
+        state_bytes: what the states that segments are replayed from take on disk.
+        savings: changes of the recipe that take less memory, the largest saving first.
+    """
+
+    memory: Memory
+    stored_layers: int
+    flops_per_token: float
+    checkpoint_bytes: int = 0
+    state_bytes: int = 0
+    savings: tuple[Saving, ...] = ()
