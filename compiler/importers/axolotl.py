@@ -17,6 +17,9 @@ from .training import IN_STEPS, real, whole
 WARMUP = "axolotl warms up over 3 % of the steps, at most 100"
 LLAMA_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 """The special tokens of Llama 2 and of Mistral, by their own tokenizers."""
+LIGER = ("liger_rope", "liger_rms_norm", "liger_layer_norm", "liger_swiglu", "liger_glu_activation")
+SWITCHES = ("LigerPlugin", "CutCrossEntropyPlugin")
+"""Integrations that only add keys which are translated one by one."""
 NOT_LINEAR = frozenset({"embed_tokens", "lm_head", "embed_in", "embed_out", "wte"})
 
 
@@ -31,6 +34,7 @@ def translate(t: Translation) -> None:
     schedule(t)
     evaluation(t)
     kernels(t)
+    trackers(t)
     special_tokens(t)
     if t.text("wandb_name"):
         t.put("wandb_name", {"name": recipe_name(t.text("wandb_name") or "")})
@@ -89,10 +93,13 @@ def quantization(t: Translation) -> None:
 
 
 def _dtype(t: Translation) -> dict[str, str]:
-    """Return the keys that choose the type of the calculation, with our word for it."""
+    """Return the key that chooses the type of the calculation, with our word for it."""
     for key, ours in (("bf16", "bfloat16"), ("bfloat16", "bfloat16"),
                       ("fp16", "float16"), ("float16", "float16")):  # fmt: skip
         if t.value(key) not in (None, False):
+            for other in ("bfloat16", "fp16", "float16"):
+                if other != key and t.value(other):
+                    t.inert(other, f"`{key}` precedes it")
             return {key: ours}
     return {}
 
@@ -287,6 +294,22 @@ def kernels(t: Translation) -> None:
             training.attention(t, key, name)
     if t.text("attn_implementation"):
         training.attention(t, "attn_implementation", t.text("attn_implementation") or "")
+    training.acceleration(t, LIGER)
+    integrations = t.texts("plugins") or []
+    if integrations and all(name.endswith(SWITCHES) for name in integrations):
+        t.inert("plugins", "they add the keys of Liger and of a loss in chunks, which stand alone")
+
+
+def trackers(t: Translation) -> None:
+    """Translate the trackers; a project of wandb switches it on by itself."""
+    used = {f"use_{name}": name for name in training.TRACKERS if t.flag(f"use_{name}")}
+    if t.text("wandb_project") and t.value("use_wandb") is None:
+        used["wandb_project"] = "wandb"
+    for key in used:
+        note = "set WANDB_PROJECT to it" if key == "wandb_project" else None
+        t.put(key, {"train.report_to": sorted(set(used.values()))}, note)
+    if t.text("wandb_project"):
+        t.inert("wandb_project", "set WANDB_PROJECT to it" if t.flag("use_wandb") else "it is off")
 
 
 def special_tokens(t: Translation) -> None:

@@ -43,6 +43,9 @@ def translate(t: Translation) -> None:
         t.default("disable_gradient_checkpointing", False, {"train.gradient_checkpointing": True})
     if t.value("gradient_checkpointing") is not None:
         t.inert("gradient_checkpointing", "`disable_gradient_checkpointing` decides")
+    training.acceleration(t, ("use_liger_kernel", "enable_liger_kernel"))
+    if t.value("max_new_tokens") is not None:
+        t.inert("max_new_tokens", "it is about what is done after training")
     if t.text("flash_attn"):
         training.attention(t, "flash_attn", t.text("flash_attn") or "")
 

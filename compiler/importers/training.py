@@ -6,10 +6,11 @@ Each takes the translation and the tool's own words for the same thing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ..estimate.architectures import ALIASES, TABLE, from_config
-from .mapping import Key, Translation
+from .mapping import OFF, Key, Translation
 from .recipe_draft import Place
 
 OPTIMIZERS = {
@@ -32,6 +33,8 @@ SCHEDULERS = {
 }
 PEFT_DEFAULT = ("q_proj", "v_proj")
 """The modules that peft chooses for Llama and its kin where none are named."""
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+"""The trackers of `train.report_to`."""
 IN_STEPS = "`recipe plan` tells how many steps there are: write the number as `train.{ours}`"
 
 
@@ -194,6 +197,41 @@ def attention(t: Translation, key: Key, name: str) -> None:
     else:
         t.lost(key, f"calculate attention by `{name}`", "choose auto, flash, sdpa or eager for "
                "`train.attn_implementation`")  # fmt: skip
+
+
+def report_to(t: Translation) -> None:
+    """Translate the trackers of transformers; others are left out, since a record has it all."""
+    names = t.texts("report_to") or []
+    known = [name for name in names if name in TRACKERS]
+    if known:
+        others = f"without {', '.join(sorted(set(names) - set(known)))}" if known != names else None
+        t.put("report_to", {"train.report_to": known}, others)
+    elif names:
+        t.inert("report_to", "a run's record has every step")
+    if t.text("logging_dir") and "tensorboard" in known:
+        t.put("logging_dir", {"train.logging_dir": t.text("logging_dir")})
+    elif t.text("logging_dir"):
+        t.inert("logging_dir", "it is for TensorBoard, which is not asked for")
+
+
+def acceleration(t: Translation, liger: Sequence[str]) -> None:
+    """Translate switches to other kernels and to less memory; `liger` are the tool's for Liger."""
+    switched = [key for key in liger if t.flag(key)]
+    for key in switched:
+        note = "norms, SwiGLU and rotary embeddings together" if len(liger) > 2 else None
+        t.put(key, {"train.use_liger_kernel": True}, note)
+    compiled = t.value("torch_compile") == "auto" or t.flag("torch_compile")
+    if compiled and switched:
+        t.inert("torch_compile", "Liger's kernels replace the parts that would be compiled")
+    elif compiled:
+        t.put("torch_compile", {"train.torch_compile": True})
+    if t.value("activation_offloading") in OFF:
+        return
+    if t.draft.get(("train", "gradient_checkpointing")):
+        t.put("activation_offloading", {"train.activation_offloading": True})
+    else:
+        t.inert("activation_offloading", "it goes with `train.gradient_checkpointing`, which is "
+                "left out; it saves memory and cannot change a result")  # fmt: skip
 
 
 def _total(t: Translation) -> int | None:
