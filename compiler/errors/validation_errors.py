@@ -128,6 +128,7 @@ class _Explanation:
         message = f"unknown {word} `{name}` of {owner}"
         place, foreign = place_of(path[:-1]), terms_of("".join(TOOLS))
         term = foreign.exact(name)
+        term = None if term and term.is_ours else term
         near = None if term else nearest(name, free) or nearest(name, fields)
         if near:
             self.meant.add((*path[:-1], near))

@@ -7,6 +7,7 @@ both derived from them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Literal, NamedTuple
@@ -41,6 +42,11 @@ class Term(NamedTuple):
     text: str
     note: str = ""
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether a recipe has a parameter of this very name."""
+        return self.verdict == "mapped" and re.split(r"[.:]", self.text)[-1] == self.name
+
     def hint(self, place: str) -> str:
         """Return whose parameter it is and what a recipe has instead, seen from a place."""
         tools = list(dict.fromkeys(TOOLS[letter] for letter in self.letters))
@@ -56,9 +62,8 @@ class Terms:
     """Terms by name; a name may end in `*`."""
 
     def __init__(self, terms: Iterable[Term]) -> None:
-        self._terms: dict[str, Term] = {}
-        for term in terms:
-            self._terms.setdefault(term.name, term)
+        self.all = tuple(terms)
+        self._terms = {term.name: term for term in reversed(self.all)}
 
     def exact(self, name: str) -> Term | None:
         """Return the term of exactly this name."""

@@ -103,5 +103,5 @@ train.logging_dir = logging_dir:H
 seed = seed:AH random_state:U
 name = wandb_name:A run_name:H
 evaluate = do_bench_eval:A
-evaluate.max_new_tokens = max_new_tokens:L
+evaluate: [{use: generate, max_new_tokens: N}] = max_new_tokens:L
 """

@@ -185,7 +185,8 @@ def test_what_is_not_mapped_is_told_with_its_place_and_what_to_do(line: str, tod
 
 @pytest.mark.parametrize(
     "line",
-    ["wandb_entity: mine", "use_wandb: false", "logging_steps: 1", "output_dir: ./out", "hub_model_id: me/mine",
+    ["wandb_entity: mine", "use_wandb: false",
+     "logging_steps: 1", "output_dir: ./out", "hub_model_id: me/mine",
      "group_by_length: false", "tf32: true", "deepspeed:", "fsdp_config: {}", "strict: false",
      "pad_to_sequence_len: true", "eval_steps: 20", "early_stopping_patience:"],
 )  # fmt: skip
