@@ -37,7 +37,6 @@ from khichdi.runtime.store.store import Store
 
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
-OLD = Path(__file__).parents[1] / "compiler" / "version0" / "smollm2-135m.yaml"
 LIBRARIES = (
     "pyarrow.compute", "pandas", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "rich.progress",
@@ -112,7 +111,6 @@ def commands(run: str) -> list[Command]:
         Command("store repair", ["store", "repair"], _damage),
         Command("store verify", ["store", "verify"]),
         Command("fmt", ["fmt", "untidy.yaml"], _unformatted, "untidy.yaml"),
-        Command("migrate", ["migrate", "old.yaml"], lambda f: shutil.copy(OLD, f / "old.yaml")),
         Command("new", ["new", "mine"], makes="mine.yaml"),
         Command("card", ["card", run, "--output", "card.md"], makes="card.md"),
         Command("mirror", ["mirror", "pico.yaml", "--to", "mirror"]),
