@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from ...plugins.registry import Registry
+from ...schema.did_you_mean import nearest
 from ...schema.errors import Diagnostic
 from ...schema.recipe import Recipe, Step
 from ...schema.yaml_reader import Path
-from ..errors.did_you_mean import nearest
 from ..load import Loaded
 
 LISTS = frozenset({"categories", "domains", "input_languages", "output_languages", "references"})

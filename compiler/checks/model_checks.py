@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 from ...schema.architecture import Architecture
+from ...schema.did_you_mean import did_you_mean
 from ...schema.errors import Diagnostic
 from ...schema.recipe import Recipe
 from ..load import Loaded
@@ -30,8 +30,7 @@ def _modules(recipe: Recipe, loaded: Loaded, architecture: Architecture) -> list
     for index, name in enumerate(targets):
         if name == architecture.head or architecture.modules((name,)):
             continue
-        near = get_close_matches(name, known, n=1)
-        suggestion = f"did you mean `{near[0]}`? " if near else ""
+        suggestion = did_you_mean(name, known)
         found.append(
             loaded.diagnose(
                 ("model", "adapter", "target_modules", index),

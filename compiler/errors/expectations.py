@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from .did_you_mean import nearest
+from ...schema.did_you_mean import nearest
 
 TYPES = {
     "int_type": "a whole number",

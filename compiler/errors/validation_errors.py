@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ...plugins.registry import Registry
+from ...schema.did_you_mean import nearest
 from ...schema.errors import Diagnostic
 from ...schema.recipe import DataSet, Recipe, Step
 from ...schema.yaml_reader import Path
 from ..foreign_terms import TOOLS, terms_of
 from ..language.schema_walk import field_at, home, model_at, place_of, step_kind, steps_of
 from ..load import Loaded
-from .did_you_mean import nearest
 from .expectations import Expected, a, short
 
 MOST = 100

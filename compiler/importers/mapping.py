@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...schema.did_you_mean import did_you_mean
 from ...schema.yaml_reader import Parsed, Path
-from ..errors.did_you_mean import nearest
 from ..foreign_terms import Terms, terms_of
 from ..language.paths import below
 from ..language.type_names import yaml_text
@@ -166,8 +166,7 @@ class Translation:
         terms, name = (terms_of(section), names[1]) if section else (self.terms, names[0])
         value, term = self.value(leaf), terms.get(name)
         if term is None:
-            near = nearest(name, terms.names())
-            todo = f"did you mean `{near}`?" if near else "look it up, or remove it"
+            todo = did_you_mean(name, terms.names()).strip() or "look it up, or remove it"
             self.lost(
                 leaf, f"not a parameter of {self.tool} that is known here", todo, unknown=True
             )
