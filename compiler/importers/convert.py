@@ -11,8 +11,9 @@ from ...plugins.registry import Registry
 from ...schema.errors import InputError, RecipeError
 from ...schema.yaml_reader import Parsed, parse
 from ..foreign_terms import Terms, terms_of
+from ..yaml.writer import flow
 from . import axolotl, llama_factory, trl
-from .mapping import Translation, value_text
+from .mapping import Translation
 from .report import Report, key_text
 from .sources import recipe_name
 
@@ -101,7 +102,7 @@ def _head(report: Report) -> list[str]:
     """Return comments on top of the recipe: where it comes from, and what it does not do."""
     head = [f"From {PurePath(report.file).name}, a configuration of {report.tool}."]
     head += [
-        f"Not mapped: {key_text(entry.key)} = {value_text(entry.value)}, line {entry.mark.line}: "
+        f"Not mapped: {key_text(entry.key)} = {flow(entry.value)}, line {entry.mark.line}: "
         f"{entry.sentence}"
         for entry in report.not_mapped
     ]

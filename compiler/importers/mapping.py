@@ -9,7 +9,6 @@ from ...schema.did_you_mean import did_you_mean
 from ...schema.yaml_reader import Parsed, Path
 from ..foreign_terms import Terms, terms_of
 from ..language.paths import below
-from ..language.type_names import yaml_text
 from .recipe_draft import Draft, Place
 from .report import Default, Inert, Mapped, NotMapped, Report, key_text
 
@@ -182,11 +181,6 @@ class Translation:
             self.lost(leaf, f"set `{term.text}`", f"write `{term.text}` yourself if it applies")
 
 
-def value_text(value: Any) -> str:
-    """Return a value on one line."""
-    return yaml_text(value)
-
-
 def our_path(place: str | Place) -> str:
     """Return a path of the recipe as `--set` takes it."""
     text = ""
@@ -227,4 +221,4 @@ def _holds_keys(value: Any) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
-__all__ = ["Key", "Translation", "key_text", "our_path", "value_text"]
+__all__ = ["Key", "Translation", "key_text", "our_path"]
