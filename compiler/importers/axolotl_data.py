@@ -107,7 +107,9 @@ def _of_the_hub(t: Translation, key: Path, place: tuple[str, ...], files: bool) 
         if split and split.isidentifier():
             t.put((*key, name), {(*place, "split"): split})
         elif split:
-            t.lost((*key, name), "take a part of a split", "see `data.NAME.sample`")
+            whole = split.partition("[")[0].partition("+")[0].strip()
+            t.draft.set((*place, "split"), whole, "to be decided: more rows than there")
+            t.lost((*key, name), f"take {split}, a part of the rows", "see `data.NAME.sample`")
     if not files:
         t.default(key_text((*key, "split")), "train", {(*place, "split"): "train"})
 

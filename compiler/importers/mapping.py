@@ -20,6 +20,7 @@ OFF: tuple[Any, ...] = (None, False, "", 0, [], {})
 """Values by which a feature is left alone."""
 NESTED = {"axolotl": {"datasets": "D"}}
 """Sections with terms of their own, by tool; all else below a key goes by that key."""
+TRUTH = {"yes": True, "on": True, "no": False, "off": False}
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -50,8 +51,11 @@ class Translation:
         return None if data == "" else data
 
     def flag(self, key: Key) -> bool | None:
-        """Return a truth value, or None where it is left out or is none."""
-        return self._typed(key, bool, self.value(key))  # type: ignore[no-any-return]
+        """Return a truth value (`yes` and `on` are some by YAML 1.1), or None."""
+        value = self.value(key)
+        if isinstance(value, str):
+            value = TRUTH.get(value.lower(), value)
+        return self._typed(key, bool, value)  # type: ignore[no-any-return]
 
     def text(self, key: Key) -> str | None:
         """Return a text, or None where it is left out or is none."""

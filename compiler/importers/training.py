@@ -6,12 +6,15 @@ Each takes the translation and the tool's own words for the same thing.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from ...schema.errors import InputError
 from ..estimate.architectures import ALIASES, TABLE, from_config
 from .mapping import OFF, Key, Translation
 from .recipe_draft import Place
+from .sources import LICENSES, is_local, model_source
 
 OPTIMIZERS = {
     "adamw_torch": "adamw_torch",
@@ -33,9 +36,47 @@ SCHEDULERS = {
 }
 PEFT_DEFAULT = ("q_proj", "v_proj")
 """The modules that peft chooses for Llama and its kin where none are named."""
+PLACEHOLDER = re.compile(r"\$\{|\{\{|^<.*>$")
+QUANTIZED = re.compile(
+    r"[-_.](awq|gptq|aqlm|hqq|eetq|nvfp4|mxfp4|fp8|bnb-nf4|bnb-4bit|[48]-?bit|int[48])(?![a-z0-9])",
+    re.I,
+)
+"""Names of repositories whose weights are quantized; their config.json is not read here."""
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 """The trackers of `train.report_to`."""
 IN_STEPS = "`recipe plan` tells how many steps there are: write the number as `train.{ours}`"
+
+
+def base_source(t: Translation, key: str) -> str:
+    """Translate where the base is; return that."""
+    where = t.text(key)
+    if where is None:
+        raise InputError(f"`{key}` is missing, the model to train was expected", file=t.report.file)
+    local = "a folder is found from the recipe's own" if is_local(where) else None
+    ours = {f"model.base.{name}": value for name, value in model_source(where, None).items()}
+    doubt = _doubt(where)
+    if doubt:
+        for place, value in ours.items():
+            t.draft.set(tuple(place.split(".")), value, "to be decided")
+        t.lost(key, *doubt)
+    else:
+        t.put(key, ours, local, local)
+    if where in LICENSES:
+        t.draft.set(("model", "license"), LICENSES[where], "as its card states")
+    return where
+
+
+def _doubt(where: str) -> tuple[str, str] | None:
+    """Return the effect of a base that cannot be taken as it is written, and what to do."""
+    if PLACEHOLDER.search(where):
+        return "take a model that is filled in elsewhere", "write its name or its folder"
+    kind = QUANTIZED.search(where)
+    if kind:
+        return (
+            f"start from weights that are quantized already ({kind[1]})",
+            "give the base that is not quantized, and say how under `model.quantization`",
+        )
+    return None
 
 
 def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int | None:

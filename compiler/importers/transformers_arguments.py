@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from ...schema.errors import InputError
 from . import training
 from .mapping import Translation
-from .sources import LICENSES, is_local, model_source, recipe_name
+from .sources import is_local, recipe_name
 from .training import real, whole
 
 
 def base(t: Translation) -> None:
     """Translate the base model, its revision, and the name of the run."""
-    where = t.text("model_name_or_path")
-    if where is None:
-        raise InputError(
-            "`model_name_or_path` is missing, the model to train was expected", file=t.report.file
-        )
-    local = "a folder is found from the recipe's own" if is_local(where) else None
-    source = model_source(where, None)
-    t.put("model_name_or_path", {f"model.base.{n}": v for n, v in source.items()}, local, local)
-    revision = t.text("model_revision")
-    if revision and not is_local(where):
-        t.put("model_revision", {"model.base.revision": revision})
-    if where in LICENSES:
-        t.draft.set(("model", "license"), LICENSES[where], "as its card states")
+    where = training.base_source(t, "model_name_or_path")
+    if t.text("model_revision") and not is_local(where):
+        t.put("model_revision", {"model.base.revision": t.text("model_revision")})
     if t.text("run_name"):
         t.put("run_name", {"name": recipe_name(t.text("run_name") or "")})
 

@@ -163,6 +163,7 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("lr_scheduler_kwargs: {min_lr_rate: 0.1}", "leave it out"),
         ("default_system_message: Hi", "train.template.system"),
         ("early_stopping_patience: 3\nval_set_size: 0.1", "metric_for_best_model"),
+        ("lora_target_modules: 'layers.[\\d]+.mlp'", "target_modules"),
         ("optimizer: lion_pytorch", "paged_adamw_32bit"),
         ("lr_scheduler: polynomial", "cosine"),
         ("num_epochs: 1.5", "max_steps"),
@@ -312,6 +313,35 @@ def test_patience_is_kept_where_the_best_weights_are() -> None:
     done = imported(SMALL + best + "early_stopping_patience: 3\n", "axolotl")
     assert not done.report.not_mapped
     assert "early_stopping_patience: 3" in done.text
+
+
+def test_stopping_early_keeps_the_best_weights_where_saves_and_measures_are_in_step() -> None:
+    config = SMALL + "val_set_size: 0.1\neval_steps: 5\nearly_stopping_patience: 3\n"
+    done = imported(config + "save_steps: 10\n", "axolotl")
+    assert done.report.complete
+    assert "metric_for_best_model: null" not in done.text
+    assert "early_stopping_patience: 3" in done.text
+    assert not imported(config + "save_steps: 7\n", "axolotl").report.complete
+
+
+def test_a_slice_of_a_split_is_not_called_a_default() -> None:
+    config = SMALL.replace("type: alpaca", "type: alpaca\n    split: train[:20%]")
+    done = imported(config, "axolotl")
+    assert [entry.key for entry in done.report.not_mapped] == [("datasets", 0, "split")]
+    assert "datasets[0].split" not in {default.key for default in done.report.defaults}
+    assert "split: train # to be decided" in done.text
+
+
+@pytest.mark.parametrize("base", ['"{{ model }}"', "${BASE_MODEL}", "<your-model>"])
+def test_a_placeholder_is_not_a_folder(base: str) -> None:
+    report = imported(SMALL.replace("meta-llama/Llama-2-7b-hf", base), "axolotl").report
+    assert [entry.key for entry in report.not_mapped] == [("base_model",)]
+
+
+def test_truth_values_of_yaml_1_1(tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL.replace("load_in_4bit: true", "load_in_4bit: yes"), tmp_path)
+    assert recipe["model"]["quantization"]["bits"] == 4
+    assert report.complete
 
 
 def test_like_lengths_go_together_where_nothing_is_packed() -> None:
