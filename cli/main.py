@@ -11,12 +11,12 @@ import gc
 import json
 import os
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
 from keyword import iskeyword
 from typing import NoReturn
 
+from ..schema.did_you_mean import nearest
 from ..schema.errors import InputError, KhichdiError, RecipeError
 from ..schema.secrets import mask, masked
 
@@ -113,8 +113,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     name = words[0]
     if name not in COMMANDS:
-        near = get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean `recipe {near[0]}`?" if near else "see `recipe --help`"
+        near = nearest(name, COMMANDS)
+        hint = f"did you mean `recipe {near}`?" if near else "see `recipe --help`"
         raise InputError(f"there is no command `{name}`", hint=hint)
     # `import` is a word of Python's, which no module can be called.
     file = f"{name}_" if iskeyword(name) else name.replace("-", "_")

@@ -11,11 +11,11 @@ Where plugins of two kinds share a name, write KIND/NAME.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from difflib import get_close_matches
 from importlib import import_module
 
 from ..plugins.kinds import KINDS
 from ..plugins.registry import load_registry
+from ..schema.did_you_mean import nearest
 from ..schema.errors import InputError
 from .output import columns, emit
 
@@ -47,8 +47,8 @@ def _list(options: Namespace, kind: str | None) -> int:
     """Print a line per plugin."""
     if kind is not None and kind not in KINDS:
         known = (*KINDS, *ACTIONS)
-        near = get_close_matches(kind, known, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        near = nearest(kind, known)
+        hint = f"did you mean `{near}`? " if near else ""
         raise InputError(f"there is no kind `{kind}`", hint=f"{hint}known: {', '.join(known)}")
     found = [
         {

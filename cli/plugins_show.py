@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from ..compiler.bind import step_models
 from ..compiler.language.json_schema import language_schema
-from ..compiler.language.type_names import value_words, yaml_text
+from ..compiler.language.type_names import value_words
+from ..compiler.yaml.writer import flow
 from ..plugins.registry import Registered, Registry, load_registry
 from ..schema.errors import InputError, RegistryError
 from .output import columns, emit
@@ -106,13 +107,13 @@ def _text(document: dict[str, Any]) -> str:
         lines += [f"      {parameter['description']}" for parameter in parameters[number:][:1]]
     if any(parameter["operational"] for parameter in parameters):
         lines += ["", "  ◦ cannot change results"]
-    example = PLACES[kind].format(yaml_text(document["example"]))
+    example = PLACES[kind].format(flow(document["example"]))
     return "\n".join([*lines, "", "in a recipe:", f"  {example}"])
 
 
 def _row(parameter: dict[str, Any]) -> tuple[str, str]:
     default = "required" if parameter["required"] else ""
     if "default" in parameter:
-        default = f"default {yaml_text(parameter['default'])}"
+        default = f"default {flow(parameter['default'])}"
     words = "; ".join(word for word in (parameter["takes"], default) if word)
     return parameter["name"] + " ◦" * parameter["operational"], words

@@ -6,7 +6,6 @@ With `--origin`, each value has the file and line it came from.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..compiler.language.paths import PathError, parse_path
 from ..compiler.load import Loaded
 from ..compiler.yaml.writer import Line, find, layout
 from ..project.bundled_recipes import shipped_folder
+from ..schema.did_you_mean import nearest
 from ..schema.errors import InputError
 from .arguments import recipe_argument
 from .output import emit
@@ -63,8 +63,8 @@ def _place(document: Any, text: str) -> tuple[str | int, ...]:
         raise InputError(f"`{text}` is not a path of a recipe", hint=hint) from None
     place, known = find(document, segments)
     if place is None:
-        near = [name for s in segments for name in get_close_matches(s.name, known, n=1)]
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+        near = next(filter(None, (nearest(s.name, known) for s in segments)), None)
+        hint = f"did you mean `{near}`?" if near else f"there are: {', '.join(known)}"
         raise InputError(f"the recipe has no `{text}`", hint=hint)
     return place
 

@@ -10,7 +10,6 @@ from ..plugins.registry import Registry
 from ..schema.lock import Lock
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
-from .language.migrate import language
 from .load import Loaded, Open
 from .lower import lower, source_places
 from .validate import validate
@@ -47,16 +46,10 @@ def compile_recipe(
     loaded, recipe = validate(name, folder, open_recipe, registry, settings)
     places = source_places(recipe, registry)
     folders = {name: loaded.folder(place) for name, place in places.items()}
-    return Compiled(loaded, recipe, _plan(loaded, recipe, registry, lock), folders)
+    return Compiled(loaded, recipe, lower(recipe, registry, lock), folders)
 
 
 def with_lock(compiled: Compiled, registry: Registry, lock: Lock) -> Compiled:
     """Return the same recipe lowered again with a lock."""
-    plan = _plan(compiled.loaded, compiled.recipe, registry, lock)
+    plan = lower(compiled.recipe, registry, lock)
     return Compiled(compiled.loaded, compiled.recipe, plan, compiled.folders)
-
-
-def _plan(loaded: Loaded, recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
-    """Return the plan, with the version of the language that the recipe's own file is in."""
-    written = language(loaded.origins[()][0])
-    return lower(recipe, registry, lock).model_copy(update={"language": written})

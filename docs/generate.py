@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from khichdi.compiler.language.json_schema import language_schema
-from khichdi.compiler.language.type_names import value_words, yaml_text
+from khichdi.compiler.language.type_names import value_words
+from khichdi.compiler.yaml.writer import flow
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.schema.recipe import Train
@@ -90,7 +91,7 @@ def _table(body: dict[str, Any]) -> str:
     lines = ["| key | takes | default | meaning |", "| --- | --- | --- | --- |"]
     for key, schema in body["properties"].items():
         required = key in body.get("required", ())
-        default = f"`{yaml_text(schema['default'])}`" if "default" in schema else ""
+        default = f"`{flow(schema['default'])}`" if "default" in schema else ""
         takes = value_words(schema) or _below(schema)
         mark = " ◦" if schema.get("x-operational") else ""
         cells = [

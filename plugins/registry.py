@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
+from ..schema.did_you_mean import did_you_mean
 from ..schema.errors import RegistryError
 from ..schema.lock import Distribution
 from ..schema.plan import Plan
@@ -87,8 +87,7 @@ class Registry:
         if found is not None:
             return found
         known = self.names(kind)
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(name, known)
         raise RegistryError(
             f"no {kind} named `{name}` is installed",
             hint=f"{hint}installed: {', '.join(known) or 'none'}",
@@ -109,8 +108,7 @@ class Registry:
         if found:
             ways = " or ".join(f"`{entry.plugin.kind}/{name}`" for entry in found)
             raise RegistryError(f"{len(found)} plugins are named `{name}`", hint=f"say {ways}")
-        near = get_close_matches(name, {known for _, known in self._plugins}, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
+        hint = did_you_mean(name, sorted({known for _, known in self._plugins}))
         raise RegistryError(
             f"no plugin named `{name}` is installed", hint=f"{hint}`recipe plugins` lists them"
         )
@@ -207,8 +205,7 @@ def _register(
     hooks = [word for word in dir(module) if word.startswith("khichdi_")]
     for hook in hooks:
         if hook not in HOOKS:
-            near = get_close_matches(hook, HOOKS, n=1)
-            meant = f"did you mean `{near[0]}`? " if near else ""
+            meant = did_you_mean(hook, HOOKS)
             raise RegistryError(
                 f"{who}: there is no hook `{hook}`", hint=f"{meant}the hooks are {', '.join(HOOKS)}"
             )

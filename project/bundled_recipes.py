@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 from ..schema.decoding import MAX_BYTES, too_large
+from ..schema.did_you_mean import nearest
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.secrets import secrets_in
 
@@ -93,7 +93,7 @@ def _bytes(path: Path, name: str) -> bytes:
 
 def _hint(name: str) -> str:
     names = [path.stem for path in shipped_recipes()]
-    near = get_close_matches(Path(name).stem, names, n=1)
+    near = nearest(Path(name).stem, names)
     if near:
-        return f"did you mean {near[0]}.yaml, which ships?"
+        return f"did you mean {near}.yaml, which ships?"
     return f"those that ship: {', '.join(names)}"

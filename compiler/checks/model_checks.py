@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from ...plugins.registry import Registry
 from ...schema.architecture import Architecture
+from ...schema.did_you_mean import did_you_mean
 from ...schema.errors import Diagnostic
 from ...schema.recipe import Recipe
 from ..instances import ask
@@ -34,8 +33,7 @@ def _modules(
     for path, name in asked.items():
         if name == architecture.head or architecture.modules((name,)):
             continue
-        near = get_close_matches(name, known, n=1)
-        suggestion = f"did you mean `{near[0]}`? " if near else ""
+        suggestion = did_you_mean(name, known)
         found.append(
             loaded.diagnose(
                 ("model", "adapter", *path),

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from ...plugins.registry import Registry
+from ...schema.did_you_mean import nearest
 from ...schema.errors import Diagnostic
 from ...schema.recipe import Recipe, Step
 from ...schema.yaml_reader import Path
-from ..errors.did_you_mean import nearest
 from ..instances import base_title
 from ..load import Loaded
 from .contradictions import chains, counts, packing, sources, training

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from .did_you_mean import nearest
+from ...schema.did_you_mean import nearest
+from ..yaml.writer import flow
 
 TYPES = {
     "int_type": "a whole number",
@@ -104,9 +104,9 @@ class Expected:
             if isinstance(self.value, dict):
                 return "put it into a list: `- ` before its first key, or [ ] around it"
             if isinstance(self.value, str):
-                meant = f"[{_written(self.value)}]"
+                meant = f"[{flow(self.value)}]"
         if meant is None and isinstance(self.value, list) and len(self.value) == 1:
-            meant = None if isinstance(self.value[0], dict | list) else _written(self.value[0])
+            meant = None if isinstance(self.value[0], dict | list) else flow(self.value[0])
         return f"did you mean {meant}?" if meant is not None else None
 
     def _of_text(self, kinds: set[str]) -> str | None:
@@ -175,9 +175,3 @@ def a(noun: str | None) -> str:
     """Return a noun with its article."""
     noun = noun or "plugin"
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
-def _written(value: Any) -> str:
-    """Return a plain value as YAML has it, in quotes where it needs them."""
-    text = str(value)
-    return text if re.fullmatch(r"[A-Za-z_][\w./ -]*", text) else json.dumps(text)

@@ -11,14 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ...plugins.registry import Registry
+from ...schema.did_you_mean import nearest
 from ...schema.errors import Diagnostic
 from ...schema.recipe import DataSet, Recipe, Step
 from ...schema.yaml_reader import Path
+from ..foreign_terms import TOOLS, terms_of
 from ..language.schema_walk import field_at, home, model_at, place_of, step_kind, steps_of
 from ..load import Loaded
-from .did_you_mean import nearest
 from .expectations import Expected, a, short
-from .foreign_terms import other_word
 
 MOST = 100
 """Faults that are told; a file that is no recipe at all would have one in each line."""
@@ -126,14 +126,18 @@ class _Explanation:
         there = self._value(path[:-1])
         free = [field for field in fields if field not in there]
         message = f"unknown {word} `{name}` of {owner}"
-        place = place_of(path[:-1])
-        suggestion = other_word(name, place)
-        near = None if suggestion else nearest(name, free) or nearest(name, fields)
+        place, foreign = place_of(path[:-1]), terms_of("".join(TOOLS))
+        term = foreign.exact(name)
+        term = None if term and term.is_ours else term
+        near = None if term else nearest(name, free) or nearest(name, fields)
         if near:
             self.meant.add((*path[:-1], near))
-            suggestion = f"did you mean `{near}`?"
-        elif not suggestion:
-            suggestion = home(name, self._steps, self.registry)
+            suggestion: str | None = f"did you mean `{near}`?"
+        elif term is None and (belongs := home(name, self._steps, self.registry)):
+            suggestion = belongs
+        else:
+            term = term or foreign.get(name)
+            suggestion = term.hint(place) if term else None
         if not suggestion and fields:
             suggestion = f"known: {', '.join(fields)}"
         return self._at(path, "unknown-key", message, suggestion or "it takes no keys", key=True)
@@ -160,8 +164,7 @@ class _Explanation:
             meant = "type"
         if meant is not None:
             message = f"unknown key `{meant}` of {a(kind)}"
-            suggestion = other_word(meant, "use") or "did you mean `use`?"
-            return self._at((*path, meant), "unknown-key", message, suggestion, key=True)
+            return self._at((*path, meant), "unknown-key", message, "did you mean `use`?", key=True)
         if self.loaded.incomplete:
             return None
         message = f"which {kind}? `use: NAME` is missing"

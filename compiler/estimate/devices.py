@@ -6,9 +6,8 @@ number that comes from here.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from ...schema.device import Device
+from ...schema.did_you_mean import did_you_mean
 from ...schema.errors import InputError
 
 MIB = 1 << 20
@@ -81,8 +80,7 @@ def device_named(name: str) -> Device:
     """
     if name in DEVICES:
         return DEVICES[name]
-    near = get_close_matches(name.lower(), DEVICES, n=1)
-    hint = f"did you mean `{near[0]}`? " if near else ""
+    hint = did_you_mean(name, DEVICES)
     raise InputError(
         f"there is no device `{name}` in the table", hint=f"{hint}known: {', '.join(DEVICES)}"
     )

@@ -6,17 +6,22 @@ prompts of Alpaca with their first sentence, seed 42, the weights of the last st
 
 from __future__ import annotations
 
-from ...schema.errors import InputError
+import re
+
 from ..estimate.architectures import ALIASES, TABLE
 from . import training
 from .axolotl_data import datasets
 from .mapping import Translation
-from .sources import LICENSES, is_local, model_source, recipe_name
+from .sources import is_local, recipe_name
 from .training import IN_STEPS, real, whole
 
 WARMUP = "axolotl warms up over 3 % of the steps, at most 100"
 LLAMA_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 """The special tokens of Llama 2 and of Mistral, by their own tokenizers."""
+LIGER = ("liger_rope", "liger_rms_norm", "liger_layer_norm", "liger_swiglu", "liger_glu_activation")
+SWITCHES = ("LigerPlugin", "CutCrossEntropyPlugin")
+"""Integrations that only add keys which are translated one by one."""
+PATTERN = re.compile(r"[\\^$*+?()|\[\]]")
 NOT_LINEAR = frozenset({"embed_tokens", "lm_head", "embed_in", "embed_out", "wte"})
 
 
@@ -31,6 +36,7 @@ def translate(t: Translation) -> None:
     schedule(t)
     evaluation(t)
     kernels(t)
+    trackers(t)
     special_tokens(t)
     if t.text("wandb_name"):
         t.put("wandb_name", {"name": recipe_name(t.text("wandb_name") or "")})
@@ -42,21 +48,10 @@ def translate(t: Translation) -> None:
 
 def base(t: Translation) -> None:
     """Translate the base model and its revision."""
-    where = t.text("base_model")
-    if where is None:
-        raise InputError(
-            "`base_model` is missing, the model to train was expected", file=t.report.file
-        )
+    where = training.base_source(t, "base_model")
     key = "model_revision" if t.value("model_revision") else "revision_of_model"
-    revision = t.text(key)
-    source = model_source(where, None)
-    local = "a folder is found from the recipe's own" if is_local(where) else None
-    t.put("base_model", {f"model.base.{name}": value for name, value in source.items()}, local,
-          local)  # fmt: skip
-    if revision and not is_local(where):
-        t.put(key, {"model.base.revision": revision})
-    if where in LICENSES:
-        t.draft.set(("model", "license"), LICENSES[where], "as its card states")
+    if t.text(key) and not is_local(where):
+        t.put(key, {"model.base.revision": t.text(key)})
     for other in ("base_model_config", "tokenizer_config"):
         if t.text(other) == where:
             t.inert(other, "the same as `base_model`")
@@ -89,10 +84,13 @@ def quantization(t: Translation) -> None:
 
 
 def _dtype(t: Translation) -> dict[str, str]:
-    """Return the keys that choose the type of the calculation, with our word for it."""
+    """Return the key that chooses the type of the calculation, with our word for it."""
     for key, ours in (("bf16", "bfloat16"), ("bfloat16", "bfloat16"),
                       ("fp16", "float16"), ("float16", "float16")):  # fmt: skip
         if t.value(key) not in (None, False):
+            for other in ("bfloat16", "fp16", "float16"):
+                if other != key and t.value(other):
+                    t.inert(other, f"`{key}` precedes it")
             return {key: ours}
     return {}
 
@@ -132,7 +130,13 @@ def _modules(t: Translation) -> None:
     else:
         listed = t.texts("lora_target_modules") or []
     odd = NOT_LINEAR.intersection(listed)
-    if odd:
+    if any(PATTERN.search(name) for name in listed):
+        t.lost("lora_target_modules", "choose modules by a regular expression",
+               "write their names as `model.adapter.target_modules`")  # fmt: skip
+        listed = []
+        if not every:
+            t.draft.set(("model", "adapter", "target_modules"), "all-linear", "to be decided")
+    elif odd:
         t.lost("lora_target_modules", f"put the adapter on {', '.join(sorted(odd))} too",
                "adapters go on the linear layers but the head")  # fmt: skip
     if every:
@@ -248,7 +252,8 @@ def _best(t: Translation) -> None:
     place, metric = "train.metric_for_best_model", t.text("metric_for_best_model")
     saved, measured = t.number("save_steps"), t.number("eval_steps")
     in_step = saved and measured and saved % measured == 0
-    if not t.flag("load_best_model_at_end"):
+    patience = t.integer("early_stopping_patience")
+    if not t.flag("load_best_model_at_end") and not (patience and in_step):
         t.default("load_best_model_at_end", False, {place: None}, "the weights of the last step")
         return
     if metric not in (None, "eval_loss", "loss"):
@@ -257,7 +262,11 @@ def _best(t: Translation) -> None:
     elif metric:
         t.same("metric_for_best_model", {place: "eval_loss" if in_step else None})
     note = None if in_step else "axolotl does so only where save_steps is a multiple of eval_steps"
-    t.put("load_best_model_at_end", {place: "eval_loss" if in_step else None}, note, note)
+    ours = {place: "eval_loss" if in_step else None}
+    if t.flag("load_best_model_at_end"):
+        t.put("load_best_model_at_end", ours, note, note)
+    else:
+        t.default("load_best_model_at_end", False, ours, "the best weights, as it stops early")
 
 
 def _patience(t: Translation) -> None:
@@ -287,6 +296,22 @@ def kernels(t: Translation) -> None:
             training.attention(t, key, name)
     if t.text("attn_implementation"):
         training.attention(t, "attn_implementation", t.text("attn_implementation") or "")
+    training.acceleration(t, LIGER)
+    integrations = t.texts("plugins") or []
+    if integrations and all(name.endswith(SWITCHES) for name in integrations):
+        t.inert("plugins", "they add the keys of Liger and of a loss in chunks, which stand alone")
+
+
+def trackers(t: Translation) -> None:
+    """Translate the trackers; a project of wandb switches it on by itself."""
+    used = {f"use_{name}": name for name in training.TRACKERS if t.flag(f"use_{name}")}
+    if t.text("wandb_project") and t.value("use_wandb") is None:
+        used["wandb_project"] = "wandb"
+    for key in used:
+        note = "set WANDB_PROJECT to it" if key == "wandb_project" else None
+        t.put(key, {"train.report_to": sorted(set(used.values()))}, note)
+    if t.text("wandb_project"):
+        t.inert("wandb_project", "set WANDB_PROJECT to it" if t.flag("use_wandb") else "it is off")
 
 
 def special_tokens(t: Translation) -> None:

@@ -107,7 +107,9 @@ def _of_the_hub(t: Translation, key: Path, place: tuple[str, ...], files: bool) 
         if split and split.isidentifier():
             t.put((*key, name), {(*place, "split"): split})
         elif split:
-            t.lost((*key, name), "take a part of a split", "see `data.NAME.sample`")
+            whole = split.partition("[")[0].partition("+")[0].strip()
+            t.draft.set((*place, "split"), whole, "to be decided: more rows than there")
+            t.lost((*key, name), f"take {split}, a part of the rows", "see `data.NAME.sample`")
     if not files:
         t.default(key_text((*key, "split")), "train", {(*place, "split"): "train"})
 
@@ -131,6 +133,8 @@ def _reader(t: Translation, key: Path, place: tuple[str, ...]) -> None:
     if "field" in reader and t.text((*key, "field_messages")):
         reader["field"] = t.text((*key, "field_messages"))
         t.same((*key, "field_messages"), {".".join((*place, "field")): reader["field"]})
+    if template is CHAT:
+        _properties(t, key)
     if template is CHAT and t.value((*key, "chat_template")) == "tokenizer_default":
         t.same((*key, "chat_template"), {"train.template.use": "chat"})
     ours = {(*place, name): value for name, value in reader.items()}
@@ -142,6 +146,15 @@ def _reader(t: Translation, key: Path, place: tuple[str, ...]) -> None:
     else:
         t.put((*key, "type"), ours | {("train", "template", n): v for n, v in template.items()},
               note or "with the prompts of Alpaca")  # fmt: skip
+
+
+def _properties(t: Translation, key: Path) -> None:
+    """Translate what role and content of a message are called, where the reader knows it so."""
+    known = {"role": ("role", "from"), "content": ("content", "value")}
+    for name, ours in known.items():
+        for at in ((*key, "message_property_mappings", name), (*key, f"message_field_{name}")):
+            if t.value(at) in ours:
+                t.inert(at, "the reader takes role and content, and from and value")
 
 
 def _renders(t: Translation, template: dict[str, Any]) -> bool:

@@ -10,33 +10,32 @@ from typing import Any
 from ...plugins.registry import Registry
 from ...schema.errors import InputError, RecipeError
 from ...schema.yaml_reader import Parsed, parse
+from ..foreign_terms import Terms, terms_of
+from ..yaml.writer import flow
 from . import axolotl, llama_factory, trl
-from . import axolotl_terms as axolotl_words
-from . import llama_factory_terms as llama_factory_words
-from .mapping import Translation, value_text
+from .mapping import Translation
 from .report import Report, key_text
 from .sources import recipe_name
-from .terms import Facts
 
 
 @dataclass(frozen=True)
 class Format:
-    """A tool whose configurations are read."""
+    """A tool whose configurations are read; `letters` are those of its terms."""
 
     tool: str
-    facts: Facts
+    letters: str
     translate: Callable[[Translation], None]
-    nested: Mapping[str, Facts]
+
+    @property
+    def terms(self) -> Terms:
+        """The parameters that the tool has."""
+        return terms_of(self.letters)
 
 
 FORMATS = {
-    "axolotl": Format(
-        "axolotl", axolotl_words.FACTS, axolotl.translate, {"datasets": axolotl_words.DATASET}
-    ),
-    "llama-factory": Format(
-        "LLaMA-Factory", llama_factory_words.FACTS, llama_factory.translate, {}
-    ),
-    "trl": Format("TRL", trl.FACTS, trl.translate, {}),
+    "axolotl": Format("axolotl", "A", axolotl.translate),
+    "llama-factory": Format("LLaMA-Factory", "LH", llama_factory.translate),
+    "trl": Format("TRL", "RH", trl.translate),
 }
 """Formats by their name on the command line."""
 
@@ -73,7 +72,7 @@ def import_config(
         InputError: the file says nothing of a model or of data.
     """
     found = FORMATS[kind]
-    t = Translation(_read(raw, file, found.tool), found.tool, found.facts, found.nested)
+    t = Translation(_read(raw, file, found.tool), found.tool, found.terms)
     t.data_sets = data_sets or {}
     t.draft.set(("recipe",), 1)
     t.draft.set(("name",), recipe_name(PurePath(file).stem))
@@ -103,7 +102,7 @@ def _head(report: Report) -> list[str]:
     """Return comments on top of the recipe: where it comes from, and what it does not do."""
     head = [f"From {PurePath(report.file).name}, a configuration of {report.tool}."]
     head += [
-        f"Not mapped: {key_text(entry.key)} = {value_text(entry.value)}, line {entry.mark.line}: "
+        f"Not mapped: {key_text(entry.key)} = {flow(entry.value)}, line {entry.mark.line}: "
         f"{entry.sentence}"
         for entry in report.not_mapped
     ]

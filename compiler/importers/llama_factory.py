@@ -23,6 +23,19 @@ JOINED: list[dict[str, Any]] = [
     {"use": "strip", "fields": ["instruction"]},
 ]
 """Instruction and input as LLaMA-Factory joins them."""
+DESCRIBED = frozenset(
+    {"hf_hub_url", "ms_hub_url", "om_hub_url", "file_name", "formatting", "subset", "split"}
+    | {"columns", "tags", "ranking"}
+)
+"""The keys of a description that are read."""
+TAGS = {
+    "role_tag": ("from", "role"),
+    "content_tag": ("value", "content"),
+    "user_tag": ("human", "user"),
+    "assistant_tag": ("gpt", "assistant"),
+    "system_tag": ("system",),
+}
+"""What the parts of a turn may be called, because the reader takes them so."""
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
 
 
@@ -43,6 +56,9 @@ def translate(t: Translation) -> None:
         t.default("disable_gradient_checkpointing", False, {"train.gradient_checkpointing": True})
     if t.value("gradient_checkpointing") is not None:
         t.inert("gradient_checkpointing", "`disable_gradient_checkpointing` decides")
+    training.acceleration(t, ("use_liger_kernel", "enable_liger_kernel"))
+    if t.value("max_new_tokens") is not None:
+        t.inert("max_new_tokens", "it is about what is done after training")
     if t.text("flash_attn"):
         training.attention(t, "flash_attn", t.text("flash_attn") or "")
 
@@ -118,11 +134,17 @@ def datasets(t: Translation) -> None:
             found = {"source": {"use": "files", "include": [f"{theirs}.json"]},
                      "read": {"use": "alpaca"}}  # fmt: skip
         ours |= {("data", name, key): value for key, value in found.items()}
-    if unknown:
+    unread = [f"{name}: {', '.join(keys)}" for name in names
+              if (keys := _unread(t.data_sets.get(name)))]  # fmt: skip
+    if unknown or unread:
         for place, value in ours.items():
             t.draft.set(place, value)
+    if unknown:
         t.lost("dataset", f"read {', '.join(unknown)}, by what its dataset_info.json says of it",
                "give that file by --dataset-info")  # fmt: skip
+    elif unread:
+        t.lost("dataset", f"read more of the descriptions ({'; '.join(unread)})",
+               "see the readers in `recipe plugins reader`")  # fmt: skip
     else:
         t.put("dataset", ours)
     if t.value("dataset_dir") is not None:
@@ -160,10 +182,26 @@ def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
     return found | ({"license": LICENSES[where]} if where in LICENSES else {})
 
 
+def _unread(about: Any) -> list[str]:
+    """Return the keys of a description that no reader here goes by."""
+    if not isinstance(about, dict):
+        return []
+    columns, tags = about.get("columns") or {}, about.get("tags") or {}
+    taken = COLUMNS.keys() | {"history", "messages"}
+    return sorted(
+        [key for key, value in about.items() if value and key not in DESCRIBED]
+        + [f"columns.{key}" for key, value in columns.items() if value and key not in taken]
+        + [f"tags.{key}" for key, value in tags.items() if value not in TAGS.get(key, ())]
+    )
+
+
 def template(t: Translation) -> None:
     """Translate the template; most of theirs are copies of a model's own chat template."""
     name = t.text("template")
     place = "train.template.use"
+    for data in t.draft.data["data"].values():
+        if data["read"]["use"] == "alpaca":
+            data["filters"] = [dict(step) for step in JOINED]
     if name is None:
         t.draft.set(("train", "template", "use"), "chat")
         t.no_default("template", None, "LLaMA-Factory looks for a template by the tokenizer; see "
@@ -172,9 +210,6 @@ def template(t: Translation) -> None:
         note = "input below the instruction, as LLaMA-Factory has it; it learns two line breaks at "
         t.put("template", {place: "alpaca", "train.template.preamble": True},
               note + "the end of answers, too")  # fmt: skip
-        for data in t.draft.data["data"].values():
-            if data["read"]["use"] == "alpaca":
-                data["filters"] = [dict(step) for step in JOINED]
     elif name in NOT_CHAT:
         t.draft.set(("train", "template", "use"), "chat", "to be decided")
         t.lost("template", f"render rows as LLaMA-Factory's `{name}` does",

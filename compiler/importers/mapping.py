@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...schema.did_you_mean import did_you_mean
 from ...schema.yaml_reader import Parsed, Path
-from ..errors.did_you_mean import nearest
+from ..foreign_terms import Terms, terms_of
 from ..language.paths import below
-from ..language.type_names import yaml_text
 from .recipe_draft import Draft, Place
 from .report import Default, Inert, Mapped, NotMapped, Report, key_text
-from .terms import Facts
 
 Key = str | Path
 Ours = Mapping[Any, Any]
@@ -19,20 +18,19 @@ Ours = Mapping[Any, Any]
 
 OFF: tuple[Any, ...] = (None, False, "", 0, [], {})
 """Values by which a feature is left alone."""
-NOTHING = Facts({}, {}, frozenset())
+NESTED = {"axolotl": {"datasets": "D"}}
+"""Sections with terms of their own, by tool; all else below a key goes by that key."""
+TRUTH = {"yes": True, "on": True, "no": False, "off": False}
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 class Translation:
     """A configuration on its way to a recipe."""
 
-    def __init__(
-        self, parsed: Parsed, tool: str, facts: Facts, nested: Mapping[str, Facts] | None = None
-    ) -> None:
+    def __init__(self, parsed: Parsed, tool: str, terms: Terms) -> None:
         self.parsed = parsed
         self.tool = tool
-        self.facts = facts
-        self.nested = nested or {}
+        self.terms = terms
         self.data_sets: Mapping[str, Any] = {}
         self.draft = Draft()
         self.report = Report(tool, parsed.file)
@@ -53,8 +51,11 @@ class Translation:
         return None if data == "" else data
 
     def flag(self, key: Key) -> bool | None:
-        """Return a truth value, or None where it is left out or is none."""
-        return self._typed(key, bool, self.value(key))  # type: ignore[no-any-return]
+        """Return a truth value (`yes` and `on` are some by YAML 1.1), or None."""
+        value = self.value(key)
+        if isinstance(value, str):
+            value = TRUTH.get(value.lower(), value)
+        return self._typed(key, bool, value)  # type: ignore[no-any-return]
 
     def text(self, key: Key) -> str | None:
         """Return a text, or None where it is left out or is none."""
@@ -156,37 +157,32 @@ class Translation:
         return data
 
     def finish(self) -> None:
-        """Put every key that nothing was said of in its list, by the tool's tables."""
+        """Report every key that was not translated, by the tables of terms."""
         for leaf in self.leaves():
             self._by_table(leaf)
         self.report.sort()
 
     def _by_table(self, leaf: Path) -> None:
-        """Place a key by the table of the section it is in, or of the key that it is below."""
-        facts, name = self.facts, str(leaf[0])
-        if len(leaf) > 1 and name in facts.words:
-            facts, name = self.nested.get(name, NOTHING), str(leaf[-1])
-        value = self.value(leaf)
-        why, lost = facts.why_inert(name), facts.what_is_lost(name)
-        if not facts.knows(name):
-            near = nearest(name, facts.known())
-            todo = f"did you mean `{near}`?" if near else "look it up, or remove it"
-            self.lost(leaf, f"no key of {self.tool} that is known here", todo, unknown=True)
+        """Report a key by the term of the topmost key above it that is one."""
+        names = [part for part in leaf if isinstance(part, str)]
+        section = NESTED.get(self.tool, {}).get(names[0]) if len(names) > 1 else None
+        terms, name = (terms_of(section), names[1]) if section else (self.terms, names[0])
+        value, term = self.value(leaf), terms.get(name)
+        if term is None:
+            todo = did_you_mean(name, terms.names()).strip() or "look it up, or remove it"
+            self.lost(
+                leaf, f"not a parameter of {self.tool} that is known here", todo, unknown=True
+            )
         elif value is None:
             self.inert(leaf, "left empty")
-        elif why is not None:
-            self.inert(leaf, why)
+        elif term.verdict == "inert":
+            self.inert(leaf, term.text)
         elif value in OFF:
             self.inert(leaf, "switched off")
-        elif lost is not None:
-            self.lost(leaf, *lost)
+        elif term.verdict == "lost":
+            self.lost(leaf, term.text, term.note)
         else:
-            self.inert(leaf, "nothing here goes by it, as the other keys stand")
-
-
-def value_text(value: Any) -> str:
-    """Return a value on one line."""
-    return yaml_text(value)
+            self.lost(leaf, f"set `{term.text}`", f"write `{term.text}` yourself if it applies")
 
 
 def our_path(place: str | Place) -> str:
@@ -229,4 +225,4 @@ def _holds_keys(value: Any) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
-__all__ = ["Key", "Translation", "key_text", "our_path", "value_text"]
+__all__ = ["Key", "Translation", "key_text", "our_path"]

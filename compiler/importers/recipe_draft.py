@@ -7,7 +7,6 @@ from typing import Any
 
 from ...plugins.registry import Registry
 from ...schema.yaml_reader import Mark
-from ..language.type_names import yaml_text
 from ..yaml.cst import BLANK, Entry, Node, Tree
 from ..yaml.formatter import format_tree
 
@@ -72,8 +71,7 @@ class Draft:
         if isinstance(value, list):
             items = [Entry(None, MARK, self._node(item, ())) for item in value]
             return Node("sequence", MARK, entries=items)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return Node("scalar", MARK, value, source=yaml_text(value) if number else "")
+        return Node("scalar", MARK, value)
 
 
 def _wrapped(text: str) -> list[str]:

@@ -6,11 +6,15 @@ Each takes the translation and the tool's own words for the same thing.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import Any
 
+from ...schema.errors import InputError
 from ..estimate.architectures import ALIASES, TABLE, from_config
-from .mapping import Key, Translation
+from .mapping import OFF, Key, Translation
 from .recipe_draft import Place
+from .sources import LICENSES, is_local, model_source
 
 OPTIMIZERS = {
     "adamw_torch": "adamw_torch",
@@ -32,7 +36,47 @@ SCHEDULERS = {
 }
 PEFT_DEFAULT = ("q_proj", "v_proj")
 """The modules that peft chooses for Llama and its kin where none are named."""
+PLACEHOLDER = re.compile(r"\$\{|\{\{|^<.*>$")
+QUANTIZED = re.compile(
+    r"[-_.](awq|gptq|aqlm|hqq|eetq|nvfp4|mxfp4|fp8|bnb-nf4|bnb-4bit|[48]-?bit|int[48])(?![a-z0-9])",
+    re.I,
+)
+"""Names of repositories whose weights are quantized; their config.json is not read here."""
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+"""The trackers of `train.report_to`."""
 IN_STEPS = "`recipe plan` tells how many steps there are: write the number as `train.{ours}`"
+
+
+def base_source(t: Translation, key: str) -> str:
+    """Translate where the base is; return that."""
+    where = t.text(key)
+    if where is None:
+        raise InputError(f"`{key}` is missing, the model to train was expected", file=t.report.file)
+    local = "a folder is found from the recipe's own" if is_local(where) else None
+    ours = {f"model.base.{name}": value for name, value in model_source(where, None).items()}
+    doubt = _doubt(where)
+    if doubt:
+        for place, value in ours.items():
+            t.draft.set(tuple(place.split(".")), value, "to be decided")
+        t.lost(key, *doubt)
+    else:
+        t.put(key, ours, local, local)
+    if where in LICENSES:
+        t.draft.set(("model", "license"), LICENSES[where], "as its card states")
+    return where
+
+
+def _doubt(where: str) -> tuple[str, str] | None:
+    """Return the effect of a base that cannot be taken as it is written, and what to do."""
+    if PLACEHOLDER.search(where):
+        return "take a model that is filled in elsewhere", "write its name or its folder"
+    kind = QUANTIZED.search(where)
+    if kind:
+        return (
+            f"start from weights that are quantized already ({kind[1]})",
+            "give the base that is not quantized, and say how under `model.quantization`",
+        )
+    return None
 
 
 def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int | None:
@@ -194,6 +238,41 @@ def attention(t: Translation, key: Key, name: str) -> None:
     else:
         t.lost(key, f"calculate attention by `{name}`", "choose auto, flash, sdpa or eager for "
                "`train.attn_implementation`")  # fmt: skip
+
+
+def report_to(t: Translation) -> None:
+    """Translate the trackers of transformers; others are left out, since a record has it all."""
+    names = t.texts("report_to") or []
+    known = [name for name in names if name in TRACKERS]
+    if known:
+        others = f"without {', '.join(sorted(set(names) - set(known)))}" if known != names else None
+        t.put("report_to", {"train.report_to": known}, others)
+    elif names:
+        t.inert("report_to", "a run's record has every step")
+    if t.text("logging_dir") and "tensorboard" in known:
+        t.put("logging_dir", {"train.logging_dir": t.text("logging_dir")})
+    elif t.text("logging_dir"):
+        t.inert("logging_dir", "it is for TensorBoard, which is not asked for")
+
+
+def acceleration(t: Translation, liger: Sequence[str]) -> None:
+    """Translate switches to other kernels and to less memory; `liger` are the tool's for Liger."""
+    switched = [key for key in liger if t.flag(key)]
+    for key in switched:
+        note = "norms, SwiGLU and rotary embeddings together" if len(liger) > 2 else None
+        t.put(key, {"train.use_liger_kernel": True}, note)
+    compiled = t.value("torch_compile") == "auto" or t.flag("torch_compile")
+    if compiled and switched:
+        t.inert("torch_compile", "Liger's kernels replace the parts that would be compiled")
+    elif compiled:
+        t.put("torch_compile", {"train.torch_compile": True})
+    if t.value("activation_offloading") in OFF:
+        return
+    if t.draft.get(("train", "gradient_checkpointing")):
+        t.put("activation_offloading", {"train.activation_offloading": True})
+    else:
+        t.inert("activation_offloading", "it goes with `train.gradient_checkpointing`, which is "
+                "left out; it saves memory and cannot change a result")  # fmt: skip
 
 
 def _total(t: Translation) -> int | None:

@@ -7,41 +7,7 @@ from . import training
 from . import transformers_arguments as hf
 from .mapping import Translation
 from .sources import LICENSES, data_source, is_local, set_name
-from .terms import read_facts
 from .training import real, whole
-
-WORDS = f"""{hf.WORDS}
-use_peft lora_r lora_target_modules load_in_4bit load_in_8bit bnb_4bit_quant_type
-use_bnb_nested_quant torch_dtype dtype attn_implementation use_flash_attention_2 dataset_name
-dataset_config dataset_train_split dataset_test_split max_length max_seq_length packing
-packing_strategy completion_only_loss assistant_only_loss lora_task_type eos_token loss_type
-shuffle_dataset truncation_mode
-"""
-
-INERT = f"""{hf.INERT}
-bnb_4bit_quant_storage ignore_bias_buffers dataset_batch_size num_of_sequences | where the work is
-done is for the machine
-"""
-
-LOST = f"""{hf.LOST}
-lora_modules_to_save | train embeddings or the head whole, beside the adapter | recipes train
-adapters only
-
-lora_target_parameters | put the adapter on bare parameters | adapters go on linear layers
-
-chat_template_path | take another chat template | give a base whose tokenizer has it
-
-model_init_kwargs dataset_kwargs | change how model or data are loaded | say so in `model` and
-`data`
-
-dataset_text_field | learn a column of plain text | recipes learn answers to instructions
-
-datasets | mix data sets that are described in full | write them under `data` by names of your own
-
-model_code_revision base_model_revision | run code of a repository | no code of a repository is run
-"""
-
-FACTS = read_facts(INERT, LOST, WORDS)
 
 
 def translate(t: Translation) -> None:
@@ -59,6 +25,7 @@ def translate(t: Translation) -> None:
         t.put("gradient_checkpointing", {"train.gradient_checkpointing": value})
     else:
         t.default("gradient_checkpointing", True, {"train.gradient_checkpointing": True})
+    training.acceleration(t, ("use_liger_kernel", "enable_liger_kernel"))
     if t.flag("use_flash_attention_2"):
         training.attention(t, "use_flash_attention_2", "flash_attention_2")
     if t.text("attn_implementation"):

@@ -19,7 +19,8 @@ from ...plugins.kinds import KINDS
 from ...plugins.registry import Registry
 from ...schema.yaml_reader import MAX_KEY
 from ..bind import KIND_MARK, MAX_INTEGER, bound_model, step_models
-from .type_names import value_words, yaml_text
+from ..yaml.writer import flow
+from .type_names import value_words
 
 Json = dict[str, Any]
 
@@ -216,7 +217,7 @@ def _document(body: Json, every: dict[str, Json]) -> None:
         if kind and key != "use" and "enum" not in schema:  # editors list those
             words.append(f"*{kind[0].upper()}{kind[1:]}.*")
         if "default" in schema:
-            words.append(f"Default: `{yaml_text(schema['default'])}`.")
+            words.append(f"Default: `{flow(schema['default'])}`.")
         if schema.get("x-operational"):
             words.append(OPERATIONAL)
         schema["markdownDescription"] = "\n\n".join(words)

@@ -1,18 +1,16 @@
-"""Versions of the language: a recipe of an older one is brought to this one when it is read.
+"""Versions of the language: a recipe of an older one is migrated when it is read.
 
 Migrations form a chain, each from one version to the next. They change the tree of the file, so
-that every value keeps its place, and `recipe migrate` its comments. A recipe hash says what a
-recipe means; in which version it was written stands beside it, in the plan.
+that every value keeps its place, and `recipe migrate` its comments.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
-from ...schema.errors import Diagnostic, RecipeError
+from ...schema.errors import RecipeError
 from ...schema.recipe import Recipe
-from ...schema.yaml_reader import Parsed, Path, parse, parse_leniently
+from ...schema.yaml_reader import Parsed, parse, parse_leniently
 
 if TYPE_CHECKING:
     from ..yaml.cst import Tree
@@ -20,58 +18,30 @@ if TYPE_CHECKING:
 
 CURRENT: int = get_args(Recipe.model_fields["recipe"].annotation)[0]
 """The version that this khichdi binds."""
-OLDEST = 0
 UNSTATED = 1
 """The version of a file that states none: the first one released. It never changes."""
-
-
-@dataclass
-class Migrated(Parsed):
-    """A file brought to this version, with the places that its values have as it is written.
-
-    `written` has, by path, the key that stands in the file where another one does now.
-    """
-
-    language: int = CURRENT
-    written: dict[Path, str] = field(default_factory=dict)
-
-    def diagnose(
-        self,
-        path: Path,
-        code: str,
-        message: str,
-        suggestion: str | None = None,
-        *,
-        key: bool = False,
-    ) -> Diagnostic:
-        """Return a diagnostic in the words of this version, with the file's own beside them."""
-        word = self.written.get(path)
-        if word and f"`{path[-1]}`" in message:
-            message = f"{message} (version {self.language} of the language calls it `{word}`)"
-        return super().diagnose(path, code, message, suggestion, key=key)
 
 
 def read(raw: bytes, file: str) -> Parsed:
     """Parse one file of a recipe, in this version of the language whatever it is written in.
 
-    Faults of the text are kept beside what could be read, so that all can be told at once.
+    Faults of the text are kept beside what could be read, so that all are reported at once.
 
     Raises:
         RecipeError: nothing of it could be read, it is of a version that is not known, or cannot
-            be brought to this one.
+            be migrated to this one.
     """
     parsed = _checked(parse_leniently(raw, file))
     if language(parsed) == CURRENT or parsed.faults:
         return parsed
-    _, migrated, _ = migrate(raw, parsed)
-    return migrated
+    return migrate(raw, parsed)[1]
 
 
 def read_as_written(raw: bytes, file: str) -> Parsed:
     """Parse one file of a recipe, and check that it is a mapping of a version that is known.
 
     Raises:
-        RecipeError: it is no YAML a recipe can be, or is of a version that is not known.
+        RecipeError: it is not YAML that a recipe can be, or is of a version that is not known.
     """
     return _checked(parse(raw, file))
 
@@ -83,24 +53,33 @@ def _checked(parsed: Parsed) -> Parsed:
         fault = parsed.diagnose((), "not-a-mapping", message)
         raise RecipeError([fault, *parsed.faults])
     version = language(parsed)
-    if not OLDEST <= version <= CURRENT:
-        message = f"the recipe is written in version {version} of the language"
-        message += f"; this khichdi reads versions {OLDEST} to {CURRENT}"
-        hint = "a newer khichdi may read it: `pip install --upgrade khichdi`"
-        raise RecipeError([parsed.diagnose(("recipe",), "version", message, hint)])
+    if version != CURRENT:
+        _check_known(parsed, version)
     return parsed
+
+
+def _check_known(parsed: Parsed, version: int) -> None:
+    from .migrations import MIGRATIONS
+
+    if version in MIGRATIONS:
+        return
+    known = " and ".join(map(str, (*sorted(MIGRATIONS), CURRENT)))
+    message = f"the recipe is written in version {version} of the language"
+    message += f"; this khichdi reads version {known}"
+    hint = f"write `recipe: {CURRENT}`"
+    if version > CURRENT:
+        hint = "a newer khichdi may read it: `pip install --upgrade khichdi`"
+    raise RecipeError([parsed.diagnose(("recipe",), "version", message, hint)])
 
 
 def language(parsed: Parsed) -> int:
     """Return the version of the language that a file is written in."""
-    if isinstance(parsed, Migrated):
-        return parsed.language
     stated = parsed.data.get("recipe", UNSTATED)
     # Anything but a whole number is for binding to refuse.
     return stated if type(stated) is int else CURRENT
 
 
-def migrate(raw: bytes, parsed: Parsed) -> tuple[Tree, Migrated, list[Note]]:
+def migrate(raw: bytes, parsed: Parsed) -> tuple[Tree, Parsed, list[Note]]:
     """Return a file of an older version as a tree of this one, its values, and what changed.
 
     Raises:
@@ -117,15 +96,4 @@ def migrate(raw: bytes, parsed: Parsed) -> tuple[Tree, Migrated, list[Note]]:
         edit.state(version + 1)
         if edit.faults:
             raise RecipeError(edit.faults)
-    found = as_parsed(tree, parsed)
-    written = {path: word for path, word in edit.written() if path[-1] != word}
-    moved = Migrated(
-        found.file,
-        found.data,
-        found.lines,
-        found.keys,
-        found.values,
-        language=language(parsed),
-        written=written,
-    )
-    return tree, moved, edit.notes
+    return tree, as_parsed(tree, parsed), edit.notes

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
+from ...schema.did_you_mean import did_you_mean
 from ...schema.errors import Diagnostic, RecipeError
 from ...schema.yaml_reader import Mark, Parsed, parse
 from ..load import Loaded, Side, take
@@ -171,8 +171,8 @@ class _Setting:
         return self.fault(part, "set", f"`{owner}` is {kind}; it has no `{part.name}`")
 
     def _no_step(self, part: Segment, names: list[str]) -> Diagnostic:
-        near = get_close_matches(part.name, names, n=1)
-        suggestion = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(names)}"
+        near = did_you_mean(part.name, names).strip()
+        suggestion = near or f"there are: {', '.join(names)}"
         if part.name.isdigit():
             suggestion = "a step goes by its plugin's name; a list of values is set whole"
         elif not names:

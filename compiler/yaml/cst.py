@@ -52,7 +52,7 @@ class Entry:
     """A key and its value, or (with the key None) an item of a list.
 
     `before` are the comments and blank lines above, `eol` the one at the line's end, `foot` those
-    below that are indented deeper. `written` is the key as it was before a migration renamed it.
+    below that are indented deeper.
     """
 
     key: str | None
@@ -63,7 +63,6 @@ class Entry:
     before: list[str] = field(default_factory=list)
     eol: str | None = None
     foot: list[str] = field(default_factory=list)
-    written: str | None = None
 
 
 @dataclass

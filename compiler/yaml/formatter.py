@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ from ...schema.yaml_reader import Parsed, parse
 from .cst import BLANK, Entry, Node, Tree
 from .cst_reader import read_tree
 from .key_order import ROOT, Place, arrange, below, plugin_of
-from .scalars import flow_scalar, key_text, scalar_lines
+from .writer import PLAIN, is_plain, quoted, scalar
 
 WIDTH = 100
 INDENT = "  "
@@ -114,14 +115,14 @@ class _Writer:
 
     def entry(self, entry: Entry, place: Place, depth: int) -> list[str]:
         """Return an entry's lines: what leads to the value, the value, the comments below."""
-        lead = "-" if entry.key is None else f"{key_text(entry.key)}:"
+        lead = "-" if entry.key is None else f"{scalar(entry.key)}:"
         one_line = self.one_line(entry.node, place, INDENT * depth + lead)
         eol = f" {entry.eol}" if entry.eol else ""
         above: list[str] = []
         if one_line is not None:
             lines = [f"{lead} {one_line}{eol}"]
         elif entry.node.kind == "scalar":
-            first, *rest = scalar_lines(entry.node)
+            first, *rest = _scalar_lines(entry.node)
             if eol and first[:1] not in ("|", ">"):
                 above, eol = [eol.strip()], ""
             lines = [f"{lead} {first}{eol}", *_indented(rest)]
@@ -143,7 +144,7 @@ class _Writer:
     def one_line(self, node: Node, place: Place, before: str) -> str | None:
         """Return a value that stands on its key's line, or None if it cannot."""
         if node.kind == "scalar":
-            lines = scalar_lines(node)
+            lines = _scalar_lines(node)
             return lines[0] if len(lines) == 1 else None
         if not node.entries:
             return "{}" if node.kind == "mapping" else "[]"
@@ -165,7 +166,7 @@ class _Writer:
     def _flow(self, node: Node) -> str | None:
         """Return a node in flow style, or None where a comment or its text forbids that."""
         if node.kind == "scalar":
-            return flow_scalar(node)
+            return _flow_scalar(node)
         if node.foot:
             return None
         items = []
@@ -173,7 +174,7 @@ class _Writer:
             text = self._flow(entry.node)
             if text is None or entry.eol or entry.foot or any(entry.before):
                 return None
-            items.append(text if entry.key is None else f"{key_text(entry.key)}: {text}")
+            items.append(text if entry.key is None else f"{scalar(entry.key)}: {text}")
         inside = ", ".join(items)
         return f"{{{inside}}}" if node.kind == "mapping" else f"[{inside}]"
 
@@ -191,3 +192,74 @@ def _trimmed(lines: list[str], end: bool = True) -> list[str]:
     while end and found and found[-1] == BLANK:
         found.pop()
     return found
+
+
+# ---- scalars as they are written ---------------------------------------------------------------
+
+
+def _flow_scalar(node: Node) -> str | None:
+    """Return a scalar inside braces or brackets, or None if it takes several lines."""
+    if "\n" in node.source or node.style in ("|", ">"):
+        return None
+    (text,) = _scalar_lines(node)
+    if text is node.source and node.style is None and not _flow_safe(text):
+        return quoted(node.value)
+    return text
+
+
+def _scalar_lines(node: Node) -> list[str]:
+    """Return a scalar's lines in a block; those after the first want the indent of the block."""
+    value = node.value
+    if not isinstance(value, str):
+        return [_not_text(node)]
+    if node.style in ("|", ">"):
+        return _block(node)
+    if node.source and "\n" in node.source:
+        first, *rest = re.split(r"\r?\n", node.source)
+        lines = [first, *(line.lstrip(" \t") for line in rest)]
+        return [line.rstrip() for line in lines] if node.style is None else lines
+    if node.source and node.style is None:
+        return [node.source]
+    if is_plain(value):
+        return [value]
+    simple = value.isprintable() and '"' not in value and "\\" not in value
+    return [quoted(value) if simple or not node.source else node.source]
+
+
+def _not_text(node: Node) -> str:
+    number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    return node.source if number and node.source else scalar(node.value)
+
+
+def _flow_safe(text: str) -> bool:
+    """Return whether plain text may stand inside braces and brackets as it is."""
+    if PLAIN.fullmatch(text):
+        return True
+    return not re.search(r"[,\[\]{}]|[:?](?![\w/])", text) and not text.startswith(("?", ":"))
+
+
+def _block(node: Node) -> list[str]:
+    """Return `|` or `>` and the lines, indented; or a quoted text where those would not do."""
+    value: str = node.value
+    text = value.rstrip("\n")
+    ends = len(value) - len(text)
+    header = re.match(r"[|>]([-+0-9]*)", node.source)
+    odd = ends > 1 or not text.rpartition("\n")[2].strip()
+    odd = odd or not re.sub("[\n\t]", "", text).isprintable()
+    if header is None or odd:
+        return [quoted(value)]
+    mark = node.style if node.style == ">" and not re.search("[0-9]", header[1]) else "|"
+    lines = _folded(node.source) if mark == ">" else text.split("\n")
+    first = next(line for line in lines if line)
+    indicator = "2" if mark == "|" and first.startswith(" ") else ""
+    return [f"{mark}{indicator}{'' if ends else '-'}", *lines]
+
+
+def _folded(source: str) -> list[str]:
+    """Return the lines of a folded text without their indent."""
+    lines = source.splitlines()[1:]
+    while not lines[-1].strip():
+        lines.pop()
+    first = next(line for line in lines if line.strip())
+    indent = len(first) - len(first.lstrip(" "))
+    return [line[indent:] for line in lines]

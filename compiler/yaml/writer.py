@@ -1,8 +1,11 @@
-"""A recipe as YAML, a line for each value, so that something can be said beside each."""
+"""Write values as YAML that every version of YAML reads back as the same values.
+
+Text stands in quotes where YAML 1.1 or 1.2 could read it as something else.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +15,15 @@ from ..language.paths import Segment, below, step_names
 
 WIDTH = 100
 """A list that is longer stands in a block."""
+WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "..."})
+"""What YAML 1.1 or 1.2 reads as null, as a truth value or as an end, in any case."""
+NUMBER = re.compile(
+    r"[-+.]?[0-9][0-9a-zA-Z_.:+-]*([ tT][0-9:.zZ +-]*)?|\.[0-9_]+|[-+]?\.(inf|nan)", re.I
+)
+"""Numbers, dates and times of YAML 1.1 and 1.2, and some more that look like them."""
+PLAIN = re.compile(r"[\w/.](?:[\w ./@%+-]|:(?=[\w/]))*")
+"""Text that means the same with and without quotes, anywhere."""
+ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0", '"': '\\"', "\\": "\\\\"}
 
 Place = tuple[str | int, ...]
 """Where a value is in a document: keys and positions."""
@@ -63,7 +75,7 @@ def _mapping(
 def _entry(
     key: str, value: Any, place: Place, path: str, first: str, indent: str
 ) -> Iterator[Line]:
-    name = f"{first}{_scalar(key)}:"
+    name = f"{first}{scalar(key)}:"
     if isinstance(value, dict) and value:
         yield Line(name, place, None)
         yield from _mapping(value, place, path, indent + "  ", "")
@@ -73,42 +85,71 @@ def _entry(
         for index, item in enumerate(value):
             below_it = f"{path}[{names[index]}]"
             yield from _mapping(item, (*place, index), below_it, indent + "    ", indent + "  - ")
-    elif isinstance(value, list) and len(f"{name} {_flow(value)}") > WIDTH:
+    elif isinstance(value, list) and len(f"{name} {flow(value)}") > WIDTH:
         yield Line(name, place, path)
         for index, item in enumerate(value):
-            yield Line(f"{indent}  - {_flow(item)}", (*place, index), None)
+            yield Line(f"{indent}  - {flow(item)}", (*place, index), None)
     else:
-        yield Line(f"{name} {_flow(value)}", place, path)
+        yield Line(f"{name} {flow(value)}", place, path)
 
 
 def _is_steps(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(i, dict) and "use" in i for i in value)
 
 
-def _flow(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_flow(item) for item in value)}]"
+def flow(value: Any) -> str:
+    """Return a JSON value on one line; a step names its plugin first."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(k)}: {_flow(v)}" for k, v in value.items()) + "}"
-    return _scalar(value)
+        items = sorted(value.items(), key=lambda item: item[0] != "use")
+        return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in items) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(flow, value))}]"
+    return scalar(value)
 
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-
-
-def _scalar(value: Any) -> str:
-    """Return a scalar; text that could be read as anything else stands in quotes, as in JSON."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
+def scalar(value: Any) -> str:
+    """Return null, a truth value, a number or a text, quoted only where it must be."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return _float(value)
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    text = str(value)
+    return text if isinstance(value, int) or is_plain(text) else quoted(text)
+
+
+def is_plain(text: str) -> bool:
+    """Return whether text needs no quotes."""
+    if not PLAIN.fullmatch(text) or text.endswith(" "):
+        return False
+    return text.lower() not in WORDS and not NUMBER.fullmatch(text)
+
+
+def quoted(text: str) -> str:
+    """Return text in quotes: double ones, or single ones where that saves escapes."""
+    if text.isprintable() and ("\\" in text or '"' in text):
+        return "'" + text.replace("'", "''") + "'"
+    return '"' + "".join(map(_escaped, text)) + '"'
 
 
 def _float(value: float) -> str:
-    """Return a float as YAML 1.2 reads it: with a point before the exponent."""
-    text = repr(value)
-    head, e, tail = text.partition("e")
-    return f"{head}.0e{tail}" if e and "." not in head else text
+    """Return a float with a point, and with a signed exponent where it is very small or large."""
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    if value and not 0.001 <= abs(value) < 1e16:
+        texts = (f"{value:.{digits}e}" for digits in range(1, 18))
+        mantissa, _, exponent = next(text for text in texts if float(text) == value).partition("e")
+        return f"{mantissa}e{int(exponent):+d}"
+    return repr(value)
+
+
+def _escaped(character: str) -> str:
+    if character in ESCAPES:
+        return ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )

@@ -6,10 +6,10 @@ import random
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...schema.rows import row_schema
-from ..toolkit.tokenization import quiet
+from ..toolkit.tiny_model import tiny_tokenizer, write_tiny_mistral
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,50 +103,7 @@ def make_packs(count: int, capacity: int = 64, seed: int = 0) -> pa.Table:
 def make_base() -> Path:
     """Return a folder with a random Mistral of two thin layers, and its tokenizer.
 
-    It is made once for a process; the system's folder for temporary files is where it lies.
+    It is made once for a process, in the system's folder for temporary files.
     """
-    import torch
-    from transformers import MistralConfig, MistralForCausalLM
-
-    folder = Path(mkdtemp(prefix="khichdi-kit-base-"))
-    config = MistralConfig(
-        vocab_size=384,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        sliding_window=None,
-        initializer_range=0.15,  # the usual 0.02 hardly moves logits at this width
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(57)
-        with quiet():
-            MistralForCausalLM(config).save_pretrained(folder)
-            _tokenizer().save_pretrained(folder)
-    return folder
-
-
-def _tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    inner = Tokenizer(models.BPE(unk_token=None))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=384,
-        special_tokens=["<s>", "</s>", "<pad>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    inner.train_from_iterator(_LINES * 20, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
-    tokenizer.chat_template = _CHAT
-    return tokenizer
+    tokenizer = tiny_tokenizer(_LINES, chat_template=_CHAT, add_bos=False)
+    return write_tiny_mistral(Path(mkdtemp(prefix="khichdi-kit-base-")), tokenizer)

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ...plugins.toolkit.tiny_model import SEED, tiny_tokenizer
 from ...plugins.toolkit.tokenization import gguf_file, load_tokenizer, quiet
 
 WIDTH, HEADS, LAYERS = 64, 4, 2
-SEED = 57
 CONTEXT = 4096
 
 LINES = (
@@ -36,7 +36,11 @@ def write_miniature(base: Path | None, into: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    tokenizer = _stand_in_tokenizer() if base is None else load_tokenizer(base)
+    tokenizer = (
+        tiny_tokenizer(LINES, vocab_size=512, chat_template=CHAT)
+        if base is None
+        else load_tokenizer(base)
+    )
     config = _llama() if base is None else _config(base)
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(SEED)
@@ -97,27 +101,3 @@ def _shrunk(config: Any, tokenizer: Any) -> Any:
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
         values[name] = getattr(tokenizer, name)
     return type(config)(**values)
-
-
-def _stand_in_tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    inner = Tokenizer(models.BPE(unk_token=None))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=512,
-        special_tokens=["<s>", "</s>", "<pad>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    inner.train_from_iterator(LINES * 20, trainer)
-    inner.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 0)]
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
-    tokenizer.chat_template = CHAT
-    return tokenizer

@@ -36,7 +36,7 @@ def test_the_recipe_goes_out_and_the_report_beside_it(
     status, out, err = said(capsys, "import", "axolotl", config)
     assert status == 0
     assert out.startswith("# From Mistral-02.yml, a configuration of axolotl.\n\nrecipe: 1\n")
-    assert err.rstrip().endswith("26 keys mapped, 33 inert, 0 not mapped")
+    assert err.rstrip().endswith("27 keys mapped, 32 inert, 0 not mapped")
     assert "lora_r = 32" in err
     assert "-> model.adapter.r = 32" in err
     (here / "mine.yaml").write_text(out, encoding="utf-8")
@@ -82,7 +82,7 @@ def test_json_is_one_document_with_the_three_lists(
     document = json.loads(out)
     assert document["complete"] is True
     assert document["recipe"].startswith("# From Llama-2-7b-03.yml")
-    assert [len(document[part]) for part in ("mapped", "inert", "not_mapped")] == [26, 32, 0]
+    assert [len(document[part]) for part in ("mapped", "inert", "not_mapped")] == [27, 31, 0]
     entry = next(entry for entry in document["mapped"] if entry["key"] == "lora_alpha")
     assert entry["ours"] == {"model.adapter.alpha": 16}
     assert (entry["line"], entry["column"]) == (25, 1)

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from khichdi.cli.main import main
+from khichdi.compiler.language.migrations import MIGRATIONS
 
 ROOT = Path(__file__).parents[2]
-DRAFT = ROOT / "tests" / "compiler" / "version0" / "quickstart.yaml"
-MIGRATED = ROOT / "tests" / "compiler" / "version1" / "quickstart.yaml"
 UGLY = 'seed:   7 # lucky\nrecipe: 1\nname: "mine"\n'
 NEAT = "recipe: 1\nname: mine\nseed: 7 # lucky\n"
 
@@ -130,15 +129,20 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert said["diagnostics"][0]["line"] == 1
 
 
-def test_migrate_rewrites_old_recipes_only(capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy(DRAFT, "old.yaml")
+def test_migrate_rewrites_old_recipes_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(MIGRATIONS, 0, lambda edit: edit.rename(edit.root, "title", "name"))
+    old = NEAT.replace("recipe: 1", "recipe: 0").replace("name:", "title:")
+    Path("old.yaml").write_text(old)
     Path("ugly.yaml").write_text(UGLY)
     assert main(["migrate", "--check", "old.yaml", "ugly.yaml"]) == 1
-    assert Path("old.yaml").read_text() == DRAFT.read_text()
+    assert Path("old.yaml").read_text() == old
+    assert main(["fmt", "old.yaml"]) == 2
+    assert "`recipe migrate` brings it to this one" in capsys.readouterr().err
     assert main(["migrate", "old.yaml", "ugly.yaml"]) == 0
-    out = capsys.readouterr().out
-    assert "line 12: lora_r -> r" in out
-    assert Path("old.yaml").read_text() == MIGRATED.read_text()
+    assert "line 2: title -> name" in capsys.readouterr().out
+    assert Path("old.yaml").read_text() == NEAT
     assert Path("ugly.yaml").read_text() == UGLY
     assert main(["migrate", "--check", "old.yaml"]) == 0
 
@@ -176,7 +180,9 @@ def test_the_hooks_work_in_a_real_repository(tmp_path: Path) -> None:
     )
     (theirs / "compose.yaml").write_text("services:   {}\n")
     (theirs / "recipes" / "parts" / "seed.yaml").write_text(UGLY)
-    (theirs / "recipes" / "mine.yaml").write_text(MIGRATED.read_text())
+    (theirs / "recipes" / "mine.yaml").write_text(
+        (ROOT / "recipes" / "quickstart.yaml").read_text()
+    )
     repository(theirs)
     pre_commit = (str(tools / "bin" / "pre-commit"), "run", "--all-files")
     first = call(*pre_commit, cwd=theirs)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from khichdi.compiler.language.paths import parse_path
 from khichdi.compiler.validate import validate
 from khichdi.compiler.yaml.textconv import canonical_text
-from khichdi.compiler.yaml.writer import find, layout
+from khichdi.compiler.yaml.writer import find, flow, layout, scalar
 from khichdi.plugins.registry import load_registry
 from khichdi.project.bundled_recipes import open_recipe, shipped_recipes
 from khichdi.schema.yaml_reader import parse
@@ -59,6 +60,44 @@ documents = st.dictionaries(
 def test_any_values_are_read_back_as_they_are(document: dict[str, Any]) -> None:
     text = "\n".join(line.text for line in layout(document))
     assert parse(text.encode(), "x").data == document
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2e-5, "2.0e-5"), (1e-8, "1.0e-8"), (1e16, "1.0e+16"), (0.05, "0.05"), (1.0, "1.0"),
+        (0.0, "0.0"), (1.25e-4, "1.25e-4"), (True, "true"), (None, "null"), ("all", "all"),
+        ("true", '"true"'), ("on", '"on"'), ("Yes", '"Yes"'), ("y", '"y"'), ("1", '"1"'),
+        ("1:30", '"1:30"'), ("2026-11-26", '"2026-11-26"'), ("0x1f", '"0x1f"'), ("._1", '"._1"'),
+        ("/data", "/data"), ("10%", "10%"), ("é", "é"), ("*.json", '"*.json"'), ("a b ", '"a b "'),
+        ('say "hi"', "'say \"hi\"'"), ("a\nb", '"a\\nb"'), ("a: b", '"a: b"'), ([], "[]"),
+        ({"r": 1, "use": "a"}, "{use: a, r: 1}"), ({"on": ["no", 1]}, '{"on": ["no", 1]}'),
+    ],
+)  # fmt: skip
+def test_a_value_is_written_as_a_person_would(value: Any, text: str) -> None:
+    assert flow(value) == text
+    assert parse(f"a: {text}".encode(), "x").data == {"a": value}
+
+
+WORD = st.text("aeonyfs.:-+_0123456789~=%/ '\"#,[]{}\\étTZE\n", max_size=12)
+
+
+@given(WORD | st.sampled_from(["null", "NULL", "~", "Off", "n", "1e3", "0o17", "1_000", ".inf"])
+       | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) + 1, 2**53 - 1)
+       | st.booleans() | st.none())  # fmt: skip
+def test_a_scalar_means_the_same_in_yaml_1_1_and_1_2(value: Any) -> None:
+    for text in (f"a: {scalar(value)}", f"{{a: {scalar(value)}, b: [{scalar(value)}]}}"):
+        newer, older = parse(text.encode(), "x").data["a"], yaml.safe_load(text)["a"]
+        assert (type(newer), newer) == (type(value), value)
+        assert (type(older), older) == (type(value), value)
+
+
+@given(WORD.filter(str.strip).filter(str.isprintable))
+def test_a_key_is_a_text_in_yaml_1_1_and_1_2(key: str) -> None:
+    for text in (f"{scalar(key)}: 1", f"x: {{{scalar(key)}: 1}}"):
+        newer, older = parse(text.encode(), "x").data, yaml.safe_load(text)
+        assert newer in ({key: 1}, {"x": {key: 1}})
+        assert older == newer
 
 
 def test_a_path_that_leads_nowhere_names_what_is_there() -> None:

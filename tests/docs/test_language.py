@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from khichdi.compiler.language.json_schema import language_schema
-from khichdi.compiler.language.type_names import value_words, yaml_text
+from khichdi.compiler.language.type_names import value_words
 from khichdi.compiler.validate import validate
 from khichdi.plugins.kinds import KINDS
 from khichdi.project.bundled_recipes import open_recipe
@@ -123,16 +123,3 @@ def test_there_is_an_example_for_each_section_and_each_kind_that_ships() -> None
 )  # fmt: skip
 def test_what_a_parameter_takes_in_words(schema: Any, words: str) -> None:
     assert value_words(schema) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (2e-5, "2.0e-5"), (1e-8, "1.0e-8"), (0.05, "0.05"), (1.0, "1.0"), (0.0, "0.0"),
-        (1.25e-4, "1.25e-4"), (True, "true"), (None, "null"), ("all", "all"), ("true", '"true"'),
-        ("1", '"1"'), ("*.json", '"*.json"'), ([], "[]"), ({"n": 1, "use": "a"}, "{use: a, n: 1}"),
-    ],
-)  # fmt: skip
-def test_a_value_is_written_as_a_person_would_and_reads_back(value: Any, text: str) -> None:
-    assert yaml_text(value) == text
-    assert parse(f"a: {text}".encode(), "f").data == {"a": value}

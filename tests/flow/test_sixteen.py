@@ -72,4 +72,4 @@ def test_an_editor_gets_ranges_codes_and_suggestions(kitchen: Kitchen) -> None:
         "end": {"line": 7, "column": 33},
     }
     assert (found["file"], found["code"]) == ("pico.yaml", "unknown-key")
-    assert found["suggestion"].endswith("word; here it is `r`")
+    assert found["suggestion"].endswith("name for `r`")

@@ -20,7 +20,7 @@ RECIPE_FAULTS = {
     "wrong type": ("count: 6", "count: six", "`count` must be a whole number, got 'six'"),
     "out of range": ("fraction: 0.9", "fraction: 90", "`fraction`"),
     "not yaml": ("seed: 5", "seed: [5", "not YAML"),
-    "another tool's word": ("r: 8", "lora_rank: 8", "here it is `r`"),
+    "another tool's word": ("r: 8", "lora_rank: 8", "name for `r`"),
     "missing": ("  template: {use: alpaca}\n", "", "needs `template`"),
     "nothing held out": ("  validation: {count: 6}\n", "", "none are held out"),
 }

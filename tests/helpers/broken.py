@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from khichdi.compiler.bind import bound_model
-from khichdi.compiler.errors.foreign_terms import OTHER_WORDS
+from khichdi.compiler.foreign_terms import TOOLS, terms_of
 from khichdi.compiler.language.schema_walk import field_at
 from khichdi.compiler.load import load
 from khichdi.compiler.validate import validate
@@ -247,9 +247,10 @@ def _removed(recipe: str, text: str, parsed: Parsed, _: random.Random) -> Iterat
 def _foreign(recipe: str, text: str, parsed: Parsed, chance: random.Random) -> Iterator[Case]:
     sections = ["\ntrain:\n", "\nmodel:\n", "\nmixture:\n"]
     places = [section for section in sections if section in text]
-    for word in chance.sample(sorted(OTHER_WORDS), 30 if places else 0):
+    words = sorted({term.name for term in terms_of("".join(TOOLS)).all if not term.is_ours})
+    for word in chance.sample(words, 30 if places else 0):
         place = chance.choice(places)
-        if word in ("type", "name"):
+        if word in ("type", "name") or word.endswith("*"):
             continue
         broken = text.replace(place, f"{place}  {word}: 1\n", 1)
         line = broken[: broken.index(f"  {word}: 1")].count("\n") + 1

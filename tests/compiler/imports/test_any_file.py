@@ -37,7 +37,7 @@ VALUES = st.recursive(
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_values_of_any_keys(kind: str, data: st.DataObject) -> None:
-    names = [*FORMATS[kind].facts.known(), "nonsense"]
+    names = [*FORMATS[kind].terms.names(), "nonsense"]
     drawn = data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=12))
     config: dict[str, Any] = {**NEEDED[kind], **drawn}
     # JSON is YAML, with the quotes that keep every text a text.

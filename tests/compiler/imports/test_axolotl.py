@@ -55,6 +55,8 @@ def test_a_ziggurat_configuration_imports_to_the_recipe_that_ships(
     assert ours.pop("name") == name
     assert ours.pop("description")
     assert {theirs.pop("name"), theirs.pop("description")} == {"config", None}
+    # The shipped recipe runs without an account of the tracker.
+    assert (theirs["train"].pop("report_to"), ours["train"].pop("report_to")) == (["wandb"], [])
     assert theirs.keys() == ours.keys()
     for section in ours:
         assert theirs[section] == ours[section], section
@@ -97,6 +99,13 @@ def test_listed_modules_alone_stay_as_they_are(tmp_path: Path) -> None:
         ("fp16", "true", "model.quantization.compute_dtype", "float16"),
         ("batch_size", "12", "train.gradient_accumulation_steps", 12),
         ("model_revision", "abc", "model.base.revision", "abc"),
+        ("use_wandb", "true", "train.report_to", ["wandb"]),
+        ("wandb_project", "mine", "train.report_to", ["wandb"]),
+        ("use_tensorboard", "true", "train.report_to", ["tensorboard"]),
+        ("torch_compile", "true", "train.torch_compile", True),
+        ("torch_compile", "auto", "train.torch_compile", True),
+        ("liger_rms_norm", "true", "train.use_liger_kernel", True),
+        ("liger_rope", "true", "train.use_liger_kernel", True),
     ],
 )
 def test_a_word_that_is_translated(
@@ -148,16 +157,20 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("squence_len: 4096", "did you mean `sequence_len`?"),
         ("train_on_inputs: true", "template"),
         ("group_by_length: true\nsample_packing: true", "packs"),
-        ("lora_model_dir: ./old", "anew"),
-        ("deepspeed: zero3.json", "gradient_accumulation_steps"),
+        ("lora_model_dir: ./old", "scratch"),
+        ("deepspeed: zero3.json", "recipe run --launch N,strategy=fsdp"),
+        ("fsdp: [full_shard]", "gradient_accumulation_steps"),
+        ("lr_scheduler_kwargs: {min_lr_rate: 0.1}", "leave it out"),
+        ("default_system_message: Hi", "train.template.system"),
         ("early_stopping_patience: 3\nval_set_size: 0.1", "metric_for_best_model"),
+        ("lora_target_modules: 'layers.[\\d]+.mlp'", "target_modules"),
         ("optimizer: lion_pytorch", "paged_adamw_32bit"),
         ("lr_scheduler: polynomial", "cosine"),
         ("num_epochs: 1.5", "max_steps"),
         ("learning_rates: fast", "did you mean `learning_rate`?"),
         ("micro_batch_size: two", "correct the value"),
         ("special_tokens: {eos_token: <|im_end|>}", "tokenizer"),
-        ("lora_modules_to_save: [embed_tokens]", "adapters only"),
+        ("lora_modules_to_save: [embed_tokens]", "adapter only"),
     ],
 )
 def test_what_is_not_mapped_is_told_with_its_place_and_what_to_do(line: str, todo: str) -> None:
@@ -173,7 +186,8 @@ def test_what_is_not_mapped_is_told_with_its_place_and_what_to_do(line: str, tod
 
 @pytest.mark.parametrize(
     "line",
-    ["wandb_project: mine", "logging_steps: 1", "output_dir: ./out", "hub_model_id: me/mine",
+    ["wandb_entity: mine", "use_wandb: false",
+     "logging_steps: 1", "output_dir: ./out", "hub_model_id: me/mine",
      "group_by_length: false", "tf32: true", "deepspeed:", "fsdp_config: {}", "strict: false",
      "pad_to_sequence_len: true", "eval_steps: 20", "early_stopping_patience:"],
 )  # fmt: skip
@@ -259,11 +273,75 @@ def test_a_file_that_says_too_little_is_refused(text: str, said: str) -> None:
         imported(text, "axolotl")
 
 
+def test_activations_are_offloaded_where_they_are_recomputed(tmp_path: Path) -> None:
+    config = SMALL + "activation_offloading: legacy\n"
+    recipe, report = axolotl(config + "gradient_checkpointing: true\n", tmp_path)
+    assert recipe["train"]["activation_offloading"] is True
+    assert report.complete
+    recipe, report = axolotl(config, tmp_path)
+    assert recipe["train"]["activation_offloading"] is False
+    assert report.complete
+
+
+def test_liger_precedes_the_compiler_that_would_replace_the_same_parts(tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL + "torch_compile: true\nliger_rope: true\n", tmp_path)
+    assert (recipe["train"]["use_liger_kernel"], recipe["train"]["torch_compile"]) == (True, False)
+    assert report.complete
+
+
+@pytest.mark.parametrize(
+    ("plugins", "complete"),
+    [("axolotl.integrations.liger.LigerPlugin", True),
+     ("axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin", True),
+     ("axolotl.integrations.spectrum.SpectrumPlugin", False)],
+)  # fmt: skip
+def test_integrations_that_only_add_switches_are_no_loss(plugins: str, complete: bool) -> None:
+    report = imported(SMALL + f"plugins:\n  - {plugins}\n", "axolotl").report
+    assert report.complete is complete
+
+
+@pytest.mark.parametrize(("role", "complete"), [("from", True), ("role", True), ("who", False)])
+def test_names_of_message_properties_that_the_reader_knows(role: str, complete: bool) -> None:
+    names = f"{{role: {role}, content: value}}"
+    kind = f"type: chat_template\n    message_property_mappings: {names}"
+    report = imported(SMALL.replace("type: alpaca", kind), "axolotl").report
+    assert report.complete is complete
+
+
 def test_patience_is_kept_where_the_best_weights_are() -> None:
     best = "val_set_size: 0.1\neval_steps: 5\nsave_steps: 5\nload_best_model_at_end: true\n"
     done = imported(SMALL + best + "early_stopping_patience: 3\n", "axolotl")
     assert not done.report.not_mapped
     assert "early_stopping_patience: 3" in done.text
+
+
+def test_stopping_early_keeps_the_best_weights_where_saves_and_measures_are_in_step() -> None:
+    config = SMALL + "val_set_size: 0.1\neval_steps: 5\nearly_stopping_patience: 3\n"
+    done = imported(config + "save_steps: 10\n", "axolotl")
+    assert done.report.complete
+    assert "metric_for_best_model: null" not in done.text
+    assert "early_stopping_patience: 3" in done.text
+    assert not imported(config + "save_steps: 7\n", "axolotl").report.complete
+
+
+def test_a_slice_of_a_split_is_not_called_a_default() -> None:
+    config = SMALL.replace("type: alpaca", "type: alpaca\n    split: train[:20%]")
+    done = imported(config, "axolotl")
+    assert [entry.key for entry in done.report.not_mapped] == [("datasets", 0, "split")]
+    assert "datasets[0].split" not in {default.key for default in done.report.defaults}
+    assert "split: train # to be decided" in done.text
+
+
+@pytest.mark.parametrize("base", ['"{{ model }}"', "${BASE_MODEL}", "<your-model>"])
+def test_a_placeholder_is_not_a_folder(base: str) -> None:
+    report = imported(SMALL.replace("meta-llama/Llama-2-7b-hf", base), "axolotl").report
+    assert [entry.key for entry in report.not_mapped] == [("base_model",)]
+
+
+def test_truth_values_of_yaml_1_1(tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL.replace("load_in_4bit: true", "load_in_4bit: yes"), tmp_path)
+    assert recipe["model"]["quantization"]["bits"] == 4
+    assert report.complete
 
 
 def test_like_lengths_go_together_where_nothing_is_packed() -> None:

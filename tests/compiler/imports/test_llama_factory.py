@@ -107,6 +107,40 @@ def test_alpaca_puts_the_input_below_the_instruction_as_theirs_does(tmp_path: Pa
     assert recipe["train"]["template"] == {"use": "alpaca", "preamble": True}
 
 
+def test_every_template_joins_instruction_and_input_as_theirs_does(tmp_path: Path) -> None:
+    recipe, _ = recipe_of(SMALL, tmp_path)
+    assert recipe["train"]["template"]["use"] == "chat"
+    render, strip = recipe["data"]["alpaca_en"]["filters"]
+    assert (render["instruction"], strip["use"]) == ("{instruction}\n{input}", "strip")
+
+
+@pytest.mark.parametrize(
+    ("more", "unread"),
+    [({"columns": {"images": "images"}}, "columns.images"),
+     ({"columns": {"tools": "tools"}}, "columns.tools"),
+     ({"num_samples": 100}, "num_samples"), ({"folder": "en"}, "folder"),
+     ({"tags": {"role_tag": "r"}}, "tags.role_tag"), ({"tags": {"role_tag": "role"}}, None)],
+)  # fmt: skip
+def test_no_key_of_a_description_is_dropped_in_silence(
+    more: dict[str, Any], unread: str | None
+) -> None:
+    info = {"own": {"file_name": "own.json", "formatting": "sharegpt"} | more}
+    text = SMALL.replace("own,alpaca_en", "own")
+    report = imported(text, "llama-factory", data_sets=info).report
+    assert report.complete is (unread is None)
+    assert [unread in entry.would for entry in report.not_mapped] == [True] * bool(unread)
+
+
+@pytest.mark.parametrize(
+    "base", ["TechxGenus/Meta-Llama-3-8B-Instruct-AWQ", "a/b-bnb-4bit", "x/Llama-GPTQ-Int4"]
+)
+def test_weights_that_are_quantized_already_are_not_passed_off_as_others(base: str) -> None:
+    text = SMALL.replace("mistralai/Mistral-7B-v0.1", base)
+    (entry,) = imported(text, "llama-factory", data_sets=INFO).report.not_mapped
+    assert entry.key == ("model_name_or_path",)
+    assert "quantized already" in entry.would
+
+
 def test_a_data_set_without_a_description_is_told() -> None:
     report = imported(SMALL, "llama-factory").report
     (entry,) = report.not_mapped
@@ -121,8 +155,8 @@ def test_a_data_set_without_a_description_is_told() -> None:
         ("train_on_prompt: true", "template"),
         ("mask_history: true", "conversation"),
         ("interleave_probs: 0.5,0.5", "mixture.weights"),
-        ("additional_target: embed_tokens", "adapters only"),
-        ("adapter_name_or_path: old", "anew"),
+        ("additional_target: embed_tokens", "adapter only"),
+        ("adapter_name_or_path: old", "scratch"),
         ("mix_strategy: interleave_under", "interleave"),
         ("quantization_method: hqq", "bitsandbytes"),
     ],

@@ -58,6 +58,7 @@ def test_a_configuration(tmp_path: Path) -> None:
     assert (train["sequence_len"], train["sample_packing"]) == (4096, True)
     assert (train["max_steps"], train["warmup_ratio"]) == (200, 0.1)
     assert train["gradient_checkpointing"] is True
+    assert train["report_to"] == ["wandb"]
     assert train["attn_implementation"] == "flash"
 
 
@@ -74,7 +75,7 @@ def test_learning_prompts_too_is_not_passed_off_as_ours() -> None:
         ("dataset_text_field: text", "answers"),
         ("eos_token: <|im_end|>", "tokenizer"),
         ("loss_type: dft", "leave it out"),
-        ("lora_modules_to_save: [lm_head]", "adapters only"),
+        ("lora_modules_to_save: [lm_head]", "adapter only"),
         ("deepspeed: x.json", "gradient_accumulation_steps"),
     ],
 )

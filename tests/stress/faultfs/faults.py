@@ -38,7 +38,6 @@ from .points import LOOKS, Points, fail_with
 
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
-OLD = Path(__file__).parents[2] / "compiler" / "version0" / "smollm2-135m.yaml"
 LIBRARIES = (
     "pyarrow.compute", "pandas", "matplotlib.backends.backend_agg", "matplotlib.figure",
     "rich.progress",
@@ -48,7 +47,7 @@ LIBRARIES = (
     "khichdi.runtime.signing.signing",
 )  # fmt: skip
 REMEMBERS = """#!/bin/sh
-case "$2" in *tolerance.worker) ;; *) exec "{python}" "$@" ;; esac
+case "$2" in *calibration.worker) ;; *) exec "{python}" "$@" ;; esac
 folder=$(dirname "$3") kept="{kept}/$(basename "$(dirname "$3")")"
 if ! [ -d "$kept" ]; then
     "{python}" "$@" || exit
@@ -113,7 +112,6 @@ def commands(run: str) -> list[Command]:
         Command("store repair", ["store", "repair"], _damage),
         Command("store verify", ["store", "verify"]),
         Command("fmt", ["fmt", "untidy.yaml"], _unformatted, "untidy.yaml"),
-        Command("migrate", ["migrate", "old.yaml"], lambda f: shutil.copy(OLD, f / "old.yaml")),
         Command("new", ["new", "mine"], makes="mine.yaml"),
         Command("card", ["card", run, "--output", "card.md"], makes="card.md"),
         Command("mirror", ["mirror", "pico.yaml", "--to", "mirror"]),

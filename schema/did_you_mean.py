@@ -40,3 +40,9 @@ def slips(one: str, other: str) -> int:
                 cost = min(cost, last[j - 2] + 1)
             row.append(cost)
     return row[-1]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the question for the nearest known word, with a space after it, or an empty text."""
+    near = nearest(word, known)
+    return f"did you mean `{near}`? " if near else ""
