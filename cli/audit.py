@@ -42,40 +42,48 @@ if TYPE_CHECKING:
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     claim_argument(parser)
-    parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
+    parser.add_argument("--level", choices=LEVELS, help="stop after this level")
     parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
     parser.add_argument(
-        "--statement", metavar="FILE", help="write the result as an in-toto statement, to be signed"
+        "--statement",
+        metavar="FILE",
+        help="write the result as an in-toto statement, ready to sign",
     )
     parser.add_argument(
-        "--rerun", action="store_true", help="execute every step again from the pinned bytes"
+        "--rerun", action="store_true", help="rerun every step from the pinned files"
     )
     parser.add_argument(
         "--segments", metavar="K", type=int,
-        help="execute K segments of the training again, drawn by the run's result and a nonce",
+        help="replay K segments of the training, drawn by the run's result and a nonce",
     )  # fmt: skip
     parser.add_argument(
         "--nonce", metavar="TEXT",
-        help="with --segments: what decides which ones, such as dice or a page of today's paper "
-        "(default: drawn by the operating system)",
+        help=(
+            "with --segments: nonce that selects them, such as dice rolls or text of today's "
+            "newspaper (default: from the operating system)"
+        ),
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="DIR", default=".",
-        help="with --rerun or --segments: where relative paths of sources start, if the run's "
-        "bytes are not here",
+        help=(
+            "with --rerun or --segments: base folder for relative source paths, if the run's files "
+            "are not here"
+        ),
     )  # fmt: skip
     parser.add_argument(
         "--scratch", metavar="DIR",
-        help="with --rerun or --segments: where to put what it makes meanwhile",
+        help="with --rerun or --segments: folder for intermediate files",
     )  # fmt: skip
     parser.add_argument(
         "--calibration", metavar="FILE",
-        help="with --rerun or --segments: limits for other hardware, from `recipe calibrate`; "
-        "`own` is the one that the run or bundle brings",
+        help=(
+            "with --rerun or --segments: tolerances for other hardware, from `recipe calibrate`; "
+            "`own` is the calibration in the run or bundle"
+        ),
     )  # fmt: skip
     mirror_argument(parser)
     parser.add_argument(
-        "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
+        "--strict", action="store_true", help="exit 1 unless every audited level is identical"
     )
 
 

@@ -25,18 +25,20 @@ def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     claim_argument(parser)
     parser.add_argument(
-        "--reruns", type=int, default=5, metavar="N", help="honest reruns with other bits (5)"
+        "--reruns", type=int, default=5, metavar="N", help="reruns with different rounding (5)"
     )
     parser.add_argument(
-        "--seeds", type=int, default=5, metavar="M", help="trainings with another seed (5)"
+        "--seeds", type=int, default=5, metavar="M", help="trainings with a different seed (5)"
     )
     parser.add_argument(
         "--controls", type=int, default=1, metavar="K", help="trainings of each other kind (1)"
     )
     parser.add_argument(
-        "--to", metavar="FILE", help="where to write it (the run's folder, where bundles take it)"
+        "--to",
+        metavar="FILE",
+        help="output file (default: in the run's folder, where bundles find it)",
     )
-    parser.add_argument("--scratch", metavar="DIR", help="where to put what it makes meanwhile")
+    parser.add_argument("--scratch", metavar="DIR", help="folder for intermediate files")
 
 
 def run(options: Namespace) -> int:

@@ -21,8 +21,8 @@ FORMATS = ("markdown", "cyclonedx", "croissant")
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     run_argument(parser)
-    parser.add_argument("--format", choices=FORMATS, default="markdown", help="what to write")
-    parser.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="output format")
+    parser.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
 
 
 def run(options: Namespace) -> int:

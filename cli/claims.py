@@ -18,7 +18,9 @@ from .session import store_folder
 def claim_argument(parser: ArgumentParser) -> None:
     """Add the run, record or bundle that a command is about."""
     parser.add_argument(
-        "run", metavar="RUN", help="a run's name or folder, `latest`, its record.json, or a bundle"
+        "run",
+        metavar="RUN",
+        help="a run's name or folder, `latest`, its record.json, or a bundle",
     )
 
 

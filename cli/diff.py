@@ -25,15 +25,17 @@ from .values import both
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    what = "a recipe, a shipped one's name, a run, a record, or REV:path of git"
+    what = "a recipe, a shipped recipe's name, a run, a record, or a git REV:path"
     parser.add_argument("before", nargs="?", metavar="A", help=what)
-    parser.add_argument("after", nargs="?", metavar="B", help="another; with --set, A itself")
+    parser.add_argument(
+        "after", nargs="?", metavar="B", help="the other side; with --set, A itself"
+    )
     set_argument(parser)
     parser.add_argument(
-        "--device", metavar="NAME", help="estimate for this device, as `recipe plan` takes it"
+        "--device", metavar="NAME", help="estimate for this device, as in `recipe plan`"
     )
     parser.add_argument(
-        "--git-textconv", metavar="FILE", help="print FILE as text that git can diff by meaning"
+        "--git-textconv", metavar="FILE", help="print FILE as text for git's textconv"
     )
 
 

@@ -32,10 +32,10 @@ INFO = "dataset_info.json"
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("format", choices=sorted(FORMATS), help="the tool that the file is of")
+    parser.add_argument("format", choices=sorted(FORMATS), help="the tool that the file belongs to")
     parser.add_argument("file", metavar="FILE", help="a configuration in YAML")
     parser.add_argument("-o", "--output", metavar="RECIPE", help="write the recipe to a new file")
-    parser.add_argument("--name", help="what the recipe is called")
+    parser.add_argument("--name", help="name of the recipe")
     parser.add_argument(
         "--dataset-info",
         metavar="FILE",

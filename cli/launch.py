@@ -22,9 +22,10 @@ def launch_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--launch",
         metavar="N[,KEY=VALUE...]",
-        help="processes of the training on this machine, one for each GPU; with strategy=fsdp each "
-        "holds a part of the base; with nodes=M,node=I,rendezvous=HOST:PORT on several machines; "
-        "changes no result",
+        help=(
+            "training processes on this machine, one per GPU; strategy=fsdp shards the base across "
+            "them; nodes=M,node=I,rendezvous=HOST:PORT spans several machines; changes no result"
+        ),
     )
 
 
@@ -46,7 +47,7 @@ def chosen_launch(options: Namespace) -> Launch | None:
     if strategy not in STRATEGIES:
         raise _wrong(options.launch, f"strategy is `{strategy}`", " or ".join(STRATEGIES))
     if numbers["node"] >= numbers["nodes"]:
-        expected = "one of them is meant, counted from 0"
+        expected = "nodes are numbered from 0"
         raise _wrong(options.launch, f"node is {numbers['node']} of {numbers['nodes']}", expected)
     place = found.get("rendezvous")
     _, _, port = (place or "").rpartition(":")

@@ -121,9 +121,9 @@ def _dispatch(words: list[str]) -> int:
     module = import_module(f".{file}", __package__)
     parser = Parser(prog=f"recipe {name}", description=module.__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--store", metavar="DIR", help="the store (default: .khichdi)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say less")
+    parser.add_argument("--store", metavar="DIR", help="store folder (default: .khichdi)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="more output")
+    parser.add_argument("-q", "--quiet", action="store_true", help="less output")
     module.arguments(parser)
     status: int = module.run(parser.parse_args(words[1:]))
     return status

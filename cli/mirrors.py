@@ -17,7 +17,7 @@ VARIABLE = "KHICHDI_MIRROR"
 def mirror_argument(parser: ArgumentParser) -> None:
     """Add the mirror that stands in for the hub, git servers and the web."""
     parser.add_argument(
-        "--mirror", metavar="WHERE", help="a folder or address to bring all sources from instead"
+        "--mirror", metavar="WHERE", help="a folder or URL to fetch all sources from instead"
     )
 
 

@@ -18,9 +18,13 @@ from .shipped import open_recipe, shipped_folder
 
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
-    parser.add_argument("name", metavar="NAME", help="what your recipe is called")
+    parser.add_argument("name", metavar="NAME", help="name of your recipe")
     parser.add_argument(
-        "--from", dest="origin", metavar="RECIPE", default="quickstart", help="the shipped one"
+        "--from",
+        dest="origin",
+        metavar="RECIPE",
+        default="quickstart",
+        help="the shipped recipe to copy",
     )
 
 

@@ -32,8 +32,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help=f"estimate for this device: {', '.join(DEVICES)} (default: the one that the recipe's "
-        "rules name, or that its base was trained on here)",
+        help=f"estimate for this device: {', '.join(DEVICES)} (default: from the recipe's "
+        "rules, or the one its base was trained on here)",
     )
 
 

@@ -28,7 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", metavar="KIND", help="a kind, or show, new, check")
     parser.add_argument("names", nargs="*", metavar="NAME", help="plugins, for show, new, check")
     parser.add_argument("--kind", choices=list(KINDS), help="the kind of the plugin")
-    parser.add_argument("--into", metavar="DIR", default=".", help="where `new` makes its folder")
+    parser.add_argument("--into", metavar="DIR", default=".", help="parent folder for `new`")
 
 
 def run(options: Namespace) -> int:

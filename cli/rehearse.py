@@ -27,11 +27,11 @@ def arguments(parser: ArgumentParser) -> None:
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
+    parser.add_argument("--rows", type=int, default=64, metavar="N", help="rows per source (64)")
     parser.add_argument(
-        "--rows", type=int, default=64, metavar="N", help="rows that each source gives (64)"
-    )
-    parser.add_argument(
-        "--fetch", action="store_true", help="bring a few files of pinned sources over the network"
+        "--fetch",
+        action="store_true",
+        help="fetch a few files of pinned sources over the network",
     )
 
 

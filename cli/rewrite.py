@@ -48,12 +48,16 @@ Rewrite = Callable[[bytes, str], Change]
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the files, and what to do with them."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a recipe; `-` reads from a pipe")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a recipe; `-` reads standard input"
+    )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if a file would change"
     )
     parser.add_argument(
-        "--diff", action="store_true", help="write nothing; show what would change, and exit 1"
+        "--diff",
+        action="store_true",
+        help="write nothing; show the changes, and exit 1 if there are any",
     )
 
 

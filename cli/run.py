@@ -37,7 +37,7 @@ def arguments(parser: ArgumentParser) -> None:
     workers_argument(parser)
     launch_argument(parser)
     parser.add_argument(
-        "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
+        "--locked", action="store_true", help="pin nothing: the lock must be complete"
     )
 
 

@@ -40,7 +40,7 @@ class Session:
 
 def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
     """Add the recipe that a command is about, and values set for this once."""
-    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped one's name")
+    parser.add_argument("file", metavar="FILE", help="a recipe, or a shipped recipe's name")
     if settings:
         set_argument(parser)
 
@@ -78,7 +78,7 @@ def read_lock(path: Path) -> Lock | None:
     try:
         return Lock.from_json(path.read_bytes(), str(path))
     except InputError as error:
-        hint = "bring it back as it was, or remove it and pin again with `recipe lock FILE`"
+        hint = "restore it, or remove it and pin again with `recipe lock FILE`"
         raise LockError(error.message, file=str(path), hint=hint) from None
 
 

@@ -9,5 +9,5 @@ def set_argument(parser: ArgumentParser) -> None:
     """Add `--set`."""
     parser.add_argument(
         "--set", dest="settings", metavar="PATH=VALUE", action="append", default=[],
-        help="set a value, as in train.learning_rate=1.0e-4; the path as `recipe diff` prints it",
+        help="set a value, such as train.learning_rate=1.0e-4; paths as `recipe diff` prints them",
     )  # fmt: skip

@@ -26,10 +26,10 @@ def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     recipe_argument(parser)
     parser.add_argument(
-        "section", nargs="?", metavar="PATH", help="only this part, as in train or data.lima"
+        "section", nargs="?", metavar="PATH", help="only this part, such as train or data.lima"
     )
     parser.add_argument(
-        "--origin", action="store_true", help="say which file and line each value came from"
+        "--origin", action="store_true", help="print the file and line that each value comes from"
     )
 
 
@@ -58,7 +58,7 @@ def _place(document: Any, text: str) -> tuple[str | int, ...]:
     try:
         segments, _ = parse_path(text)
     except PathError:
-        hint = "a path reads as `recipe diff` prints it: train, data.lima.filters[max-words]"
+        hint = "write a path as `recipe diff` prints it: train, data.lima.filters[max-words]"
         raise InputError(f"`{text}` is not a path of a recipe", hint=hint) from None
     place, known = find(document, segments)
     if place is None:

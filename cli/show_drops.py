@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--step", metavar="NAME", help="the step, or the end of its name")
     parser.add_argument("--reason", metavar="SLUG", help="only drops for this reason")
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="how many rows (20; 0 for all)"
+        "--limit", type=int, default=20, metavar="N", help="number of rows (20; 0 for all)"
     )
 
 

@@ -28,7 +28,10 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--statement", metavar="FILE",
-        help="sign what `recipe audit RUN --statement FILE` wrote; FILE becomes its envelope",
+        help=(
+            "sign the statement that `recipe audit RUN --statement FILE` wrote; FILE becomes its "
+            "envelope"
+        ),
     )  # fmt: skip
     parser.add_argument(
         "--model-signing", action="store_true",

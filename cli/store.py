@@ -28,8 +28,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--quota",
         metavar="SIZE",
-        help="with gc: drop results that no run names, the least recently used first, until the "
-        "store is below this (200GiB, 1.5TB)",
+        help=(
+            "with gc: delete results that no run refers to, least recently used first, until the "
+            "store is smaller than this (200GiB, 1.5TB)"
+        ),
     )
     mirror_argument(parser)
 

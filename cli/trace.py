@@ -17,7 +17,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     run_argument(parser)
     parser.add_argument(
-        "--row", required=True, metavar="ID", help="the row's id, or the end of it that is its own"
+        "--row", required=True, metavar="ID", help="the row's id, or a unique end of it"
     )
 
 

@@ -22,7 +22,7 @@ from .shipped import open_recipe, refuse_secrets
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a recipe, or a shipped one's name"
+        "files", nargs="+", metavar="FILE", help="a recipe, or a shipped recipe's name"
     )
     set_argument(parser)
 

@@ -24,11 +24,13 @@ def arguments(parser: ArgumentParser) -> None:
     claim_argument(parser)
     parser.add_argument(
         "--key", metavar="FILE", action="append", required=True,
-        help="a signer's public key in PEM; may be given again",
+        help="a signer's public key in PEM; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--threshold", metavar="N", type=int, help="so many of the keys are enough")
     parser.add_argument(
-        "--statement", metavar="FILE", help="verify this signed result of an audit of the run"
+        "--threshold", metavar="N", type=int, help="number of valid signatures required"
+    )
+    parser.add_argument(
+        "--statement", metavar="FILE", help="verify this signed audit result of the run"
     )
 
 
@@ -53,7 +55,7 @@ def _verified(claim: Claim, options: Namespace) -> tuple[list[str], dict[str, An
     hashed = f"result hash  {short(claim.record.result_hash)}, as signed"
     if not options.statement:
         keys = verify(claim, publics, options.threshold)
-        told = "a signature says who stands for it; `recipe audit` says whether it holds"
+        told = "a signature proves who signed; `recipe audit` checks whether the claims hold"
         return keys, {}, [hashed, told]
     from ..runtime.signing.audit_statement import verify_audit
 

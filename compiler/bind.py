@@ -61,7 +61,7 @@ def _inputs(plugin: Any, models: dict[str, dict[str, type[Step]]]) -> dict[str, 
         for name, description in plugin.sources.items()
     }
     if plugin.uses_benchmarks:
-        words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
+        words = "The benchmarks to compare rows with, by their names in `benchmarks:`."
         added["against"] = (_tuple(Name), Field(min_length=1, description=words))
     return added
 

@@ -1,4 +1,4 @@
-"""Names of the API that are to go: each still works for a release, and warns."""
+"""Deprecated API names; each works for one more release and warns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plugin gave back, held against what its kind promises; used in runs and by the kit.
+"""Validate what plugins return, in runs and in the conformance kit.
 
 Each function raises a `PluginError` that says what was given, what was expected, and at which row.
 """

@@ -1,4 +1,4 @@
-"""Sees what a plugin does to the process beside giving its result, and puts it back.
+"""Detect and undo side effects of a plugin on the process.
 
 A result is a function of parameters, input and seed. What a plugin leaves behind for the others
 would make it a function of which plugins ran before, and in which process.

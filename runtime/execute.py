@@ -1,4 +1,4 @@
-"""Runs a plan: each step once, in order, from the store where it is there already."""
+"""Execute a plan: each step once, in order, reusing cached results; report progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a base model is made of: enough to count its parameters, bytes and arithmetic."""
+"""Architecture of a base model: enough to count its parameters, bytes and FLOPs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is signed: in-toto Statements v1, of a run (SLSA Provenance v1) or an audit (Test Result).
+"""In-toto statements v1: of a run (SLSA Provenance v1) or an audit (Test Result).
 
 Field names are those of the specifications. The provenance's `buildType` is this project's own:
 `docs/proof.md` says how such a run is made again.

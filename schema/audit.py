@@ -1,4 +1,4 @@
-"""What an audit found: level by level, whether what a record claims can be derived again."""
+"""Audit report: level by level, whether a record's claims can be derived again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of contents of a bundle: every file in it, with its size and digest."""
+"""Manifest of a bundle: every file in it, with its size and digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A calibration: how far honest reruns of one recipe are apart, and what limits follow."""
+"""Calibration: measured deviations of honest reruns, and the tolerances derived from them."""
 
 from __future__ import annotations
 

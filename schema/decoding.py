@@ -1,4 +1,4 @@
-"""Bytes -> text with places: what is no UTF-8 or no text is refused, each with a sentence."""
+"""Decode bytes to text with positions; report invalid UTF-8 and control characters."""
 
 from __future__ import annotations
 

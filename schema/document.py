@@ -1,4 +1,4 @@
-"""The base of every document: closed, frozen, and read from JSON with a sentence for each fault."""
+"""Base class of documents: frozen, closed, and read from JSON with readable errors."""
 
 from __future__ import annotations
 

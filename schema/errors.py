@@ -1,4 +1,4 @@
-"""The error tree. Every failure a user can meet is one of these: where, what, what to do.
+"""The error tree: every failure a user can meet says where, what, and what to do.
 
 KhichdiError
 ├── InputError         the recipe or the options are wrong           exit status 2

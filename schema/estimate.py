@@ -1,4 +1,4 @@
-"""What a recipe will take, estimated before anything is spent.
+"""Estimate of a recipe: rows, tokens, memory, time and disk, before it runs.
 
 A number that is not known is null; `unknown` says why. `assumed` has, in sentences, what numbers
 rest on beside the recipe and what was counted.

@@ -1,4 +1,4 @@
-"""The record: what happened in a run, and the result of each step as the store keeps it."""
+"""Record document: a run's history, and the result of each step as the store keeps it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one schema of rows: what readers make, filters see, samplers draw from, templates render.
+"""The schema of rows: made by readers, seen by filters, drawn by samplers, rendered by templates.
 
 | column | type | meaning |
 | --- | --- | --- |

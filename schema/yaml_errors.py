@@ -1,4 +1,4 @@
-"""What ruamel.yaml says of a text that is no YAML, in words for the person who wrote it."""
+"""Translate ruamel.yaml's syntax errors into readable messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads YAML once, by YAML 1.2, and keeps the place of every key and value.
+"""Read YAML 1.2 once, with the position of every key and value.
 
 ruamel.yaml scans and parses; its events are turned into plain values here, so that nothing a file
 says can build anything but mappings, lists, strings, numbers, booleans and null, and so that what

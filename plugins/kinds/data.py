@@ -1,4 +1,4 @@
-"""Kinds that bring rows and turn them into text: from bytes to what is learnt."""
+"""Base classes of data kinds: source, reader, filter, scorer, sampler, template (loss mask)."""
 
 from __future__ import annotations
 

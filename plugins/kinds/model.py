@@ -1,4 +1,4 @@
-"""Kinds that make a model, measure it and hand it on."""
+"""Base classes of model kinds: quantizer, adapter, runtime, evaluator, exporter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kind that holds a recipe to conditions from outside."""
+"""Base class of rules, which check a recipe against conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For each kind a small plugin that works, to be edited."""
+"""Starter code of a working plugin of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a new distribution."""
+"""Templates of the files in a new plugin distribution."""
 
 PROJECT = """\
 [build-system]

@@ -1,4 +1,4 @@
-"""What the kinds that work with a model are held to, on a base of two thin layers."""
+"""Conformance tests for kinds that work with a model, on a tiny base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kinds that work on bytes, rows and facts are held to."""
+"""Conformance tests for kinds that work on files, rows and facts."""
 
 from __future__ import annotations
 

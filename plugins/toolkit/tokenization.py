@@ -1,4 +1,4 @@
-"""Tokenizers of a folder of verified files, and how rows become tokens.
+"""Load tokenizers, tokenize rows, and compute the loss mask.
 
 Imports transformers where it is used, and never torch by itself.
 """

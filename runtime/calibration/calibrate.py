@@ -1,4 +1,4 @@
-"""Makes a calibration from a run: trains honestly and not, compares, and derives the limits."""
+"""Calibrate from a run: train honestly and not, compare, and derive the tolerances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a calibration with every check, and what of a claim is compared."""
+"""Read and check a calibration file, and select the claims to compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten kinds of trainings that are not what the recipe says, and must be told from one that is.
+"""Forge trainings in ten ways that differ from the recipe and must be detected.
 
 Each is made by a forger who then makes every document fit: the trace names the batches and
 learning rates of the recipe, the lengths are the recipe's. So what the levels below would see

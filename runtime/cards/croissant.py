@@ -1,4 +1,4 @@
-"""The curated data set of a run in Croissant's terms: its files by sha256, and its rows' columns.
+"""Write a run's curated data set as Croissant: files by sha256, and columns of rows.
 
 Everything in it follows from the run's record, plan and lock, but licences, which are declared.
 """

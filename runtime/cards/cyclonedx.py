@@ -1,4 +1,4 @@
-"""A run as a CycloneDX ML-BOM: the adapter, what it was made from, and what made it.
+"""Write a run as a CycloneDX ML-BOM: the adapter, its inputs and its tools.
 
 Everything in it follows from the run's record, plan and lock, and anybody who has those derives it
 again; what somebody only said, a licence, is marked as declared. The same run gives the same bytes.

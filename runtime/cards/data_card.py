@@ -1,4 +1,4 @@
-"""A data set card of a run: what the training set is made of, under which licences, and why."""
+"""Write a data set card of a run: composition, licenses and filters of the training set."""
 
 from __future__ import annotations
 

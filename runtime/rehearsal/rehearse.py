@@ -1,4 +1,4 @@
-"""A rehearsal: the whole plan, end to end, on a few rows per source and a miniature of the base.
+"""Rehearse the whole plan, end to end, on a few rows per source and a tiny base model.
 
 Every step runs as it would, by the same plugin, with the parameters that the plugin says a
 rehearsal may make smaller. What cannot be had is replaced, and the rehearsal says so: rows of a

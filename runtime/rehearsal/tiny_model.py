@@ -1,4 +1,4 @@
-"""A base model in miniature: the architecture and tokenizer of the real one, two thin layers."""
+"""Make a tiny base model: the real architecture and tokenizer, with two thin layers."""
 
 from __future__ import annotations
 

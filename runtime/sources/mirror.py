@@ -1,4 +1,4 @@
-"""A mirror stands in for the hub, for git servers and for the web, where those cannot be reached.
+"""Read sources from a mirror that replaces the hub, git servers and the web.
 
 It is a folder, or a web address that serves one, with each source's files at the place that the
 source names (`Source.place`):

@@ -1,4 +1,4 @@
-"""Pinning and fetching: from what a recipe asks for to exact bytes, and back.
+"""Pin sources to exact bytes, write the lock, and fetch pinned files.
 
 `pin` is what `recipe lock` does: it may reach out, and it is the only thing that decides which
 bytes a recipe means. `fetch` brings those bytes and refuses any others.

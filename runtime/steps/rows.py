@@ -1,4 +1,4 @@
-"""Steps over the rows of one data set: read, score, sample; filters are in `filter.py`."""
+"""Read, score and sample the rows of one data set; filters are in `filter.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a source's pinned bytes into the store."""
+"""Fetch a source's pinned files into the store."""
 
 from __future__ import annotations
 

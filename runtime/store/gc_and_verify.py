@@ -1,4 +1,4 @@
-"""Looking after a store: every byte checked, leftovers removed, and room made below a quota.
+"""Verify a store, collect garbage, and enforce a quota.
 
 A clean-up keeps runs out (`Store.alone`): a run that is going on has results that nothing names
 yet. Checking needs no such thing.

@@ -1,4 +1,4 @@
-"""Mending a store: what is damaged gets its bytes back, or goes, with the results that name it.
+"""Repair a store: restore damaged files, or remove them and the results that name them.
 
 Bytes come from another copy in the store (an artifact with the same file, a run's folder), else
 from where a source was fetched. The mended artifact takes the place of the damaged one in one

@@ -1,4 +1,4 @@
-"""Answers to held-out rows, and their scores.
+"""Generate and score answers to validation rows.
 
 Rows are generated together only where their prompts have the same number of tokens: nothing is
 padded, so nothing is masked. Which rows these are follows from the rows alone.

@@ -1,4 +1,4 @@
-"""Base and adapter as one GGUF file, the format of llama.cpp."""
+"""Export base and adapter as one GGUF file, the format of llama.cpp."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ class GgufParams(Params):
 
     onto: Literal["base", "dequantized"] = Field(
         "base",
-        description="What the adapter is added to: the `base` in full precision, as downloaded, or "
-        "the quantized weights that it was trained over, unpacked (`dequantized`).",
+        description=(
+            "Weights that the adapter is merged into: the `base` in full precision, as downloaded, "
+            "or the quantized weights it was trained on (`dequantized`)."
+        ),
     )
     outtype: Literal["f32", "f16", "bf16", "q8_0"] = Field(
         "f16",
-        description="Type of the matrices, by llama.cpp's names; norms and biases are `f32`.",
+        description="Data type of the matrices, by llama.cpp's names; norms and biases are `f32`.",
     )
 
 

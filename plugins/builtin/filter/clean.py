@@ -1,4 +1,4 @@
-"""Clean texts: white space, Unicode, mojibake, HTML. What was clean already stays as it is."""
+"""Clean texts: white space, Unicode, mojibake, HTML. Clean text stays unchanged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ class CollapseWhitespaceParams(FieldsParams):
 
     lines: Literal["keep", "join"] = Field(
         "keep",
-        description="`keep`: line breaks stay, of three and more in a row two; `join`: all "
-        "becomes one line.",
+        description=(
+            "`keep` preserves line breaks, but reduces three or more in a row to two; `join` makes "
+            "the text one line."
+        ),
     )
 
 
@@ -53,8 +55,10 @@ class NormalizeUnicodeParams(FieldsParams):
 
     form: Literal["NFC", "NFKC"] = Field(
         "NFC",
-        description="`NFC` writes letters and their accents as one character; `NFKC` also makes "
-        "plain letters of look-alikes such as \ufb01 and \uff11, and loses superscripts.",
+        description=(
+            "`NFC` composes letters and accents into one character; `NFKC` also replaces "
+            "ligatures and full-width characters by plain letters, and loses superscripts."
+        ),
     )
 
 
@@ -85,7 +89,7 @@ class StripHtmlParams(FieldsParams):
     """Which texts are changed, and what of their HTML."""
 
     entities: bool = Field(
-        True, description="Make characters of `&amp;`, `&lt;`, `&#39;` and their like."
+        True, description="Decode HTML entities such as `&amp;`, `&lt;` and `&#39;`."
     )
 
 

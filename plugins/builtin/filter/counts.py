@@ -1,4 +1,4 @@
-"""Keep rows by a number: characters, tokens of the base, acceptable answers."""
+"""Filter rows by a count: characters, tokens of the base, acceptable answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class BoundsParams(Params):
     """Between which numbers a row is kept."""
 
-    at_least: int | None = Field(None, ge=0, description="A row with fewer goes.")
-    below: int | None = Field(None, ge=1, description="A row with this many or more goes.")
+    at_least: int | None = Field(None, ge=0, description="Drop rows with fewer than this.")
+    below: int | None = Field(None, ge=1, description="Drop rows with this many or more.")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
@@ -37,7 +37,7 @@ class TextBoundsParams(BoundsParams):
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields that are counted together.",
+        description="Fields whose counts are added up.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Drop rows that say again what an earlier row said."""
+"""Drop exact duplicates of earlier rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ExactDuplicatesParams(Params):
     by: tuple[Field_, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Rows are the same when all these fields are, character for character.",
+        description="Fields that must all be identical, character for character.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Keep rows two fields of which are about the same thing."""
+"""Keep rows whose two fields are similar in meaning."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ class FieldSimilarityParams(Params):
 
     fields: tuple[TextField, TextField] = Field(
         ("input", "output"),
-        description="The two fields that are compared, such as an article and its summary.",
+        description="The two fields to compare, such as an article and its summary.",
     )
     at_least: float = Field(
-        ge=-1, le=1, description="A row is kept when the cosine of both embeddings is this or more."
+        ge=-1,
+        le=1,
+        description=(
+            "Keep a row when the cosine similarity of the two embeddings is at least this."
+        ),
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Choose rows by what their data set says of them: languages and categories."""
+"""Filter rows by labels of their data set: languages and categories."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class LanguagesParams(Params):
     """Which languages are wanted, by their English names."""
 
     input: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Languages the input may be in; left out, any."
+        None, min_length=1, description="Allowed languages of the input; any if omitted."
     )
     output: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Languages the output may be in; left out, any."
+        None, min_length=1, description="Allowed languages of the output; any if omitted."
     )
     undeclared: Literal["keep", "drop"] = Field(
-        "drop", description="What to do with rows whose data set does not say the language."
+        "drop", description="What to do with rows whose data set does not declare a language."
     )
 
     @model_validator(mode="after")
@@ -60,10 +60,10 @@ class CategoriesParams(Params):
     """Which categories are wanted or not."""
 
     include: tuple[str, ...] | None = Field(
-        None, min_length=1, description="A row is kept when it has one of these; left out, any."
+        None, min_length=1, description="Keep rows with at least one of these; any if omitted."
     )
     exclude: tuple[str, ...] | None = Field(
-        None, min_length=1, description="A row is dropped when it has one of these."
+        None, min_length=1, description="Drop rows with at least one of these."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Keep rows in some languages, as identified from their text."""
+"""Identify the language of rows from their text, and keep some languages."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class LanguageIdParams(Params):
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields whose text is looked at, one after another.",
+        description="Fields whose text is identified, joined.",
     )
     languages: tuple[Code, ...] = Field(
-        min_length=1, description="Languages to keep, by their ISO 639 codes, such as `en`."
+        min_length=1, description="Languages to keep, by ISO 639 code, such as `en`."
     )
     min_confidence: float = Field(
         0.8,
         ge=0,
         le=1,
-        description="A row is kept when its language is identified with this probability or more.",
+        description="Minimum probability of the identified language.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Drop rows whose text means nearly the same as an earlier row's."""
+"""Drop near-duplicates by embedding: rows that mean nearly the same as an earlier one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ class NearDuplicatesParams(Params):
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields whose text is embedded, one after another.",
+        description="Fields whose text is embedded, joined.",
     )
     above: float = Field(
         0.9,
         gt=0,
         le=1,
-        description="A row goes when the cosine of its embedding and an earlier row's is at least "
-        "this; 1 is the same direction.",
+        description=(
+            "Drop a row when the cosine similarity to an earlier row's embedding is at least this; "
+            "1 is the same direction."
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Drop answers in which a model refuses, excuses itself, or says that it is a model."""
+"""Drop answers in which a model refuses, apologizes, or calls itself a model."""
 
 from __future__ import annotations
 
@@ -49,11 +49,13 @@ class RefusalsParams(Params):
     phrases: tuple[Phrase, ...] = Field(
         PHRASES,
         min_length=1,
-        description="A row goes when it has one of these as whole words. Case, the kind of "
-        "apostrophe and the amount of white space do not matter. Naming phrases replaces the list.",
+        description=(
+            "Drop rows that contain one of these as whole words, ignoring case, the kind of "
+            "apostrophe and the amount of white space. Replaces the default list."
+        ),
     )
     fields: tuple[TextField, ...] = Field(
-        ("output",), min_length=1, description="Fields that are looked at."
+        ("output",), min_length=1, description="Fields to search."
     )
 
 

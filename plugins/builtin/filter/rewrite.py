@@ -1,4 +1,4 @@
-"""Rewrite texts by a rule that the recipe gives."""
+"""Rewrite texts by rules in the recipe: replace, lower-case, cut after a marker."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ class ReplaceParams(FieldsParams):
         min_length=1,
         description="A Python regular expression; `(?i)` at its start ignores case.",
     )
-    by: str = Field(
-        description=r"What is put in the place of each match; `\1` and `\g<name>` are its groups."
-    )
+    by: str = Field(description="Replacement for each match; `\\1` and `\\g<name>` are its groups.")
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
@@ -57,10 +55,11 @@ class CutAfterParams(FieldsParams):
     """Where texts are cut."""
 
     fields: tuple[EditedField, ...] = Field(
-        ("output",), min_length=1, description="Fields that are cut."
+        ("output",), min_length=1, description="Fields to truncate."
     )
     marker: str = Field(
-        min_length=1, description="The text goes from here on, where it has this: `####`."
+        min_length=1,
+        description="Marker: the text is removed from its first occurrence on, such as `####`.",
     )
     keep: bool = Field(False, description="Keep the marker itself.")
 
@@ -86,7 +85,7 @@ class LowerCaseParams(FieldsParams):
         1.0,
         gt=0,
         le=1,
-        description="How many of the rows, drawn by the seed: 0.3 is about three in ten.",
+        description="Fraction of the rows to edit, drawn by the seed: 0.3 is about three in ten.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Keep the head of long texts, by tokens of the base or by words."""
+"""Truncate long texts, by tokens of the base or by words."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class TruncateWordsParams(FieldsParams):
     """Which texts, and how much of them stays."""
 
     fields: tuple[EditedField, ...] = Field(
-        ("input",), min_length=1, description="Fields that are cut, each by itself."
+        ("input",), min_length=1, description="Fields to truncate, each separately."
     )
-    words: int = Field(ge=1, description="Words that stay; they are split at white space.")
+    words: int = Field(ge=1, description="Maximum number of words, split at white space.")
 
 
 class TruncateWords(TextEditor[TruncateWordsParams]):
@@ -40,9 +40,9 @@ class TruncateParams(FieldsParams):
     """Which texts, and how much of them stays."""
 
     fields: tuple[EditedField, ...] = Field(
-        ("input",), min_length=1, description="Fields that are cut, each by itself."
+        ("input",), min_length=1, description="Fields to truncate, each separately."
     )
-    tokens: int = Field(ge=1, description="Tokens of the base's tokenizer that a text may have.")
+    tokens: int = Field(ge=1, description="Maximum number of tokens, by the base's tokenizer.")
 
 
 class Truncate(TextEditor[TruncateParams]):

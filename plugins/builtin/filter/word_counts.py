@@ -21,9 +21,9 @@ class MaxWordsParams(Params):
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input"),
         min_length=1,
-        description="Fields whose words are counted together.",
+        description="Fields whose word counts are added up.",
     )
-    below: int = Field(ge=1, description="A row is kept when it has fewer words than this.")
+    below: int = Field(ge=1, description="Keep rows with fewer words than this.")
 
 
 class MaxWords(Filter[MaxWordsParams]):
@@ -47,9 +47,9 @@ class MinWordsParams(Params):
     fields: tuple[TextField, ...] = Field(
         ("output",),
         min_length=1,
-        description="Fields whose words are counted together.",
+        description="Fields whose word counts are added up.",
     )
-    at_least: int = Field(ge=1, description="A row is kept when it has this many words or more.")
+    at_least: int = Field(ge=1, description="Keep rows with at least this many words.")
 
 
 class MinWords(Filter[MinWordsParams]):

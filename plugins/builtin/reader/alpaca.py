@@ -1,4 +1,4 @@
-"""Read instruction, input and output, as Alpaca and its many descendants write them."""
+"""Read records of instruction, input and output (Alpaca format)."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ class AlpacaParams(ReaderParams):
     columns: Columns = Field(
         default_factory=dict,
         description=COLUMNS_HELP
-        + "`instruction`, `input` and `output` need not be named: they are read all the same.",
+        + "`instruction`, `input` and `output` are read by default and need not be named.",
     )
     history: FieldPath | None = Field(
         None,
-        description="A field with the turns before this one, as a list of [question, answer]. "
-        "The first question then is the instruction, and the whole talk is in `turns`.",
+        description=(
+            "Field with the turns before this one, as a list of [question, answer]. The first "
+            "question then becomes the instruction, and the whole chat is in `turns`."
+        ),
     )
     as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
 

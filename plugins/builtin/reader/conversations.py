@@ -1,4 +1,4 @@
-"""Read conversations, in the three shapes that data sets write them."""
+"""Read conversations, in the three formats in use."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ class ConversationsParams(ReaderParams):
 
     field: FieldPath = Field(
         "conversations",
-        description="The field with the list of turns: texts by user and assistant in turn, or "
-        "objects with `from` and `value`, or with `role` and `content`.",
+        description=(
+            "Field with the list of turns: alternating user and assistant texts, or objects with "
+            "`from` and `value`, or with `role` and `content`."
+        ),
     )
     unanswered: Literal["error", "trim"] = Field(
         "error",
-        description="What to do with turns after the assistant's last: `trim` leaves them out.",
+        description="What to do with turns after the last assistant turn: `trim` removes them.",
     )
     columns: Columns = Field(
         default_factory=dict,

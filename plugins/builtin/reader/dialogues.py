@@ -1,4 +1,4 @@
-"""Read dialogues of questions and answers about a text: one row for each question."""
+"""Read dialogues of questions and answers about a text: one row per question."""
 
 from __future__ import annotations
 
@@ -27,38 +27,49 @@ class DialoguesParams(ReaderParams):
 
     layout: Literal["squad", "lists"] = Field(
         "squad",
-        description="`squad`: JSON files with `data`, `paragraphs` and `qas`, as SQuAD and QuAC "
-        "are published. `lists`: a record for each dialogue with lists of questions and answers, "
-        "as the hub has QuAC.",
+        description=(
+            "`squad`: JSON files with `data`, `paragraphs` and `qas`, as SQuAD and QuAC are "
+            "published. `lists`: one record per dialogue with lists of questions and answers, as "
+            "QuAC is on the hub."
+        ),
     )
     turns: int | None = Field(
-        None, ge=0, description="Earlier turns that a row shows, the latest; left out, all."
+        None,
+        ge=0,
+        description="Number of earlier turns that a row shows, the latest ones; all if omitted.",
     )
     turn: TemplateText = Field(
         "Question: {question}\nAnswer: {answer}",
-        description="An earlier turn, as it stands in `{history}`.",
+        description="Template of an earlier turn in `{history}`.",
     )
     instruction: TemplateText = Field(
-        "{question}", description="The instruction, with `{context}`, `{history}`, `{question}`."
+        "{question}",
+        description=(
+            "Template of the instruction, with `{context}`, `{history}` and `{question}`."
+        ),
     )
     input: TemplateText = Field(
-        "{context}\n\n{history}", description="The input, with the same names."
+        "{context}\n\n{history}", description="Template of the input, with the same names."
     )
     unanswerable: str | None = Field(
         None,
-        description="The answer to learn for questions that have none; left out, they are "
-        "dropped as `no-answer`.",
+        description=(
+            "Target answer for questions without one; if omitted, they are dropped as `no-answer`."
+        ),
     )
-    context: FieldPath = Field("context", description="`lists`: the field with the text.")
-    questions: FieldPath = Field("questions", description="`lists`: the field with the questions.")
+    context: FieldPath = Field("context", description="`lists`: field with the text.")
+    questions: FieldPath = Field("questions", description="`lists`: field with the questions.")
     answers: FieldPath = Field(
         "orig_answers.texts",
-        description="`lists`: the field with as many answers, each a text or a list of texts.",
+        description="`lists`: field with one answer per question, each a text or a list of texts.",
     )
     columns: Columns = Field(
         default_factory=dict,
-        description=COLUMNS_HELP + "With `squad` these are the fields of the question, of its "
-        "paragraph, and the `title`. Instruction, input and output come from the dialogue.",
+        description=COLUMNS_HELP
+        + (
+            "With `squad` these are the fields of the question, of its paragraph, and the `title`. "
+            "Instruction, input and output come from the dialogue."
+        ),
     )
 
     @field_validator("columns")

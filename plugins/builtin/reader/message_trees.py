@@ -1,4 +1,4 @@
-"""Read trees of messages, as Open Assistant publishes its conversations."""
+"""Read message trees, such as Open Assistant's conversations."""
 
 from __future__ import annotations
 
@@ -23,18 +23,24 @@ class MessageTreesParams(ReaderParams):
 
     reply: Literal["first", "best"] = Field(
         "first",
-        description="Which of several replies: the `first` in the file, or the `best` by the "
-        "people's `rank` (0 is the best; replies without a rank come last).",
+        description=(
+            "Which of several replies to take: the `first` in the file, or the `best` by human "
+            "`rank` (0 is the best; unranked replies come last)."
+        ),
     )
     conversation: Literal["pair", "path"] = Field(
         "pair",
-        description="`pair`: the first question and its answer. `path`: beside them, in the "
-        "turns, the conversation down to the last answer on the way.",
+        description=(
+            "`pair`: the first question and its answer. `path`: also, in the turns, the "
+            "conversation down to the last answer on the path."
+        ),
     )
     synthetic: Literal["keep", "drop"] = Field(
         "keep",
-        description="What to do with messages that the data set marks as written by a model; "
-        "such a reply is passed over, a tree that starts with one is dropped as `synthetic`.",
+        description=(
+            "What to do with messages marked as written by a model: such a reply is skipped, a "
+            "tree that starts with one is dropped as `synthetic`."
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Read the task files of Natural Instructions, in every shape they were published in."""
+"""Read Natural Instructions task files, in every published format."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class NaturalInstructionsParams(ReaderParams):
     tasks: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Tasks to read, by file name without its ending or by number (`task1572`); "
-        "left out, every file is read.",
+        description=(
+            "Tasks to read, by file name without extension or by number (`task1572`); every "
+            "file if omitted."
+        ),
     )
     references: Literal["all", "first"] = Field(
         "all",
-        description="Which acceptable answers are kept beside the first, which is the output.",
+        description="Which acceptable answers to keep besides the first, which is the output.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Read rows out of the formats everybody has: JSON lines, JSON, CSV, Parquet."""
+"""Read JSON lines, JSON, CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -35,19 +35,23 @@ class TableParams(ReaderParams):
     columns: Columns | None = Field(
         None,
         description=COLUMNS_HELP
-        + "Then only these are read. Left out, the fields that are named as our columns are.",
+        + "Then only these are read. If omitted, the fields named like khichdi's columns.",
     )
     constants: dict[TextColumn, str] = Field(
         {},
-        description="Columns that are the same in every row: `{instruction: Summarize it.}`. They "
-        "need `columns`, and name none that a field fills.",
+        description=(
+            "Columns with the same value in every row: `{instruction: Summarize it.}`. Needs "
+            "`columns`, and cannot name a column that a field fills."
+        ),
     )
 
     render: dict[TextColumn, TemplateText] = Field(
         {},
-        description="Columns put together from several fields, named in braces: "
-        '`{input: "{context}\\n\\n{history}"}`. A list gives a line for each item, null nothing. '
-        "They need `columns`.",
+        description=(
+            "Columns composed of several fields, named in braces: `{input: "
+            '"{context}\\n\\n{history}"}`. A list becomes one line per item, null becomes empty. '
+            "Needs `columns`."
+        ),
     )
 
     @model_validator(mode="after")
@@ -104,28 +108,31 @@ class JsonParams(TypedParams):
 
     field: FieldPath | None = Field(
         None,
-        description="Where the list of records is when the file holds an object: `data`. "
-        "Left out, the file holds the list itself.",
+        description=(
+            "Path to the list of records when the file holds an object: `data`. If omitted, the "
+            "file is the list itself."
+        ),
     )
 
 
 class CsvParams(TableParams):
     """How the file is written, and which fields fill which columns."""
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Between two fields.")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator.")
     quote: str | None = Field(
-        '"', min_length=1, max_length=1, description="Around a field; null where none is used."
+        '"', min_length=1, max_length=1, description="Quote character; null for none."
     )
     names: tuple[FieldPath, ...] | None = Field(
         None,
         min_length=1,
-        description="Names of the fields when the file has no header line; left out, the first "
-        "line is the header.",
+        description=(
+            "Field names when the file has no header line; if omitted, the first line is the "
+            "header."
+        ),
     )
     split: dict[ListColumn, Annotated[str, StringConstraints(min_length=1)]] = Field(
         {},
-        description="What stands between the items of a list that is written as one text: "
-        '`{references: ";"}`.',
+        description='Separator of lists written as one text: `{references: ";"}`.',
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Check declared licences against those that are allowed."""
+"""Check declared licenses against a list of allowed ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class LicensesParams(Params):
     """Which licences are allowed, as SPDX ids."""
 
     allow: tuple[str, ...] = Field(
-        min_length=1, description="SPDX ids that a data set may have (`CC-BY-4.0`)."
+        min_length=1, description="Allowed SPDX ids of data sets (`CC-BY-4.0`)."
     )
     base: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="SPDX ids that the base model may have; left out, it is not checked.",
+        description="Allowed SPDX ids of the base model; not checked if omitted.",
     )
 
 

@@ -31,7 +31,9 @@ EVALUATED = (
 class NeuripsLlmEfficiency2023Params(Params):
     """The track of the challenge."""
 
-    track: Literal["rtx-4090", "a100-40gb"] = Field(description="The GPU that everything runs on.")
+    track: Literal["rtx-4090", "a100-40gb"] = Field(
+        description=("The track: the GPU that everything runs on.")
+    )
 
 
 class NeuripsLlmEfficiency2023(Rule[NeuripsLlmEfficiency2023Params]):
@@ -61,10 +63,10 @@ def _base(facts: Facts) -> Iterator[Breach]:
         message = f"the base is under {facts.base_license}"
         yield Breach(message, ("model", "license"), f"allowed: {allowed}")
     if facts.instruction_tuned:
-        message = "the base is tuned to follow instructions already, by its name"
+        message = "by its name, the base is already instruction-tuned"
         yield Breach(message, ("model", "base"), "take the model that it was tuned from")
     elif facts.instruction_tuned is None:
-        message = "whether the base is tuned to follow instructions is not known"
+        message = "whether the base is instruction-tuned is not known"
         yield _warn(message, "model", "base")
 
 

@@ -1,4 +1,4 @@
-"""Draw rows by how well the base model does on them: hard ones more often than easy ones."""
+"""Sample rows by the base model's score: hard ones more often than easy ones."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ class Total(Params):
     total: int | None = Field(
         None,
         ge=1,
-        description="Rows kept in all: of those that pass the buckets, the ones with the smallest "
-        "draws. Another task can then push rows out, and never brings others in.",
+        description=(
+            "Total rows kept: of those that pass the buckets, the ones with the smallest random "
+            "draws. Adding a task can therefore only displace rows, never add others."
+        ),
     )
     short: Literal["error", "take-all"] = Field(
         "error", description="What to do when fewer rows than `total` pass the buckets."
@@ -44,19 +46,26 @@ class AccuracyBucketsParams(Total):
     quota: tuple[Count, ...] = Field(
         min_length=DECILES,
         max_length=DECILES,
-        description="Rows that a task gives at most, by its accuracy: ten numbers, for accuracies "
-        "in [0, 0.1), [0.1, 0.2), ... [0.9, 1]. A task that has fewer gives them all.",
+        description=(
+            "Maximum rows per task, by its accuracy: ten numbers, for accuracies in [0, 0.1), "
+            "[0.1, 0.2), ... [0.9, 1]. A task with fewer rows gives all of them."
+        ),
     )
     factor: float = Field(
         1.0, gt=0, description="Every quota is multiplied by this and rounded down."
     )
     keep: Literal["wrong", "all"] = Field(
         "wrong",
-        description="Which rows of a task may be kept: those that the base model got wrong (a "
-        "score below 1), or all, unscored ones too.",
+        description=(
+            "Which rows of a task may be kept: those the base model got wrong (a score below "
+            "1), or all, including unscored ones."
+        ),
     )
     drop_below: float | None = Field(
-        None, ge=0, le=1, description="Tasks with a lower accuracy are too hard and give no row."
+        None,
+        ge=0,
+        le=1,
+        description="Minimum accuracy: tasks below it are too hard and contribute no rows.",
     )
 
 
@@ -107,12 +116,14 @@ class RougeBucketsParams(Total):
     edges: tuple[Share, ...] = Field(
         (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
         min_length=2,
-        description="Rising bounds of the buckets; each takes its lower bound in and its upper "
-        "bound not, but for an upper bound of 1. Scores outside are not kept.",
+        description=(
+            "Increasing bounds of the buckets; each includes its lower bound and excludes its "
+            "upper bound, except an upper bound of 1. Rows with scores outside are dropped."
+        ),
     )
     fractions: tuple[Share, ...] = Field(
         (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1),
-        description="For each bucket, which part of a task's rows in it is kept, rounded down.",
+        description="For each bucket, the fraction of a task's rows that is kept, rounded down.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Scores a table part by part: parts of an earlier run are taken over, workers share the others.
+"""Score a table part by part: resume from saved parts, share the others among workers.
 
 What a part is follows from the rows alone, and a part is one calculation wherever it is done: so
 the numbers are the same with any number of workers, and after any number of interruptions.

@@ -1,4 +1,4 @@
-"""Bring one file from a web address."""
+"""Download one file over HTTP."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SECONDS = 60.0
 class HttpParams(Params):
     """Where the file is, and what it must be."""
 
-    url: str = Field(pattern=r"^https?://[^\s]+$", description="Where the file is.")
+    url: str = Field(pattern=r"^https?://[^\s]+$", description="URL of the file.")
     sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="The digest its bytes must have, in hexadecimal."
+        pattern=r"^[0-9a-f]{64}$", description="Expected sha256 of the file, in hexadecimal."
     )
     filename: str | None = Field(
         None,
         pattern=r"^[^/\\]+$",
-        description="What to call the file; left out, the last part of the address.",
+        description="Name of the file; the last part of the URL if omitted.",
     )
 
     @model_validator(mode="after")
@@ -117,9 +117,9 @@ class Http(Source[HttpParams]):
 
 
 def _refused(where: str, response: httpx.Response) -> FetchError:
-    hint = "look at the address; the server answered"
+    hint = "check the URL; the server answered"
     if response.status_code in {401, 403, 407}:
-        hint = "it wants a login: fetch the file yourself and use the source `files`"
+        hint = "it requires a login: download the file yourself and use the source `files`"
     elif response.status_code >= 500 or response.status_code == 429:
-        hint = "the server is not well or wants less traffic: try again later"
+        hint = "the server has a problem or limits requests: try again later"
     return FetchError(f"{where}: {response.status_code} {response.reason_phrase}", hint=hint)

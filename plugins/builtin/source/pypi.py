@@ -1,4 +1,4 @@
-"""Bring files out of a wheel on a Python package index."""
+"""Fetch files from a wheel of a Python package index."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ class PypiParams(Params):
     """Which package, and which of its files."""
 
     package: str = Field(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Name of the package."
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Package name."
     )
-    version: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$", description="Its version, exactly."
-    )
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$", description="Exact version.")
     include: tuple[Glob, ...] = Field(
         min_length=1, description=f"Files inside the wheel, as patterns. {GLOBS_HELP}"
     )

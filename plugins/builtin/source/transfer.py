@@ -1,4 +1,4 @@
-"""What sources share: bytes written and hashed in one pass, and messages without secrets."""
+"""Download and hash in one pass; error messages without secrets. Shared by sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The template that comes with the model."""
+"""Render rows with the model's own chat template."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChatParams(Params):
     system: str | None = Field(
         None,
         min_length=1,
-        description="A system message for every row that has none of its own.",
+        description="System message for rows without one of their own.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Templates that write a row in named sections of plain text."""
+"""Render rows in named sections of plain text."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ class AlpacaTemplateParams(Params):
 
     preamble: bool = Field(
         False,
-        description="Start with the sentence that Alpaca was trained with ('Below is an "
-        "instruction that describes a task. ...').",
+        description=(
+            "Start with the preamble that Alpaca was trained with ('Below is an instruction that "
+            "describes a task. ...')."
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""What editors of texts share: which fields they change, and how the rest of a row follows."""
+"""Base class of text editors: which fields they edit, and how the rest of a row follows."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ class FieldsParams(Params):
     fields: tuple[EditedField, ...] = Field(
         ("instruction", "input", "output", "turns"),
         min_length=1,
-        description="Fields that are changed. The references change with the `output`; where "
-        "`turns` are not named, those that repeat the instruction or the output still follow them.",
+        description=(
+            "Fields to edit. References change with the `output`; unless `turns` are named, those "
+            "that repeat the instruction or the output still follow them."
+        ),
     )
 
 

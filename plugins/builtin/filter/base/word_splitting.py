@@ -1,4 +1,4 @@
-"""Count words the way the filters mean it: runs of characters that are not white space."""
+"""Count words: runs of characters that are not white space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentence embeddings: a text as a direction, so that the cosine says how alike two texts are.
+"""Embed texts as unit vectors, so that the cosine measures their similarity.
 
 Plain transformers, with the pooling that a sentence-transformers model declares; equal to what
 sentence-transformers gives.

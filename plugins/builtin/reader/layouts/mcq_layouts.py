@@ -1,4 +1,4 @@
-"""The choices of a question and which are right, in every layout they are written in."""
+"""Parse the choices of a question and the correct ones, in every layout in use."""
 
 from __future__ import annotations
 

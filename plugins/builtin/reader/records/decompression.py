@@ -1,4 +1,4 @@
-"""The bytes of a file as they were before it was compressed."""
+"""Decompress files while reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records out of a file in the format that its name says."""
+"""Choose the record format of a file by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records out of JSON, parsed one by one.
+"""Parse JSON and JSON lines into records, one by one.
 
 A table reader that guesses types turns texts that look like dates into timestamps, and does it
 differently from version to version; a training text must be the text that stands in the file.
@@ -145,7 +145,7 @@ def _object(file: SourceFile, number: int, line: int | None, value: Any) -> Reco
     return record
 
 
-BROKEN_HINT = "mend the line; a file that stops in the middle was not copied whole"
+BROKEN_HINT = "fix the line; a file that stops in the middle was not copied whole"
 
 
 def _broken(file: SourceFile, line: int, error: Exception) -> StepError:

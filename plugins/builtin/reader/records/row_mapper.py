@@ -1,4 +1,4 @@
-"""Rows out of records: which field fills which column, checked, and cut into Arrow batches."""
+"""Map records to rows: fields to columns, checked, in Arrow batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records out of CSV and Parquet.
+"""Parse CSV and Parquet into records.
 
 CSV is read as the texts that stand in it: a table reader that guesses types makes a missing value
 of `NA` and 7 of `007`.

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, in safetensors and JSON.
+"""Write and read checkpoints atomically, to resume from the newest; safetensors and JSON.
 
 `<work>/step-00000012/` has the adapter, the optimizer's state, the best adapter so far, a JSON of
 everything else, and a manifest of sha256 sums. It is written under another name, brought to disk

@@ -1,4 +1,4 @@
-"""The loss of learnt tokens, without ever holding the logits of all of them."""
+"""Chunked cross-entropy over the trained tokens (loss mask), without materializing all logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a training ends before its last step, and what is said about it."""
+"""Decide when a training stops early, and report why."""
 
 from __future__ import annotations
 

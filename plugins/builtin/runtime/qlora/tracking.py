@@ -1,4 +1,4 @@
-"""Losses and rates of a training, shown in TensorBoard and the like while it goes on.
+"""Log losses and learning rates to TensorBoard and other trackers during training.
 
 transformers has a callback for each tracker; here its hooks are called by our loop. What trackers
 do is no part of a result: one that fails is left out, and training goes on.

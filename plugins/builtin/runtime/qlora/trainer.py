@@ -1,4 +1,4 @@
-"""The training loop: resume, step, evaluate, save, keep the best, write the adapter."""
+"""Training loop: resume, step, evaluate, save checkpoints, keep the best, write the adapter."""
 
 from __future__ import annotations
 

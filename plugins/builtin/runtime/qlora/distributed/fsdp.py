@@ -1,4 +1,4 @@
-"""A frozen base of which each process holds a part, by torch's fully sharded data parallelism.
+"""Shard the frozen base over processes by torch's fully sharded data parallel (FSDP).
 
 The layers are sharded as they are stored: packed weights travel as packed bytes and are unpacked
 where they are used. What is trained, the embeddings, the head and the scales of packed weights

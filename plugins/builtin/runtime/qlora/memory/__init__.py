@@ -1,1 +1,1 @@
-"""Memory of a training: activation checkpointing."""
+"""Training memory: activation checkpointing."""
