@@ -1,4 +1,4 @@
-"""The composition root: the `recipe` command, one short file per sub-command."""
+"""The `recipe` command: one short file per subcommand."""
 
 if __name__ != "khichdi.cli":
     raise ImportError("this folder is the package khichdi.cli: install it and import that name")

@@ -1,9 +1,9 @@
-"""Derive again what a run claims, level by level, and name the first thing that differs.
+"""Derive a run's claims again, level by level, and report the first difference.
 
-Without more, documents and bytes are audited: nothing is executed, and neither plugins nor network
-are needed. With `--rerun`, every step is executed again from the pinned bytes, in a store of its
-own, and each thing that comes out is compared with what the run says came out. With `--segments`,
-a few parts of the training are, each from the state before it: minutes for what took hours.
+By default documents and files are audited: nothing is executed, and neither plugins nor network
+are needed. With `--rerun`, every step is executed again from the pinned files, in a temporary
+store, and each result is compared with the run's. With `--segments`, a few segments of the training
+are replayed, each from the state before it: minutes instead of hours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An audit's report as one page of HTML that needs nothing else."""
+"""Render an audit report as one self-contained HTML page."""
 
 from __future__ import annotations
 

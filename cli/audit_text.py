@@ -1,4 +1,4 @@
-"""An audit's report as text: the levels as a ladder, and the verdict below."""
+"""Print an audit report: one line per level, and the verdict."""
 
 from __future__ import annotations
 

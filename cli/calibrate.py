@@ -1,9 +1,9 @@
-"""How far honest reruns of a run are apart on other hardware, and which limits follow.
+"""Calibrate audit tolerances from reruns, for audits on other hardware.
 
-Reruns are done under settings that sum in another order, as other hardware does, each in a process
-of its own. Ten kinds of trainings that are not the recipe's are made as well, and every limit has
-to lie between the two. With FILE, `recipe audit RUN --rerun --calibration FILE` can say that a run
-is equivalent where its bits differ.
+Reruns use settings that sum in another order, as other hardware does, each in a process of its own.
+Ten kinds of trainings that deviate from the recipe are run as well, and every limit must lie
+between the two. With FILE, `recipe audit RUN --rerun --calibration FILE` can judge a run as
+equivalent where its bits differ.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Describe a run's data set and model: a card for people, an ML-BOM or a Croissant for machines.
+"""Describe a run's data set and model: a card for people, an ML-BOM or Croissant for machines.
 
-`markdown` is a data set card: composition, licences, filters, counts and examples. `cyclonedx` is a
+`markdown` is a data set card: composition, licenses, filters, counts and examples. `cyclonedx` is a
 bill of materials: the adapter, base, data sets and software, each by its digest. `croissant` is the
 curated data set's files and columns, as JSON-LD.
 """

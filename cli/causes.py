@@ -1,4 +1,4 @@
-"""Why steps are not cached: what differs from the last finished run of the same recipe."""
+"""Explain why steps are not cached: compare with the last finished run of the recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens what is to be audited, signed or verified: a run, its record, or a bundle."""
+"""Open a run, record or bundle to audit, sign or verify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows what is wrong with recipes: in colours on a terminal, plainly elsewhere."""
+"""Print recipe errors, in color on a terminal."""
 
 from __future__ import annotations
 

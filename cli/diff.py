@@ -1,7 +1,7 @@
-"""What differs in meaning between two recipes, and which steps that makes run again.
+"""Compare two recipes by meaning, and list the steps that rerun.
 
 A and B are each a recipe, a run or its record, or a recipe at a git revision (`HEAD~1:my.yaml`).
-With `--set`, B is what is set in it, and may be left out. Exit status 1 when they differ.
+With `--set`, B is A with those settings, and may be omitted. Exit status 1 when they differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shows a run as it goes: a line per step, and a moving one for the step that runs now."""
+"""Print a run's progress: a line per finished step, and a progress bar for the current one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step's facts say, in a few words for a table."""
+"""Summarize a step's facts in a few words for a table."""
 
 from __future__ import annotations
 

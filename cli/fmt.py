@@ -1,7 +1,7 @@
-"""Lay recipes out in the one canonical way; comments and blank lines are kept.
+"""Format recipes in canonical layout; comments and blank lines are kept.
 
 Keys in the order of the language, short steps on one line, a blank line between sections: the same
-recipe always looks the same, so that a diff shows what was changed and nothing else.
+recipe always looks the same, so that a diff shows only real changes.
 """
 
 from __future__ import annotations

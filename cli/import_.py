@@ -1,8 +1,8 @@
-"""Write a recipe that does what another tool's configuration does, and say what became of each key.
+"""Convert another tool's configuration to a recipe, and report on every key.
 
 The recipe goes to standard output, or to a file with `--output`. The report on standard error has
-every key of the configuration in one of three lists: mapped, inert (it does nothing here), and
-not mapped. Exit status 1 says that something was not mapped.
+every key of the configuration in one of three lists: mapped, inert (it has no effect here), and
+not mapped. Exit status 1 means that something was not mapped.
 """
 
 from __future__ import annotations

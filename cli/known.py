@@ -1,4 +1,4 @@
-"""What the store knows of a recipe before it runs: the base, counts, and what runs measured."""
+"""Forecast a recipe's cost from cached counts and past runs."""
 
 from __future__ import annotations
 

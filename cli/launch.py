@@ -1,4 +1,4 @@
-"""Over how many processes `recipe run` divides a training: `--launch`.
+"""Parse `--launch`: over how many processes `recipe run` divides training.
 
 It changes when a result is there and never what it is, so it is in no recipe and in no key.
 """

@@ -1,4 +1,4 @@
-"""Pin the exact bytes of every source and weight, in a lock beside the recipe."""
+"""Pin the exact bytes of every source and weight, and write the lock beside the recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiles again the recipe that a run says it was made of."""
+"""Recompile the recipe of a run."""
 
 from __future__ import annotations
 

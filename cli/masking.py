@@ -1,4 +1,4 @@
-"""Writes a log while it is said, each secret's kind in its place.
+"""Copy stdin to a log, redacting secrets.
 
     python -m khichdi.cli.masking LOG
 

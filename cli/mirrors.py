@@ -1,4 +1,4 @@
-"""Which mirror a command asks: `--mirror`, else KHICHDI_MIRROR, else the user's settings."""
+"""Choose the mirror: `--mirror`, else KHICHDI_MIRROR, else the user's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start a recipe of your own: a copy of a shipped one, with the files that it reads."""
+"""Create a recipe of your own: a copy of a shipped one, with the files that it reads."""
 
 from __future__ import annotations
 

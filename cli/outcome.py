@@ -1,4 +1,4 @@
-"""What two runs came to, side by side: results, metrics, digests of steps, environments."""
+"""Compare the outcomes of two runs: results, metrics, step digests, environments."""
 
 from __future__ import annotations
 

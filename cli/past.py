@@ -1,4 +1,4 @@
-"""What commands about a finished run start from: its plan, its record and the store it is in."""
+"""Look up a finished run: its plan, record and store."""
 
 from __future__ import annotations
 

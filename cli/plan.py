@@ -1,4 +1,4 @@
-"""Show the plan: what is cached and what has to run, and what it will take."""
+"""Show the plan: which steps are cached, which run, and an estimate of the cost."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The installed plugins: list, show, start and check them.
+"""List, show, create and check plugins.
 
-    recipe plugins [KIND]                  kind, name, version, distribution, what each does
+    recipe plugins [KIND]                  kind, name, version, distribution, summary
     recipe plugins show NAME               parameters, and an example that validates
-    recipe plugins new NAME --kind KIND    a distribution of your own, ready to install
-    recipe plugins check [NAME ...]        the conformance kit on what is installed
+    recipe plugins new NAME --kind KIND    create a distribution, ready to install
+    recipe plugins check [NAME ...]        run the conformance kit on installed plugins
 
 Where plugins of two kinds share a name, write KIND/NAME.
 """

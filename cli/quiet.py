@@ -1,4 +1,4 @@
-"""Keeps what libraries print off the user's screen: it goes to the run's log, without secrets."""
+"""Redirect output of libraries to the run's log, without secrets."""
 
 from __future__ import annotations
 

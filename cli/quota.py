@@ -1,4 +1,4 @@
-"""How large the store may grow: `--quota`, else KHICHDI_STORE_QUOTA, else the user's settings."""
+"""Read the store's quota: `--quota`, else KHICHDI_STORE_QUOTA, else the user's settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Run the whole plan on a few rows per source and a miniature of the base model.
+"""Rehearse the whole plan on a few rows per source and a tiny model.
 
-What a long run would fail at fails here first. Sources come from the store, from this machine, from
-a mirror, or, with `--fetch`, over the network; rows of others are generated, and it is said.
+Errors of a long run show up here first. Sources come from the store, from this machine, from a
+mirror, or, with `--fetch`, over the network; rows of other sources are generated and reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads recipes as they were at a git revision, without a checkout.
+"""Read recipes at a git revision, without a checkout.
 
 `REV:path` is git's own way to name a file: seen from the root of the repository, or from here when
 it starts with `./`. Bytes come from `git cat-file`, because `git show` would put them through the

@@ -1,4 +1,4 @@
-"""What `fmt` and `migrate` share: files that are changed in place, checked, or shown as a diff."""
+"""Rewrite files in place, check them, or show a diff: shared by `fmt` and `migrate`."""
 
 from __future__ import annotations
 

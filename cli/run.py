@@ -1,4 +1,4 @@
-"""Run a recipe: pin what is not pinned, run what is not cached, and write the record."""
+"""Run a recipe: pin sources, run the steps that are not cached (or resume), write the record."""
 
 from __future__ import annotations
 

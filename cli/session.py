@@ -1,4 +1,4 @@
-"""What most commands start from: the registry, the compiled recipe, its lock and its store."""
+"""Open a session: the registry, the compiled recipe, its lock and its store."""
 
 from __future__ import annotations
 

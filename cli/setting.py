@@ -1,4 +1,4 @@
-"""The option `--set`, apart from what most commands start from: checks load it alone."""
+"""Add the `--set` option; separate from the session, so that checks can load it alone."""
 
 from __future__ import annotations
 

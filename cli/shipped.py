@@ -1,4 +1,4 @@
-"""Finds recipes: files, and by bare name those that ship."""
+"""Find recipes: files, and shipped recipes by bare name."""
 
 from __future__ import annotations
 

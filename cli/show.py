@@ -1,4 +1,4 @@
-"""Show the bound recipe: every default written out, with what it extends merged in.
+"""Show the bound recipe: every default written out, `extends` merged in.
 
 With `--origin`, each value has the file and line it came from.
 """

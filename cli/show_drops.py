@@ -1,4 +1,4 @@
-"""Show what a step of a run dropped, each row with the reason; without a step, the counts."""
+"""Show the rows that a step of a run dropped, with reasons; without a step, the counts."""
 
 from __future__ import annotations
 

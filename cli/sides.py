@@ -1,4 +1,4 @@
-"""What `recipe diff` compares: a recipe, a run or its record, or a recipe at a git revision."""
+"""Open a side of `recipe diff`: a recipe, a run or its record, or a git revision."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the store holds, and its upkeep.
+"""Show, verify, repair and clean up the store.
 
-`verify` hashes every byte of it; `repair` puts right what is damaged, or removes it; `gc` removes
-what nothing names, and with `--quota` also the results that were not of use for longest.
+`verify` hashes every byte; `repair` restores or removes damaged files; `gc` removes unreferenced
+files, and with `--quota` also the least recently used results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tell a row's way: where it was read, what each step did with it, and where it ended."""
+"""Trace a row through a run: its source, what each step did with it, and where it ended."""
 
 from __future__ import annotations
 

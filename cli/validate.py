@@ -1,6 +1,6 @@
-"""Check recipes: all errors at once, each with its place. Exit status 2 when there are any.
+"""Check recipes: all errors at once, each with its position. Exit status 2 if there are any.
 
-What is to go (deprecated plugins and parameters) is told too, and is no error.
+Deprecated plugins and parameters are reported as warnings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a changed value is written on one line, so that what changed in it can be seen."""
+"""Format a changed value on one line, so that the change is visible."""
 
 from __future__ import annotations
 

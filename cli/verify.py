@@ -1,7 +1,7 @@
-"""Verify who signed a run, and that it is what was signed: documents, adapter and every file.
+"""Verify the signatures on a run, and that documents, adapter and every file are unchanged.
 
-Every key that is given must have signed, unless --threshold asks for fewer. With `--statement`, the
-signed result of an audit is verified, and that it is an audit of this very run.
+Every given key must have signed, unless --threshold requires fewer. With `--statement`, a signed
+audit result is verified, and that it audits this very run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def arguments(parser: ArgumentParser) -> None:
         help="a signer's public key in PEM; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--threshold", metavar="N", type=int, help="number of valid signatures required"
+        "--threshold",
+        metavar="N",
+        type=int,
+        help="number of signatures required (default: one per key)",
     )
     parser.add_argument(
         "--statement", metavar="FILE", help="verify this signed audit result of the run"

@@ -1,4 +1,4 @@
-"""How many processes a command may use: `--workers`, else KHICHDI_WORKERS, else every core.
+"""Choose the number of workers: `--workers`, else KHICHDI_WORKERS, else every core.
 
 It changes when a result is there and never what it is, so it is in no recipe and in no key.
 """
@@ -18,7 +18,7 @@ def workers_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        help=f"processes that share out a filter's rows ({VARIABLE}, else one for each core); "
+        help=f"worker processes for filters (default: {VARIABLE}, else one per core); "
         "changes no result",
     )
 

@@ -1,4 +1,4 @@
-"""Recipe text -> bound recipe: validated against the installed plugins, every default written out.
+"""Bind a recipe: validate it against the installed plugins, write out every default.
 
 The fixed language (`schema.recipe`) and the parameters of all plugins become one pydantic model,
 with a union discriminated by `use` wherever a plugin is named. One validation finds every fault.

@@ -1,4 +1,4 @@
-"""Which steps a difference makes run again, and why: the nearest cause of each."""
+"""List the steps that a difference reruns, each with its nearest cause."""
 
 from __future__ import annotations
 

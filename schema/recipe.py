@@ -54,7 +54,7 @@ class Model(Document):
 
 
 class DataSet(Document):
-    """One source of rows, from bytes to the rows that go into the mixture."""
+    """A data set: source, reader, filters, scorer and sampler."""
 
     source: Step = Field(description="Where the files come from.")
     read: Step = Field(description="How files are parsed into rows.")
@@ -72,7 +72,7 @@ class DataSet(Document):
 
 
 class Benchmark(Document):
-    """An evaluation set: rows that must not be trained on. Filters compare data sets with it."""
+    """An evaluation set: rows that must not be trained on; filters compare data sets with it."""
 
     source: Step = Field(description="Where the files come from.")
     read: Step = Field(description="How files are parsed into rows.")
@@ -86,7 +86,7 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Validation(Document):
-    """The rows held out of training: a count, or a fraction of the mixture."""
+    """The validation set: a count, or a fraction of the mixture."""
 
     count: int | None = Field(None, ge=1, description="Rows in the validation set.")
     fraction: float | None = Field(
@@ -108,7 +108,7 @@ class Validation(Document):
 
 
 class Mixture(Document):
-    """How the data sets become one."""
+    """The mixture of all data sets: filters, order and validation set."""
 
     filters: tuple[Step, ...] = Field(
         (), description="Filters over all data sets together, in order of their names."
@@ -135,7 +135,7 @@ class Mixture(Document):
 
 
 class Train(Step):
-    """How packs of tokens become an adapter; the other keys are the runtime's parameters."""
+    """Training; the other keys are the runtime's parameters."""
 
     template: Step = Field(description="How a row is rendered as text.")
     sequence_len: int = Field(

@@ -1,4 +1,4 @@
-"""Settings that are right one by one and cannot be meant together: counts, filters, sources."""
+"""Find contradictory settings: counts, filters, sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that need more than one field of a recipe, and the rules it asks to be held to."""
+"""Check a recipe across fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of other tools, and what the recipe language calls the same thing.
+"""Map terms of other tools to the recipe language.
 
 From the configuration models of axolotl, LLaMA-Factory, TRL, transformers, peft, torchtune and
 Unsloth. Where a word is as good as ours but means nothing here, `ours` says what stands for it.

@@ -1,4 +1,4 @@
-"""Turns what pydantic found into diagnostics: the place, what was expected, what was meant."""
+"""Convert pydantic errors to diagnostics: position, expectation, suggestion."""
 
 from __future__ import annotations
 

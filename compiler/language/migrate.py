@@ -1,4 +1,4 @@
-"""Versions of the language: a recipe of an older one is brought to this one when it is read.
+"""Upgrade a recipe of an older language version when it is read.
 
 Migrations form a chain, each from one version to the next. They change the tree of the file, so
 that every value keeps its place, and `recipe migrate` its comments. A recipe hash says what a

@@ -1,4 +1,4 @@
-"""What changed from each version of the language to the next.
+"""Changes from each version of the language to the next.
 
 A migration is frozen when the next version is released: it names keys itself, and never looks at
 the classes of the language as they are now.

@@ -1,4 +1,4 @@
-"""`--set path=value`: one more layer over a recipe's files, with places of its own.
+"""Apply `--set path=value` overrides: a layer over a recipe's files, with positions.
 
 The value is YAML by the rules of recipe files, and it replaces what stands at the path. `null`
 takes a key away that is there, as it does for a recipe that extends another. Steps of a list go by

@@ -1,4 +1,4 @@
-"""The canonical layout of a recipe: the same recipe is always written the same way.
+"""Format a recipe in canonical layout.
 
 - Keys stand in the order of the language, `use` first, a plugin's parameters in the order of its
   model; what is unknown stays last, as it is.

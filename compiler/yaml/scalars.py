@@ -1,4 +1,4 @@
-"""How one value is written: plain where nobody can take it for something else, else in quotes."""
+"""Write YAML scalars: plain where unambiguous, else quoted."""
 
 from __future__ import annotations
 

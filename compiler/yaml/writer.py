@@ -1,4 +1,4 @@
-"""A recipe as YAML, a line for each value, so that something can be said beside each."""
+"""Write a recipe as YAML, one line per value, with comments."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from khichdi.plugins import Adapter, Params, StepError
 
 
 class LoraParams(Params):
-    """Size, scale and place of the adapter."""
+    """Rank, scale and target modules of the adapter."""
 
     r: int = Field(16, ge=1, description="Rank of each low-rank update.")
     alpha: int = Field(32, ge=1, description="Updates are scaled by alpha / r.")

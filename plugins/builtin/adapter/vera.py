@@ -12,7 +12,7 @@ from .lora import chosen_modules
 
 
 class VeraParams(Params):
-    """Size and place of the adapter."""
+    """Rank and target modules of the adapter."""
 
     r: int = Field(256, ge=1, description="Rank of the random matrices, which are not trained.")
     dropout: float = Field(
@@ -34,7 +34,7 @@ class VeraParams(Params):
 
 
 class Vera(Adapter[VeraParams]):
-    """Train two vectors for each linear weight, over random matrices that all share (VeRA)."""
+    """Train two vectors per linear weight, over shared random matrices (VeRA)."""
 
     name = "vera"
     requires = ("peft",)

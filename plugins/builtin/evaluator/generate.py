@@ -11,7 +11,7 @@ from khichdi.plugins.toolkit.torch_environment import before_torch
 
 
 class GenerateParams(Params):
-    """How much is generated, and how it is compared."""
+    """Generation length and comparison."""
 
     max_new_tokens: int = Field(
         128, ge=1, description=("Maximum number of tokens generated per row.")
@@ -51,7 +51,7 @@ class GenerateParams(Params):
 
 
 class Generate(Evaluator[GenerateParams]):
-    """Generate answers to held-out rows greedily: exact match and ROUGE-L, means over rows."""
+    """Generate answers to validation rows greedily: mean exact match and ROUGE-L."""
 
     name = "generate"
     requires = ("torch", "transformers", "peft", "rouge-score")

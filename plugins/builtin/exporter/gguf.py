@@ -26,7 +26,7 @@ class GgufParams(Params):
 
 
 class Gguf(Exporter[GgufParams]):
-    """Merge the adapter into the base, as one GGUF file with its tokenizer inside."""
+    """Merge the adapter into the base, as one GGUF file with the tokenizer."""
 
     name = "gguf"
     requires = ("torch", "transformers", "peft", "bitsandbytes", "gguf", "numpy")

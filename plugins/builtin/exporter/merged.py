@@ -30,7 +30,7 @@ class MergedParams(Params):
 
 
 class Merged(Exporter[MergedParams]):
-    """Merge the adapter into the base, as safetensors that transformers loads as they are."""
+    """Merge the adapter into the base, as safetensors for transformers."""
 
     name = "merged"
     requires = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")

@@ -13,7 +13,7 @@ from .base.text_editor import FieldsParams, TextEditor
 
 
 class Strip(TextEditor[FieldsParams]):
-    """Take white space from both ends of texts."""
+    """Strip white space from both ends of texts."""
 
     name = "strip"
 
@@ -23,7 +23,7 @@ class Strip(TextEditor[FieldsParams]):
 
 
 class CollapseWhitespaceParams(FieldsParams):
-    """Which texts are changed, and what of their lines stays."""
+    """Fields to edit, and whether line breaks are kept."""
 
     lines: Literal["keep", "join"] = Field(
         "keep",
@@ -38,7 +38,7 @@ _BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
 
 class CollapseWhitespace(TextEditor[CollapseWhitespaceParams]):
-    """Make one space of each run of white space; lines stay, or become one."""
+    """Collapse each run of white space to one space; line breaks are kept or joined."""
 
     name = "collapse-whitespace"
 
@@ -51,7 +51,7 @@ class CollapseWhitespace(TextEditor[CollapseWhitespaceParams]):
 
 
 class NormalizeUnicodeParams(FieldsParams):
-    """Which texts are changed, and to which form."""
+    """Fields to edit, and the normal form."""
 
     form: Literal["NFC", "NFKC"] = Field(
         "NFC",
@@ -63,7 +63,7 @@ class NormalizeUnicodeParams(FieldsParams):
 
 
 class NormalizeUnicode(TextEditor[NormalizeUnicodeParams]):
-    """Write the same text with the same characters, by a normal form of Unicode."""
+    """Normalize Unicode, so that equal texts have equal characters."""
 
     name = "normalize-unicode"
 
@@ -73,7 +73,7 @@ class NormalizeUnicode(TextEditor[NormalizeUnicodeParams]):
 
 
 class FixMojibake(TextEditor[FieldsParams]):
-    """Mend texts that were decoded with the wrong encoding: `cafÃ©` becomes `café`."""
+    """Fix texts that were decoded with the wrong encoding: `cafÃ©` becomes `café`."""
 
     name = "fix-mojibake"
     requires = ("ftfy", "pyarrow")
@@ -86,7 +86,7 @@ class FixMojibake(TextEditor[FieldsParams]):
 
 
 class StripHtmlParams(FieldsParams):
-    """Which texts are changed, and what of their HTML."""
+    """Fields to edit, and whether HTML entities are decoded."""
 
     entities: bool = Field(
         True, description="Decode HTML entities such as `&amp;`, `&lt;` and `&#39;`."
@@ -112,7 +112,7 @@ _TAG = re.compile(rf"</?(?:{_NAMES})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 
 
 class StripHtml(TextEditor[StripHtmlParams]):
-    """Take HTML tags, comments, scripts and styles out of texts; blocks begin on a new line."""
+    """Strip HTML tags, comments, scripts and styles; blocks begin on a new line."""
 
     name = "strip-html"
 

@@ -23,7 +23,7 @@ THEIRS = (
 
 
 class DecontaminateParams(Params):
-    """Which runs of words are too long to be there by chance."""
+    """Fields to compare, and the n-gram length."""
 
     fields: tuple[TextField, ...] = Field(ALL_FIELDS, min_length=1, description=MINE)
     benchmark_fields: tuple[TextField, ...] = Field(ALL_FIELDS, min_length=1, description=THEIRS)
@@ -54,7 +54,7 @@ class DecontaminateParams(Params):
 
 
 class Decontaminate(Filter[DecontaminateParams]):
-    """Drop rows that share a long run of words with a benchmark (13 words by default).
+    """Drop rows that share a long n-gram with a benchmark (13 words by default).
 
     The runs of all benchmarks are in memory: 16 bytes for each of their words.
     """
@@ -88,7 +88,7 @@ class Decontaminate(Filter[DecontaminateParams]):
 
 
 class DecontaminateEmbeddingParams(Params):
-    """How alike a row and a benchmark's row may be."""
+    """Fields to compare, and the similarity threshold."""
 
     fields: tuple[TextField, ...] = Field(("instruction", "input"), min_length=1, description=MINE)
     benchmark_fields: tuple[TextField, ...] = Field(
@@ -106,7 +106,7 @@ class DecontaminateEmbeddingParams(Params):
 
 
 class DecontaminateEmbedding(Filter[DecontaminateEmbeddingParams]):
-    """Drop rows that say what a benchmark says, be it in other words.
+    """Drop rows whose meaning is close to a benchmark's, by embedding.
 
     The embeddings of all benchmarks are in memory.
     """

@@ -16,7 +16,7 @@ Field_ = Literal["task", "provenance", "instruction", "input", "output"]
 
 
 class ExactDuplicatesParams(Params):
-    """What makes two rows the same."""
+    """Fields to compare."""
 
     by: tuple[Field_, ...] = Field(
         ("instruction", "input", "output"),
@@ -26,7 +26,7 @@ class ExactDuplicatesParams(Params):
 
 
 class ExactDuplicates(Filter[ExactDuplicatesParams]):
-    """Drop rows that are the same as an earlier one in some fields; the first stays.
+    """Drop rows identical to an earlier one in some fields; the first is kept.
 
     Memory grows with the rows that stay: 16 bytes of digest and the id of each, about 0.2 kB.
     """

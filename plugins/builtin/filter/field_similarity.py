@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FieldSimilarityParams(Params):
-    """Which two fields, and how alike."""
+    """The two fields, and the similarity threshold."""
 
     fields: tuple[TextField, TextField] = Field(
         ("input", "output"),
@@ -38,7 +38,7 @@ class FieldSimilarityParams(Params):
 
 
 class FieldSimilarity(Filter[FieldSimilarityParams]):
-    """Keep rows the embeddings of two fields of which are close."""
+    """Keep rows whose two fields have similar embeddings."""
 
     name = "field-similarity"
     example = {"at_least": 0.2}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LanguagesParams(Params):
-    """Which languages are wanted, by their English names."""
+    """Languages to keep, by their English names."""
 
     input: tuple[str, ...] | None = Field(
         None, min_length=1, description="Allowed languages of the input; any if omitted."
@@ -34,7 +34,7 @@ class LanguagesParams(Params):
 
 
 class Languages(Filter[LanguagesParams]):
-    """Keep rows all of whose declared languages are among those named."""
+    """Keep rows whose declared languages are all among those listed."""
 
     name = "languages"
     example = {"input": ["English"], "output": ["English"]}
@@ -57,7 +57,7 @@ class Languages(Filter[LanguagesParams]):
 
 
 class CategoriesParams(Params):
-    """Which categories are wanted or not."""
+    """Categories to keep or drop."""
 
     include: tuple[str, ...] | None = Field(
         None, min_length=1, description="Keep rows with at least one of these; any if omitted."
@@ -77,7 +77,7 @@ class CategoriesParams(Params):
 
 
 class Categories(Filter[CategoriesParams]):
-    """Choose rows by the categories that their data set puts them in."""
+    """Keep or drop rows by the categories that their data set declares."""
 
     name = "categories"
     example = {"exclude": ["Question Generation"]}

@@ -20,7 +20,7 @@ Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class LanguageIdParams(Params):
-    """Which languages, and how sure."""
+    """Languages to keep, and the minimum probability."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
@@ -39,7 +39,7 @@ class LanguageIdParams(Params):
 
 
 class LanguageId(Filter[LanguageIdParams]):
-    """Keep rows whose text is identified as one of some languages (py3langid).
+    """Keep rows whose identified language is one of those listed (py3langid).
 
     The model comes with the package, so that nothing is fetched; the answers are the library's
     own. Of a row without text nothing can be said, and it goes.

@@ -20,7 +20,7 @@ THREADS = 4
 
 
 class MinHashDuplicatesParams(Params):
-    """How alike, and how thoroughly to look."""
+    """Similarity threshold, shingle length and number of permutations."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
@@ -49,7 +49,7 @@ class MinHashDuplicatesParams(Params):
 
 
 class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
-    """Drop rows that share most of their word runs with an earlier row that stays (MinHash).
+    """Drop rows that share most of their shingles with an earlier kept row (MinHash).
 
     Candidates are found by MinHash and compared truly, so nothing goes that is not as similar as
     was asked. A row is compared with rows that stay, and the first stays; rows without words

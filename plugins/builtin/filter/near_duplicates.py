@@ -19,7 +19,7 @@ BLOCK = 1024  # rows that are compared with one another at once
 
 
 class NearDuplicatesParams(Params):
-    """How alike two rows are too alike."""
+    """Fields to compare, and the similarity threshold."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
@@ -38,7 +38,7 @@ class NearDuplicatesParams(Params):
 
 
 class NearDuplicates(Filter[NearDuplicatesParams]):
-    """Drop rows whose embedding is close to that of an earlier row that stays.
+    """Drop rows whose embedding is close to that of an earlier kept row.
 
     Every row is compared with every row that stays, and the first stays; rows without text stay.
     Memory grows with the rows that stay: 1.5 kB each with 384 dimensions.

@@ -44,7 +44,7 @@ Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class RefusalsParams(Params):
-    """Which phrases, and where."""
+    """Phrases to search for, and the fields."""
 
     phrases: tuple[Phrase, ...] = Field(
         PHRASES,
@@ -60,7 +60,7 @@ class RefusalsParams(Params):
 
 
 class Refusals(Filter[RefusalsParams]):
-    """Drop rows whose answer refuses, or speaks of itself as a language model."""
+    """Drop rows whose answer refuses, or refers to itself as a language model."""
 
     name = "refusals"
 

@@ -21,7 +21,7 @@ FIELDS = ("instruction", "input", "output")
 
 
 class RenderParams(Params):
-    """What each field becomes."""
+    """Template of each field."""
 
     instruction: TemplateText | None = Field(
         None,
@@ -49,7 +49,7 @@ class RenderParams(Params):
 
 
 class Render(Editor[RenderParams]):
-    """Compose instruction, input or output from the fields of the row as it was."""
+    """Render the instruction, input or output from the row's original fields."""
 
     name = "render"
     example = {"input": "{instruction}\n{input}", "instruction": ""}

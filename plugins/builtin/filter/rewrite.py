@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ReplaceParams(FieldsParams):
-    """What is looked for, and what is put in its place."""
+    """Pattern and replacement."""
 
     pattern: str = Field(
         min_length=1,
@@ -37,7 +37,7 @@ class ReplaceParams(FieldsParams):
 
 
 class Replace(TextEditor[ReplaceParams]):
-    """Replace what a regular expression matches."""
+    """Replace matches of a regular expression."""
 
     name = "replace"
     example = {"pattern": "colour", "by": "color"}
@@ -52,7 +52,7 @@ class Replace(TextEditor[ReplaceParams]):
 
 
 class CutAfterParams(FieldsParams):
-    """Where texts are cut."""
+    """Marker and fields."""
 
     fields: tuple[EditedField, ...] = Field(
         ("output",), min_length=1, description="Fields to truncate."
@@ -65,7 +65,7 @@ class CutAfterParams(FieldsParams):
 
 
 class CutAfter(TextEditor[CutAfterParams]):
-    """Cut texts at the first place where a marker stands, and the white space before it."""
+    """Truncate texts at the first occurrence of a marker, and strip the white space before it."""
 
     name = "cut-after"
     example = {"marker": "###"}
@@ -79,7 +79,7 @@ class CutAfter(TextEditor[CutAfterParams]):
 
 
 class LowerCaseParams(FieldsParams):
-    """Which texts, and of how many rows."""
+    """Fields to edit, and the fraction of rows."""
 
     fraction: float = Field(
         1.0,
@@ -90,7 +90,7 @@ class LowerCaseParams(FieldsParams):
 
 
 class LowerCase(TextEditor[LowerCaseParams]):
-    """Write texts in lower case, in every row or in a fraction of them drawn by the seed."""
+    """Lower-case texts, in every row or in a fraction of them drawn by the seed."""
 
     name = "lower-case"
     seeded = True

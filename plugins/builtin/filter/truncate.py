@@ -16,7 +16,7 @@ _WORD = re.compile(r"\S+")
 
 
 class TruncateWordsParams(FieldsParams):
-    """Which texts, and how much of them stays."""
+    """Fields to truncate, and the maximum length."""
 
     fields: tuple[EditedField, ...] = Field(
         ("input",), min_length=1, description="Fields to truncate, each separately."
@@ -25,7 +25,7 @@ class TruncateWordsParams(FieldsParams):
 
 
 class TruncateWords(TextEditor[TruncateWordsParams]):
-    """Keep the first words of texts, with the white space that stands between them."""
+    """Truncate texts to a number of words, preserving the white space between them."""
 
     name = "truncate-words"
     example = {"words": 500}
@@ -37,7 +37,7 @@ class TruncateWords(TextEditor[TruncateWordsParams]):
 
 
 class TruncateParams(FieldsParams):
-    """Which texts, and how much of them stays."""
+    """Fields to truncate, and the maximum length."""
 
     fields: tuple[EditedField, ...] = Field(
         ("input",), min_length=1, description="Fields to truncate, each separately."
@@ -46,7 +46,7 @@ class TruncateParams(FieldsParams):
 
 
 class Truncate(TextEditor[TruncateParams]):
-    """Keep the head of texts that have more tokens than they may; no word is cut in two."""
+    """Truncate texts to a number of tokens; no word is split."""
 
     name = "truncate"
     example = {"tokens": 1024}

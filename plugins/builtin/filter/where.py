@@ -91,7 +91,7 @@ class WhereParams(Params):
 
 
 class Where(Filter[WhereParams]):
-    """Keep rows whose field equals a text or one of some, has it in it, or matches a pattern."""
+    """Keep rows whose field equals, contains or matches something."""
 
     name = "where"
     example = {"field": "task", "contains": "translation"}

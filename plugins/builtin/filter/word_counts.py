@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MaxWordsParams(Params):
-    """How many words, and where."""
+    """Fields and bound of the word count."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input"),
@@ -27,7 +27,7 @@ class MaxWordsParams(Params):
 
 
 class MaxWords(Filter[MaxWordsParams]):
-    """Drop rows with too many words in some fields together; words are split at white space."""
+    """Drop rows with too many words in some fields; words are split at white space."""
 
     name = "max-words"
     example = {"below": 800}
@@ -42,7 +42,7 @@ class MaxWords(Filter[MaxWordsParams]):
 
 
 class MinWordsParams(Params):
-    """How many words, and where."""
+    """Fields and bound of the word count."""
 
     fields: tuple[TextField, ...] = Field(
         ("output",),
@@ -53,7 +53,7 @@ class MinWordsParams(Params):
 
 
 class MinWords(Filter[MinWordsParams]):
-    """Drop rows with too few words in some fields together; words are split at white space."""
+    """Drop rows with too few words in some fields; words are split at white space."""
 
     name = "min-words"
     example = {"at_least": 5}

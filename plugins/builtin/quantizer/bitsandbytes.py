@@ -10,7 +10,7 @@ from khichdi.plugins import Params, Quantizer
 
 
 class BitsAndBytesParams(Params):
-    """How many bits, and how they are laid out."""
+    """Number of bits, and data types."""
 
     bits: Literal[4, 8] = Field(4, description="Bits per weight.")
     quant_type: Literal["nf4", "fp4"] = Field(
@@ -37,7 +37,7 @@ class BitsAndBytesParams(Params):
 
 
 class BitsAndBytes(Quantizer[BitsAndBytesParams]):
-    """Store the base's linear weights in 4 or 8 bits; embeddings and the head stay as they are."""
+    """Quantize the base's linear weights to 4 or 8 bits; embeddings and head are unchanged."""
 
     name = "bitsandbytes"
     requires = ("bitsandbytes", "transformers")

@@ -18,7 +18,7 @@ class NoneParams(Params):
 
 
 class NoQuantizer(Quantizer[NoneParams]):
-    """Keep the base weights in full, in one floating-point type."""
+    """Keep the base weights unquantized, in one floating-point type."""
 
     name = "none"
 

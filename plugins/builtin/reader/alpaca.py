@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AlpacaParams(ReaderParams):
-    """What is read beside instruction, input and output."""
+    """Columns beside instruction, input and output."""
 
     columns: Columns = Field(
         default_factory=dict,
@@ -44,7 +44,7 @@ class AlpacaParams(ReaderParams):
 
 
 class Alpaca(Reader[AlpacaParams]):
-    """Read records of instruction, input (may be missing) and output; JSON, CSV or Parquet."""
+    """Read records of instruction, optional input, and output; JSON, CSV or Parquet."""
 
     name = "alpaca"
     requires = ("pyarrow",)

@@ -32,7 +32,7 @@ KEYS = (("role", "content"), ("from", "value"), ("role", "text"))
 
 
 class ConversationsParams(ReaderParams):
-    """Where the conversation is, and what else is read."""
+    """Field of the conversation, and further columns."""
 
     field: FieldPath = Field(
         "conversations",
@@ -60,7 +60,7 @@ class ConversationsParams(ReaderParams):
 
 
 class Conversations(Reader[ConversationsParams]):
-    """Read conversations: first question and answer are instruction and output, all are turns."""
+    """Read conversations; the first question and answer become instruction and output."""
 
     name = "conversations"
     requires = ("pyarrow",)

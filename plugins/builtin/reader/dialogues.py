@@ -23,7 +23,7 @@ NAMES = ("context", "history", "question")
 
 
 class DialoguesParams(ReaderParams):
-    """How the dialogues are laid out, how much of them a row shows, and how it is written."""
+    """Layout of the dialogues, history length, and templates of the row."""
 
     layout: Literal["squad", "lists"] = Field(
         "squad",
@@ -100,7 +100,7 @@ class Asked:
 
 
 class Dialogues(Reader[DialoguesParams]):
-    """Read questions and answers about a text, each row with the dialogue so far."""
+    """Read questions and answers about a text, each row with the dialogue history."""
 
     name = "dialogues"
     requires = ("pyarrow",)

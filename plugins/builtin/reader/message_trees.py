@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MessageTreesParams(ReaderParams):
-    """Which way is taken through a tree, and what counts on the way."""
+    """Path through a tree, and which messages to skip."""
 
     reply: Literal["first", "best"] = Field(
         "first",
@@ -45,7 +45,7 @@ class MessageTreesParams(ReaderParams):
 
 
 class MessageTrees(Reader[MessageTreesParams]):
-    """Read trees of messages: one row for each tree, by a way from its root to an answer."""
+    """Read message trees: one row per tree, from a path of its root to an answer."""
 
     name = "message-trees"
     requires = ("pyarrow",)

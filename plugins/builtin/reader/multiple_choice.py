@@ -24,7 +24,7 @@ OWN = ("question", "options", "letter", "text")
 
 
 class MultipleChoiceParams(ReaderParams):
-    """Where question, choices and answer are, and how they are written."""
+    """Fields of question, choices and answer, and templates of the row."""
 
     question: FieldPath = Field("question", description="Field with the question.")
     choices: FieldPath | tuple[FieldPath, ...] = Field(
@@ -127,7 +127,7 @@ class MultipleChoiceParams(ReaderParams):
 
 
 class MultipleChoice(Reader[MultipleChoiceParams]):
-    """Read questions with choices: lettered options, and the right one as the output."""
+    """Read multiple-choice questions: lettered options, and the correct one as the output."""
 
     name = "multiple-choice"
     requires = ("pyarrow",)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NaturalInstructionsParams(ReaderParams):
-    """Which tasks are read, and what of them."""
+    """Tasks to read, and which references to keep."""
 
     tasks: tuple[str, ...] | None = Field(
         None,
@@ -35,7 +35,7 @@ class NaturalInstructionsParams(ReaderParams):
 
 
 class NaturalInstructions(Reader[NaturalInstructionsParams]):
-    """Read task files of Natural Instructions; the definition is the instruction."""
+    """Read Natural Instructions task files; the definition is the instruction."""
 
     name = "natural-instructions"
     requires = ("jsonschema", "pyarrow")

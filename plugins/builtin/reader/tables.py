@@ -30,7 +30,7 @@ REQUIRES = ("pyarrow",)
 
 
 class TableParams(ReaderParams):
-    """Which fields of a record fill which columns."""
+    """Mapping of fields to columns."""
 
     columns: Columns | None = Field(
         None,
@@ -91,7 +91,7 @@ class TableParams(ReaderParams):
 
 
 class TypedParams(TableParams):
-    """Which fields fill which columns, for formats that have numbers beside texts."""
+    """Mapping of fields to columns, for formats with numbers and booleans."""
 
     as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
 
@@ -104,7 +104,7 @@ class TypedParams(TableParams):
 
 
 class JsonParams(TypedParams):
-    """Where the records are, and which fields fill which columns."""
+    """Path to the records, and mapping of fields to columns."""
 
     field: FieldPath | None = Field(
         None,
@@ -116,7 +116,7 @@ class JsonParams(TypedParams):
 
 
 class CsvParams(TableParams):
-    """How the file is written, and which fields fill which columns."""
+    """Format of the file, and mapping of fields to columns."""
 
     delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator.")
     quote: str | None = Field(
@@ -161,7 +161,7 @@ class Jsonl(Reader[TypedParams]):
 
 
 class Json(Reader[JsonParams]):
-    """Read JSON files that hold one list of objects."""
+    """Read JSON files that hold a list of objects."""
 
     name = "json"
     requires = REQUIRES
@@ -177,7 +177,7 @@ class Json(Reader[JsonParams]):
 
 
 class Csv(Reader[CsvParams]):
-    """Read CSV and its like; every field is a text, nothing is guessed."""
+    """Read CSV and similar formats; every field is text, types are not inferred."""
 
     name = "csv"
     requires = REQUIRES
@@ -196,7 +196,7 @@ class Csv(Reader[CsvParams]):
 
 
 class Parquet(Reader[TypedParams]):
-    """Read Parquet files; only the columns that are asked for."""
+    """Read the requested columns of Parquet files."""
 
     name = "parquet"
     requires = REQUIRES

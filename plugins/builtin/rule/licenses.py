@@ -8,7 +8,7 @@ from khichdi.plugins import Breach, Facts, Params, Rule
 
 
 class LicensesParams(Params):
-    """Which licences are allowed, as SPDX ids."""
+    """Allowed licenses, as SPDX ids."""
 
     allow: tuple[str, ...] = Field(
         min_length=1, description="Allowed SPDX ids of data sets (`CC-BY-4.0`)."
@@ -21,7 +21,7 @@ class LicensesParams(Params):
 
 
 class Licenses(Rule[LicensesParams]):
-    """Allow only data sets (and a base model) with licences from a list; undeclared breaks it."""
+    """Allow only data sets (and a base model) with listed licenses; undeclared ones fail."""
 
     name = "licenses"
     example = {"allow": ["apache-2.0", "cc-by-4.0"]}

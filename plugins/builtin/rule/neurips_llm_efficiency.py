@@ -37,7 +37,7 @@ class NeuripsLlmEfficiency2023Params(Params):
 
 
 class NeuripsLlmEfficiency2023(Rule[NeuripsLlmEfficiency2023Params]):
-    """Hold a recipe to the NeurIPS 2023 LLM Efficiency Challenge: memory, a day, licences, data."""
+    """Check the NeurIPS 2023 LLM Efficiency Challenge rules: memory, time, licenses, data."""
 
     name = "neurips-llm-efficiency-2023"
     example = {"track": "rtx-4090"}

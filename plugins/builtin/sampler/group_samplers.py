@@ -21,7 +21,7 @@ BY = "Grouping key; of several categories or domains the first one counts."
 
 
 class PerGroupParams(Params):
-    """How many rows of each group; exactly one of `count` and `fraction`."""
+    """Rows per group; exactly one of `count` and `fraction`."""
 
     by: By = Field("task", description=BY)
     count: int | None = Field(None, ge=1, description="Rows kept per group.")
@@ -40,7 +40,7 @@ class PerGroupParams(Params):
 
 
 class PerGroup(Sampler[PerGroupParams]):
-    """Keep the same number of rows, or the same part, of every task, category or origin."""
+    """Keep the same number or fraction of rows of every task, category or origin."""
 
     name = "per-group"
     example = {"count": 50}
@@ -72,7 +72,7 @@ class PerGroup(Sampler[PerGroupParams]):
 
 
 class ProportionalParams(Params):
-    """How many rows, and how groups share them: by `weights` or by a `temperature`."""
+    """Total rows, divided among groups by `weights` or by a `temperature`."""
 
     total: int = Field(ge=1, description="Total rows kept.")
     by: By = Field("task", description=BY)
@@ -105,7 +105,7 @@ class ProportionalParams(Params):
 
 
 class Proportional(Sampler[ProportionalParams]):
-    """Keep a number of rows that groups share by weights, or by size with a temperature."""
+    """Keep a number of rows, divided among groups by weights, or by size with a temperature."""
 
     name = "proportional"
     example = {"total": 200, "temperature": 2.0}

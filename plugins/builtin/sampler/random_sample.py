@@ -31,7 +31,7 @@ class All(Sampler[AllParams]):
 
 
 class RandomParams(Params):
-    """How many rows; exactly one of `count` and `fraction`."""
+    """Rows kept; exactly one of `count` and `fraction`."""
 
     count: int | None = Field(None, ge=1, description="Rows kept.")
     fraction: float | None = Field(
@@ -57,7 +57,7 @@ class RandomParams(Params):
 
 
 class Random(Sampler[RandomParams]):
-    """Keep some rows by chance: a number of them, or a part."""
+    """Keep a random number or fraction of the rows."""
 
     name = "random"
     example = {"count": 5000}

@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Total(Params):
-    """How many rows in all, and what to do when fewer pass."""
+    """Total rows, and what to do when fewer pass."""
 
     total: int | None = Field(
         None,
@@ -41,7 +41,7 @@ class Total(Params):
 
 
 class AccuracyBucketsParams(Total):
-    """How many rows a task gives, by the share of it that the base model gets right."""
+    """Rows per task, by the base model's accuracy on it."""
 
     quota: tuple[Count, ...] = Field(
         min_length=DECILES,
@@ -70,7 +70,7 @@ class AccuracyBucketsParams(Total):
 
 
 class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
-    """Draw rows of each task by the task's accuracy: many of hard tasks, few of easy ones."""
+    """Sample rows of each task by its accuracy: many of hard tasks, few of easy ones."""
 
     name = "accuracy-buckets"
     example = {"quota": [350, 350, 300, 300, 250, 250, 200, 150, 100, 50]}
@@ -111,7 +111,7 @@ class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
 
 
 class RougeBucketsParams(Total):
-    """Which part of each task's rows is kept, by the score of the row."""
+    """Fraction of each task's rows that is kept, by score."""
 
     edges: tuple[Share, ...] = Field(
         (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
@@ -139,7 +139,7 @@ class RougeBucketsParams(Total):
 
 
 class RougeBuckets(Sampler[RougeBucketsParams]):
-    """Draw a part of each task's rows by the row's score: more of those that went badly."""
+    """Sample a fraction of each task's rows by score: more of the low ones."""
 
     name = "rouge-buckets"
     uses_scores = True

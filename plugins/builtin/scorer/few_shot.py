@@ -13,7 +13,7 @@ from ..template.sections import WITH_INPUT
 
 
 class FewShotParams(Params):
-    """What the model is shown, how much it generates, and how its answer is compared."""
+    """Prompt, generation length and comparison."""
 
     metric: Literal["exact-match", "rouge-l"] = Field(
         description=(
@@ -96,7 +96,7 @@ class FewShotParams(Params):
 
 
 class FewShot(Scorer[FewShotParams]):
-    """Score rows by the base model's answers after a few solved rows: accuracy or ROUGE-L."""
+    """Score rows by the base model's few-shot answers: exact match or ROUGE-L."""
 
     name = "few-shot"
     example = {"metric": "exact-match"}

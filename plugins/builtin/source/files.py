@@ -14,7 +14,7 @@ from .globs import GLOBS_HELP, Glob
 
 
 class FilesParams(Params):
-    """Which files, and where."""
+    """Folder and file patterns."""
 
     folder: str = operational(
         ".",
@@ -30,7 +30,7 @@ class FilesParams(Params):
 
 
 class Files(Source[FilesParams]):
-    """Bring files from a folder on this machine."""
+    """Read files from a folder on this machine."""
 
     name = "files"
     example = {"include": ["data/*.jsonl"]}

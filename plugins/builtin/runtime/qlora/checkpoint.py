@@ -27,7 +27,7 @@ STATE = "state.json"
 
 @dataclass
 class Checkpoint:
-    """All that training needs to go on to the same bits.
+    """Everything needed to resume training bit-identically.
 
     Random numbers need no state: each micro batch draws from a seed of its own.
 

@@ -20,7 +20,7 @@ from khichdi.plugins.toolkit.torch_environment import before_torch
 
 
 class QloraParams(Params):
-    """How an adapter is trained.
+    """Training hyperparameters.
 
     An optimizer step sees micro_batch_size times gradient_accumulation_steps packs.
     """
@@ -266,7 +266,7 @@ class QloraParams(Params):
 
 
 class Qlora(Runtime[QloraParams]):
-    """Train an adapter over frozen, usually quantized weights (QLoRA), repeatable to the bit."""
+    """Train an adapter over frozen, usually quantized weights (QLoRA), bit-identically."""
 
     name = "qlora"
     version = 2  # 2: attention in blocks, logits in smaller chunks, states in the trace
