@@ -108,7 +108,7 @@ def _check(options: Namespace) -> None:
     """Refuse options that contradict each other."""
     if options.calibration and not (options.rerun or options.segments):
         raise InputError(
-            "--calibration says how far a rerun may be apart, and nothing is run again",
+            "--calibration sets the tolerances of a rerun, and nothing is rerun",
             hint="add --rerun or --segments K",
         )
     if options.segments is None:

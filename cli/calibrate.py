@@ -87,7 +87,7 @@ def run(options: Namespace) -> int:
 
 def text(found: Calibration, why: list[str], path: Path) -> str:
     """Return limits and rejections as two tables."""
-    rows = [("figure", "honest", "limit", "tells from a rerun")]
+    rows = [("figure", "honest", "limit", "distinguishes")]
     for one in found.found.criteria:
         limit = "not used" if one.limit is None else f"{one.limit:.2g}"
         told = ", ".join(one.separates) if one.limit is not None else one.why

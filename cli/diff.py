@@ -45,7 +45,7 @@ def run(options: Namespace) -> int:
         return _textconv(options)
     if options.before is None or (options.after is None and not options.settings):
         raise InputError(
-            "two are needed to tell a difference",
+            "two sides are needed to compare",
             hint="recipe diff A B, or recipe diff A --set PATH=VALUE",
         )
     one = open_side(options, options.before)

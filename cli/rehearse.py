@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
     from ..runtime.store.store import Store
 
     if options.rows < 16:
-        raise InputError("--rows must be at least 16: some are held out, others are filtered")
+        raise InputError("--rows must be at least 16: some are for validation, others are filtered")
     use_workers(options)
     session = open_session(options, options.file)
     plan = session.compiled.plan

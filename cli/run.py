@@ -48,7 +48,7 @@ def run(options: Namespace) -> int:
     started, clock = datetime.now().astimezone(), time.monotonic()
     session = open_session(options, options.file)
     if session.shipped:
-        _say(options, f"{options.file} is no file here: running the recipe that ships")
+        _say(options, f"{options.file} is not a file here: running the shipped recipe")
     _tell_of_plugins(session, options)
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders

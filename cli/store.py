@@ -69,7 +69,7 @@ def _verify(store: Store, options: Namespace) -> int:
     count = len(found.damaged)
     text = "\n".join([*found.damaged, f"{found.results} steps checked, {count} damaged"])
     if found.damaged:
-        text += "\nnext: recipe store repair brings back what it can, and removes the rest"
+        text += "\nnext: recipe store repair restores what it can, and removes the rest"
     emit(options, {"steps": found.results, "damaged": found.damaged}, text)
     return 1 if found.damaged else 0
 

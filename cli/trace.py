@@ -62,5 +62,5 @@ def _end(last: Event) -> str:
     if last.did in ("dropped", "left out"):
         return f"not trained on: {last.did} by {last.step} ({last.reason})"
     if "validation" in last.detail or last.did == "held out":
-        return "not trained on: held out for validation"
+        return "not trained on: in the validation set"
     return "trained on"

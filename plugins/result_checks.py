@@ -53,7 +53,7 @@ def check_drop(drop: Any, row: str | int | None) -> None:
             row=row,
         )
     if isinstance(drop, Drop) and not (isinstance(drop.detail, str) and isinstance(drop.id, str)):
-        raise PluginError("gave a Drop whose detail or id is no text", row=row)
+        raise PluginError("returned a Drop whose detail or id is not a text", row=row)
 
 
 def check_reasons(reasons: Any, rows: int) -> None:

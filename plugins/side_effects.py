@@ -125,8 +125,8 @@ def bounded(seconds: float) -> Iterator[Callable[[], None]]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SilentPluginError(
-            f"gave no sign for {seconds:g} seconds",
-            hint=f"if it only takes long, wait longer with {PATIENCE}=SECONDS (0: for ever)",
+            f"made no progress for {seconds:g} s",
+            hint=f"if it is only slow, wait longer with {PATIENCE}=SECONDS (0: forever)",
         )
 
     previous = signal.signal(signal.SIGALRM, stop)

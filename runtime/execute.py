@@ -165,7 +165,7 @@ class Executor:
             again = "it was removed; run again, and the step that made it runs again"
             raise StoreError(
                 f"the store's copy of {name}#{output_name} is damaged: {damaged[0]}",
-                hint=again if self.store.drop(output) else "mend it with `recipe store repair`",
+                hint=again if self.store.drop(output) else "fix it with `recipe store repair`",
             )
         return self.store.folder(output)
 

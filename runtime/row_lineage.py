@@ -235,6 +235,6 @@ class Lineage:
         if not folder.is_dir():
             raise StoreError(
                 f"the store does not have {step}#{output} any more",
-                hint="run the recipe again: only what is missing is made anew",
+                hint="run the recipe again: only missing results are recomputed",
             )
         return read_table(folder)

@@ -97,7 +97,7 @@ class SegmentVerdict(Document):
     verdict: Literal["identical", "equivalent", "diverged", "not run"] = "not run"
     error: float | None = Field(
         None,
-        description="How far what was learnt in it is from the claim, |derived - claimed| / "
+        description="Distance of the trained update from the claim, |derived - claimed| / "
         "|claimed - start| over the trained tensors (|derived - claimed| / |claimed| for the first "
         "segment, whose start is not kept); null where the state that it ends in is not kept.",
     )

@@ -48,7 +48,7 @@ class Contents(Sealed):
     def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
         for path in files:
             if not inside(path) or path == CONTENTS:
-                raise ValueError(f"{path!r} is no path inside a bundle")
+                raise ValueError(f"{path!r} is not a path inside a bundle")
         twice = clash(list(files))
         if twice is not None:
             raise ValueError(f"{twice!r} clashes with another path")

@@ -79,7 +79,7 @@ def decode(raw: bytes, file: str) -> Text:
     faults = []
     for match in CONTROL.finditer(text):
         name = unicodedata.name(match[0], "a control character")
-        message = f"{name.lower()} (U+{ord(match[0]):04X}) cannot stand in a recipe"
+        message = f"{name.lower()} (U+{ord(match[0]):04X}) is not allowed in a recipe"
         mark = found.mark(match.start(), match.end())
         faults.append(found.diagnose(mark, "encoding", message, "remove it"))
         if len(faults) == 3:

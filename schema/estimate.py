@@ -22,13 +22,13 @@ class Memory(Document):
 
     weights: int = Field(description="Linear weights of the base, as they are stored, and norms.")
     embeddings: int = Field(description="Embedding and head, in the compute type.")
-    unpacked: int = Field(description="Base weights kept unpacked (`weight_cache_gib`).")
+    unpacked: int = Field(description="Cached dequantized base weights (`weight_cache_gib`).")
     adapter: int = Field(description="Trained parameters, float32.")
     gradients: int = Field(description="Their gradients, float32.")
     optimizer: int = Field(description="Moments of the optimizer.")
     activations: int = Field(description="What the backward pass needs, and its work space.")
     logits: int = Field(description="Last hidden states and the logits of one chunk.")
-    workspace: int = Field(description="One weight unpacked, context and fragmentation.")
+    workspace: int = Field(description="One dequantized weight, context and fragmentation.")
     paged: int = Field(0, description="Part of `optimizer` that may leave the GPU.")
 
     process: int = Field(0, description="Of `workspace`: CUDA's context, or a process on a CPU.")

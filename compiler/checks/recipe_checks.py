@@ -69,15 +69,15 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
         return []
     needy: list[tuple[tuple[str | int, ...], str]] = []
     if recipe.evaluate:
-        needy.append((("evaluate",), "evaluation is on held-out rows"))
+        needy.append((("evaluate",), "evaluation needs a validation set"))
     for word in ("metric_for_best_model", "eval_steps", "early_stopping_patience"):
         if word in loaded.data["train"] and getattr(recipe.train, word, None) is not None:
-            needy.append((("train", word), f"`{word}` is about held-out rows"))
+            needy.append((("train", word), f"`{word}` needs a validation set"))
     return [
         loaded.diagnose(
             path,
             "no-validation",
-            f"{reason}, and none are held out",
+            f"{reason}, and there is none",
             "add `mixture: {validation: {count: N}}`",
             key=True,
         )

@@ -75,10 +75,10 @@ shuffle                     T   mixture.order
 val_set_size                A   mixture.validation
 val_size                    L   mixture.validation
 test_size                   H   mixture.validation
-train_on_inputs             A   train.template | it marks what is learnt
-train_on_prompt             L   train.template | it marks what is learnt
-completion_only_loss        R   train.template | it marks what is learnt
-assistant_only_loss         R   train.template | it marks what is learnt
+train_on_inputs             A   train.template | its loss mask is fixed: answers only
+train_on_prompt             L   train.template | its loss mask is fixed: answers only
+completion_only_loss        R   train.template | its loss mask is fixed: answers only
+assistant_only_loss         R   train.template | its loss mask is fixed: answers only
 chat_template               ARH train.template
 prompt_template             T   train.template
 cutoff_len                  L   train.sequence_len
@@ -144,7 +144,7 @@ dataset_prepared_path       A   nothing: the store keeps every step's result
 tokenized_path              L   nothing: the store keeps every step's result
 overwrite_output_dir        L   nothing: no run overwrites another
 overwrite_cache             L   nothing: the store knows what has changed
-resume_from_checkpoint      AHLRT nothing: a run goes on where it was stopped
+resume_from_checkpoint      AHLRT nothing: an interrupted run resumes by itself
 logging_steps               AHLRU nothing: every step is recorded
 plot_loss                   L   nothing: every run has its loss curve
 wandb_project               A   nothing: a run's record has every step

@@ -199,7 +199,7 @@ class _Estimator:
             return None, max(0, sure - self._held_out(sure))
         if most:
             names = ", ".join(f"data.{name}" for name in most)
-            self.assumed.append(f"as many rows as they may bring: {names}")
+            self.assumed.append(f"as many rows as they can have: {names}")
         total = sum(count for count in rows if count is not None)
         return max(0, total - self._held_out(total)), sure
 

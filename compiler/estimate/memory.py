@@ -62,9 +62,9 @@ def unsupported(recipe: Recipe) -> str | None:
         ("quantizer", recipe.model.quantization.use, ("bitsandbytes", "none")),
     ):
         if use not in known:
-            return f"there is no account of {kind} `{use}`"
+            return f"the memory of {kind} `{use}` is not modeled"
     if getattr(recipe.model.adapter, "use_dora", False):
-        return "there is no account of what DoRA keeps for its backward pass"
+        return "the memory that DoRA keeps for its backward pass is not modeled"
     return None
 
 

@@ -55,14 +55,14 @@ ddp_find_unused_parameters device device_map max_memory gpu_memory_limit low_cpu
 lora_on_cpu | where the work is done is for the machine
 
 pad_to_sequence_len pad_packed_tensor_to_multiple_of | packs are as long as they are; padding is
-never learnt
+never trained on
 
 sample_packing_eff_est sample_packing_group_size sample_packing_bin_size
 sample_packing_sequentially sample_packing_mp_start_method multipack_real_batches total_num_tokens
 total_supervised_tokens | packs are made by the plan, with other borders between the same samples
 
 eval_batch_size eval_sample_packing eval_table_size eval_max_new_tokens eval_table_max_new_tokens
-eval_accumulation_steps | the loss on held-out rows is by token, whatever the batches
+eval_accumulation_steps | the validation loss is by token, whatever the batches
 
 tf32 | the runtime fixes how it rounds
 
@@ -77,17 +77,17 @@ lora_qkv_kernel lora_o_kernel lora_embedding_kernel liger_* | a faster way to th
 gradient_checkpointing_kwargs activation_offloading gc_steps | it spares memory and changes no
 result
 
-auto_resume_from_checkpoints | a run goes on where it was stopped
+auto_resume_from_checkpoints | an interrupted run resumes by itself
 
 trust_remote_code | no code of a repository is run
 
-gradio_* | it is about a demonstration after training
+gradio_* | it only matters after training
 
-merge_lora | it is about what is done after training
+merge_lora | it only matters after training
 """
 
 LOST = """
-lora_model_dir | start from the weights of an earlier adapter | recipes start adapters anew
+lora_model_dir | start from the weights of an earlier adapter | recipes always start a new adapter
 
 lora_fan_in_fan_out | transpose the weights of Conv1D layers | the adapter knows the layer's kind
 itself; try without
@@ -128,14 +128,14 @@ max_prompt_len | learn from preferences | recipes learn answers to instructions
 
 curriculum_sampling | keep samples in the order of the file | see `mixture.order: by-source`
 
-resume_from_checkpoint | start from a checkpoint of another run | a run of a recipe goes on by
-itself where it was stopped
+resume_from_checkpoint | start from a checkpoint of another run | an interrupted run
+resumes by itself
 
 deepspeed fsdp fsdp_* fsdp_config zero* tensor_parallel_size context_parallel_size
 sequence_parallel_degree dp_* | share training out to several GPUs, each with batches of its own |
 training is on one device; multiply `train.gradient_accumulation_steps` by the number of GPUs
 
-auto_find_batch_size | look for a batch size that fits | `recipe plan --device` tells whether
+auto_find_batch_size | look for a batch size that fits | `recipe plan --device` shows whether
 `train.micro_batch_size` fits
 
 optim_args optim_target_modules torchdistx_path adam_epsilon2 adam_beta3 lr_groups embedding_lr
@@ -152,7 +152,7 @@ do_causal_lm_eval eval_causal_lm_metrics do_bench_eval bench_dataset bench_split
 
 loss_watchdog_* | stop when the loss is too high | look at the run's loss curve
 
-float32 | calculate in single precision | write `model.quantization.compute_dtype: float32`
+float32 | compute in single precision | write `model.quantization.compute_dtype: float32`
 
 default_system_message chat_template_jinja | change the chat template | see `train.template: {use:
 chat, system: ...}`

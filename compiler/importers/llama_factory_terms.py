@@ -17,7 +17,7 @@ media_dir image_* video_* audio_* crop_to_patches use_audio_in_video freeze_visi
 freeze_multi_modal_projector freeze_language_model | it is about pictures and sound
 
 infer_* vllm_* sglang_* offload_folder export_* predict_with_generate max_new_tokens do_sample
-temperature top_p top_k num_beams eval_num_beams | it is about what is done after training
+temperature top_p top_k num_beams eval_num_beams | it only matters after training
 
 quantization_device_map print_param_status | where the work is done is for the machine
 
@@ -26,7 +26,7 @@ upcast_layernorm upcast_lmhead_output | the runtime fixes how it rounds
 
 LOST = f"""{hf.LOST}
 adapter_name_or_path adapter_folder create_new_adapter | start from the weights of an earlier
-adapter | recipes start adapters anew
+adapter | recipes always start a new adapter
 
 additional_target | train embeddings or the head whole, beside the adapter | recipes train adapters
 only

@@ -33,7 +33,7 @@ restore_callback_states_from_checkpoint | how checkpoints are kept changes no re
 
 per_device_eval_batch_size eval_accumulation_steps eval_delay eval_on_start eval_do_concat_batches
 eval_use_gather_object prediction_loss_only batch_eval_metrics bf16_full_eval fp16_full_eval
-eval_packing | the loss on held-out rows is by token, whatever the batches
+eval_packing | the validation loss is by token, whatever the batches
 
 ddp_* local_rank use_cpu no_cuda low_cpu_mem_usage full_determinism average_tokens_across_devices
 accelerator_config | where the work is done is for the machine; a run is repeatable to the bit
@@ -57,7 +57,7 @@ trust_remote_code | no code of a repository is run
 
 use_fast_tokenizer | slow and fast tokenizers give the same tokens
 
-pad_token pad_to_multiple_of ignore_pad_token_for_loss | padding is never learnt
+pad_token pad_to_multiple_of ignore_pad_token_for_loss | padding is never trained on
 
 use_cache use_kv_cache debug | it changes no result
 """
@@ -77,11 +77,11 @@ deepspeed fsdp fsdp_* parallelism_config | share training out to several GPUs, e
 of its own | training is on one device; multiply `train.gradient_accumulation_steps` by the number
 of GPUs
 
-auto_find_batch_size | look for a batch size that fits | `recipe plan --device` tells whether
+auto_find_batch_size | look for a batch size that fits | `recipe plan --device` shows whether
 `train.micro_batch_size` fits
 
-resume_from_checkpoint | start from a checkpoint of another run | a run of a recipe goes on by
-itself where it was stopped
+resume_from_checkpoint | start from a checkpoint of another run | an interrupted run
+resumes by itself
 
 """
 
@@ -137,7 +137,7 @@ def evaluation(t: Translation, validation: bool) -> None:
     if not validation:
         for key in keys:
             if t.value(key) is not None:
-                t.inert(key, "nothing is held out")
+                t.inert(key, "there is no validation set")
         return
     when = t.text(strategy)
     if when == "steps":
@@ -147,7 +147,7 @@ def evaluation(t: Translation, validation: bool) -> None:
             t.default("eval_steps", steps, {"train.eval_steps": steps}, "`logging_steps`")
     else:
         if when is not None:
-            t.same(strategy, {"train.eval_steps": None}, "held-out rows are measured at each "
+            t.same(strategy, {"train.eval_steps": None}, "the validation loss is computed at each "
                    "epoch's end")  # fmt: skip
         if t.value("eval_steps") is not None:
             t.inert("eval_steps", f"it goes with `{strategy}: steps`")

@@ -88,7 +88,7 @@ def adapter(t: Translation) -> None:
     if t.flag("use_dora"):
         t.put("use_dora", {"model.adapter.use_dora": True})
     if t.text("lora_task_type") == "CAUSAL_LM":
-        t.inert("lora_task_type", "an adapter is for text that goes on")
+        t.inert("lora_task_type", "adapters are for causal language models")
     names = t.texts("lora_target_modules")
     if names:
         every = names == ["all-linear"]
@@ -202,7 +202,7 @@ def length(t: Translation) -> None:
 
 def _rest(t: Translation) -> None:
     if t.text("truncation_mode") == "keep_start":
-        t.same("truncation_mode", {"train.sequence_len": "longer samples are cut at the end"})
+        t.same("truncation_mode", {"train.sequence_len": "longer samples are truncated at the end"})
     elif t.value("truncation_mode") is not None:
         t.lost("truncation_mode", "cut the start of long samples", "filter them by `token-count`")
     if t.text("loss_type") in ("nll", "chunked_nll"):

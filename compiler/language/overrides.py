@@ -111,7 +111,7 @@ class _Setting:
         if part.is_step:
             if not isinstance(value, list) or not all(_is_step(item) for item in value):
                 owner = self.path[depth - 1].name
-                raise RecipeError([self.fault(part, "set", f"`{owner}` is no list of steps")])
+                raise RecipeError([self.fault(part, "set", f"`{owner}` is not a list of steps")])
             return self._edit_steps(out, path, old, depth)
         if not isinstance(value, dict):
             raise RecipeError([self._no_mapping(part, value, depth)])

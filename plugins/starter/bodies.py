@@ -208,7 +208,7 @@ BODIES: dict[str, Body] = {
     ),
     "exporter": Body(
         _imports("Exporter", "ExportJob"),
-        '    note: str = Field("", description="A word for whoever gets the adapter.")\n',
+        '    note: str = Field("", description="Note for users of the adapter.")\n',
         '''
     def export(self, job: ExportJob) -> None:
         """Copy the adapter beside a card that says what it belongs to."""

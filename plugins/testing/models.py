@@ -57,7 +57,7 @@ class QuantizerTests(PluginTests):
         if config is None:
             assert again is None, "there is a configuration the second time"
         else:
-            assert callable(getattr(config, "to_dict", None)), "the configuration is no such thing"
+            assert callable(getattr(config, "to_dict", None)), "the configuration has no to_dict"
             assert config.to_dict() == again.to_dict(), "the second configuration differs"
 
 

@@ -126,7 +126,7 @@ class Calibrator:
         if len(self.honest) < min(self.reruns, FEWEST):
             raise InputError(
                 f"only {len(self.honest)} settings of this machine gave other bits, "
-                f"{FEWEST} are needed to know how far honest reruns are apart",
+                f"{FEWEST} are needed to measure the spread of honest reruns",
                 hint="calibrate on a machine with other hardware",
             )
 

@@ -19,7 +19,7 @@ from ...schema.record import Output, Record
 
 SPECIFICATION = "1.6"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:khichdi:run:1")
-DECLARED = "licences, as the recipe declares them; approach and task, as of every such training"
+DECLARED = "licenses, as the recipe declares them; approach and task, as of every such training"
 LICENSES = {
     name.lower(): name
     for name in (

@@ -96,7 +96,7 @@ class Mirror:
         if place is None:
             raise FetchError(
                 f"source `{source.name}` does not say where its files lie in a mirror",
-                hint="go without the mirror, or bring the files yourself with `use: files`",
+                hint="omit the mirror, or provide the files with `use: files`",
             )
         if not self._remote and not (Path(self.where) / place).is_dir():
             raise FetchError(

@@ -176,7 +176,7 @@ def _refuse_secrets(step: PlanStep, file: PinnedFile) -> None:
         if found is not None:
             raise LockError(
                 f"{step.name}: {found.kind} is in the {what}, {mask(text)}",
-                hint="rename the file, or bring it another way: locks and records keep its name",
+                hint="rename the file, or fetch it another way: locks and records keep its name",
             )
 
 

@@ -132,7 +132,7 @@ class Repair:
         try:
             self.fetch(step.model_copy(update={"material": material}), folder)
         except KhichdiError as error:
-            raise _GoneError(f"{error.message}; the next run brings it again") from error
+            raise _GoneError(f"{error.message}; the next run fetches it again") from error
 
     def _result_again(self, key: str, known: StepResult | None, lost: set[str]) -> None:
         """Write a result that cannot be read again, from a run's record, or remove it."""

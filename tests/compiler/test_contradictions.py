@@ -70,7 +70,7 @@ CASES = {
     "the best weights by no rows": (
         VALIDATION,
         "evaluate: [{use: generate}]\n",
-        (16, 1, "none are held out"),
+        (16, 1, "and there is none"),
     ),
     "a filter twice": (FILTER, FILTER + FILTER, (11, 9, "stands here twice")),
     "words that leave nothing": (

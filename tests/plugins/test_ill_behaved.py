@@ -194,7 +194,7 @@ AT_WORK: dict[str, tuple[str, str, str]] = {
         "filter", each("os.environ['ACME'] = '1'"), f"{THIRD}: .*environment variable ACME"),
     "filter changes folder": ("filter", each("os.chdir('/')"), f"{THIRD}: .*directory to /"),
     "filter prints": ("filter", each("print('hello')"), f"{THIRD}: printed .*'hello'"),
-    "filter hangs": ("filter", reasons("time.sleep(60)"), "gave no sign for 0.5 seconds"),
+    "filter hangs": ("filter", reasons("time.sleep(60)"), "made no progress for 0.5 s"),
     "filter lacks a package": (
         "filter", reasons("import no_such_library"), "package `no_such_library` is not installed"),
     "filter fails to begin": (

@@ -41,8 +41,8 @@ def evaluate(params: GenerateParams, job: EvaluationJob) -> EvaluationResult:
     rows = _chosen(job.rows, params.max_rows, job.seed)
     if not rows:
         raise StepError(
-            "there is nothing to evaluate: no row is held out",
-            hint="hold some out with mixture.validation.count",
+            "there is nothing to evaluate: the validation set is empty",
+            hint="add a validation set with mixture.validation.count",
         )
     with quiet(), deterministic(params.cpu_threads):
         tokenizer = load_tokenizer(job.base)

@@ -85,8 +85,8 @@ class Conversations(Reader[ConversationsParams]):
         after = len(turns) - answers[-1] - 1
         if after and self.params.unanswered == "error":
             raise record.error(
-                f"`{self.params.field}` goes on after the assistant's last turn ({after} more)",
-                "to leave such turns out say `unanswered: trim`",
+                f"`{self.params.field}` continues after the last assistant turn ({after} more)",
+                "to drop such turns, set `unanswered: trim`",
             )
         spoken = [turn for turn in turns if turn["role"] != "system"]
         if spoken[0]["role"] != "user":

@@ -79,7 +79,7 @@ def _data(facts: Facts) -> Iterator[Breach]:
         yield from _data_set(name, source)
     if facts.data_sources:
         yield _warn(
-            "not checked: whether a language model generated data whose licence forbids it", "data"
+            "not checked: whether a language model generated data whose license forbids it", "data"
         )
 
 

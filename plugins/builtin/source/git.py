@@ -189,7 +189,7 @@ class _Repository:
                     raise FetchError(
                         f"{path} in {self._where} is kept by Git LFS: the repository has only a "
                         "pointer",
-                        hint="bring it by its own address: `use: http`, or `use: huggingface`",
+                        hint="fetch it by its own URL: `use: http`, or `use: huggingface`",
                     )
                 yield path, data
 

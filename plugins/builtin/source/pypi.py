@@ -116,7 +116,7 @@ class Pypi(Source[PypiParams]):
         )
         wheels = sorted(scratch.glob("*.whl"))
         if len(wheels) != 1:
-            raise FetchError(f"pip brought {len(wheels)} wheels for {wanted}; one was expected")
+            raise FetchError(f"pip downloaded {len(wheels)} wheels for {wanted}; one was expected")
         return wheels[0]
 
 

@@ -48,8 +48,8 @@ class Perplexity(Evaluator[PerplexityParams]):
         rows = sorted(job.rows.to_pylist(), key=lambda row: row["id"])[: self.params.max_rows]
         if not rows:
             raise StepError(
-                "there is nothing to evaluate: no row is held out",
-                hint="hold some out with mixture.validation.count",
+                "there is nothing to evaluate: the validation set is empty",
+                hint="add a validation set with mixture.validation.count",
             )
         with _threads(self.params.cpu_threads):
             model, tokenizer = _load(job)

@@ -123,7 +123,7 @@ def _loss(model: Any, sample: Sample) -> torch.Tensor:
 
 
 def _mean_loss(model: Any, samples: list[Sample]) -> float | None:
-    """Return the mean loss of held-out answer tokens; None where nothing is held out."""
+    """Return the mean loss of held-out answer tokens; None where there is no validation set."""
     count = sum(_learnt(labels) for _, labels in samples)
     if not count:
         return None

@@ -61,7 +61,7 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
     except _TORN as error:
         detail = str(error).split("\n", 1)[0]
         raise StepError(
-            f"the compressed data is broken or cut short: {detail}",
+            f"the compressed data is broken or truncated: {detail}",
             file=file.path,
             hint="get the file again; its ending must say how it is compressed",
         ) from None

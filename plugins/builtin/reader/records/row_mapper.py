@@ -135,7 +135,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
             code = ord(value[error.start])
             raise record.error(
                 f"{place} has half a character (\\u{code:04x}) at position {error.start}",
-                "an emoji was cut in two before the file was written; mend the text",
+                "an emoji was split in two before the file was written; fix the text",
                 "half-character",
             ) from None
         return value

@@ -74,7 +74,7 @@ def memory_and_disk() -> Iterator[None]:
     except OSError as error:
         raise StepError(
             f"a checkpoint or the adapter cannot be read or written: {error}",
-            hint="see whether the disk is full; the run goes on from its last checkpoint",
+            hint="see whether the disk is full; the run resumes from its last checkpoint",
         ) from error
 
 
@@ -229,7 +229,7 @@ class Training:
             loss = summed.item()
             if not math.isfinite(loss):
                 raise StepError(
-                    f"after step {self.step} the loss on held-out rows is {loss} "
+                    f"after step {self.step} the validation loss is {loss} "
                     f"({self.held_out.named(group[0])})",
                     hint="look at these rows, lower learning_rate, or compute in bfloat16",
                 )
@@ -339,6 +339,6 @@ class Training:
         self.tracking.step(self.trace[-1])
         note = f"loss {self.trace[-1]['loss']:.3f}"
         if "eval_loss" in self.trace[-1]:
-            note += f", held out {self.trace[-1]['eval_loss']:.3f}"
+            note += f", validation {self.trace[-1]['eval_loss']:.3f}"
         rate = self.fresh_tokens / self.fresh_seconds
         self.job.report(Progress(self.step, len(self.plans), note=note, rate=rate))

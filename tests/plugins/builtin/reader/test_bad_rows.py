@@ -119,11 +119,11 @@ def test_records_of_other_readers_are_dropped_too(read_all, tmp_path):
         ("a.csv", b'output\na\n"b\nc\n', "broken CSV: unexpected end"),
         ("a.csv", b'output\na\n"b"x\nc\n', "broken CSV: ',' expected"),
         ("a.csv", "output\na".encode("utf-16"), "starts as UTF-16 does"),
-        ("a.jsonl.gz", gzip.compress(GOOD * 900, mtime=0)[:-20], "broken or cut short"),
-        ("a.jsonl.gz", GOOD, "broken or cut short"),
-        ("a.jsonl.bz2", bz2.compress(GOOD * 900)[:-20], "broken or cut short"),
-        ("a.jsonl.xz", lzma.compress(GOOD * 900)[:-20], "broken or cut short"),
-        ("a.jsonl.zst", pa.Codec("zstd").compress(GOOD * 900).to_pybytes()[:-5], "cut short"),
+        ("a.jsonl.gz", gzip.compress(GOOD * 900, mtime=0)[:-20], "broken or truncated"),
+        ("a.jsonl.gz", GOOD, "broken or truncated"),
+        ("a.jsonl.bz2", bz2.compress(GOOD * 900)[:-20], "broken or truncated"),
+        ("a.jsonl.xz", lzma.compress(GOOD * 900)[:-20], "broken or truncated"),
+        ("a.jsonl.zst", pa.Codec("zstd").compress(GOOD * 900).to_pybytes()[:-5], "truncated"),
     ],
 )
 def test_a_file_that_cannot_be_read_to_its_end_is_an_error_either_way(

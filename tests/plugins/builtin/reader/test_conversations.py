@@ -105,7 +105,7 @@ def test_a_bad_conversation_is_named(read, tmp_path, fault):
 def test_an_unknown_format_is_refused(read, tmp_path):
     file = tmp_path / "data.xlsx"
     file.write_bytes(b"PK")
-    with pytest.raises(StepError, match=r"cannot tell the format from the ending '.xlsx'"):
+    with pytest.raises(StepError, match=r"cannot infer the format from the extension '.xlsx'"):
         read("conversations", {}, file)
 
 

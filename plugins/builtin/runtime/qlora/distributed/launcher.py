@@ -84,7 +84,7 @@ def _written(orders: Orders) -> Iterator[Path]:
         data = pickle.dumps(orders)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise StepError(
-            f"the job cannot be told to other processes: {error}",
+            f"the job cannot be sent to other processes: {error}",
             hint="a plugin for several processes is a class of a module that can be imported; "
             "leave --launch out",
         ) from error
