@@ -92,8 +92,8 @@ def closing(report: AuditReport) -> list[str]:
         lines[0] += f": {', '.join(open_)}"
     if report.verdict == "equivalent":
         lines.append(
-            f"within the limits of calibration {short(report.calibration or '')}: other bits, no "
-            "further apart than honest reruns, and nearer than every forgery it was tried with"
+            f"within the limits of calibration {short(report.calibration or '')}: different "
+            "bits, within the spread of honest reruns, closer than every forgery tested"
         )
     if any(level.basis == "sampled" for level in report.levels):
         lines.append(

@@ -137,8 +137,8 @@ dataset_processes           A   train.dataloader_num_workers
 use_rslora                  PLU model.adapter.use_rslora
 random_state                U   seed
 data_seed                   H   seed
-hub_model_id                AHLR nothing: `recipe export` hands a model on
-push_to_hub                 HLR nothing: `recipe export` hands a model on
+hub_model_id                AHLR nothing: `export:` in a recipe writes merged models
+push_to_hub                 HLR nothing: `export:` in a recipe writes merged models
 output_dir                  AHLRTU nothing: runs go to the store (`--store DIR`)
 dataset_prepared_path       A   nothing: the store keeps every step's result
 tokenized_path              L   nothing: the store keeps every step's result

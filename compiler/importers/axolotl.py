@@ -134,7 +134,7 @@ def _modules(t: Translation) -> None:
     odd = NOT_LINEAR.intersection(listed)
     if odd:
         t.lost("lora_target_modules", f"put the adapter on {', '.join(sorted(odd))} too",
-               "adapters go on the linear layers but the head")  # fmt: skip
+               "adapters are on all linear layers but the head")  # fmt: skip
     if every:
         said = None
         if listed:

@@ -118,7 +118,7 @@ give a folder with a changed config.json as `model.base`
 tokens added_tokens_overrides resize_token_embeddings_to_32x tokenizer_save_jinja_files | change
 the tokenizer's vocabulary | give a base with such a tokenizer
 
-test_datasets | evaluate on data sets of their own | hold rows out by `mixture.validation`
+test_datasets | evaluate on data sets of their own | split rows off with `mixture.validation`
 
 pretraining_dataset streaming streaming_* pretrain_* | train on plain text, read as a stream |
 recipes learn answers to instructions

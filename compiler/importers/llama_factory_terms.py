@@ -41,7 +41,7 @@ in another way than by LoRA | use LoRA
 pref_* dpo_* kto_* simpo_* ppo_* ref_model ref_model_* reward_model reward_model_* ld_alpha | learn
 from preferences | recipes learn answers to instructions
 
-eval_dataset eval_on_each_dataset | measure on data sets of their own | hold rows out by
+eval_dataset eval_on_each_dataset | measure on data sets of their own | split rows off with
 `mixture.validation`
 
 interleave_probs | weigh data sets | see `mixture.weights`

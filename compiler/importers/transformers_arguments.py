@@ -36,7 +36,7 @@ eval_use_gather_object prediction_loss_only batch_eval_metrics bf16_full_eval fp
 eval_packing | the validation loss is by token, whatever the batches
 
 ddp_* local_rank use_cpu no_cuda low_cpu_mem_usage full_determinism average_tokens_across_devices
-accelerator_config | where the work is done is for the machine; a run is repeatable to the bit
+accelerator_config | where the work is done is for the machine; runs are bit-identical
 
 tf32 | the runtime fixes how it rounds
 

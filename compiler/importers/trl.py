@@ -27,7 +27,7 @@ LOST = f"""{hf.LOST}
 lora_modules_to_save | train embeddings or the head whole, beside the adapter | recipes train
 adapters only
 
-lora_target_parameters | put the adapter on bare parameters | adapters go on linear layers
+lora_target_parameters | put the adapter on bare parameters | adapters are for linear layers
 
 chat_template_path | take another chat template | give a base whose tokenizer has it
 
@@ -153,7 +153,7 @@ def dataset(t: Translation) -> None:
         t.inert("dataset_test_split", "nothing is measured while training")
     else:
         t.lost("dataset_test_split", "measure on another split",
-               "hold rows out by `mixture.validation`")  # fmt: skip
+               "split rows off with `mixture.validation`")  # fmt: skip
 
 
 def learnt(t: Translation) -> None:
@@ -194,7 +194,7 @@ def length(t: Translation) -> None:
     elif strategy == "wrapped":
         t.put("packing_strategy", {"train.packing_strategy": "wrapped"})
     elif strategy:
-        t.lost("packing_strategy", "go on with a sample in the next pack",
+        t.lost("packing_strategy", "continue a sample in the next pack",
                "samples that are too long are cut; raise `train.sequence_len`")  # fmt: skip
     training.by_length(t, packed=bool(packing))
     _rest(t)

@@ -81,9 +81,9 @@ def croissant(plan: Plan, record: Record) -> str:
         "name": record.recipe,
         "conformsTo": FORMAT,
         "description": (
-            f"{facts['rows_out']:,} rows to train on and {facts['held_out']:,} for validation, made by "
-            f"a recipe whose hash is {record.recipe_hash}. Files are known by sha256 and every "
-            "count is derived; licenses are as the recipe declares them, the rows may say more."
+            f"{facts['rows_out']:,} rows to train on and {facts['held_out']:,} for validation, "
+            f"made by a recipe whose hash is {record.recipe_hash}. Files are known by sha256 and "
+            "every count is derived; licenses are as the recipe declares them, the rows may say more."
         ),
         "datePublished": record.started[:10],
         "url": f"urn:khichdi:result:{record.result_hash}",
