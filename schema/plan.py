@@ -1,4 +1,4 @@
-"""Plan document: the graph of steps as pure data; it runs without the compiler."""
+"""Plan document: the graph of steps as pure data, with step keys, recipe hash and result hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base classes of data kinds: source, reader, filter, scorer, sampler, template (loss mask)."""
+"""Base classes of data kinds: source, reader, filter, scorer, sampler, template."""
 
 from __future__ import annotations
 

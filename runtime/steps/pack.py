@@ -1,4 +1,4 @@
-"""Render rows by the template, tokenize them with a loss mask, truncate and pack."""
+"""Render rows by the template, tokenize, truncate and pack them."""
 
 from __future__ import annotations
 
