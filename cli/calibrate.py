@@ -71,7 +71,9 @@ def run(options: Namespace) -> int:
         ).make()
         path = Path(options.to) if options.to else claim.folder / FILE
         if options.to is None and not (claim.folder / "record.json").is_file():
-            raise InputError("this run has no folder to write to", hint="say where with --to FILE")
+            raise InputError(
+                "this run has no folder to write to", hint="name a file with --to FILE"
+            )
         write_atomically(path, found.to_text())
     why = lacks(found)
     document = {

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
             _debug()
         return _fail(error, as_json)
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
+        print("interrupted; finished steps are kept, run again to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read our output has seen enough.

@@ -105,7 +105,7 @@ def patience(kind: str) -> float:
     if not 0 <= seconds < 1e9:
         raise InputError(
             f"{PATIENCE} is `{text}`; seconds were expected",
-            hint=f"unset {PATIENCE} for an hour, or say 0 to wait for ever",
+            hint=f"unset {PATIENCE} for an hour, or set it to 0 to wait forever",
         )
     return seconds
 

@@ -92,7 +92,7 @@ def decode(raw: bytes, file: str) -> Text:
 def too_large(size: int, file: str) -> RecipeError:
     """Return the error for a file of this many bytes."""
     message = f"the file has {size:,} bytes; a recipe has at most {MAX_BYTES:,}"
-    hint = "keep data in files of its own"
+    hint = "keep data in separate files"
     return RecipeError([Diagnostic(file, 1, 1, "too-large", message, hint)])
 
 

@@ -30,7 +30,7 @@ CODES = {
     "extends": "a recipe that cannot be extended",
     "input": "a file that is not there, or cannot be read",
     "key": "a key that is not a plain word",
-    "migration": "what a recipe of an older version says and this one has no place for",
+    "migration": "part of an older recipe that this version of the language lacks",
     "missing": "a key that is needed and not given",
     "missing-use": "a plugin that is not named",
     "more": "more errors than are shown",

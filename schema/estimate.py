@@ -69,7 +69,7 @@ class Disk(Document):
     """Bytes on disk."""
 
     sources: int | None = Field(description="Pinned files; null while some are not pinned.")
-    fetch: int | None = Field(description="Of these, what is not in the store yet.")
+    fetch: int | None = Field(description="Of these, bytes that are not in the store yet.")
     rows: int | None = Field(description="Rows and packs of all steps, about.")
     checkpoints: int | None = Field(description="Most that checkpoints take while training.")
     states: int | None = Field(

@@ -107,7 +107,7 @@ def _twins(chain: list[tuple[Path, Step]], loaded: Loaded) -> list[Diagnostic]:
     for path, step in chain:
         text = step.model_dump_json()
         if text in seen:
-            message = f"filter `{step.use}` stands here twice with the same parameters"
+            message = f"filter `{step.use}` appears twice with the same parameters"
             found.append(loaded.diagnose(path, "twice", message, "remove one of them"))
         seen.add(text)
     return found
@@ -181,7 +181,7 @@ def sources(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     """Return repositories that hold another thing than what is wanted of them."""
     found = []
     if getattr(recipe.model.base, "holds", None) == "dataset":
-        message = "a base model comes from a model repository, and this says data set"
+        message = "a base model comes from a model repository, but this is a data set"
         hint = "leave `repo_type`, `config` and `split` out"
         found.append(loaded.diagnose(("model", "base"), "contradiction", message, hint, key=True))
     for section, group in (("data", recipe.data), ("benchmarks", recipe.benchmarks)):

@@ -142,7 +142,9 @@ def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
         return []
     place = ("mixture", "weights")
     if recipe.mixture.order != "interleave":
-        message = f"`weights` say how data sets interleave; the order is `{recipe.mixture.order}`"
+        message = (
+            f"`weights` apply only to `order: interleave`; the order is `{recipe.mixture.order}`"
+        )
         hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
         return [loaded.diagnose(place, "unused", message, hint, key=True)]
     found = []

@@ -187,7 +187,9 @@ def other_word(name: str, place: str) -> str | None:
         return None
     whose = " and ".join(f"{tool}'s" for tool in word.tools[:2])
     ours, _, note = word.ours.partition(" | ")
-    if not ours.startswith("nothing") and "`" not in ours:
+    if ours.startswith("nothing: "):
+        return f"{whose} word; khichdi has no such parameter: {ours.removeprefix('nothing: ')}"
+    if "`" not in ours:
         ours = f"`{ours.removeprefix(f'{place}.') if place else ours}`"
     return f"{whose} word; here it is {ours}{f', {note}' if note else ''}"
 

@@ -58,7 +58,7 @@ def _check(text: str, file: str, values: Any, comments: list[str]) -> None:
         same = False
     if not same:
         raise InputError(
-            "cannot be laid out without a change of what it says; it was left as it is",
+            "cannot be formatted without a change of meaning; it was left unchanged",
             file=file,
             hint="write keys and text in a plainer way; and please report it, with the file",
         )

@@ -124,7 +124,7 @@ def gguf_file(folder: Path) -> Path | None:
     if len(found) > 1:
         raise StepError(
             f"the base has {len(found)} GGUF files: {', '.join(path.name for path in found)}",
-            hint="say which one with `include:` of the source; split files are not supported",
+            hint="select one with the source's `include:`; split files are not supported",
         )
     return found[0] if found else None
 

@@ -125,7 +125,7 @@ class Calibrator:
             self.honest.append((setting, training))
         if len(self.honest) < min(self.reruns, FEWEST):
             raise InputError(
-                f"only {len(self.honest)} settings of this machine gave other bits, "
+                f"only {len(self.honest)} settings of this machine changed the bits, "
                 f"{FEWEST} are needed to measure the spread of honest reruns",
                 hint="calibrate on a machine with other hardware",
             )

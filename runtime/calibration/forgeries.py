@@ -164,7 +164,7 @@ def write_other_base(number: int, base: Path, into: Path) -> None:
 
     if not any(base.glob("*.safetensors")):
         raise InputError(
-            "another base cannot be made of this one: its weights are not in safetensors",
+            "cannot derive another base from this one: its weights are not in safetensors",
             hint="calibrate with the same model in safetensors",
         )
     draw = torch.Generator().manual_seed(derive_seed(number, "control/another base"))

@@ -142,7 +142,7 @@ class Rehearsal:
             return _pass_on(context)
         outcome = perform(context)
         if outcome.facts["rows_out"] == 0 and outcome.facts["rows_in"]:
-            self.notes[step.name] = "keeps none of these rows; they are passed on all the same"
+            self.notes[step.name] = "keeps none of these rows; they are passed on anyway"
             return _pass_on(replace(context, staging=_emptied(context.staging)))
         return outcome
 

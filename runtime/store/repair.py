@@ -82,7 +82,7 @@ class Repair:
                     how = ", ".join([*(f"{f} from its source" for f in fetched), *copies])
                     self.mended.append(Mended(name, what, how))
                     return True
-                why = "what came is not what was lost"
+                why = "the fetched files differ from the lost ones"
             except _GoneError as error:
                 why = str(error)
         self.store.drop(output)

@@ -46,7 +46,7 @@ def test_other_faults_are_on_the_right_line(tallies: dict[str, Tally], kind: str
 def test_every_word_of_another_tool_is_answered_with_ours(tallies: dict[str, Tally]) -> None:
     for found in tallies["another tool's word"].answers:
         hints = [d.suggestion or "" for d in found.found if d.line == found.case.line]
-        assert any("word; here it is" in hint for hint in hints), found.case
+        assert any("'s word; " in hint for hint in hints), found.case
 
 
 def test_every_code_of_a_diagnostic_is_in_the_table(tallies: dict[str, Tally]) -> None:

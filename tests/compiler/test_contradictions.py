@@ -72,7 +72,7 @@ CASES = {
         "evaluate: [{use: generate}]\n",
         (16, 1, "and there is none"),
     ),
-    "a filter twice": (FILTER, FILTER + FILTER, (11, 9, "stands here twice")),
+    "a filter twice": (FILTER, FILTER + FILTER, (11, 9, "appears twice")),
     "words that leave nothing": (
         FILTER,
         FILTER + "      - {use: min-words, fields: [input], at_least: 60}\n",

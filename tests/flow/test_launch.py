@@ -41,7 +41,7 @@ def test_two_processes_give_the_result_of_one(
         ("two", "processes is `two`"),
         ("2,strategy=zero", "strategy is `zero`; expected: ddp or fsdp"),
         ("2,gpus=1", "`gpus=1` is not a key"),
-        ("2,processes=3", "`processes` is there twice"),
+        ("2,processes=3", "`processes` appears twice"),
         ("2,nodes=2", "several machines have no rendezvous"),
         ("2,nodes=2,node=2,rendezvous=a:1", "node is 2 of 2"),
         ("2,nodes=2,rendezvous=somewhere", "rendezvous is `somewhere`; expected: HOST:PORT"),

@@ -200,7 +200,7 @@ AT_WORK: dict[str, tuple[str, str, str]] = {
     "filter fails to begin": (
         "filter", "def begin(self, inputs): 1 / 0\n" + KEEP, "ZeroDivisionError"),
     "editor gives a list": ("editor", EDIT % "[]", "gave list; a record batch was expected"),
-    "editor loses rows": ("editor", EDIT % "batch.slice(1)", "gives the same rows back"),
+    "editor loses rows": ("editor", EDIT % "batch.slice(1)", "must return the same rows"),
     "editor changes ids": (
         "editor", EDIT % "batch.set_column(0, 'id', batch.column('input'))", "with the same ids"),
     "reader raises": ("reader", READ % "raise IndexError('y')", "after mine.jsonl#0: IndexError"),

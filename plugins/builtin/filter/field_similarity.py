@@ -33,7 +33,7 @@ class FieldSimilarityParams(Params):
     @model_validator(mode="after")
     def _differ(self) -> Self:
         if self.fields[0] == self.fields[1]:
-            raise ValueError(f"two different fields: `{self.fields[0]}` is there twice")
+            raise ValueError(f"two different fields: `{self.fields[0]}` appears twice")
         return self
 
 

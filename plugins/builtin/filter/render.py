@@ -42,7 +42,7 @@ class RenderParams(Params):
     def _names_are_known(self) -> Self:
         given = [text for name in FIELDS if (text := getattr(self, name)) is not None]
         if not given:
-            raise ValueError("say what `instruction`, `input` or `output` becomes")
+            raise ValueError("set `instruction`, `input` or `output`")
         for text in given:
             check_names(text, NAMES)
         return self

@@ -66,7 +66,7 @@ class Truncate(TextEditor[TruncateParams]):
         self._tokenizer = load_tokenizer(inputs.base)
         if not self._tokenizer.is_fast:
             raise StepError(
-                "`truncate` needs a tokenizer that says where in the text its tokens are",
+                "`truncate` needs a tokenizer with character offsets",
                 hint="cut by words, `{use: truncate-words, words: 400}`, or use a base with a "
                 "tokenizer.json",
             )

@@ -122,7 +122,7 @@ class MultipleChoiceParams(ReaderParams):
         check_names(self.output, (*OWN, *self.fields))
         taken = sorted(set(OWN) & set(self.fields))
         if taken:
-            raise ValueError(f"`{taken[0]}` has a meaning of its own; call the field another name")
+            raise ValueError(f"`{taken[0]}` is reserved; rename the field")
         return self
 
 

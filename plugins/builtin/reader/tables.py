@@ -60,14 +60,14 @@ class TableParams(ReaderParams):
         for word in ("constants", "render"):
             names = sorted(getattr(self, word))
             if names and self.columns is None:
-                raise ValueError(f"`{word}` needs `columns`, which say what the fields fill")
+                raise ValueError(f"`{word}` needs `columns`, which map fields to columns")
             for name in names:
                 if name in filled:
                     other = filled[name]
                     raise ValueError(f"`{name}` is filled by `{other}` and by `{word}`: choose one")
                 filled[name] = word
         if self.columns is not None and not {"output"} & (set(self.columns) | set(self.render)):
-            raise ValueError("`columns` must say which field is the `output`: the text to learn")
+            raise ValueError("`columns` must name the field of the `output`: the text to train on")
         return self
 
     def mapper(

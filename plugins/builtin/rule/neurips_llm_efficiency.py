@@ -87,7 +87,7 @@ def _data_set(name: str, source: Mapping[str, Any]) -> Iterator[Breach]:
     place = ("data", name, "source")
     origin = str(source.get("repo") or source.get("url") or "").lower()
     if source.get("use") == "files":
-        yield _warn(f"data set `{name}` lies on this machine: is it open?", *place)
+        yield _warn(f"data set `{name}` is on this machine: is it open?", *place)
     if any(word in origin for word in MMLU):
         message = f"data set `{name}` is MMLU, which is for evaluation alone"
         yield Breach(message, place, "leave it out")

@@ -106,8 +106,8 @@ def _shared_out(setup: Setup, parts: Iterator[Part]) -> Iterator[tuple[Part, Fou
         yield from _finished(running, ALL_COMPLETED)
     except BrokenProcessPool as error:
         raise StepError(
-            "a worker ended before its time, perhaps for want of memory",
-            hint="each of the `workers` has a copy of the model: use fewer; what is done is kept",
+            "a worker ended early, perhaps out of memory",
+            hint="each worker holds a copy of the model: use fewer; finished parts are kept",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

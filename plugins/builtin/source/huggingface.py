@@ -183,7 +183,7 @@ def _info(api: HfApi, params: HuggingFaceParams, revision: str) -> Any:
         params.repo, repo_type=params.holds, revision=revision, files_metadata=True
     )
     if not COMMIT.fullmatch(info.sha or ""):
-        raise FetchError(f"{params.repo}: the hub did not say which commit {revision} is")
+        raise FetchError(f"{params.repo}: the hub did not return the commit of {revision}")
     return info
 
 

@@ -49,7 +49,7 @@ class Chat(Template[ChatParams]):
             whole = _render(row, tokenizer, messages[: number + 1], prompt=False)
             if not (prompt.startswith(done) and whole.startswith(prompt)):
                 raise StepError(
-                    f"row {row['id']}: the chat template rewrites what it wrote before turn "
+                    f"row {row['id']}: the chat template changes its text before turn "
                     f"{number}, so prompt and answer cannot be told apart",
                     hint="use a template that does not depend on the model: `use: alpaca`",
                 )

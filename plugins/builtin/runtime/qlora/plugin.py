@@ -237,9 +237,7 @@ class QloraParams(Params):
                 "out"
             )
         if self.warmup_ratio is not None and self.warmup_steps:
-            raise ValueError(
-                "`warmup_steps` and `warmup_ratio` say the same: leave one of them out"
-            )
+            raise ValueError("`warmup_steps` and `warmup_ratio` exclude each other: remove one")
         return self
 
     @model_validator(mode="after")

@@ -35,7 +35,7 @@ def check_installed(names: tuple[str, ...]) -> None:
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise StepError(
-            f"report_to names what is not installed: {', '.join(missing)}",
+            f"report_to names packages that are not installed: {', '.join(missing)}",
             hint=f"`pip install {' '.join(missing)}`, or leave it out of report_to",
         )
 

@@ -74,7 +74,7 @@ def test_more_than_a_day_is_refused_when_counted_and_doubted_when_assumed(tmp_pa
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     base = "{use: huggingface, repo: some/model}"
     found = warnings(write(tmp_path, base=base, sample="{use: all}", more=ON_4090))
-    assert "whether the base is tuned to follow instructions is not known" in found
+    assert "whether the base is instruction-tuned is not known" in found
     assert "memory is not known" in found
     assert "time is not known" in found
 

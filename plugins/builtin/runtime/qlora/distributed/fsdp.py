@@ -59,7 +59,7 @@ def _layers(causal: Any, inner: Any) -> list[Any]:
     layers = [module for module in inner.modules() if type(module).__name__ in names]
     if not layers:
         raise StepError(
-            f"{type(causal).__name__} does not say which layers it has: it cannot be sharded",
+            f"{type(causal).__name__} does not declare its layers, so it cannot be sharded",
             hint="launch it with strategy=ddp",
         )
     return layers

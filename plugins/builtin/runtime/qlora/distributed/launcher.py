@@ -104,7 +104,7 @@ def _check_devices(launch: Launch) -> None:
         raise StepError(
             f"{launch.processes} processes were asked for, and this machine has {found} "
             f"GPU{'s' * (found > 1)}",
-            hint=f"--launch {found}: each process needs a GPU of its own",
+            hint=f"--launch {found}: each process needs its own GPU",
         )
 
 
