@@ -26,11 +26,9 @@ class PerplexityParams(Params):
     """How much of the held-out rows is looked at, and with how many threads."""
 
     max_rows: int | None = Field(
-        None, ge=1, description="Rows that are looked at, the first by id; all if left out."
+        None, ge=1, description="Rows to evaluate, the first by id; all if omitted."
     )
-    cpu_threads: int = Field(
-        2, ge=1, le=256, description="Threads on a CPU: rounding depends on them."
-    )
+    cpu_threads: int = Field(2, ge=1, le=256, description="CPU threads: rounding depends on them.")
 
 
 class Perplexity(Evaluator[PerplexityParams]):
