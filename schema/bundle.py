@@ -31,7 +31,7 @@ def clash(paths: list[str]) -> str | None:
 
 
 class Contents(Sealed):
-    """What a bundle holds; it stands first in it, and nothing else is in it.
+    """Manifest of a bundle: its first file, which lists all others.
 
     `left_out` names the outputs whose bytes are not in it, `<step>#<output>`.
     """

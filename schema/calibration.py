@@ -55,7 +55,7 @@ class Criterion(Document):
 
 
 class Rejected(Document):
-    """How controls of one kind fared against all limits together.
+    """Rejections of forgeries of one kind by all limits together.
 
     `ratio` is the separation reached: how many times over its limit the criterion was that
     exceeded it most, in the control that exceeded least.
@@ -68,7 +68,7 @@ class Rejected(Document):
 
 
 class Calibrated(Document):
-    """What follows from the samples by the rule alone; whoever reads it derives it again."""
+    """Limits derived from the samples by the rule; readers derive them again."""
 
     envelope: tuple[float, ...]
     criteria: tuple[Criterion, ...]
@@ -88,7 +88,7 @@ class Calibration(Sealed):
     runtime: str
     version: int
     device: str
-    probes: int = Field(ge=0, description="Frozen samples that adapters were put to.")
+    probes: int = Field(ge=0, description="Frozen samples that adapters were compared on.")
     answers: int = Field(ge=0, description="Tokens of their answers.")
     samples: tuple[Sample, ...]
     found: Calibrated

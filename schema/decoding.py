@@ -61,7 +61,7 @@ def diagnose(
 
 
 def decode(raw: bytes, file: str) -> Text:
-    """Return a file's text; a byte order mark of UTF-8 is no part of it.
+    """Return a file's text, without a UTF-8 byte order mark.
 
     Raises:
         RecipeError: it is too large, not UTF-8, or has control characters.

@@ -180,7 +180,7 @@ class KhichdiError(Exception):
 
 
 class InputError(KhichdiError):
-    """What the user gave cannot be used as it is."""
+    """Invalid input: a recipe, an option, or a file."""
 
     status = 2
     code = "input"

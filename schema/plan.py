@@ -81,7 +81,7 @@ class Plan(Sealed):
 
     @property
     def repeats(self) -> bool:
-        """Tell whether the same bits are to come again: no plugin was told `determinism: fast`."""
+        """Return whether a rerun is bit-identical: no step has `determinism: fast`."""
         return all(step.plugin.params.get("determinism") != "fast" for step in self.steps)
 
 

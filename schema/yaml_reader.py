@@ -127,7 +127,7 @@ def _section_by_section(text: Text, whole: _SyntaxError) -> Parsed:
 
 
 class _SyntaxError(Exception):
-    """The text is no YAML from here on; `alone` says that reading its parts would not help."""
+    """The text is not YAML from here on; `alone`: reading its parts would not help."""
 
     def __init__(self, diagnostic: Diagnostic, *, alone: bool = False) -> None:
         super().__init__(diagnostic.message)
