@@ -66,7 +66,7 @@ class DataSet(Document):
     )
     filters: tuple[Step, ...] = Field((), description="Filters, applied in this order.")
     score: Step | None = Field(
-        None, description=("Scorer that gives each row a number to sample by.")
+        None, description="Scorer that gives each row a number to sample by."
     )
     sample: Step = Field(description="Which of the filtered rows go into the mixture.")
 
@@ -130,7 +130,7 @@ class Mixture(Document):
         ),
     )
     validation: Validation | None = Field(
-        None, description=("The validation set, split off before training.")
+        None, description="The validation set, split off before training."
     )
 
 

@@ -27,7 +27,7 @@ class LoraParams(Params):
         ),
     )
     use_rslora: bool = Field(
-        False, description=("Scale by alpha / sqrt(r) instead (rank-stabilized LoRA).")
+        False, description="Scale by alpha / sqrt(r) instead (rank-stabilized LoRA)."
     )
     use_dora: bool = Field(
         False,

@@ -14,7 +14,7 @@ class GenerateParams(Params):
     """Generation length and comparison."""
 
     max_new_tokens: int = Field(
-        128, ge=1, description=("Maximum number of tokens generated per row.")
+        128, ge=1, description="Maximum number of tokens generated per row."
     )
     max_rows: int | None = Field(
         None, ge=1, description="Rows to evaluate, drawn by the seed; all if omitted."

@@ -25,9 +25,7 @@ class FieldSimilarityParams(Params):
     at_least: float = Field(
         ge=-1,
         le=1,
-        description=(
-            "Keep a row when the cosine similarity of the two embeddings is at least this."
-        ),
+        description="Keep a row when the cosine similarity of the two embeddings is at least this.",
     )
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ class WhereParams(Params):
     field: AnyField = Field(description="Field to test; a list matches when one of its items does.")
     equals: str | None = Field(None, description="Match this exact text.")
     one_of: tuple[str, ...] | None = Field(
-        None, min_length=1, description=("Match any of these exact texts.")
+        None, min_length=1, description="Match any of these exact texts."
     )
     matches: str | None = Field(
         None, description="Match a Python regular expression anywhere in the text."

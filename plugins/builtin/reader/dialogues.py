@@ -44,9 +44,7 @@ class DialoguesParams(ReaderParams):
     )
     instruction: TemplateText = Field(
         "{question}",
-        description=(
-            "Template of the instruction, with `{context}`, `{history}` and `{question}`."
-        ),
+        description="Template of the instruction, with `{context}`, `{history}` and `{question}`.",
     )
     input: TemplateText = Field(
         "{context}\n\n{history}", description="Template of the input, with the same names."

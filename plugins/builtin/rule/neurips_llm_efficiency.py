@@ -32,7 +32,7 @@ class NeuripsLlmEfficiency2023Params(Params):
     """The track of the challenge."""
 
     track: Literal["rtx-4090", "a100-40gb"] = Field(
-        description=("The track: the GPU that everything runs on.")
+        description="The track: the GPU that everything runs on."
     )
 
 

@@ -42,7 +42,7 @@ class FewShotParams(Params):
         "\n\n", min_length=1, description="Stop sequence: the answer ends before it."
     )
     max_new_tokens: int = Field(
-        128, ge=1, description=("Maximum number of tokens generated per row.")
+        128, ge=1, description="Maximum number of tokens generated per row."
     )
     max_prompt_tokens: int = Field(
         2048,

@@ -73,7 +73,7 @@ class QloraParams(Params):
         1.0, ge=0, description="Clip the gradient norm to this; 0 disables clipping."
     )
     adam_beta1: float = Field(
-        0.9, ge=0, lt=1, description=("Decay rate of the first moment (mean of gradients).")
+        0.9, ge=0, lt=1, description="Decay rate of the first moment (mean of gradients)."
     )
     adam_beta2: float = Field(
         0.999,
@@ -82,7 +82,7 @@ class QloraParams(Params):
         description="Decay rate of the second moment (mean of squared gradients).",
     )
     adam_epsilon: float = Field(
-        1e-8, gt=0, description=("Epsilon added to the denominator of an update.")
+        1e-8, gt=0, description="Epsilon added to the denominator of an update."
     )
     neftune_noise_alpha: float | None = Field(
         None,

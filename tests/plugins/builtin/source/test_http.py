@@ -91,7 +91,7 @@ def test_a_wrong_digest_names_both(make, fetch, server):
 @pytest.mark.parametrize(
     ("path", "message", "hint"),
     [
-        ("nothing.csv", "404 Not Found", "look at the address"),
+        ("nothing.csv", "404 Not Found", "check the URL"),
         ("403.csv", "403 Forbidden", "use the source `files`"),
         ("503.csv", "503 Service Unavailable", "try again later"),
         ("short.csv", "127.0.0.1", "network"),
