@@ -148,7 +148,7 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("squence_len: 4096", "did you mean `sequence_len`?"),
         ("train_on_inputs: true", "template"),
         ("group_by_length: true\nsample_packing: true", "packs"),
-        ("lora_model_dir: ./old", "anew"),
+        ("lora_model_dir: ./old", "always start a new adapter"),
         ("deepspeed: zero3.json", "gradient_accumulation_steps"),
         ("early_stopping_patience: 3\nval_set_size: 0.1", "metric_for_best_model"),
         ("optimizer: lion_pytorch", "paged_adamw_32bit"),

@@ -122,7 +122,7 @@ def test_a_data_set_without_a_description_is_told() -> None:
         ("mask_history: true", "conversation"),
         ("interleave_probs: 0.5,0.5", "mixture.weights"),
         ("additional_target: embed_tokens", "adapters only"),
-        ("adapter_name_or_path: old", "anew"),
+        ("adapter_name_or_path: old", "always start a new adapter"),
         ("mix_strategy: interleave_under", "interleave"),
         ("quantization_method: hqq", "bitsandbytes"),
     ],
