@@ -46,3 +46,9 @@ docs: $(READY)
 
 clean:
 	rm -rf $(VENV) .khichdi build *.egg-info
+
+# The documentation site, in site/; a broken link fails.
+.PHONY: site
+site: $(READY)
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/mkdocs build --strict

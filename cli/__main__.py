@@ -1,4 +1,4 @@
-"""Makes `python -m khichdi.cli` the same as `recipe`."""
+"""Run `python -m khichdi.cli` as `recipe`."""
 
 import sys
 

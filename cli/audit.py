@@ -1,9 +1,9 @@
-"""Derive again what a run claims, level by level, and name the first thing that differs.
+"""Derive a run's claims again, level by level, and report the first difference.
 
-Without more, documents and bytes are audited: nothing is executed, and neither plugins nor network
-are needed. With `--rerun`, every step is executed again from the pinned bytes, in a store of its
-own, and each thing that comes out is compared with what the run says came out. With `--segments`,
-a few parts of the training are, each from the state before it: minutes for what took hours.
+By default documents and files are audited: nothing is executed, and neither plugins nor network
+are needed. With `--rerun`, every step is executed again from the pinned files, in a temporary
+store, and each result is compared with the run's. With `--segments`, a few segments of the training
+are replayed, each from the state before it: minutes instead of hours.
 """
 
 from __future__ import annotations
@@ -30,37 +30,45 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--level", choices=LEVELS, help="go no further than this level")
     parser.add_argument("--html", metavar="FILE", help="write the report as one readable page")
     parser.add_argument(
-        "--statement", metavar="FILE", help="write the result as an in-toto statement, to be signed"
+        "--statement",
+        metavar="FILE",
+        help="write the result as an in-toto statement, ready to sign",
     )
     parser.add_argument(
-        "--rerun", action="store_true", help="execute every step again from the pinned bytes"
+        "--rerun", action="store_true", help="rerun every step from the pinned files"
     )
     parser.add_argument(
         "--segments", metavar="K", type=int,
-        help="execute K segments of the training again, drawn by the run's result and a nonce",
+        help="replay K segments of the training, drawn by the run's result and a nonce",
     )  # fmt: skip
     parser.add_argument(
         "--nonce", metavar="TEXT",
-        help="with --segments: what decides which ones, such as dice or a page of today's paper "
-        "(default: drawn by the operating system)",
+        help=(
+            "with --segments: nonce that selects them, such as dice rolls or text of today's "
+            "newspaper (default: from the operating system)"
+        ),
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="DIR", default=".",
-        help="with --rerun or --segments: where relative paths of sources start, if the run's "
-        "bytes are not here",
+        help=(
+            "with --rerun or --segments: base folder for relative source paths, if the run's files "
+            "are not here"
+        ),
     )  # fmt: skip
     parser.add_argument(
         "--scratch", metavar="DIR",
-        help="with --rerun or --segments: where to put what it makes meanwhile",
+        help="with --rerun or --segments: folder for intermediate files",
     )  # fmt: skip
     parser.add_argument(
         "--calibration", metavar="FILE",
-        help="with --rerun or --segments: limits for other hardware, from `recipe calibrate`; "
-        "`own` is the one that the run or bundle brings",
+        help=(
+            "with --rerun or --segments: tolerances for other hardware, from `recipe calibrate`; "
+            "`own` is the calibration in the run or bundle"
+        ),
     )  # fmt: skip
     mirror_argument(parser)
     parser.add_argument(
-        "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
+        "--strict", action="store_true", help="exit 1 unless every audited level is identical"
     )
 
 

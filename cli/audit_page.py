@@ -1,4 +1,4 @@
-"""An audit's report as one page of HTML that needs nothing else."""
+"""Render an audit report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _replay(replay: SegmentReplay) -> str:
     return (
         f"<h2>Segments of {escape(replay.step)} executed again</h2>{lines}"
         "<table><thead><tr><th>Segment</th><th>Training steps</th><th>Why</th><th>Verdict</th>"
-        "<th>Apart, as a share of what was learnt</th></tr>"
+        "<th>Distance, relative to the update</th></tr>"
         f"</thead><tbody>{segments}</tbody></table>"
         "<table><thead><tr><th>Had so many been forged</th><th>one would have been found with "
         f"probability</th></tr></thead><tbody>{odds}</tbody></table>"

@@ -1,4 +1,4 @@
-"""An audit's report as text: the levels as a ladder, and the verdict below."""
+"""Print an audit report: one line per level, and the verdict."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def replayed(replay: SegmentReplay) -> list[str]:
     for one in replay.replayed:
         verdict = "DIVERGED" if one.verdict == "diverged" else one.verdict
         why = "" if one.because == "drawn" else ", the adapter comes out of it"
-        far = f", what it learnt is {share(one)} of itself apart" if one.error else ""
+        far = f", its update differs by {share(one)}" if one.error else ""
         lines.append(f"  segment {one.segment}, steps {one.first}-{one.last}{why}: {verdict}{far}")
     return lines
 
@@ -64,7 +64,7 @@ def share(one: SegmentVerdict) -> str:
     """Return how far what a segment learnt is apart, as a share of what it is said to be."""
     if one.error is None:
         return ""
-    return "more than can be told" if one.error >= LARGEST else f"{one.error:.2g}"
+    return "too large to measure" if one.error >= LARGEST else f"{one.error:.2g}"
 
 
 def closing(report: AuditReport) -> list[str]:
@@ -92,8 +92,8 @@ def closing(report: AuditReport) -> list[str]:
         lines[0] += f": {', '.join(open_)}"
     if report.verdict == "equivalent":
         lines.append(
-            f"within the limits of calibration {short(report.calibration or '')}: other bits, no "
-            "further apart than honest reruns, and nearer than every forgery it was tried with"
+            f"within the limits of calibration {short(report.calibration or '')}: different "
+            "bits, within the spread of honest reruns, closer than every forgery tested"
         )
     if any(level.basis == "sampled" for level in report.levels):
         lines.append(

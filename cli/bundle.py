@@ -1,4 +1,4 @@
-"""Write a run to one file: all that an auditor needs, and no data, base weights or secret.
+"""Write a run to one file: all that an auditor needs, and no data, base weights or secrets.
 
 The same run gives the same bytes.
 """
@@ -19,17 +19,19 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     target_argument(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="where to write (default: <recipe>.bundle)"
+        "-o", "--output", metavar="FILE", help="output file (default: <recipe>.bundle)"
     )
-    parser.add_argument("--with-data", action="store_true", help="sources, rows and packs too")
-    parser.add_argument("--with-weights", action="store_true", help="the base model's files too")
+    parser.add_argument("--with-data", action="store_true", help="include sources, rows and packs")
+    parser.add_argument(
+        "--with-weights", action="store_true", help="include the base model's files"
+    )
     parser.add_argument(
         "--without-states", action="store_true",
-        help="leave out the states that segments of the training are executed again from",
+        help="omit the states that training segments are replayed from",
     )  # fmt: skip
     parser.add_argument(
         "--allow", metavar="WORD", action="append", default=[],
-        help="let through a word that looks personal and is not",
+        help="allow a word that looks personal but is not",
     )  # fmt: skip
 
 

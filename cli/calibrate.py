@@ -1,9 +1,9 @@
-"""How far honest reruns of a run are apart on other hardware, and which limits follow.
+"""Calibrate audit tolerances from reruns, for audits on other hardware.
 
-Reruns are done under settings that sum in another order, as other hardware does, each in a process
-of its own. Ten kinds of trainings that are not the recipe's are made as well, and every limit has
-to lie between the two. With FILE, `recipe audit RUN --rerun --calibration FILE` can say that a run
-is equivalent where its bits differ.
+Reruns use settings that sum in another order, as other hardware does, each in a process of its own.
+Ten kinds of trainings that deviate from the recipe are run as well, and every limit must lie
+between the two. With FILE, `recipe audit RUN --rerun --calibration FILE` can judge a run as
+equivalent where its bits differ.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     target_argument(parser)
     parser.add_argument(
-        "--reruns", type=int, default=5, metavar="N", help="honest reruns with other bits (5)"
+        "--reruns", type=int, default=5, metavar="N", help="reruns with different rounding (5)"
     )
     parser.add_argument(
-        "--seeds", type=int, default=5, metavar="M", help="trainings with another seed (5)"
+        "--seeds", type=int, default=5, metavar="M", help="trainings with a different seed (5)"
     )
     parser.add_argument(
         "--controls", type=int, default=1, metavar="K", help="trainings of each other kind (1)"
     )
     parser.add_argument(
-        "--to", metavar="FILE", help="where to write it (the run's folder, where bundles take it)"
+        "--to",
+        metavar="FILE",
+        help="output file (default: in the run's folder, where bundles find it)",
     )
-    parser.add_argument("--scratch", metavar="DIR", help="where to put what it makes meanwhile")
+    parser.add_argument("--scratch", metavar="DIR", help="folder for intermediate files")
 
 
 def run(options: Namespace) -> int:
@@ -94,7 +96,7 @@ def _write(found: Calibration, claim: Claim, options: Namespace) -> Path:
 
 def text(found: Calibration, why: list[str], path: Path) -> str:
     """Return limits and rejections as two tables."""
-    rows = [("figure", "honest", "limit", "tells from a rerun")]
+    rows = [("figure", "honest", "limit", "distinguishes")]
     for one in found.found.criteria:
         limit = "not used" if one.limit is None else f"{one.limit:.2g}"
         told = ", ".join(one.separates) if one.limit is not None else one.why

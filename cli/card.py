@@ -1,6 +1,6 @@
-"""Describe a run's data set and model: a card for people, an ML-BOM or a Croissant for machines.
+"""Describe a run's data set and model: a card for people, an ML-BOM or Croissant for machines.
 
-`markdown` is a data set card: composition, licences, filters, counts and examples. `cyclonedx` is a
+`markdown` is a data set card: composition, licenses, filters, counts and examples. `cyclonedx` is a
 bill of materials: the adapter, base, data sets and software, each by its digest. `croissant` is the
 curated data set's files and columns, as JSON-LD.
 """
@@ -22,8 +22,8 @@ FORMATS = ("markdown", "cyclonedx", "croissant")
 def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     run_argument(parser)
-    parser.add_argument("--format", choices=FORMATS, default="markdown", help="what to write")
-    parser.add_argument("--output", metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="output format")
+    parser.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
 
 
 def run(options: Namespace) -> int:

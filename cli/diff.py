@@ -1,7 +1,7 @@
-"""What differs in meaning between two recipes, and which steps that makes run again.
+"""Compare two recipes by meaning, and list the steps that rerun.
 
 A and B are each a recipe, a run or its record, or a recipe at a git revision (`HEAD~1:my.yaml`).
-With `--set`, B is what is set in it, and may be left out. Exit status 1 when they differ.
+With `--set`, B is A with those settings, and may be omitted. Exit status 1 when they differ.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     what = "a recipe, a shipped one's name, a run, a record, or REV:path of git"
     parser.add_argument("before", nargs="?", metavar="A", help=what)
-    parser.add_argument("after", nargs="?", metavar="B", help="another; with --set, A itself")
+    parser.add_argument(
+        "after", nargs="?", metavar="B", help="the other side; with --set, A itself"
+    )
     set_argument(parser)
     parser.add_argument(
-        "--device", metavar="NAME", help="estimate for this device, as `recipe plan` takes it"
+        "--device", metavar="NAME", help="estimate for this device, as in `recipe plan`"
     )
     parser.add_argument(
-        "--git-textconv", metavar="FILE", help="print FILE as text that git can diff by meaning"
+        "--git-textconv", metavar="FILE", help="print FILE as text for git's textconv"
     )
 
 
@@ -42,7 +44,7 @@ def run(options: Namespace) -> int:
         return _textconv(options)
     if options.before is None or (options.after is None and not options.settings):
         raise InputError(
-            "two are needed to tell a difference",
+            "two sides are needed to compare",
             hint="recipe diff A B, or recipe diff A --set PATH=VALUE",
         )
     before = _open(options, options.before)

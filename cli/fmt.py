@@ -1,7 +1,7 @@
-"""Lay recipes out in the one canonical way; comments and blank lines are kept.
+"""Format recipes in canonical layout; comments and blank lines are kept.
 
 Keys in the order of the language, short steps on one line, a blank line between sections: the same
-recipe always looks the same, so that a diff shows what was changed and nothing else.
+recipe always looks the same, so that a diff shows only real changes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def run(options: Namespace) -> int:
         parsed = read_as_written(raw, name)
         if language(parsed) < CURRENT:
             message = f"written in version {language(parsed)} of the language"
-            hint = "`recipe migrate` brings it to this one, in canonical layout"
+            hint = "`recipe migrate` upgrades it to this version, in canonical layout"
             raise RecipeError([parsed.diagnose(("recipe",), "version", message, hint)])
         if not {"recipe", "extends"} & parsed.data.keys():
-            message = "this is no recipe: it states neither `recipe` nor `extends`"
+            message = "this is not a recipe: it has neither `recipe` nor `extends`"
             hint = f"a recipe starts with `recipe: {CURRENT}`"
             raise RecipeError([parsed.diagnose((), "not-a-recipe", message, hint)])
         return Change(name, raw.decode("utf-8"), format_recipe(raw, parsed, registry))

@@ -1,4 +1,4 @@
-"""The recipe hash, and the key of each step that it is made of."""
+"""Print the recipe hash, and the key of each step in it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Write a recipe that does what another tool's configuration does, and say what became of each key.
+"""Convert another tool's configuration to a recipe, and report on every key.
 
 The recipe goes to standard output, or to a file with `--output`. The report on standard error has
-every key of the configuration in one of three lists: mapped, inert (it does nothing here), and
-not mapped. Exit status 1 says that something was not mapped.
+every key of the configuration in one of three lists: mapped, inert (it has no effect here), and
+not mapped. Exit status 1 means that something was not mapped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("format", choices=sorted(FORMATS), help="the tool that the file is of")
     parser.add_argument("file", metavar="FILE", help="a configuration in YAML")
     parser.add_argument("-o", "--output", metavar="RECIPE", help="write the recipe to a new file")
-    parser.add_argument("--name", help="what the recipe is called")
+    parser.add_argument("--name", help="name of the recipe")
     parser.add_argument(
         "--dataset-info",
         metavar="FILE",

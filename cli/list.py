@@ -1,4 +1,4 @@
-"""List the recipes that ship, with a line each."""
+"""List the shipped recipes, one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pin the exact bytes of every source and weight, in a lock beside the recipe."""
+"""Pin the exact bytes of every source and weight, and write the lock beside the recipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def arguments(parser: ArgumentParser) -> None:
     mirror_argument(parser)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
-        help="pin this source anew (`base`, `data/lima/source`; `all` for every one)",
+        help="pin this source again (`base`, `data/lima/source`; `all` for every one)",
     )  # fmt: skip
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if the lock would change"

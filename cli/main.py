@@ -21,32 +21,32 @@ from ..schema.errors import InputError, KhichdiError, RecipeError
 from ..schema.secrets import mask, masked
 
 COMMANDS = {
-    "list": "the recipes that ship, a line each",
-    "new": "start a recipe of your own from one that ships",
-    "validate": "check recipes; every error with its place",
-    "fmt": "lay recipes out in the one canonical way, comments kept",
-    "import": "a recipe from a configuration of axolotl, LLaMA-Factory or TRL",
-    "migrate": "bring recipes to this version of the language, comments kept",
-    "schema": "the JSON Schema of the language with the installed plugins",
-    "show": "the recipe with every default written out",
+    "list": "list the shipped recipes",
+    "new": "create a recipe from a shipped one",
+    "validate": "check recipes; every error with its position",
+    "fmt": "format recipes in canonical layout, comments kept",
+    "import": "convert a configuration of axolotl, LLaMA-Factory or TRL",
+    "migrate": "upgrade recipes to this version of the language, comments kept",
+    "schema": "print the JSON Schema of the language with the installed plugins",
+    "show": "show the recipe with every default written out",
     "lock": "pin the bytes of every source and weight",
-    "mirror": "copy every source to a folder that stands in for the network",
-    "hash": "the recipe hash and its parts",
-    "plan": "the steps: what is cached, what has to run",
-    "diff": "what differs in meaning between two recipes, and what it reruns",
-    "rehearse": "the whole plan on a few rows and a miniature model, in about a minute",
-    "run": "run a recipe",
-    "runs": "the runs in the store, or one of them",
-    "trace": "a row's way through a run: its source, and what each step did",
-    "show-drops": "what the steps of a run dropped, and why",
-    "audit": "derive again what a run claims, level by level",
-    "calibrate": "how far honest reruns of a run on other hardware are apart",
-    "bundle": "a run as one file, for somebody else to audit",
-    "sign": "sign a run with a key of your own",
-    "verify": "who signed a run or a bundle, and whether it is what was signed",
-    "card": "a run described: a data set card, an ML-BOM or a Croissant",
-    "store": "what the store holds; check it, clean it up",
-    "plugins": "the installed plugins",
+    "mirror": "copy every source to a folder, for machines without a network",
+    "hash": "print the recipe hash and its parts",
+    "plan": "show which steps are cached or run, and the estimated cost",
+    "diff": "compare two recipes by meaning, and list the steps that rerun",
+    "rehearse": "run the whole plan on a few rows and a tiny model, in about a minute",
+    "run": "run a recipe, or resume it",
+    "runs": "list the runs in the store, or show one",
+    "trace": "trace a row through a run",
+    "show-drops": "show the rows that a run dropped, and why",
+    "audit": "derive a run's claims again, level by level",
+    "calibrate": "calibrate audit tolerances from reruns",
+    "bundle": "pack a run into one file, for an auditor",
+    "sign": "sign a run with your key",
+    "verify": "verify the signatures on a run or bundle",
+    "card": "write a data set card, an ML-BOM or Croissant metadata",
+    "store": "show, verify, repair and clean up the store",
+    "plugins": "list, show, create and check plugins",
 }
 
 
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
             _debug()
         return _fail(error, as_json)
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
+        print("interrupted; finished steps are kept, run again to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output closed it.
@@ -121,9 +121,9 @@ def _dispatch(words: list[str]) -> int:
     module = import_module(f".{file}", __package__)
     parser = Parser(prog=f"recipe {name}", description=module.__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--store", metavar="DIR", help="the store (default: .khichdi)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say less")
+    parser.add_argument("--store", metavar="DIR", help="store folder (default: .khichdi)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="more output")
+    parser.add_argument("-q", "--quiet", action="store_true", help="less output")
     module.arguments(parser)
     status: int = module.run(parser.parse_args(words[1:]))
     return status
@@ -139,7 +139,7 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "`recipe COMMAND --help` tells the rest. Every command takes --json.",
+            "`recipe COMMAND --help` shows its options. Every command takes --json.",
             "start with: recipe run quickstart.yaml",
         ]
     )

@@ -1,6 +1,6 @@
-"""Bring recipes to this version of the language; comments and the recipe hash are kept.
+"""Upgrade recipes to this version of the language; comments and the recipe hash are kept.
 
-An older recipe also runs as it is. What is rewritten gets the canonical layout.
+Older recipes also run without it. Rewritten files get the canonical layout.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Copy every source of a recipe to a folder that can stand in for them where there is no network.
+"""Copy every source of a recipe to a folder, for machines without a network.
 
-Carry the folder to the other machine and name it there with `--mirror`.
+Copy the folder to the other machine and name it there with `--mirror`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Start a recipe of your own: a copy of a shipped one, with the files that it reads."""
+"""Create a recipe of your own: a copy of a shipped one, with the files that it reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("name", metavar="NAME", help="what your recipe is called")
     parser.add_argument(
-        "--from", dest="origin", metavar="RECIPE", default="quickstart", help="the shipped one"
+        "--from",
+        dest="origin",
+        metavar="RECIPE",
+        default="quickstart",
+        help="the shipped recipe to copy",
     )
 
 

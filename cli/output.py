@@ -1,4 +1,4 @@
-"""How commands print: text for people, or one JSON document."""
+"""Print text for people, or one JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show the plan: what is cached and what has to run, and what it will take."""
+"""Show the plan: which steps are cached, which run, and an estimate of the cost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help=f"estimate for this device: {', '.join(DEVICES)} (default: the one that the recipe's "
-        "rules name, or that its base was trained on here)",
+        help=f"estimate for this device: {', '.join(DEVICES)} (default: from the recipe's "
+        "rules, or the one its base was trained on here)",
     )
 
 

@@ -1,9 +1,9 @@
-"""The installed plugins: list, show, start and check them.
+"""List, show, create and check plugins.
 
-    recipe plugins [KIND]                  kind, name, version, distribution, what each does
+    recipe plugins [KIND]                  kind, name, version, distribution, summary
     recipe plugins show NAME               parameters, and an example that validates
-    recipe plugins new NAME --kind KIND    a distribution of your own, ready to install
-    recipe plugins check [NAME ...]        the conformance kit on what is installed
+    recipe plugins new NAME --kind KIND    create a distribution, ready to install
+    recipe plugins check [NAME ...]        run the conformance kit on installed plugins
 
 Where plugins of two kinds share a name, write KIND/NAME.
 """
@@ -28,7 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", metavar="KIND", help="a kind, or show, new, check")
     parser.add_argument("names", nargs="*", metavar="NAME", help="plugins, for show, new, check")
     parser.add_argument("--kind", choices=list(KINDS), help="the kind of the plugin")
-    parser.add_argument("--into", metavar="DIR", default=".", help="where `new` makes its folder")
+    parser.add_argument("--into", metavar="DIR", default=".", help="parent folder for `new`")
 
 
 def run(options: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The conformance kit on what is installed: a line per plugin, and what to mend."""
+"""Run the conformance kit on installed plugins: one line each, and what to fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A distribution of your own with one plugin: it installs, passes its tests and works at once."""
+"""Create a plugin distribution that installs, passes its tests and works at once."""
 
 from __future__ import annotations
 

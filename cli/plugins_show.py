@@ -1,4 +1,4 @@
-"""One plugin: its parameters with types, defaults and meanings, and an example that validates."""
+"""Show a plugin: parameters with types, defaults and meanings, and a valid example."""
 
 from __future__ import annotations
 

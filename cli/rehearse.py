@@ -1,7 +1,7 @@
-"""Run the whole plan on a few rows per source and a miniature of the base model.
+"""Rehearse the whole plan on a few rows per source and a tiny model.
 
-What a long run would fail at fails here first. Sources come from the store, from this machine, from
-a mirror, or, with `--fetch`, over the network; rows of others are generated, and it is said.
+Errors of a long run show up here first. Sources come from the store, from this machine, from a
+mirror, or, with `--fetch`, over the network; rows of other sources are generated and reported.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
+    parser.add_argument("--rows", type=int, default=64, metavar="N", help="rows per source (64)")
     parser.add_argument(
         "--rows", type=int, default=ROWS, metavar="N", help="rows that each source gives (64)"
     )

@@ -53,7 +53,9 @@ def arguments(parser: ArgumentParser) -> None:
         "--check", action="store_true", help="write nothing; exit 1 if a file would change"
     )
     parser.add_argument(
-        "--diff", action="store_true", help="write nothing; show what would change, and exit 1"
+        "--diff",
+        action="store_true",
+        help="write nothing; show the changes, and exit 1 if there are any",
     )
 
 

@@ -1,4 +1,4 @@
-"""Run a recipe: pin what is not pinned, run what is not cached, and write the record."""
+"""Run a recipe: pin sources, run the steps that are not cached (or resume), write the record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
     workers_argument(parser)
     launch_argument(parser)
     parser.add_argument(
-        "--locked", action="store_true", help="refuse to pin anything: the lock must be complete"
+        "--locked", action="store_true", help="pin nothing: the lock must be complete"
     )
 
 

@@ -1,4 +1,4 @@
-"""The runs in the store; with a name, one of them in full."""
+"""List the runs in the store; with a name, show one of them in full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show the bound recipe: every default written out, with what it extends merged in.
+"""Show the bound recipe: every default written out, `extends` merged in.
 
 With `--origin`, each value has the file and line it came from.
 """
@@ -27,10 +27,10 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     recipe_argument(parser)
     parser.add_argument(
-        "section", nargs="?", metavar="PATH", help="only this part, as in train or data.lima"
+        "section", nargs="?", metavar="PATH", help="only this part, such as train or data.lima"
     )
     parser.add_argument(
-        "--origin", action="store_true", help="say which file and line each value came from"
+        "--origin", action="store_true", help="print the file and line that each value comes from"
     )
 
 

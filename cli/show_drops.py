@@ -1,4 +1,4 @@
-"""Show what a step of a run dropped, each row with the reason; without a step, the counts."""
+"""Show the rows that a step of a run dropped, with reasons; without a step, the counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--step", metavar="NAME", help="the step, or the end of its name")
     parser.add_argument("--reason", metavar="SLUG", help="only drops for this reason")
     parser.add_argument(
-        "--limit", type=int, default=20, metavar="N", help="how many rows (20; 0 for all)"
+        "--limit", type=int, default=20, metavar="N", help="number of rows (20; 0 for all)"
     )
 
 

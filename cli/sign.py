@@ -1,9 +1,9 @@
-"""Sign a run with a key of your own: an in-toto statement with SLSA provenance, in its folder.
+"""Sign a run with your key: an in-toto statement with SLSA provenance, in its folder.
 
-The run is audited first: what does not hold is not signed. Several may sign, one after the other.
-With `--statement`, what an audit found is signed instead: the run's trainer and its auditor each
-stand for their own. With `--model-signing`, the adapter and exported models are signed as models,
-for who takes a model and knows no run.
+The run is audited first, and not signed if a claim fails. Several keys may sign, one after another.
+With `--statement`, the result of an audit is signed instead: trainer and auditor each sign their
+own statement. With `--model-signing`, the adapter and exported models are signed as models, for
+users who have the model but not the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--statement", metavar="FILE",
-        help="sign what `recipe audit RUN --statement FILE` wrote; FILE becomes its envelope",
+        help=(
+            "sign the statement that `recipe audit RUN --statement FILE` wrote; FILE becomes its "
+            "envelope"
+        ),
     )  # fmt: skip
     parser.add_argument(
         "--model-signing", action="store_true",

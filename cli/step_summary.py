@@ -41,7 +41,7 @@ def _asked(facts: dict[str, Any]) -> str:
 
 
 def _split(facts: dict[str, Any]) -> str:
-    held = f"{facts['held_out']:,} held out"
+    held = f"{facts['held_out']:,} for validation"
     if facts["held_out"] < facts.get("asked", 0):
         held += f" ({facts['asked']:,} asked for; rows that belong together stay together)"
     sources = [

@@ -1,7 +1,7 @@
-"""What the store holds, and its upkeep.
+"""Show, verify, repair and clean up the store.
 
-`verify` hashes every byte of it; `repair` puts right what is damaged, or removes it; `gc` removes
-what nothing names, and with `--quota` also the results that were not of use for longest.
+`verify` hashes every byte; `repair` restores or removes damaged files; `gc` removes unreferenced
+files, and with `--quota` also the least recently used results.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--quota",
         metavar="SIZE",
-        help="with gc: drop results that no run names, the least recently used first, until the "
-        "store is below this (200GiB, 1.5TB)",
+        help=(
+            "with gc: delete results that no run refers to, least recently used first, until the "
+            "store is smaller than this (200GiB, 1.5TB)"
+        ),
     )
     mirror_argument(parser)
 
@@ -66,7 +68,7 @@ def _verify(store: Store, options: Namespace) -> int:
     count = len(found.damaged)
     text = "\n".join([*found.damaged, f"{found.results} steps checked, {count} damaged"])
     if found.damaged:
-        text += "\nnext: recipe store repair brings back what it can, and removes the rest"
+        text += "\nnext: recipe store repair restores what it can, and removes the rest"
     emit(options, {"steps": found.results, "damaged": found.damaged}, text)
     return 1 if found.damaged else 0
 

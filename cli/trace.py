@@ -1,4 +1,4 @@
-"""Tell a row's way: where it was read, what each step did with it, and where it ended."""
+"""Trace a row through a run: its source, what each step did with it, and where it ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Add what this command takes."""
     run_argument(parser)
     parser.add_argument(
-        "--row", required=True, metavar="ID", help="the row's id, or the end of it that is its own"
+        "--row", required=True, metavar="ID", help="the row's id, or a unique end of it"
     )
 
 
@@ -63,5 +63,5 @@ def _end(last: Event) -> str:
     if last.did in ("dropped", "left out"):
         return f"not trained on: {last.did} by {last.step} ({last.reason})"
     if "validation" in last.detail or last.did == "held out":
-        return "not trained on: held out for validation"
+        return "not trained on: in the validation set"
     return "trained on"

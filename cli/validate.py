@@ -1,6 +1,6 @@
-"""Check recipes: all errors at once, each with its place. Exit status 2 when there are any.
+"""Check recipes: all errors at once, each with its position. Exit status 2 if there are any.
 
-What is to go (deprecated plugins and parameters) is told too, and is no error.
+Deprecated plugins and parameters are reported as warnings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .set_option import set_argument
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a recipe, or a shipped one's name"
+        "files", nargs="+", metavar="FILE", help="a recipe, or a shipped recipe's name"
     )
     set_argument(parser)
 

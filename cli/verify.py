@@ -1,7 +1,7 @@
-"""Verify who signed a run, and that it is what was signed: documents, adapter and every file.
+"""Verify the signatures on a run, and that documents, adapter and every file are unchanged.
 
-Every key that is given must have signed, unless --threshold asks for fewer. With `--statement`, the
-signed result of an audit is verified, and that it is an audit of this very run.
+Every given key must have signed, unless --threshold requires fewer. With `--statement`, a signed
+audit result is verified, and that it audits this very run.
 """
 
 from __future__ import annotations
@@ -25,11 +25,16 @@ def arguments(parser: ArgumentParser) -> None:
     target_argument(parser)
     parser.add_argument(
         "--key", metavar="FILE", action="append", required=True,
-        help="a signer's public key in PEM; may be given again",
+        help="a signer's public key in PEM; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--threshold", metavar="N", type=int, help="so many of the keys are enough")
     parser.add_argument(
-        "--statement", metavar="FILE", help="verify this signed result of an audit of the run"
+        "--threshold",
+        metavar="N",
+        type=int,
+        help="number of signatures required (default: one per key)",
+    )
+    parser.add_argument(
+        "--statement", metavar="FILE", help="verify this signed audit result of the run"
     )
 
 
@@ -54,7 +59,7 @@ def _verified(claim: Claim, options: Namespace) -> tuple[list[str], dict[str, An
     hashed = f"result hash  {short(claim.record.result_hash)}, as signed"
     if not options.statement:
         keys = verify(claim, publics, options.threshold)
-        told = "a signature says who stands for it; `recipe audit` says whether it holds"
+        told = "a signature proves who signed; `recipe audit` checks whether the claims hold"
         return keys, {}, [hashed, told]
     from ..runtime.signing.audit_statement import verify_audit
 

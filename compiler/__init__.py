@@ -1,4 +1,4 @@
-"""Pure verbs: text -> bound recipe -> plan. No clock, network, randomness or torch in here."""
+"""Pure functions: text -> bound recipe -> plan. No clock, network, randomness or torch."""
 
 if __name__ != "khichdi.compiler":
     raise ImportError(

@@ -1,4 +1,4 @@
-"""Recipe text -> bound recipe: validated against the installed plugins, every default written out.
+"""Bind a recipe: validate it against the installed plugins, write out every default.
 
 The fixed language (`schema.recipe`) and the parameters of all plugins become one pydantic model,
 with a union discriminated by `use` wherever a plugin is named. One validation finds every fault.
@@ -61,7 +61,7 @@ def _inputs(plugin: Any, models: dict[str, dict[str, type[Step]]]) -> dict[str, 
         for name, description in plugin.sources.items()
     }
     if plugin.uses_benchmarks:
-        words = "The benchmarks that rows are compared with, by their names in `benchmarks:`."
+        words = "The benchmarks to compare rows with, by their names in `benchmarks:`."
         added["against"] = (_tuple(Name), Field(min_length=1, description=words))
     return added
 

@@ -1,4 +1,4 @@
-"""The whole compiler in one call: text -> bound recipe -> plan."""
+"""Compile a recipe in one call: text -> bound recipe -> plan."""
 
 from __future__ import annotations
 

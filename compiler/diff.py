@@ -1,4 +1,4 @@
-"""What differs in meaning between two recipes.
+"""Compare two recipes by meaning.
 
 Compared are bound recipes, so order of keys, comments, and defaults written out do not count, nor
 does anything that cannot change a result. Steps of a list go by the name of their plugin.

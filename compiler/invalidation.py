@@ -1,4 +1,4 @@
-"""Which steps a difference makes run again, and why: the nearest cause of each."""
+"""List the steps that a difference reruns, each with its nearest cause."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _why(step: PlanStep, old: PlanStep | None, before: Plan, after: Plan) -> str
         return "it is new"
     own = list(_own(step, old))
     causes = own or list(dict.fromkeys(_inputs(step, old, before, after)))
-    return ", ".join(causes) or "what is not on record, such as the version of a part"
+    return ", ".join(causes) or "something not on record, such as the version of a library"
 
 
 def _own(step: PlanStep, old: PlanStep) -> Iterator[str]:

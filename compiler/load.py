@@ -1,4 +1,4 @@
-"""Text -> one tree of plain values, with `extends:` merged and the place of each value kept.
+"""Load recipe text: merge `extends:`, and keep the position of each value.
 
 How a recipe states only what differs:
 

@@ -1,4 +1,4 @@
-"""Bound recipe -> plan: the graph of steps, each with the key that is known before it runs.
+"""Lower a bound recipe to a plan: the graph of steps, their keys and the recipe hash.
 
     source -> read -> filter ... -> score -> sample      per data set
     source -> read -> filter ...                         per benchmark that a filter names

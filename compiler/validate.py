@@ -1,4 +1,4 @@
-"""The first half of the compiler: text -> a bound recipe without a fault."""
+"""Validate a recipe: text -> a bound recipe without errors."""
 
 from __future__ import annotations
 

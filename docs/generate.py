@@ -108,7 +108,8 @@ def _below(schema: dict[str, Any]) -> str:
     """Return what a key that holds more keys is: a section, or a step of some kind."""
     found = re.search(r"#/\$defs/(\w+)", json.dumps(schema))
     name = found[1] if found else ""
-    return f"step: a {name}" if name in KINDS else "section"
+    article = "an" if name[:1] in "aeiou" else "a"
+    return f"step: {article} {name}" if name in KINDS else "section"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The seam: base classes, hooks and the registry. This is the API that plugins are written to."""
+"""The plugin API: base classes, hooks and the registry."""
 
 if __name__ != "khichdi.plugins":
     raise ImportError("this folder is the package khichdi.plugins: install it and import that name")

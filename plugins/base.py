@@ -1,4 +1,4 @@
-"""What every plugin is: a closed model of parameters, a name, a version, and one method."""
+"""Base class of plugins: parameters, a name, a version, and one method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plugin class has to be before a recipe may name it; looked at when it is loaded."""
+"""Validate a plugin class when it is loaded."""
 
 from __future__ import annotations
 

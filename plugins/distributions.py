@@ -1,4 +1,4 @@
-"""What is installed of a distribution: the digest of its files, and whether they may be edited."""
+"""Digest the files of an installed distribution, and detect editable installs."""
 
 from __future__ import annotations
 

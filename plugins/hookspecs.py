@@ -1,4 +1,4 @@
-"""The hooks: one per kind, each returns classes.
+"""Hook specifications: one per kind, each returns classes.
 
 No hook may change a recipe, a plan or a result: otherwise a digest would no longer say what
 happened. The order in which plugins register never shows in any output.

@@ -1,4 +1,4 @@
-"""The registry: every plugin that is installed, checked at the door and sorted.
+"""The registry: every installed plugin, validated and sorted.
 
 A registry is built fresh and is immutable; there is no global plugin manager. The environment
 variable `KHICHDI_PLUGINS` limits it: `none` for the built-in ones only, or names of entry points
@@ -31,7 +31,7 @@ BUILTIN = "builtin"
 HOOKS = tuple(f"khichdi_{kind}s" for kind in KINDS)
 PARTS = 4
 """How many parts of a registry are kept; see `Registry.only`."""
-NEXT = "mend or uninstall it, or set KHICHDI_PLUGINS=none to go without"
+NEXT = "fix or uninstall it, or set KHICHDI_PLUGINS=none to start without it"
 
 
 @dataclass(frozen=True)

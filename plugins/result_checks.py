@@ -1,4 +1,4 @@
-"""What a plugin gave back, held against what its kind promises; used in runs and by the kit.
+"""Validate what plugins return, in runs and in the conformance kit.
 
 Each function raises a `PluginError` that says what was given, what was expected, and at which row.
 """
@@ -53,7 +53,7 @@ def check_drop(drop: Any, row: str | int | None) -> None:
             row=row,
         )
     if isinstance(drop, Drop) and not (isinstance(drop.detail, str) and isinstance(drop.id, str)):
-        raise PluginError("gave a Drop whose detail or id is no text", row=row)
+        raise PluginError("returned a Drop whose detail or id is not a text", row=row)
 
 
 def check_reasons(reasons: Any, rows: int) -> None:
@@ -76,7 +76,7 @@ def check_edited(before: pa.RecordBatch, after: Any) -> None:
 
     if not isinstance(after, pa.RecordBatch):
         raise PluginError(f"gave {_type(after)}; a record batch was expected")
-    same = "an editor gives the same rows back, with the same ids and columns"
+    same = "an editor must return the same rows, with the same ids and columns"
     if after.schema != before.schema or after.num_rows != before.num_rows:
         raise PluginError(same)
     if not after.column("id").equals(before.column("id")):
@@ -84,7 +84,7 @@ def check_edited(before: pa.RecordBatch, after: Any) -> None:
     for name in after.schema.names:
         if after.column(name).null_count:
             nulls = after.column(name).is_null().to_pylist()
-            raise PluginError(f"gave a null in `{name}`; rows have none", row=nulls.index(True))
+            raise PluginError(f"returned a null in `{name}`; rows have none", row=nulls.index(True))
 
 
 def check_read(found: Any) -> None:
@@ -124,7 +124,7 @@ def check_scores(found: Any, rows: int) -> None:
             raise PluginError(f"gave {len(values)} {what} for {rows} rows")
     for number, value in enumerate(found.values):
         if value is not None and not _finite(value):
-            raise PluginError(f"gave no finite number but {value!r}", row=number)
+            raise PluginError(f"returned a number that is not finite: {value!r}", row=number)
 
 
 def _finite(value: Any) -> bool:
@@ -139,7 +139,9 @@ def check_segments(segments: Any, row: str) -> None:
         if not isinstance(segment, Segment) or not isinstance(segment.text, str):
             raise PluginError(f"gave {_type(segment)} among its Segments", row=row)
         if not isinstance(segment.learn, bool):
-            raise PluginError(f"gave a Segment whose `learn` is {_type(segment.learn)}", row=row)
+            raise PluginError(
+                f"returned a Segment whose `learn` is {_type(segment.learn)}", row=row
+            )
 
 
 def check_pin(pin: Any) -> None:
@@ -173,17 +175,19 @@ def _states(result: TrainingResult) -> None:
     told = {entry["step"]: entry[IN_TRACE] for entry in result.trace if IN_TRACE in entry}
     if made != told or max(made) != len(result.trace):
         raise PluginError(
-            f"gave states after steps {sorted(made)} and a trace of {len(result.trace)} steps with "
-            f"digests of states at {sorted(told)}; the same ones, the last step's among them, were "
-            f"expected, each as `{IN_TRACE}`"
+            f"returned states after steps {sorted(made)} and a trace of {len(result.trace)} steps "
+            f"with digests of states at {sorted(told)}; the same ones, including the last step's, "
+            f"were expected, each as `{IN_TRACE}`"
         )
     if result.states_folder is None:
-        raise PluginError("gave states and no `states_folder`, the folder of their files")
+        raise PluginError("returned states without `states_folder`, the folder of their files")
     for state in result.states.bounds[:-1]:
         for group in state.tensors:
             path = result.states_folder / state.folder / f"{group}.safetensors"
             if not path.is_file():
-                raise PluginError(f"gave a state after step {state.step}, and wrote no {path.name}")
+                raise PluginError(
+                    f"returned a state after step {state.step}, and wrote no {path.name}"
+                )
 
 
 def check_replayed(result: Any, segments: Sequence[TrainingSegment]) -> None:
@@ -197,7 +201,9 @@ def check_replayed(result: Any, segments: Sequence[TrainingSegment]) -> None:
         if steps != wanted:
             raise PluginError(f"gave {steps} entries for the {wanted} steps from {asked.first}")
         if asked.adapter_step is not None and given.adapter is None:
-            raise PluginError(f"gave no adapter of step {asked.adapter_step}, which was asked for")
+            raise PluginError(
+                f"returned no adapter of step {asked.adapter_step}, which was asked for"
+            )
 
 
 def check_evaluated(result: Any) -> None:

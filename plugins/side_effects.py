@@ -1,4 +1,4 @@
-"""Sees what a plugin does to the process beside giving its result, and puts it back.
+"""Detect and undo side effects of a plugin on the process.
 
 A result is a function of parameters, input and seed. What a plugin leaves behind for the others
 would make it a function of which plugins ran before, and in which process.
@@ -105,7 +105,7 @@ def patience(kind: str) -> float:
     if not 0 <= seconds < 1e9:
         raise InputError(
             f"{PATIENCE} is `{text}`; seconds were expected",
-            hint=f"unset {PATIENCE} for an hour, or say 0 to wait for ever",
+            hint=f"unset {PATIENCE} for an hour, or set it to 0 to wait forever",
         )
     return seconds
 
@@ -125,8 +125,8 @@ def bounded(seconds: float) -> Iterator[Callable[[], None]]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SilentPluginError(
-            f"gave no sign for {seconds:g} seconds",
-            hint=f"if it only takes long, wait longer with {PATIENCE}=SECONDS (0: for ever)",
+            f"made no progress for {seconds:g} s",
+            hint=f"if it is only slow, wait longer with {PATIENCE}=SECONDS (0: forever)",
         )
 
     previous = signal.signal(signal.SIGALRM, stop)

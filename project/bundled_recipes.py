@@ -67,8 +67,8 @@ def refuse_secrets(raw: bytes, name: str) -> None:
         start = raw.rfind(b"\n", 0, secret.start) + 1
         column = len(raw[start : secret.start].decode(errors="replace")) + 1
         line = raw.count(b"\n", 0, secret.start) + 1
-        message = f"{secret.kind} must not stand in a recipe: records and locks would keep it"
-        hint = "take it out, and make it worthless where it is from; log in with the tool that asks"
+        message = f"{secret.kind} must not be in a recipe: records and locks would keep it"
+        hint = "remove it and revoke it; log in with the tool that asks for it"
         found.append(Diagnostic(name, line, column, "secret", message, hint))
     if found:
         raise RecipeError(found)

@@ -11,7 +11,7 @@ from ..schema.errors import InputError
 from ..schema.plan import Plan
 from .session import Session
 
-FORGOTTEN = "the store does not have its result any more"
+FORGOTTEN = "the store no longer has its result"
 
 
 @dataclass(frozen=True)

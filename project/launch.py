@@ -51,7 +51,7 @@ def _words(text: str) -> dict[str, str]:
         if not equals and place == 0:
             key, value = "processes", key
         if key not in KEYS or not value or key in found:
-            why = f"`{key}` is there twice" if key in found else f"`{word}` is no part of it"
+            why = f"`{key}` appears twice" if key in found else f"`{word}` is not a key"
             raise _wrong(text, why, f"N, or KEY=VALUE with a key of {', '.join(KEYS)}")
         found[key] = value
     return found

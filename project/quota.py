@@ -70,6 +70,6 @@ def _bytes(text: str) -> int:
     """Return a size in bytes: `200GiB`, `1.5 TB`, `1000`."""
     found = _SIZE.fullmatch(text.upper())
     if found is None:
-        raise InputError(f"{text!r} is no size", hint="write one as 200GiB, 1.5TB or 500MB")
+        raise InputError(f"{text!r} is not a size", hint="write one as 200GiB, 1.5TB or 500MB")
     number, unit, binary = found.groups()
     return int(float(number) * (1024 if binary else 1000) ** UNITS[unit])

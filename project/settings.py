@@ -1,4 +1,4 @@
-"""The user's settings: `khichdi/config.toml` in the folder where settings live."""
+"""Read the user's settings: `khichdi/config.toml` in the user's configuration folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of an adapter, in peft's format, and their digest."""
+"""Adapter files in peft's format, and their digest."""
 
 from __future__ import annotations
 

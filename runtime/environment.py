@@ -1,4 +1,4 @@
-"""What a run ran on: for the record, never for a digest. Nothing personal is in it."""
+"""Describe the environment of a run for its record, never for a digest; nothing personal."""
 
 from __future__ import annotations
 

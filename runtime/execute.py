@@ -1,4 +1,4 @@
-"""Runs a plan: each step once, in order, from the store where it is there already."""
+"""Execute a plan: each step once, in order, reusing cached results; report progress."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Executor:
             again = "it was removed; run again, and the step that made it runs again"
             raise StoreError(
                 f"the store's copy of {name}#{output_name} is damaged: {damaged[0]}",
-                hint=again if self.store.drop(output) else "mend it with `recipe store repair`",
+                hint=again if self.store.drop(output) else "fix it with `recipe store repair`",
             )
         return self.store.folder(output)
 

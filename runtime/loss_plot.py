@@ -1,4 +1,4 @@
-"""The loss curve of a run as a picture."""
+"""Plot the loss curve of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def loss_picture(trace: Path, target: Path) -> bool:
     axes.plot([e["step"] for e in entries], [e["loss"] for e in entries], label="training")
     held = [(e["step"], e["eval_loss"]) for e in entries if e.get("eval_loss") is not None]
     if held:
-        axes.plot(*zip(*held, strict=True), marker="o", label="held out")
+        axes.plot(*zip(*held, strict=True), marker="o", label="validation")
         axes.legend()
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("loss per response token")

@@ -1,4 +1,4 @@
-"""Put samples of many lengths into packs of one capacity, with little left empty."""
+"""Pack samples of many lengths into packs of one capacity (bin packing, best fit)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a row came from, and what became of it: read back from a run's plan, record and store.
+"""Trace a row: its source and every step it went through, from plan, record and store.
 
 Nothing is traced while a run works. Every step keeps the rows it kept and a ledger of those it
 dropped, so a row's way is found afterwards by its id.
@@ -235,6 +235,6 @@ class Lineage:
         if not folder.is_dir():
             raise StoreError(
                 f"the store does not have {step}#{output} any more",
-                hint="run the recipe again: only what is missing is made anew",
+                hint="run the recipe again: only missing results are recomputed",
             )
         return read_table(folder)

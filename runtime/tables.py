@@ -1,4 +1,4 @@
-"""Tables on disk: Arrow IPC files, written batch by batch with their digest, read by mapping."""
+"""Read and write tables: memory-mapped Arrow IPC files, hashed batch by batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders for what is only needed meanwhile."""
+"""Temporary folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The artifact with the states of a training: written, read back, and its digest made again."""
+"""Read and write the artifact of training states, and compute its digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a base model is made of: enough to count its parameters, bytes and arithmetic."""
+"""Architecture of a base model: enough to count its parameters, bytes and FLOPs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Linear(Document):
     """
 
     path: str = Field(description="Path inside a layer, such as `self_attn.q_proj`.")
-    inputs: int = Field(ge=1, description="Features that come in.")
-    outputs: int = Field(ge=1, description="Features that go out.")
+    inputs: int = Field(ge=1, description="Input features.")
+    outputs: int = Field(ge=1, description="Output features.")
     reads: str = Field(description="Which tensor it reads: attention, context, mlp or middle.")
     bias: bool = Field(False, description="Whether it has a bias.")
 
@@ -37,7 +37,7 @@ class Linear(Document):
 class Architecture(Document):
     """A decoder of equal layers."""
 
-    model_type: str = Field(description="The name of the architecture in transformers.")
+    model_type: str = Field(description="Name of the architecture in transformers.")
     layers: int = Field(ge=1, description="Decoder layers.")
     hidden: int = Field(ge=1, description="Width of the residual stream.")
     heads: int = Field(ge=1, description="Query heads.")
@@ -45,15 +45,13 @@ class Architecture(Document):
     head_dim: int = Field(ge=1, description="Width of a head.")
     intermediate: int = Field(ge=1, description="Width inside the MLP.")
     vocab: int = Field(ge=1, description="Rows of the embedding.")
-    tied: bool = Field(description="Whether the head is the embedding.")
-    max_positions: int | None = Field(
-        description="Positions the model was made for, where it says."
-    )
-    window: int | None = Field(None, description="Positions that attention sees back, if limited.")
+    tied: bool = Field(description="Whether head and embedding are tied.")
+    max_positions: int | None = Field(description="Maximum positions of the model, if declared.")
+    window: int | None = Field(None, description="Sliding-window size of attention, if limited.")
     linears: tuple[Linear, ...] = Field(description="Linear modules of one layer, in order.")
-    head: str = Field("lm_head", description="What the output head is called.")
-    gated: bool = Field(True, description="Whether the MLP multiplies a gate by what goes up.")
-    qk_norm: bool = Field(False, description="Whether queries and keys are normed.")
+    head: str = Field("lm_head", description="Name of the output head.")
+    gated: bool = Field(True, description="Whether the MLP is gated.")
+    qk_norm: bool = Field(False, description="Whether queries and keys are normalized.")
     norms: int = Field(ge=0, description="Parameters of the norms of one layer.")
     rest: int = Field(0, ge=0, description="Parameters outside layers, embedding and head.")
 
@@ -74,7 +72,7 @@ class Architecture(Document):
 
     @property
     def small_parameters(self) -> int:
-        """Return norms, biases and the rest: what is neither linear nor embedding."""
+        """Return the number of parameters outside linear layers and embeddings: norms, biases."""
         biases = sum(linear.outputs for linear in self.linears if linear.bias)
         return self.layers * (self.norms + biases) + self.rest
 

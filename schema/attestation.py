@@ -1,4 +1,4 @@
-"""What is signed: in-toto Statements v1, of a run (SLSA Provenance v1) or an audit (Test Result).
+"""In-toto statements v1: of a run (SLSA Provenance v1) or an audit (Test Result).
 
 Field names are those of the specifications. The provenance's `buildType` is this project's own:
 `docs/proof.md` says how such a run is made again.
@@ -29,7 +29,7 @@ class Camel(Document):
 
 
 class Resource(Camel):
-    """A ResourceDescriptor: a thing by name, and what it is known by."""
+    """A ResourceDescriptor: a name, and the digests that identify it."""
 
     name: str
     digest: dict[str, str] | None = None
@@ -38,7 +38,7 @@ class Resource(Camel):
 
 
 class BuildDefinition(Camel):
-    """What was asked for, and what went in."""
+    """Inputs: the requested parameters and the resolved dependencies."""
 
     build_type: Literal["urn:khichdi:run:1"] = BUILD
     external_parameters: dict[str, JsonValue]
@@ -54,7 +54,7 @@ class Builder(Camel):
 
 
 class RunDetails(Camel):
-    """How it was run; `metadata` is in no hash."""
+    """Details of the execution; `metadata` is in no hash."""
 
     builder: Builder
     metadata: dict[str, str]
@@ -98,7 +98,7 @@ class Statement(Signable):
 
 
 class AuditStatement(Signable):
-    """What an audit found of a run, as its auditor states it."""
+    """The result of an audit of a run, stated by its auditor."""
 
     predicate_type: Literal["https://in-toto.io/attestation/test-result/v0.1"] = TEST_RESULT
     predicate: AuditResult

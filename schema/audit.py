@@ -1,4 +1,4 @@
-"""What an audit found: level by level, whether what a record claims can be derived again."""
+"""Audit report: level by level, whether a record's claims can be derived again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Finding(Document):
 
 
 class Held(Document):
-    """One figure of how far two trainings are apart, held against its calibrated limit."""
+    """One statistic of the distance of two trainings, with its calibrated limit."""
 
     criterion: str
     value: float
@@ -97,7 +97,7 @@ class SegmentVerdict(Document):
     verdict: Literal["identical", "equivalent", "diverged", "not run"] = "not run"
     error: float | None = Field(
         None,
-        description="How far what was learnt in it is from the claim, |derived - claimed| / "
+        description="Distance of the trained update from the claim, |derived - claimed| / "
         "|claimed - start| over the trained tensors (|derived - claimed| / |claimed| for the first "
         "segment, whose start is not kept); null where the state that it ends in is not kept.",
     )
@@ -124,25 +124,25 @@ class SegmentReplay(Document):
     """
 
     step: str = Field(description="The plan's step that trained.")
-    result_hash: Digest = Field(description="What the run is committed to.")
-    nonce: str = Field(description="What the auditor added, after the run.")
+    result_hash: Digest = Field(description="Commitment of the run.")
+    nonce: str = Field(description="Nonce added by the auditor, after the run.")
     nonce_from: Literal["system", "given"] = Field(
-        description="Whether the operating system drew the nonce or somebody gave it."
+        description="Whether the nonce came from the operating system or was given."
     )
     steps: int = Field(description="Optimizer steps of the training.")
     segments: int = Field(description="Segments of the training.")
     drawn: tuple[int, ...] = Field(description="The segments drawn.")
-    replayed: tuple[SegmentVerdict, ...] = Field(description="What came of each.")
+    replayed: tuple[SegmentVerdict, ...] = Field(description="Result of each.")
     odds: tuple[Odds, ...] = Field(description="For every number of forged segments.")
     surely_caught: int = Field(
         description="The smallest number of forged segments of which one is found with a "
         "probability of 95 % or more."
     )
-    why_not: str = Field("", description="Why the segments could not be executed here.")
+    why_not: str = Field("", description="Why the segments could not be replayed here.")
 
 
 class AuditReport(Document):
-    """A whole audit; `verdict` is the worst of the levels asked for, the environment apart.
+    """Audit report; `verdict` is the worst of the audited levels, except the environment.
 
     `calibration` is the seal of the calibration that the audit was given.
     """

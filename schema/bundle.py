@@ -1,4 +1,4 @@
-"""The table of contents of a bundle: every file in it, with its size and digest."""
+"""Manifest of a bundle: every file in it, with its size and digest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clash(paths: list[str]) -> str | None:
 
 
 class Contents(Sealed):
-    """What a bundle holds; it stands first in it, and nothing else is in it.
+    """Manifest of a bundle: its first file, which lists all others.
 
     `left_out` names the outputs whose bytes are not in it, `<step>#<output>`.
     """
@@ -48,7 +48,7 @@ class Contents(Sealed):
     def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
         for path in files:
             if not inside(path) or path == CONTENTS:
-                raise ValueError(f"{path!r} is no path inside a bundle")
+                raise ValueError(f"{path!r} is not a path inside a bundle")
         twice = clash(list(files))
         if twice is not None:
             raise ValueError(f"{twice!r} clashes with another path")

@@ -1,4 +1,4 @@
-"""A calibration: how far honest reruns of one recipe are apart, and what limits follow."""
+"""Calibration: measured deviations of honest reruns, and the tolerances derived from them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Criterion(Document):
 
 
 class Rejected(Document):
-    """How controls of one kind fared against all limits together.
+    """Rejections of forgeries of one kind by all limits together.
 
     `ratio` is the separation reached: how many times over its limit the criterion was that
     exceeded it most, in the control that exceeded least.
@@ -85,7 +85,7 @@ class Rejected(Document):
 
 
 class Calibrated(Document):
-    """What follows from the samples by the rule alone; whoever reads it derives it again."""
+    """Limits derived from the samples by the rule; readers derive them again."""
 
     envelope: tuple[float, ...]
     criteria: tuple[Criterion, ...]
@@ -105,7 +105,7 @@ class Calibration(Sealed):
     runtime: str
     version: int
     device: str
-    probes: int = Field(ge=0, description="Frozen samples that adapters were put to.")
+    probes: int = Field(ge=0, description="Frozen samples that adapters were compared on.")
     answers: int = Field(ge=0, description="Tokens of their answers.")
     samples: tuple[Sample, ...]
     found: Calibrated

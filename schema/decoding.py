@@ -1,4 +1,4 @@
-"""Bytes -> text with places: what is no UTF-8 or no text is refused, each with a sentence."""
+"""Decode bytes to text with positions; report invalid UTF-8 and control characters."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def diagnose(
 
 
 def decode(raw: bytes, file: str) -> Text:
-    """Return a file's text; a byte order mark of UTF-8 is no part of it.
+    """Return a file's text, without a UTF-8 byte order mark.
 
     Raises:
         RecipeError: it is too large, not UTF-8, or has control characters.
@@ -79,7 +79,7 @@ def decode(raw: bytes, file: str) -> Text:
     faults = []
     for match in CONTROL.finditer(text):
         name = unicodedata.name(match[0], "a control character")
-        message = f"{name.lower()} (U+{ord(match[0]):04X}) cannot stand in a recipe"
+        message = f"{name.lower()} (U+{ord(match[0]):04X}) is not allowed in a recipe"
         mark = found.mark(match.start(), match.end())
         faults.append(found.diagnose(mark, "encoding", message, "remove it"))
         if len(faults) == 3:
@@ -92,7 +92,7 @@ def decode(raw: bytes, file: str) -> Text:
 def too_large(size: int, file: str) -> RecipeError:
     """Return the error for a file of this many bytes."""
     message = f"the file has {size:,} bytes; a recipe has at most {MAX_BYTES:,}"
-    hint = "keep data in files of its own"
+    hint = "keep data in separate files"
     return RecipeError([Diagnostic(file, 1, 1, "too-large", message, hint)])
 
 

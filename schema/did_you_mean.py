@@ -1,4 +1,4 @@
-"""What was meant: the word that is nearest to the one that was written."""
+"""Suggest the nearest known word: did you mean."""
 
 from __future__ import annotations
 

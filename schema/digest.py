@@ -1,4 +1,4 @@
-"""Digests of what is meant and of what came out: canonical JSON, files, tables and tensors.
+"""Compute digests: canonical JSON, files, tables and tensors; derive seeds and draws.
 
 Every digest is sha256 over a preimage that starts with its kind, `khichdi/<kind>/1` and a zero
 byte, so that no two kinds of thing can share a digest. JSON is in the canonical form of RFC 8785.

@@ -1,4 +1,4 @@
-"""The base of every document: closed, frozen, and read from JSON with a sentence for each fault."""
+"""Base class of documents: frozen, closed, and read from JSON with readable errors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Document(BaseModel):
             raise InputError(
                 f"not a valid {cls.__name__.lower()}: {place}: {first['msg']}",
                 file=file,
-                hint="it was edited or cut short; make it again with the command that wrote it",
+                hint="it was edited or truncated; create it again with the command that wrote it",
             ) from None
 
 

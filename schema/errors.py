@@ -1,4 +1,4 @@
-"""The error tree. Every failure a user can meet is one of these: where, what, what to do.
+"""The error tree: every failure a user can meet says where, what, and what to do.
 
 KhichdiError
 ├── InputError         the recipe or the options are wrong           exit status 2
@@ -23,23 +23,23 @@ WIDTH = 160
 CODES = {
     "anchor": "an anchor or an alias",
     "contradiction": "settings that contradict one another, or one that nothing uses",
-    "deprecated": "a plugin or a parameter that is to go: a warning, no error",
+    "deprecated": "a deprecated plugin or parameter (a warning)",
     "duplicate-key": "a key that is given twice in one mapping",
     "empty": "a file with nothing in it",
     "encoding": "bytes that are no UTF-8, or control characters",
     "extends": "a recipe that cannot be extended",
     "input": "a file that is not there, or cannot be read",
-    "key": "a key that is no plain word",
-    "migration": "what a recipe of an older version says and this one has no place for",
+    "key": "a key that is not a plain word",
+    "migration": "part of an older recipe that this version of the language lacks",
     "missing": "a key that is needed and not given",
     "missing-use": "a plugin that is not named",
-    "more": "more errors than are told",
+    "more": "more errors than are shown",
     "no-module": "an adapter's module that the base does not have",
     "no-scores": "a sampler that goes by scores, in a data set without a scorer",
-    "no-validation": "a setting that needs held-out rows, where none are held out",
+    "no-validation": "a setting that needs a validation set, where there is none",
     "no-weight": "a data set that the mixture's weights leave out",
-    "not-a-mapping": "a file that is no mapping of keys",
-    "not-a-recipe": "a file that is YAML and no recipe",
+    "not-a-mapping": "a file that is not a mapping of keys",
+    "not-a-recipe": "a file that is YAML but not a recipe",
     "number": "a number that a recipe cannot hold",
     "rule": "a breach of one of the recipe's rules",
     "secret": "a token, a key or a password",
@@ -180,7 +180,7 @@ class KhichdiError(Exception):
 
 
 class InputError(KhichdiError):
-    """What the user gave cannot be used as it is."""
+    """Invalid input: a recipe, an option, or a file."""
 
     status = 2
     code = "input"

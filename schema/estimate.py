@@ -1,4 +1,4 @@
-"""What a recipe will take, estimated before anything is spent.
+"""Estimate of a recipe: rows, tokens, memory, time and disk, before it runs.
 
 A number that is not known is null; `unknown` says why. `assumed` has, in sentences, what numbers
 rest on beside the recipe and what was counted.
@@ -23,19 +23,21 @@ class Memory(Document):
     `spare` are parts of `workspace`.
     """
 
-    weights: int = Field(description="Linear weights of the base, as they are stored, and norms.")
-    embeddings: int = Field(description="Embedding and head, in the compute type.")
+    weights: int = Field(description="Linear weights of the base, as stored, and norms.")
+    embeddings: int = Field(description="Embedding and head, in the compute dtype.")
     unpacked: int = Field(description="Base weights kept unpacked, for speed.")
     adapter: int = Field(description="Trained parameters, float32.")
     gradients: int = Field(description="Their gradients, float32.")
-    optimizer: int = Field(description="Moments of the optimizer.")
-    activations: int = Field(description="What the backward pass needs, and its work space.")
+    optimizer: int = Field(description="Optimizer state.")
+    activations: int = Field(
+        description="Activations kept for the backward pass, and its workspace."
+    )
     logits: int = Field(description="Last hidden states and the logits of one chunk.")
-    workspace: int = Field(description="One weight unpacked, context and fragmentation.")
+    workspace: int = Field(description="One dequantized weight, context and fragmentation.")
     paged: int = Field(0, description="Part of `optimizer` that may leave the GPU.")
 
     process: int = Field(0, description="Of `workspace`: CUDA's context, or a process on a CPU.")
-    spare: int = Field(0, description="Of `workspace`: what the allocator cannot use.")
+    spare: int = Field(0, description="Of `workspace`: fragmentation of the allocator.")
 
     @property
     def total(self) -> int:
@@ -53,34 +55,34 @@ PARTS = (
 class DataEstimate(Document):
     """Rows that a data set brings into the mixture."""
 
-    rows: int | None = Field(description="How many; null where nothing says.")
-    basis: Basis = Field(description="Counted in the store, or said by the recipe.")
-    why: str | None = Field(None, description="Why rows are not known.")
+    rows: int | None = Field(description="Number of rows; null if unknown.")
+    basis: Basis = Field(
+        description="Source of the number: counted in the store, or declared by the recipe."
+    )
+    why: str | None = Field(None, description="Why the number is unknown.")
 
 
 class Saving(Document):
     """A change of the recipe that takes less memory."""
 
-    path: tuple[str, ...] = Field(description="Where in the recipe.")
-    change: str = Field(description="What to write there.")
-    saves_bytes: int = Field(description="What that saves.")
+    path: tuple[str, ...] = Field(description="Path in the recipe.")
+    change: str = Field(description="Suggested value.")
+    saves_bytes: int = Field(description="Memory saved.")
 
 
 class Disk(Document):
     """Bytes on disk."""
 
     sources: int | None = Field(description="Pinned files; null while some are not pinned.")
-    fetch: int | None = Field(description="Of these, what is not in the store yet.")
-    rows: int | None = Field(description="Rows and packs of all steps, about.")
-    checkpoints: int | None = Field(description="Most that checkpoints take while training.")
-    states: int | None = Field(
-        None, description="The states that segments of the training are executed again from."
-    )
+    fetch: int | None = Field(description="Of these, bytes that are not in the store yet.")
+    rows: int | None = Field(description="Rows and packs of all steps, approximately.")
+    checkpoints: int | None = Field(description="Maximum size of checkpoints during training.")
+    states: int | None = Field(None, description="States that training segments are replayed from.")
     adapter: int | None = Field(description="The adapter, in the store and in the run.")
 
 
 class Bound(Document):
-    """What it takes at least, where some data set's rows are not known."""
+    """Lower bounds, where the rows of some data set are unknown."""
 
     rows: int
     tokens: int
@@ -90,43 +92,43 @@ class Bound(Document):
 
 
 class Comparison(Document):
-    """What a training was estimated to take, just before it, beside what it took.
+    """Estimated and measured cost of a training.
 
     Memory is without CUDA's context on a GPU, and of the whole process on a CPU.
     """
 
-    memory_bytes: int | None = Field(None, description="Memory at its peak, estimated.")
+    memory_bytes: int | None = Field(None, description="Estimated peak memory.")
     measured_memory_bytes: int | None = Field(None, description="The same, measured.")
-    seconds: float | None = Field(None, description="Time to train, estimated.")
+    seconds: float | None = Field(None, description="Estimated training time.")
     measured_seconds: float | None = Field(None, description="The same, measured.")
 
 
 class Estimate(Document):
-    """What a recipe will take."""
+    """Estimated cost of a recipe."""
 
     rows: int | None = Field(description="Rows to train on.")
     tokens: int | None = Field(description="Tokens of one epoch.")
     packs: int | None = Field(description="Packs of one epoch.")
-    steps: int | None = Field(description="Optimizer steps in all.")
-    gpu_memory_bytes: int | None = Field(description="GPU memory at its peak; null on a CPU.")
-    seconds: float | None = Field(description="Time to train, without evaluation.")
-    at_least: Bound | None = Field(None, description="Lower bounds, where rows are not known.")
-    device: str | None = Field(None, description="The device of the table that this is for.")
-    device_memory_bytes: int | None = Field(None, description="Memory that it has.")
+    steps: int | None = Field(description="Total optimizer steps.")
+    gpu_memory_bytes: int | None = Field(description="Peak GPU memory; null on a CPU.")
+    seconds: float | None = Field(description="Training time, without evaluation.")
+    at_least: Bound | None = Field(None, description="Lower bounds, if rows are unknown.")
+    device: str | None = Field(None, description="Device of the table.")
+    device_memory_bytes: int | None = Field(None, description="Memory of the device.")
     memory: Memory | None = Field(None, description="Memory by part.")
     layers: int | None = Field(None, description="Layers of the base.")
     stored_layers: int | None = Field(
         None,
         description="Layers whose activations are kept, and not recomputed in the backward pass.",
     )
-    trained: int | None = Field(None, description="Parameters that are trained.")
+    trained: int | None = Field(None, description="Trained parameters.")
     parameters: int | None = Field(None, description="Parameters of the base.")
-    flops_per_token: float | None = Field(None, description="Arithmetic of a token in training.")
-    tokens_per_second: float | None = Field(None, description="Rate that `seconds` rests on.")
+    flops_per_token: float | None = Field(None, description="FLOPs per token in training.")
+    tokens_per_second: float | None = Field(None, description="Rate used for `seconds`.")
     rate: str | None = Field(None, description="Where the rate comes from.")
-    counted: bool = Field(False, description="Whether tokens were counted, not assumed.")
+    counted: bool = Field(False, description="Whether tokens were counted instead of assumed.")
     data: dict[str, DataEstimate] = Field({}, description="Rows by data set.")
     disk: Disk | None = Field(None, description="Bytes on disk.")
-    savings: tuple[Saving, ...] = Field((), description="What would take less memory.")
-    assumed: tuple[str, ...] = Field((), description="What numbers rest on.")
-    unknown: tuple[str, ...] = Field((), description="What is not known, and why.")
+    savings: tuple[Saving, ...] = Field((), description="Suggestions that save memory.")
+    assumed: tuple[str, ...] = Field((), description="Assumptions behind the numbers.")
+    unknown: tuple[str, ...] = Field((), description="Unknown quantities, with reasons.")

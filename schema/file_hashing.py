@@ -1,4 +1,4 @@
-"""sha256 of files as fast as the machine allows: many over threads, a large one read ahead.
+"""Hash files (sha256) in parallel, with read-ahead for large ones.
 
 `hashlib` gives up Python's lock while it hashes, so threads are enough. Files are read, not mapped:
 one that is cut short meanwhile gives another digest, where a mapped one would end the process.

@@ -1,4 +1,4 @@
-"""Names that files may have in what is handed to others."""
+"""Validate file names that are safe to share."""
 
 from __future__ import annotations
 

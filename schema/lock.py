@@ -1,4 +1,4 @@
-"""The lock: the exact bytes of every source and weight, kept beside the recipe."""
+"""Lock document: the exact bytes of every source and weight, kept beside the recipe."""
 
 from __future__ import annotations
 

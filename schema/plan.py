@@ -1,4 +1,4 @@
-"""The plan: a graph of steps as pure data. Whoever has it can run it without the compiler."""
+"""Plan document: the graph of steps as pure data, with step keys, recipe hash and result hash."""
 
 from __future__ import annotations
 

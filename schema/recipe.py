@@ -1,4 +1,4 @@
-"""The recipe: what is asked. Language version 1.
+"""Recipe document, language version 1.
 
 These classes are the fixed part of the language. A `Step` names a plugin by `use`; its other keys
 are that plugin's parameters. `compiler.bind` makes subclasses of these classes whose steps are
@@ -34,7 +34,7 @@ class Step(Document):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    use: str = Field(description="The plugin's name.")
+    use: str = Field(description="Plugin name.")
 
     def params(self) -> dict[str, Any]:
         """Return the plugin's parameters as JSON values, defaults written out."""
@@ -45,33 +45,38 @@ class Step(Document):
 class Model(Document):
     """The base model, how it is stored, and which weights are trained."""
 
-    base: Step = Field(description="Where the base weights and the tokenizer come from.")
+    base: Step = Field(description="Source of the base weights and the tokenizer.")
     license: str | None = operational(
-        None, description="SPDX id of the base model's licence; rules look at it."
+        None, description="SPDX id of the base model's license; rules check it."
     )
-    quantization: Step = Field(description="How the base weights are stored while training.")
+    quantization: Step = Field(description="How the base weights are stored during training.")
     adapter: Step = Field(description="Which weights are trained.")
 
 
 class DataSet(Document):
-    """One source of rows, from bytes to the rows that go into the mixture."""
+    """A data set: source, reader, filters, scorer and sampler."""
 
-    source: Step = Field(description="Where the bytes come from.")
-    read: Step = Field(description="How bytes become rows.")
+    source: Step = Field(description="Where the files come from.")
+    read: Step = Field(description="How files are parsed into rows.")
     license: str | None = Field(
-        None, description="SPDX id of the data set's licence; rows that state none get this one."
+        None,
+        description=(
+            "SPDX id of the data set's license; the default for rows that do not state one."
+        ),
     )
-    filters: tuple[Step, ...] = Field((), description="What keeps rows out, in this order.")
-    score: Step | None = Field(None, description="What gives each row a number to sample by.")
-    sample: Step = Field(description="Which of the rows that are left go into the mixture.")
+    filters: tuple[Step, ...] = Field((), description="Filters, applied in this order.")
+    score: Step | None = Field(
+        None, description="Scorer that gives each row a number to sample by."
+    )
+    sample: Step = Field(description="Which of the filtered rows go into the mixture.")
 
 
 class Benchmark(Document):
-    """An evaluation set: rows that must not be trained on. Filters compare data sets with it."""
+    """An evaluation set: rows that must not be trained on; filters compare data sets with it."""
 
-    source: Step = Field(description="Where the bytes come from.")
-    read: Step = Field(description="How bytes become rows.")
-    filters: tuple[Step, ...] = Field((), description="What keeps rows out, in this order.")
+    source: Step = Field(description="Where the files come from.")
+    read: Step = Field(description="How files are parsed into rows.")
+    filters: tuple[Step, ...] = Field((), description="Filters, applied in this order.")
 
 
 TextField = Literal["instruction", "input", "output", "task", "provenance"]
@@ -81,17 +86,18 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Validation(Document):
-    """The rows held out of training: a count, or a fraction of the mixture."""
+    """The validation set: a count, or a fraction of the mixture."""
 
-    count: int | None = Field(None, ge=1, description="How many rows are held out.")
+    count: int | None = Field(None, ge=1, description="Rows in the validation set.")
     fraction: float | None = Field(
-        None, gt=0, lt=1, description="Which part of the mixture is held out."
+        None, gt=0, lt=1, description="Fraction of the mixture in the validation set."
     )
     group_by: tuple[TextField, ...] = Field(
         (),
-        description="Rows whose text in all of these fields is the same, but for case, white space "
-        "and punctuation, are held out together or not at all. Then `count` is what is held out "
-        "at most.",
+        description=(
+            "Rows that agree in all of these fields (ignoring case, white space and "
+            "punctuation) go into the same split. `count` is then an upper bound."
+        ),
     )
 
     @model_validator(mode="after")
@@ -102,43 +108,52 @@ class Validation(Document):
 
 
 class Mixture(Document):
-    """How the data sets become one."""
+    """The mixture of all data sets: filters, order and validation set."""
 
     filters: tuple[Step, ...] = Field(
-        (), description="What keeps rows out of the mixture, data sets in order of their names."
+        (), description="Filters over all data sets together, in order of their names."
     )
     order: Literal["shuffle", "by-source", "interleave", "short-first"] = Field(
         "shuffle",
-        description="Order of training rows: by chance; `by-source` keeps each data set together; "
-        "`interleave` shuffles each data set and spreads it by `weights`; `short-first` is a "
-        "curriculum by length of text.",
+        description=(
+            "Order of training rows: `shuffle` is random; `by-source` keeps each data set "
+            "together; `interleave` shuffles each data set and spreads it by `weights`; "
+            "`short-first` is a curriculum by text length."
+        ),
     )
     weights: dict[Name, Weight] | None = Field(
         None,
         min_length=1,
-        description="For `interleave`: how often each data set comes up, for as long as it has "
-        "rows; every row is taken once. Left out, data sets are spread evenly from start to end.",
+        description=(
+            "For `interleave`: how often each data set is drawn from while it has rows left; every "
+            "row is used once. If omitted, data sets are spread evenly from start to end."
+        ),
     )
-    validation: Validation | None = Field(None, description="The rows held out of training.")
+    validation: Validation | None = Field(
+        None, description="The validation set, split off before training."
+    )
 
 
 class Train(Step):
-    """How packs of tokens become an adapter; the other keys are the runtime's parameters."""
+    """Training; the other keys are the runtime's parameters."""
 
     template: Step = Field(description="How a row is rendered as text.")
     sequence_len: int = Field(
-        2048, ge=8, description="Tokens in a pack; a longer sample is cut at the end, and counted."
+        2048,
+        ge=8,
+        description="Tokens per pack; longer samples are truncated at the end, and counted.",
     )
     sample_packing: bool = Field(
         True,
-        description="Whether several samples share a pack; how, `packing_strategy` says.",
+        description="Pack several samples together; `packing_strategy` says how.",
     )
     packing_strategy: Literal["bfd", "wrapped"] = Field(
         "bfd",
-        description="`bfd` (best fit, longest first) puts whole samples into a pack, and they "
-        "never see one another; `wrapped` runs all samples into one text and cuts it every "
-        "`sequence_len` tokens: no sample is cut short, and those of a pack see what is before "
-        "them.",
+        description=(
+            "`bfd` (best fit, longest first) packs whole samples, which cannot attend to one "
+            "another; `wrapped` concatenates all samples and splits the text every `sequence_len` "
+            "tokens: nothing is truncated, and samples attend to those before them in the pack."
+        ),
     )
 
 
@@ -146,20 +161,20 @@ class Recipe(Document):
     """A whole recipe."""
 
     recipe: Version = Field(description="Version of the recipe language.")
-    name: Name = operational("recipe", description="What the recipe is called.")
+    name: Name = operational("recipe", description="Name of the recipe.")
     description: str | None = operational(None, description="One line for `recipe list`.")
-    seed: int = Field(0, ge=0, lt=2**48, description="All randomness is a function of this.")
+    seed: int = Field(0, ge=0, lt=2**48, description="Seed of all randomness.")
     model: Model = Field(description="The model to train.")
     data: dict[Name, DataSet] = Field(min_length=1, description="Data sets by name.")
     benchmarks: dict[Name, Benchmark] = Field(
         {}, description="Evaluation sets by name; filters name them in `against:`."
     )
-    mixture: Mixture = Field(default=Mixture(), description="How the data sets become one.")
+    mixture: Mixture = Field(default=Mixture(), description="How the data sets are combined.")
     train: Train = Field(description="How the model is trained.")
     evaluate: tuple[Step, ...] = Field(
-        (), description="What is measured on held-out rows, before and after training."
+        (), description="Metrics on validation rows, before and after training."
     )
     export: tuple[Step, ...] = Field(
-        (), description="What is made of base and adapter for others, beside the adapter itself."
+        (), description="Further formats to export the trained model to, beside the adapter."
     )
     rules: tuple[Step, ...] = operational((), description="Conditions that the recipe must meet.")

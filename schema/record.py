@@ -1,4 +1,4 @@
-"""The record: what happened in a run, and the result of each step as the store keeps it."""
+"""Record document: a run's history, and the result of each step as the store keeps it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Output(Document):
 
 
 class StepResult(Sealed):
-    """What a step gave, kept under its key.
+    """Result of a step, stored under its key.
 
     `facts` follow from inputs alone (counts, losses); `measured` (times, rates, memory) do not
     and are in no digest.
@@ -52,7 +52,7 @@ class StepResult(Sealed):
 
 
 class RecordedStep(Document):
-    """A step in a run: what was asked, what came out, and whether it ran now."""
+    """A step in a run: its inputs, its results, and whether it ran or was cached."""
 
     name: PathBelow
     kind: str

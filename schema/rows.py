@@ -1,4 +1,4 @@
-"""The one schema of rows: what readers make, filters see, samplers draw from, templates render.
+"""The schema of rows: made by readers, seen by filters, drawn by samplers, rendered by templates.
 
 | column | type | meaning |
 | --- | --- | --- |
@@ -49,7 +49,7 @@ def row_schema() -> pa.Schema:
 
 
 def drop_schema() -> pa.Schema:
-    """Return the Arrow schema of a ledger of drops: the row's id, why it went, what was seen."""
+    """Return the Arrow schema of a drop log: row id, reason and detail."""
     import pyarrow as pa
 
     return pa.schema([pa.field(name, pa.string()) for name in ("id", "reason", "detail")])

@@ -1,4 +1,4 @@
-"""Documents that carry the digest of themselves, so that no bit of their file can change unseen.
+"""Seal documents with a digest of themselves, so that no change goes unnoticed.
 
 A seal shows damage and careless edits. It does not show who wrote the document: whoever changes it
 on purpose can seal it again, and only a signature stands against that.
@@ -14,7 +14,7 @@ from .document import Document
 from .errors import InputError
 
 SEAL = "seal"
-HINT = "it was edited or damaged; bring it back as it was, or make it again"
+HINT = "it was edited or damaged; restore it, or create it again"
 
 
 class Sealed(Document):

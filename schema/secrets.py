@@ -1,4 +1,4 @@
-"""What a secret looks like: tokens, keys and passwords by their shape, and this shell's own.
+"""Detect and mask secrets: tokens, keys and passwords by their shape, and this shell's own.
 
 What is hashed or handed to others is refused where one is found, because taking it out would change
 what the hashes are of. What is only shown has the secret's kind in its place.

@@ -1,4 +1,4 @@
-"""The states that a training went through: what it is committed to, segment by segment.
+"""Training states: digests that a training commits to, segment by segment.
 
 A training is divided into segments. At the end of each one its whole state is hashed, and the
 digest stands in the trace of its steps, which the result hash covers. The states that a segment

@@ -1,4 +1,4 @@
-"""What ruamel.yaml says of a text that is no YAML, in words for the person who wrote it."""
+"""Translate ruamel.yaml's syntax errors into readable messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _open_bracket(text: str, at: int) -> int:
 
 
 def _flow(opening: str, found: str, between: bool) -> tuple[str, str]:
-    """Explain what is wrong between brackets that open somewhere."""
+    """Explain a syntax error between brackets."""
     closing = CLOSING[opening]
     what = "an item" if opening == "[" else "a key"
     if between and found and found not in "]}":
@@ -55,7 +55,7 @@ def _flow(opening: str, found: str, between: bool) -> tuple[str, str]:
 
 
 def _block(problem: str, context: str, found: str) -> tuple[str, str | None]:
-    """Explain what is wrong outside brackets and quotes."""
+    """Explain a syntax error outside brackets and quotes."""
     if "mapping values are not allowed" in problem:
         return "not YAML: a second `:` in one value", "quote the text that has it"
     if "could not find expected ':'" in problem:

@@ -1,4 +1,4 @@
-"""Reads YAML once, by YAML 1.2, and keeps the place of every key and value.
+"""Read YAML 1.2 once, with the position of every key and value.
 
 ruamel.yaml scans and parses; its events are turned into plain values here, so that nothing a file
 says can build anything but mappings, lists, strings, numbers, booleans and null, and so that what
@@ -127,7 +127,7 @@ def _section_by_section(text: Text, whole: _SyntaxError) -> Parsed:
 
 
 class _SyntaxError(Exception):
-    """The text is no YAML from here on; `alone` says that reading its parts would not help."""
+    """The text is not YAML from here on; `alone`: reading its parts would not help."""
 
     def __init__(self, diagnostic: Diagnostic, *, alone: bool = False) -> None:
         super().__init__(diagnostic.message)

@@ -1,4 +1,4 @@
-"""Settings that are right one by one and cannot be meant together: counts, filters, sources."""
+"""Find contradictory settings: counts, filters, sources."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _twins(chain: list[tuple[Path, Step]], loaded: Loaded) -> list[Diagnostic]:
     for path, step in chain:
         text = step.model_dump_json()
         if text in seen:
-            message = f"filter `{step.use}` stands here twice with the same parameters"
+            message = f"filter `{step.use}` appears twice with the same parameters"
             found.append(loaded.diagnose(path, "twice", message, "remove one of them"))
         seen.add(text)
     return found

@@ -1,4 +1,4 @@
-"""What a recipe names that is to go: plugins and parameters that their authors deprecated."""
+"""Warn about deprecated plugins and parameters in a recipe."""
 
 from __future__ import annotations
 

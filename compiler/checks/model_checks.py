@@ -1,4 +1,4 @@
-"""Checks of a recipe against the architecture of its base, each with its place."""
+"""Check a recipe against its base's architecture, with positions."""
 
 from __future__ import annotations
 

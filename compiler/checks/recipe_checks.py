@@ -1,4 +1,4 @@
-"""Checks that need more than one field of a recipe, and the rules it asks to be held to."""
+"""Check a recipe across fields."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
         return []
     place = ("mixture", "weights")
     if recipe.mixture.order != "interleave":
-        message = f"`weights` say how data sets interleave; the order is `{recipe.mixture.order}`"
+        message = (
+            f"`weights` apply only to `order: interleave`; the order is `{recipe.mixture.order}`"
+        )
         hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
         return [loaded.diagnose(place, "unused", message, hint, key=True)]
     found = []

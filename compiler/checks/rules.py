@@ -1,4 +1,4 @@
-"""The rules that a recipe asks to be held to."""
+"""Check the rules that a recipe names."""
 
 from __future__ import annotations
 

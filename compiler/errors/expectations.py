@@ -1,4 +1,4 @@
-"""What a value was expected to be, in words, and what may have been meant by another."""
+"""Describe the expected value, and suggest a correction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns what pydantic found into diagnostics: the place, what was expected, what was meant."""
+"""Convert pydantic errors to diagnostics: position, expectation, suggestion."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class _Explanation:
         found: list[Diagnostic] = []
         for path, of_key in order:
             if len(found) == MOST:
-                message = f"{len(groups) - MOST:,} more errors are not told"
-                found.append(self._at(path, "more", message, "mend the first ones", key=True))
+                message = f"{len(groups) - MOST:,} more errors not shown"
+                found.append(self._at(path, "more", message, "fix these first", key=True))
                 break
             diagnostic = self._one(path, groups[path, of_key], of_key)
             if diagnostic is not None:

@@ -138,7 +138,7 @@ def _modules(t: Translation) -> None:
             t.draft.set(("model", "adapter", "target_modules"), "all-linear", "to be decided")
     elif odd:
         t.lost("lora_target_modules", f"put the adapter on {', '.join(sorted(odd))} too",
-               "adapters go on the linear layers but the head")  # fmt: skip
+               "adapters are on all linear layers but the head")  # fmt: skip
     if every:
         said = None
         if listed:
@@ -156,9 +156,7 @@ def _modules(t: Translation) -> None:
 def length(t: Translation) -> None:
     """Translate length and packing of samples, and what of them is learnt."""
     cut = t.text("excess_length_strategy") == "truncate"
-    note = (
-        None if cut else "axolotl drops longer samples; here they are cut at the end, and counted"
-    )
+    note = None if cut else "axolotl drops longer samples; here they are truncated, and counted"
     if cut:
         t.same("excess_length_strategy", {"train.sequence_len": "longer samples are cut"})
     if whole(t, "sequence_len", "train.sequence_len", note) is None:
@@ -176,11 +174,11 @@ def length(t: Translation) -> None:
               mixed if packing and not isolated else None)  # fmt: skip
     training.by_length(t, packed=bool(packing))
     if t.flag("train_on_inputs"):
-        t.lost("train_on_inputs", "learn the prompts too, not the answers only",
-               "a template says what is learnt: answers; write a template of your own")  # fmt: skip
+        t.lost("train_on_inputs", "train on the prompts too, not only on the answers",
+               "templates mask the prompt; write a template of your own")  # fmt: skip
     elif t.value("train_on_inputs") is False:
         ours = {"train.template.use": t.draft.get(("train", "template", "use"))}
-        t.same("train_on_inputs", ours, "templates have answers learnt, and nothing else")
+        t.same("train_on_inputs", ours, "templates train on answers only")
     if t.flag("dataset_exact_deduplication"):
         t.put("dataset_exact_deduplication", {"mixture.filters": [{"use": "exact-duplicates"}]})
     if t.value("shuffle_merged_datasets") is not None:
@@ -225,7 +223,7 @@ def evaluation(t: Translation) -> None:
                     "load_best_model_at_end", "metric_for_best_model",
                     "early_stopping_patience"):  # fmt: skip
             if t.value(key) is not None:
-                t.inert(key, "nothing is held out")
+                t.inert(key, "there is no validation set")
     else:
         _how_often(t)
         _best(t)
@@ -244,7 +242,7 @@ def _how_often(t: Translation) -> None:
                IN_STEPS.format(ours="eval_steps"))  # fmt: skip
     for key in ("eval_strategy", "evaluation_strategy"):
         if t.value(key) is not None:
-            t.inert(key, "held-out rows are measured after `eval_steps`, or at each epoch's end")
+            t.inert(key, "the validation loss is computed every `eval_steps`, or once per epoch")
 
 
 def _best(t: Translation) -> None:
@@ -325,7 +323,7 @@ def special_tokens(t: Translation) -> None:
         if token is None or token == []:
             t.inert(key, "left empty")
         elif name == "pad_token":
-            t.inert(key, "padding is never learnt")
+            t.inert(key, "padding is never trained on")
         elif kin and LLAMA_TOKENS.get(name) == token:
             t.inert(key, "the base's tokenizer has it so already")
         else:

@@ -242,10 +242,10 @@ def length(t: Translation) -> None:
     t.default("packing", False, {"train.sample_packing": False})
     training.by_length(t, packed=bool(packing or neat))
     if t.value("train_on_prompt") is False:
-        t.same("train_on_prompt", {"train.template.use": "answers are learnt, and nothing else"})
+        t.same("train_on_prompt", {"train.template.use": "templates train on answers only"})
     elif t.flag("train_on_prompt"):
-        t.lost("train_on_prompt", "learn the prompts too, not the answers only",
-               "a template says what is learnt; write a template of your own")  # fmt: skip
+        t.lost("train_on_prompt", "train on the prompts too, not only on the answers",
+               "templates mask the prompt; write a template of your own")  # fmt: skip
     if t.flag("mask_history"):
         t.lost("mask_history", "learn the last answer of a conversation only",
                "cut conversations before, or learn every answer")  # fmt: skip

@@ -120,7 +120,7 @@ def epochs(t: Translation, key: str, default: int) -> None:
         t.inert(key, "`max_steps` goes before it")
     else:
         t.lost(key, f"train for {value} epochs; a recipe trains for whole ones",
-               "write the number of steps as `train.max_steps`; `recipe plan` tells how many "
+               "write the number of steps as `train.max_steps`; `recipe plan` prints how many "
                "an epoch has")  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def held_out(t: Translation, key: str) -> bool:
     size = t.number(key)
     if not size:
         if size is not None:
-            t.inert(key, "nothing is held out")
+            t.inert(key, "there is no validation set")
         return False
     place: Place = ("mixture", "validation", "fraction" if size < 1 else "count")
     t.put(key, {place: size if size < 1 else int(size)})
@@ -236,7 +236,7 @@ def attention(t: Translation, key: Key, name: str) -> None:
     if name in ours:
         t.put(key, {"train.attn_implementation": ours[name]})
     else:
-        t.lost(key, f"calculate attention by `{name}`", "choose auto, flash, sdpa or eager for "
+        t.lost(key, f"compute attention with `{name}`", "choose auto, flash, sdpa or eager for "
                "`train.attn_implementation`")  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def evaluation(t: Translation, validation: bool) -> None:
     if not validation:
         for key in keys:
             if t.value(key) is not None:
-                t.inert(key, "nothing is held out")
+                t.inert(key, "there is no validation set")
         return
     when = t.text(strategy)
     if when == "steps":
@@ -60,7 +60,7 @@ def evaluation(t: Translation, validation: bool) -> None:
             t.default("eval_steps", steps, {"train.eval_steps": steps}, "`logging_steps`")
     else:
         if when is not None:
-            t.same(strategy, {"train.eval_steps": None}, "held-out rows are measured at each "
+            t.same(strategy, {"train.eval_steps": None}, "the validation loss is computed at each "
                    "epoch's end")  # fmt: skip
         if t.value("eval_steps") is not None:
             t.inert("eval_steps", f"it goes with `{strategy}: steps`")

@@ -55,7 +55,7 @@ def adapter(t: Translation) -> None:
     if t.flag("use_dora"):
         t.put("use_dora", {"model.adapter.use_dora": True})
     if t.text("lora_task_type") == "CAUSAL_LM":
-        t.inert("lora_task_type", "an adapter is for text that goes on")
+        t.inert("lora_task_type", "adapters are for causal language models")
     names = t.texts("lora_target_modules")
     if names:
         every = names == ["all-linear"]
@@ -120,7 +120,7 @@ def dataset(t: Translation) -> None:
         t.inert("dataset_test_split", "nothing is measured while training")
     else:
         t.lost("dataset_test_split", "measure on another split",
-               "hold rows out by `mixture.validation`")  # fmt: skip
+               "split rows off with `mixture.validation`")  # fmt: skip
 
 
 def learnt(t: Translation) -> None:
@@ -161,7 +161,7 @@ def length(t: Translation) -> None:
     elif strategy == "wrapped":
         t.put("packing_strategy", {"train.packing_strategy": "wrapped"})
     elif strategy:
-        t.lost("packing_strategy", "go on with a sample in the next pack",
+        t.lost("packing_strategy", "continue a sample in the next pack",
                "samples that are too long are cut; raise `train.sequence_len`")  # fmt: skip
     training.by_length(t, packed=bool(packing))
     _rest(t)
@@ -169,7 +169,7 @@ def length(t: Translation) -> None:
 
 def _rest(t: Translation) -> None:
     if t.text("truncation_mode") == "keep_start":
-        t.same("truncation_mode", {"train.sequence_len": "longer samples are cut at the end"})
+        t.same("truncation_mode", {"train.sequence_len": "longer samples are truncated at the end"})
     elif t.value("truncation_mode") is not None:
         t.lost("truncation_mode", "cut the start of long samples", "filter them by `token-count`")
     if t.text("loss_type") in ("nll", "chunked_nll"):

@@ -1,4 +1,4 @@
-"""The language as a JSON Schema (draft 2020-12), for editors and for other programs.
+"""Generate the JSON Schema (draft 2020-12) of the language.
 
 A step is checked by `if`/`then` on its `use`, not by a union: whatever is wrong with a step is then
 said about the plugin that it names, and an editor completes that plugin's parameters and no others.

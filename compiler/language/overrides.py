@@ -1,4 +1,4 @@
-"""`--set path=value`: one more layer over a recipe's files, with places of its own.
+"""Apply `--set path=value` overrides: a layer over a recipe's files, with positions.
 
 The value is YAML by the rules of recipe files, and it replaces what stands at the path. `null`
 takes a key away that is there, as it does for a recipe that extends another. Steps of a list go by
@@ -111,7 +111,7 @@ class _Setting:
         if part.is_step:
             if not isinstance(value, list) or not all(_is_step(item) for item in value):
                 owner = self.path[depth - 1].name
-                raise RecipeError([self.fault(part, "set", f"`{owner}` is no list of steps")])
+                raise RecipeError([self.fault(part, "set", f"`{owner}` is not a list of steps")])
             return self._edit_steps(out, path, old, depth)
         if not isinstance(value, dict):
             raise RecipeError([self._no_mapping(part, value, depth)])

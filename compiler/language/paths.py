@@ -1,4 +1,4 @@
-"""How a place in a recipe is written: `train.learning_rate`, `mixture.filters[max-words].below`.
+"""Format and parse recipe paths: `train.learning_rate`, `mixture.filters[max-words].below`.
 
 A step of a list goes by its plugin's name, never by its position; the second step of one plugin is
 `where-2`. A key that has a dot, a bracket, a quote mark, `=` or a space in it stands in double

@@ -1,4 +1,4 @@
-"""Finds the way in the language: the model of each mapping, and where a word belongs."""
+"""Walk the language: the model of each mapping, and where a key belongs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a parameter takes, in words, from its JSON Schema: for editors and the reference."""
+"""Describe a parameter's type from its JSON Schema, for editors and the reference."""
 
 from __future__ import annotations
 

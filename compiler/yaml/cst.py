@@ -1,4 +1,4 @@
-"""A recipe's text as a tree that keeps what stands beside the values: comments and blank lines.
+"""Concrete syntax tree of a recipe: keeps comments and blank lines.
 
 Formatting and migration work on this tree. Values and places are those of `schema.yaml`.
 `compiler.comments` reads it, `compiler.layout` writes it.

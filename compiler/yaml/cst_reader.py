@@ -1,4 +1,4 @@
-"""Reads a recipe's text as a tree, and gives each comment and blank line to an entry.
+"""Parse recipe text to a syntax tree, and attach comments to entries.
 
 Comments are what starts with # outside of scalars. One belongs
 

@@ -1,4 +1,4 @@
-"""The canonical layout of a recipe: the same recipe is always written the same way.
+"""Format a recipe in canonical layout.
 
 - Keys stand in the order of the language, `use` first, a plugin's parameters in the order of its
   model; what is unknown stays last, as it is.
@@ -59,7 +59,7 @@ def _check(text: str, file: str, values: Any, comments: list[str]) -> None:
         same = False
     if not same:
         raise InputError(
-            "cannot be laid out without a change of what it says; it was left as it is",
+            "cannot be formatted without a change of meaning; it was left unchanged",
             file=file,
             hint="write keys and text in a plainer way; and please report it, with the file",
         )

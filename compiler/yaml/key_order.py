@@ -1,4 +1,4 @@
-"""The order of keys in a recipe: that of the language's models, then that of a plugin's."""
+"""Order keys: the language's models first, then a plugin's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canonical text of a recipe, a line for each value: what `git diff` shows of recipes.
+"""Print a recipe as canonical lines for git's textconv.
 
 Each line has the whole path, so that a line of a diff says which value of which step it is about.
 Comments, order of keys, quoting and layout are gone.

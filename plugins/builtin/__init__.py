@@ -1,4 +1,4 @@
-"""The plugins that ship. They come in by the entry point `khichdi`, as everybody's do.
+"""Built-in plugins, loaded by the entry point `khichdi` like any third party's.
 
 One line per plugin: the hooks list them, the files hold them.
 """

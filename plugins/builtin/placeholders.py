@@ -1,4 +1,4 @@
-"""Texts with names in braces: `Question: {instruction}`. `{{` and `}}` stand for braces.
+"""Fill placeholders in braces: `Question: {instruction}`; `{{` and `}}` are literal braces.
 
 Light: imported at start-up. The names are put in as they are: no format, no expression.
 """

@@ -1,4 +1,4 @@
-"""One base class per kind. The base does the chores, an author writes one method.
+"""One base class per kind; authors implement one method.
 
 A plugin never changes a recipe, a plan or another's result: it gets its inputs as arguments and
 gives its result back. Randomness comes in as a seed, never from a global generator.

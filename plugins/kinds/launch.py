@@ -1,4 +1,4 @@
-"""Over how many processes a training is divided; it changes when a result is there, never what."""
+"""Launch options: over how many processes a training runs; they change no result."""
 
 from __future__ import annotations
 

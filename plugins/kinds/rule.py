@@ -1,4 +1,4 @@
-"""The kind that holds a recipe to conditions from outside."""
+"""Base class of rules, which check a recipe against conditions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Facts:
         base_license: SPDX id of the base model, or None where the recipe does not say.
         data_licenses: SPDX id of each data set by name, or None where the recipe does not say.
         data_sources: source parameters of each data set by name, its plugin as `use`.
-        instruction_tuned: whether the base was tuned to follow instructions, as far as its name
+        instruction_tuned: whether the base was instruction-tuned, as far as its name
             tells; None where it does not.
         estimate: gives the estimate for a device of the table by its name. None in a check
             that makes no estimates.

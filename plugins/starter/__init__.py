@@ -1,4 +1,4 @@
-"""A distribution of one plugin, ready to install, test and edit: what `recipe plugins new` writes.
+"""Generate a plugin distribution for `recipe plugins new`.
 
 The texts are templates: `$name` is the plugin's name, `$package` that of its package, `$Class` that
 of its class. There is a body for each kind in `bodies.py`.

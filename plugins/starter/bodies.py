@@ -1,4 +1,4 @@
-"""For each kind a small plugin that works, to be edited."""
+"""Starter code of a working plugin of each kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _imports(*names: str, before: str = "", heavy: str = "") -> str:
 
 
 _SHARE = """\
-    share: float = Field(0.5, gt=0, le=1, description="Upper-case characters that are too many.")
+    share: float = Field(0.5, gt=0, le=1, description="Minimum fraction of upper-case characters.")
 """
 _ARROW = "import pyarrow as pa"
 _ROWS = "from collections.abc import Sequence"
@@ -47,7 +47,7 @@ BODIES: dict[str, Body] = {
             "FetchError", "Pin", "PinnedFile", "Source",
             before="import hashlib\nfrom pathlib import Path",
         ),
-        '    file: str = Field(min_length=1, description="The file, seen from the recipe.")\n',
+        '    file: str = Field(min_length=1, description="The file, relative to the recipe.")\n',
         '''    example = {"file": "rows.jsonl"}
     local = True
 
@@ -71,7 +71,7 @@ BODIES: dict[str, Body] = {
             "Reader", "SourceFile",
             before="from collections.abc import Iterator, Sequence", heavy=_ARROW,
         ),
-        '    separator: str = Field("\\\\t", min_length=1, description="Parts the two.")\n',
+        '    separator: str = Field("\\\\t", min_length=1, description="Field separator.")\n',
         '''
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch]:
         """Yield a row for each line: a question, the separator, an answer."""
@@ -111,7 +111,7 @@ BODIES: dict[str, Body] = {
     ),
     "sampler": Body(
         _imports("Sampler", before=_ROWS, heavy=_ARROW),
-        '    count: int = Field(100, ge=1, description="Rows to keep at most.")\n',
+        '    count: int = Field(100, ge=1, description="Maximum number of rows to keep.")\n',
         '''
     def asked(self) -> int:
         """Return how many rows are asked for."""
@@ -124,7 +124,7 @@ BODIES: dict[str, Body] = {
     ),
     "template": Body(
         _imports("Row", "Segment", "Template", before="from typing import Any"),
-        '    answer: str = Field("A: ", description="Stands before the answer.")\n',
+        '    answer: str = Field("A: ", description="Prefix of the answer.")\n',
         '''
     def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
         """Return the question, and the answer to learn."""
@@ -134,7 +134,7 @@ BODIES: dict[str, Body] = {
     ),
     "quantizer": Body(
         _imports("Quantizer", before="from typing import Any"),
-        '    bits: int = Field(4, description="4 or 8 bits for each weight.", ge=4, le=8)\n',
+        '    bits: int = Field(4, description="Bits per weight: 4 or 8.", ge=4, le=8)\n',
         '''    requires = ("transformers", "bitsandbytes")
 
     def config(self) -> Any:
@@ -193,7 +193,7 @@ BODIES: dict[str, Body] = {
     ),
     "evaluator": Body(
         _imports("EvaluationJob", "EvaluationResult", "Evaluator"),
-        '    below: int = Field(200, ge=1, description="Characters of a short answer.")\n',
+        '    below: int = Field(200, ge=1, description="Maximum characters of a short answer.")\n',
         '''
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:
         """Return which part of the expected answers is short; no model is asked yet."""
@@ -208,7 +208,7 @@ BODIES: dict[str, Body] = {
     ),
     "exporter": Body(
         _imports("Exporter", "ExportJob"),
-        '    note: str = Field("", description="A word for whoever gets the adapter.")\n',
+        '    note: str = Field("", description="Note for users of the adapter.")\n',
         '''
     def export(self, job: ExportJob) -> None:
         """Copy the adapter beside a card that says what it belongs to."""
@@ -220,7 +220,7 @@ BODIES: dict[str, Body] = {
     ),
     "rule": Body(
         _imports("Breach", "Facts", "Rule"),
-        '    most: int = Field(10, ge=1, description="Data sets that a recipe may have.")\n',
+        '    most: int = Field(10, ge=1, description="Maximum number of data sets in a recipe.")\n',
         '''
     def breaches(self, facts: Facts) -> list[Breach]:
         """Return a breach where there are more data sets."""

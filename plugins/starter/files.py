@@ -1,4 +1,4 @@
-"""The files of a new distribution."""
+"""Templates of the files in a new plugin distribution."""
 
 PROJECT = """\
 [build-system]
@@ -34,7 +34,7 @@ extend-ignore = ["RUF012"]
 README = """\
 # $project
 
-The $kind `$name` for [khichdi](https://pypi.org/project/khichdi/) recipes.
+The $kind `$name` for khichdi recipes.
 
     pip install -e .
     recipe plugins show $kind/$name

@@ -1,4 +1,4 @@
-"""Sees whether a plugin's own code reads the clock, the environment or the network."""
+"""Detect whether a plugin's code reads the clock, the environment or the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every kind is held to."""
+"""Conformance tests for plugins of every kind."""
 
 from __future__ import annotations
 

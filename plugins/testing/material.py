@@ -1,4 +1,4 @@
-"""Material for the kit: rows of many sorts, packs of tokens, and a base model of two layers."""
+"""Test material: rows of many sorts, packs of tokens, and a base model of two layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kinds that work with a model are held to, on a base of two thin layers."""
+"""Conformance tests for kinds that work with a model, on a tiny base."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class QuantizerTests(PluginTests):
         if config is None:
             assert again is None, "there is a configuration the second time"
         else:
-            assert callable(getattr(config, "to_dict", None)), "the configuration is no such thing"
+            assert callable(getattr(config, "to_dict", None)), "the configuration has no to_dict"
             assert config.to_dict() == again.to_dict(), "the second configuration differs"
 
 

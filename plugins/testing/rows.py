@@ -1,4 +1,4 @@
-"""What the kinds that work on bytes, rows and facts are held to."""
+"""Conformance tests for kinds that work on files, rows and facts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SourceTests(PluginTests):
     def test_brings_what_it_pinned(self) -> None:
         """Pinning twice gives the same; every pinned file arrives with its bytes."""
         if self.files is None:
-            raise Skipped("`files` says nothing that could be brought")
+            raise Skipped("`files` is empty")
         with self.folder() as folder:
             here, into = folder / "recipe", folder / "into"
             into.mkdir()
@@ -101,7 +101,7 @@ class ReaderTests(PluginTests):
         assert ids, "no row was read"
         assert len(set(ids)) == len(ids), "an id was given twice"
         for name in ids:
-            assert re.fullmatch(r".+#\d+", name), f"{name} is no `<file path>#<number>`"
+            assert re.fullmatch(r".+#\d+", name), f"{name} is not `<file path>#<number>`"
         assert _plain(found) == _plain(again), "reading twice gives different rows"
 
 
@@ -275,7 +275,7 @@ class TemplateTests(PluginTests):
         for row, segments in zip(rows, found, strict=True):
             check_segments(segments, row["id"])
             assert segments, f"row {row['id']}: nothing was rendered"
-            assert segments[-1].learn, f"row {row['id']}: the last piece is not learnt"
+            assert segments[-1].learn, f"row {row['id']}: the last segment is not trained on"
         again = [self.make().segments(row, tokenizer) for row in reversed(rows)][::-1]
         assert found == again, "the same row is rendered in another way the second time"
 

@@ -1,4 +1,4 @@
-"""Whether a plugin's version was raised when its source changed."""
+"""Check that a plugin's version was raised when its source changed."""
 
 from __future__ import annotations
 

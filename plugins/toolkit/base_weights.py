@@ -1,4 +1,4 @@
-"""The base's weights as they were published, one tensor at a time.
+"""Read the base's published weights, one tensor at a time.
 
 For adapters that start from what quantization lost, and whoever else needs single tensors. Import
 it inside a method: it brings torch.

@@ -1,4 +1,4 @@
-"""Switches that make a calculation give the same bits each time on one kind of hardware."""
+"""Set torch's determinism switches, for bit-identical results on one kind of hardware."""
 
 from __future__ import annotations
 

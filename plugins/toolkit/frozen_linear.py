@@ -1,4 +1,4 @@
-"""Frozen linear weights and low-rank updates, the same code on CPU and GPU.
+"""Frozen linear layers: dequantize NF4 weights and apply low-rank updates, on CPU and GPU.
 
 The modules stay bitsandbytes' and peft's, so that everything they can be saved and loaded with
 works; only the `forward` of the instances at hand is replaced:

@@ -1,4 +1,4 @@
-"""Greedy generation, for whoever lets a model answer: evaluators and scorers.
+"""Generate greedily, for evaluators and scorers.
 
 Prompts may start with tokens that all of them share; these are computed once. Prompts of one
 length are generated without padding and without a mask; others are padded on the left.

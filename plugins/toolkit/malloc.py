@@ -1,4 +1,4 @@
-"""How a process holds memory that it will need again; no heavy import."""
+"""Configure malloc to keep memory for reuse; no heavy import."""
 
 from __future__ import annotations
 

@@ -241,4 +241,4 @@ def _check_config(folder: Path) -> None:
         method = config["quantization_config"].get("quant_method", "some method")
         raise ValueError(f"its weights are quantized already ({method}); take the original ones")
     if config.get("auto_map"):
-        raise ValueError("it brings Python code of its own (auto_map), which is never run")
+        raise ValueError("it includes Python code (auto_map), which is never run")

@@ -1,4 +1,4 @@
-"""How an answer agrees with references: exactly, or by ROUGE-L."""
+"""Compare an answer with references: exact match, or ROUGE-L."""
 
 from __future__ import annotations
 

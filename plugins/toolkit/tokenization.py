@@ -1,4 +1,4 @@
-"""Tokenizers of a folder of verified files, and how rows become tokens.
+"""Load tokenizers, tokenize rows, and compute the loss mask.
 
 Imports transformers where it is used, and never torch by itself.
 """
@@ -124,7 +124,7 @@ def gguf_file(folder: Path) -> Path | None:
     if len(found) > 1:
         raise StepError(
             f"the base has {len(found)} GGUF files: {', '.join(path.name for path in found)}",
-            hint="say which one with `include:` of the source; split files are not supported",
+            hint="select one with the source's `include:`; split files are not supported",
         )
     return found[0] if found else None
 

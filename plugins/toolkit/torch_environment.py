@@ -1,4 +1,4 @@
-"""What is said to torch's libraries before they are first loaded; no heavy import."""
+"""Set environment defaults before torch is imported; no heavy import."""
 
 from __future__ import annotations
 

@@ -118,5 +118,5 @@ def committed(claim: Claim, step: RecordedStep) -> tuple[list[dict[str, Any]], S
 
 def _read(path: Path) -> bytes:
     if path.is_symlink() or not path.is_file():
-        raise InputError(f"{path.name} is not there, or is no plain file")
+        raise InputError(f"{path.name} is missing, or not a plain file")
     return path.read_bytes()

@@ -30,7 +30,7 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     """Give a folder with a bundle's files, and its contents; the folder is removed at the end.
 
     Raises:
-        InputError: it is no bundle, or not as it was written; names what is damaged.
+        InputError: it is not a bundle, or not as it was written; names what is damaged.
     """
     with scratch_folder("bundle", scratch) as folder:
         try:
@@ -65,14 +65,14 @@ class _Reader:
         try:
             first = tarfile.TarInfo.frombuf(self.file.read(512), "utf-8", "strict")
         except (tarfile.HeaderError, ValueError):
-            raise self._fault("it is no bundle") from None
+            raise self._fault("it is not a bundle") from None
         if first.name != CONTENTS or not 0 <= first.size <= CONTENTS_BYTES:
-            raise self._fault(f"it is no bundle: {CONTENTS} does not stand first")
+            raise self._fault(f"it is not a bundle: {CONTENTS} does not stand first")
         self.file.seek(0)
         self._expect(header(CONTENTS, first.size), f"the header of {CONTENTS}")
         raw = self._read(first.size)
         if len(raw) < first.size:
-            raise self._fault(f"it is cut short in {CONTENTS}")
+            raise self._fault(f"it is truncated in {CONTENTS}")
         contents = Contents.from_json(raw, f"{self.name}: {CONTENTS}")
         if contents.to_text().encode() != raw:
             raise self._fault(f"{CONTENTS} is not as it was written")
@@ -89,7 +89,7 @@ class _Reader:
                 state.update(chunk)
                 out.write(chunk)
         if left:
-            raise self._fault(f"it is cut short in {path}")
+            raise self._fault(f"it is truncated in {path}")
         found = f"sha256:{state.hexdigest()}"
         if found != expected.sha256:
             raise self._fault(
@@ -102,7 +102,7 @@ class _Reader:
         if found == wanted:
             return
         if wanted.startswith(found):
-            raise self._fault(f"it is cut short in {what}")
+            raise self._fault(f"it is truncated in {what}")
         pairs = enumerate(zip(found, wanted, strict=False))
         place = start + next(number for number, (a, b) in pairs if a != b)
         raise self._fault(f"{what} is not as a bundle lays it out, at byte {place:,}")

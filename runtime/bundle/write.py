@@ -48,7 +48,7 @@ def bundle(
     odd = next((name for name in files if not inside(name)), None) or clash(list(files))
     if odd is not None:
         raise InputError(
-            f"{odd!r} cannot stand in a bundle: not every system can hold a file of that name"
+            f"{odd!r} is not allowed in a bundle: not every system can hold a file of that name"
         )
     check(documents.items(), allowed)
     check(((n, p) for n, p in artifacts.items() if p.suffix == ".json"), allowed)
@@ -127,7 +127,7 @@ def _as_recorded(step: RecordedStep, name: str, output: Output, path: Path, sha2
     if path.is_symlink() or not path.is_file() or file_sha256(path) != sha256:
         raise StoreError(
             f"the store's copy of {step.name}#{name} is damaged: {path.name}",
-            hint="see `recipe store verify`; run the recipe again to make it anew",
+            hint="see `recipe store verify`; run the recipe again to recompute it",
         )
     return path
 

@@ -1,4 +1,4 @@
-"""Tolerances for reruns on other hardware: calibrate them, and judge a rerun by them.
+"""Calibrate tolerances for reruns on other hardware, and judge reruns by them.
 
 Bits differ there, so limits decide, and limits are never guessed: they are calibrated from honest
 reruns and attacked by trainings that are not what the recipe says.

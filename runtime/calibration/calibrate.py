@@ -1,4 +1,4 @@
-"""Makes a calibration from a run: trains honestly and not, compares, and derives the limits."""
+"""Calibrate from a run: train honestly and not, compare, and derive the tolerances."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ class Calibrator:
             self.honest.append((setting, training))
         if len(self.honest) < min(self.reruns, FEWEST):
             raise InputError(
-                f"only {len(self.honest)} settings of this machine gave other bits, "
-                f"{FEWEST} are needed to know how far honest reruns are apart",
+                f"only {len(self.honest)} settings of this machine changed the bits, "
+                f"{FEWEST} are needed to measure the spread of honest reruns",
                 hint="calibrate on a machine with other hardware",
             )
 

@@ -1,4 +1,4 @@
-"""Reads a calibration with every check, and what of a claim is compared."""
+"""Read and check a calibration file, and select the claims to compare."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def claimed_training(claim: Claim) -> Training:
     missing = next((name for name, found in told.items() if found is None), None)
     if training is None or missing:
         raise InputError(
-            f"what {missing or name} made is not here",
-            hint="run the recipe again: what is not in the store is made anew",
+            f"the result of {missing or name} is not here",
+            hint="run the recipe again: missing results are recomputed",
         )
     training.scores.update({name: found for name, found in told.items() if found is not None})
     return training
@@ -62,7 +62,7 @@ def brought(claim: Claim) -> Place:
         folder = claim.artifact(recorded[name].result.outputs[output])
         if folder is None:
             raise InputError(
-                f"what {name}#{output} brought is not here",
+                f"the files of {name}#{output} are not here",
                 hint="run the recipe again, or take a bundle that was made with --with-data "
                 "--with-weights",
             )
@@ -115,7 +115,7 @@ def read_calibration(path: Path, claim: Claim) -> Calibration:
         raise InputError("its limits do not follow from its samples", file=path.name)
     why = next(iter(lacks(found)), None)
     if why is not None:
-        raise InputError(f"this calibration cannot tell: {why}", file=path.name)
+        raise InputError(f"this calibration does not apply: {why}", file=path.name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What stands for other hardware on one machine: other kernels, which sum in another order."""
+"""Emulate other hardware on one machine, by CPU kernels that sum in another order."""
 
 from __future__ import annotations
 

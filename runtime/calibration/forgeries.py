@@ -1,4 +1,4 @@
-"""Ten kinds of trainings that are not what the recipe says, and must be told from one that is.
+"""Forge trainings in ten ways that differ from the recipe and must be detected.
 
 Each is made by a forger who then makes every document fit: the trace names the batches and
 learning rates of the recipe, the lengths are the recipe's. So what the levels below would see
@@ -155,7 +155,7 @@ def write_other_base(number: int, base: Path, into: Path) -> None:
 
     if not any(base.glob("*.safetensors")):
         raise InputError(
-            "another base cannot be made of this one: its weights are not in safetensors",
+            "cannot derive another base from this one: its weights are not in safetensors",
             hint="calibrate with the same model in safetensors",
         )
     draw = torch.Generator().manual_seed(derive_seed(number, "control/another base"))

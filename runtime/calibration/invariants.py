@@ -1,4 +1,4 @@
-"""What of an adapter and of a state is not calculated, so has to be the same on any hardware."""
+"""Compare the parts of adapters and states that must be equal on any hardware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds a training, or an evaluation, that came out with other bits against a calibration."""
+"""Judge a training or evaluation with other bits against a calibration."""
 
 from __future__ import annotations
 

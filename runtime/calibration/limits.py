@@ -1,4 +1,4 @@
-"""Holds figures against the limits of a calibration, level by level."""
+"""Check measured deviations against a calibration's limits, level by level."""
 
 from __future__ import annotations
 

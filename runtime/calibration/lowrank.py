@@ -1,4 +1,4 @@
-"""The update dW = s B A that a LoRA adapter makes to each module, compared without forming dW.
+"""Compare LoRA updates dW = s B A of each module without forming dW.
 
 A and B alone say nothing: (B R)(R^-1 A) is the same update for every invertible R. All figures
 below are of dW, and cost r x r products: a matrix of d_out x d_in is never made.

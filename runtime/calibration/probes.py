@@ -1,4 +1,4 @@
-"""What models say to frozen samples: weights can differ where the function does not."""
+"""Compare model outputs on frozen samples: weights can differ where the function does not."""
 
 from __future__ import annotations
 

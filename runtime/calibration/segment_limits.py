@@ -1,4 +1,4 @@
-"""Holds segments of a training that came out with other bits against a calibration.
+"""Judge replayed segments with other bits against a calibration.
 
 Each is held to what one segment may be apart, its losses to the envelope of whole reruns, which
 drift further, and the adapter to the limits of one that was trained from the start.

@@ -1,4 +1,4 @@
-"""How far two trainings are apart: each figure with its source and definition.
+"""Measure the distance of two trainings: each statistic with its source and definition.
 
 All are distances: 0 where nothing differs, and more where more does. `c` is what is claimed, `d`
 what was derived here.

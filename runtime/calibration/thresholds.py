@@ -1,4 +1,4 @@
-"""Limits from samples, by one rule that whoever reads a calibration applies again.
+"""Derive limits from samples, by a rule that readers of a calibration can apply again.
 
 For each figure: H is the largest among honest reruns, never below what one count of it is worth.
 A kind of control is separated where the smallest figure among its controls is at least `GAP` times

@@ -1,4 +1,4 @@
-"""What one training left behind, as far as two of them are compared."""
+"""Load the results of one training for comparison."""
 
 from __future__ import annotations
 

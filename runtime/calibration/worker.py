@@ -1,4 +1,4 @@
-"""Does trainings in a process of its own: `python -m khichdi.runtime.calibration.worker JOB`.
+"""Train in a separate process: `python -m khichdi.runtime.calibration.worker JOB`.
 
 What decides which kernels run is read when a process starts. A job is a JSON file: the run, the
 stores that have its artifacts, a setting, and what to do: an honest rerun, or controls by number.

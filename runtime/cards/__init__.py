@@ -1,1 +1,1 @@
-"""A run described: data set card, CycloneDX ML-BOM, Croissant."""
+"""Describe a run: data set card, CycloneDX ML-BOM, Croissant."""

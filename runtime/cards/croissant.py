@@ -1,4 +1,4 @@
-"""The curated data set of a run in Croissant's terms: its files by sha256, and its rows' columns.
+"""Write a run's curated data set as Croissant: files by sha256, and columns of rows.
 
 Everything in it follows from the run's record, plan and lock, but licences, which are declared.
 """
@@ -81,9 +81,9 @@ def croissant(plan: Plan, record: Record) -> str:
         "name": record.recipe,
         "conformsTo": FORMAT,
         "description": (
-            f"{facts['rows_out']:,} rows to train on and {facts['held_out']:,} held out, made by a "
-            f"recipe whose hash is {record.recipe_hash}. Files are known by sha256 and every "
-            "count is derived; licences are as the recipe declares them, the rows may say more."
+            f"{facts['rows_out']:,} rows to train on and {facts['held_out']:,} for validation, "
+            f"made by a recipe whose hash is {record.recipe_hash}. Files are known by sha256 and "
+            "every count is derived; licenses are as declared by the recipe, rows may say more."
         ),
         "datePublished": record.started[:10],
         "url": f"urn:khichdi:result:{record.result_hash}",

@@ -1,4 +1,4 @@
-"""A run as a CycloneDX ML-BOM: the adapter, what it was made from, and what made it.
+"""Write a run as a CycloneDX ML-BOM: the adapter, its inputs and its tools.
 
 Everything in it follows from the run's record, plan and lock, and anybody who has those derives it
 again; what somebody only said, a licence, is marked as declared. The same run gives the same bytes.
@@ -19,7 +19,7 @@ from ...schema.record import Output, Record
 
 SPECIFICATION = "1.6"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:khichdi:run:1")
-DECLARED = "licences, as the recipe declares them; approach and task, as of every such training"
+DECLARED = "licenses, as the recipe declares them; approach and task, as of every such training"
 LICENSES = {
     name.lower(): name
     for name in (

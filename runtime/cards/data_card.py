@@ -1,4 +1,4 @@
-"""A data set card of a run: what the training set is made of, under which licences, and why."""
+"""Write a data set card of a run: composition, licenses and filters of the training set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def card(plan: Plan, record: Record, store: Store) -> str:
     rows = pa.concat_tables([train, held])
     lines = [*_metadata(record, rows), f"# {record.recipe}", ""]
     lines += [
-        f"{train.num_rows:,} rows to train on and {held.num_rows:,} held out, "
+        f"{train.num_rows:,} rows to train on and {held.num_rows:,} for validation, "
         f"made by a recipe whose hash is `{record.recipe_hash}`.",
         "The same recipe, with its lock, makes the same rows again.",
         "",
@@ -37,7 +37,7 @@ def card(plan: Plan, record: Record, store: Store) -> str:
         "",
     ]
     lines += _table(
-        ["data set", "from", "licence (declared)", "read", "sampled", "training", "held out"],
+        ["data set", "from", "license (declared)", "read", "sampled", "training", "validation"],
         list(_composition(plan, done, train, held)),
     )
     lines += ["", "## What was left out, and why", ""]

@@ -1,1 +1,1 @@
-"""A rehearsal of a recipe on synthetic rows and a tiny model."""
+"""Rehearse a recipe on synthetic rows and a tiny model."""

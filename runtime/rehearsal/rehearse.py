@@ -1,4 +1,4 @@
-"""A rehearsal: the whole plan, end to end, on a few rows per source and a miniature of the base.
+"""Rehearse the whole plan, end to end, on a few rows per source and a tiny base model.
 
 Every step runs as it would, by the same plugin, with the parameters that the plugin says a
 rehearsal may make smaller. What cannot be had is replaced, and the rehearsal says so: rows of a
@@ -142,7 +142,7 @@ class Rehearsal:
             return _pass_on(context)
         outcome = perform(context)
         if outcome.facts["rows_out"] == 0 and outcome.facts["rows_in"]:
-            self.notes[step.name] = "keeps none of these rows; they are passed on all the same"
+            self.notes[step.name] = "keeps none of these rows; they are passed on anyway"
             return _pass_on(replace(context, staging=_emptied(context.staging)))
         return outcome
 

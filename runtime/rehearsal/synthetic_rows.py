@@ -1,4 +1,4 @@
-"""Generated rows for a rehearsal, in the place of a source that is not on this machine."""
+"""Generate rows for a rehearsal, in place of a source that is not on this machine."""
 
 from __future__ import annotations
 

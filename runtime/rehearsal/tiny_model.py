@@ -1,4 +1,4 @@
-"""A base model in miniature: the architecture and tokenizer of the real one, two thin layers."""
+"""Make a tiny base model: the real architecture and tokenizer, with two thin layers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _config(base: Path) -> Any:
     written = json.loads((base / "config.json").read_text(encoding="utf-8"))
     if written.get("auto_map"):
         raise StepError(
-            "the base model brings Python code of its own (auto_map), which is never run",
+            "the base model includes Python code (auto_map), which is never run",
             hint="take a release of it in an architecture that transformers has",
         )
     return AutoConfig.from_pretrained(str(base), local_files_only=True, trust_remote_code=False)

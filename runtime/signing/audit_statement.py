@@ -158,5 +158,5 @@ def _parsed(payload: bytes, path: Path) -> AuditStatement:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise InputError(
-            f"{path.name} is no statement of an audit: {place}: {first['msg']}", hint=MADE
+            f"{path.name} is not an audit statement: {place}: {first['msg']}", hint=MADE
         ) from None

@@ -1,1 +1,1 @@
-"""Pinned bytes: lock them, fetch them, or read them from a mirror."""
+"""Pin sources, fetch them, or read them from a mirror."""

@@ -1,4 +1,4 @@
-"""A mirror stands in for the hub, for git servers and for the web, where those cannot be reached.
+"""Read sources from a mirror that replaces the hub, git servers and the web.
 
 It is a folder, or a web address that serves one, with each source's files at the place that the
 source names (`Source.place`):
@@ -55,7 +55,7 @@ class Mirror:
         index = self._index(place)
         if self._remote and index is None:
             raise FetchError(
-                f"{self.where}/{place} has no {INDEX}, so what is there cannot be listed",
+                f"{self.where}/{place} has no {INDEX}, so its files cannot be listed",
                 hint="make it with `recipe mirror`, or pin the recipe where its sources are",
             )
         files = _of_index(index) if index else {}
@@ -89,20 +89,20 @@ class Mirror:
             except OSError as error:
                 raise FetchError(
                     f"the mirror {self.where} has no {place}/{file.path}: {error.strerror}",
-                    hint="put the file there, or go without the mirror",
+                    hint="put the file there, or omit the mirror",
                 ) from None
 
     def _place(self, source: Source[Any]) -> str:
         place = source.place()
         if place is None:
             raise FetchError(
-                f"source `{source.name}` does not say where its files lie in a mirror",
-                hint="go without the mirror, or bring the files yourself with `use: files`",
+                f"source `{source.name}` does not define the location of its files in a mirror",
+                hint="omit the mirror, or provide the files with `use: files`",
             )
         if not self._remote and not (Path(self.where) / place).is_dir():
             raise FetchError(
                 f"the mirror {self.where} has no {place}",
-                hint="put the files there (`recipe mirror` does), or go without the mirror",
+                hint="put the files there with `recipe mirror`, or omit the mirror",
             )
         return place
 

@@ -1,4 +1,4 @@
-"""Pinning and fetching: from what a recipe asks for to exact bytes, and back.
+"""Pin sources to exact bytes, write the lock, and fetch pinned files.
 
 `pin` is what `recipe lock` does: it may reach out, and it is the only thing that decides which
 bytes a recipe means. `fetch` brings those bytes and refuses any others.
@@ -176,7 +176,7 @@ def _refuse_secrets(step: PlanStep, file: PinnedFile) -> None:
         if found is not None:
             raise LockError(
                 f"{step.name}: {found.kind} is in the {what}, {mask(text)}",
-                hint="rename the file, or bring it another way: locks and records keep its name",
+                hint="rename the file, or fetch it another way: locks and records keep its name",
             )
 
 

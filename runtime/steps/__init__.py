@@ -1,4 +1,4 @@
-"""How each kind of step is done. A module is loaded only when a step of its kind has to run."""
+"""Step implementations by kind; a module is loaded only when a step of its kind runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step is given, and what it gives back."""
+"""Inputs and results of a step."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Context:
         found = self.registry.get(ref.kind, ref.name).plugin
         if found.version != ref.version:
             raise self.fail(
-                f"the plan asks for version {ref.version} of {ref.kind} `{ref.name}`, "
+                f"the plan needs version {ref.version} of {ref.kind} `{ref.name}`, "
                 f"version {found.version} is installed",
                 "make the plan again with the installed plugins",
             )

@@ -1,4 +1,4 @@
-"""Two tables side by side: the rows that a step keeps, and which it drops for what reason."""
+"""Log dropped rows with their reasons, beside the rows that are kept."""
 
 from __future__ import annotations
 

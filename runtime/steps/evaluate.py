@@ -1,4 +1,4 @@
-"""Held-out rows to metrics and predictions, by an evaluator plugin."""
+"""Evaluate: validation rows to metrics and predictions, by an evaluator plugin."""
 
 from __future__ import annotations
 

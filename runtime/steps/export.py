@@ -1,4 +1,4 @@
-"""Base and adapter to a model in another shape, by an exporter plugin."""
+"""Export base and adapter to another format, by an exporter plugin."""
 
 from __future__ import annotations
 

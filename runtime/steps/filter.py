@@ -1,4 +1,4 @@
-"""Filters and editors: which rows stay, and what their text is afterwards."""
+"""Filter and edit rows by filter plugins."""
 
 from __future__ import annotations
 

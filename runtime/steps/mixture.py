@@ -1,4 +1,4 @@
-"""Many data sets to one: put together, ordered, and split into training and held-out rows."""
+"""Mix data sets: concatenate, order, and split into training and validation rows."""
 
 from __future__ import annotations
 

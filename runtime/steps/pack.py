@@ -1,4 +1,4 @@
-"""Rows to packs of tokens: rendered by the template, tokenised, and packed."""
+"""Render rows by the template, tokenize, truncate and pack them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A filter's answers to all batches, from several processes where that pays; always in row order.
+"""Run a filter in several processes where that pays off, always in row order.
 
 What a stateless filter says of a batch depends on that batch alone, so who is asked changes no
 result. How many processes may work is `KHICHDI_WORKERS`, else the number of cores.

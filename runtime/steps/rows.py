@@ -1,4 +1,4 @@
-"""Steps over the rows of one data set: read, score, sample; filters are in `filter.py`."""
+"""Read, score and sample the rows of one data set; filters are in `filter.py`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _complete(batch: pa.RecordBatch, context: Context, schema: pa.Schema) -> pa.
     """Put the data set's name before ids, and fill the columns that a reader leaves out."""
     extra = set(batch.schema.names) - set(COLUMNS)
     if extra or "id" not in batch.schema.names:
-        raise context.fail(f"the reader gave columns {sorted(batch.schema.names)}; see rows.py")
+        raise context.fail(f"the reader returned columns {sorted(batch.schema.names)}; see rows.py")
     name = str(context.step.settings["data_set"])
     license_ = context.step.settings["license"] or ""
     columns: list[Any] = []

@@ -1,4 +1,4 @@
-"""Brings a source's pinned bytes into the store."""
+"""Fetch a source's pinned files into the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .context import Context, Outcome, Produced
 def bring(context: Context) -> Outcome:
     """Fetch the pinned files; each is compared with its pin."""
     if context.origin is None:
-        raise context.fail("the plan does not say where relative paths start")
+        raise context.fail("the plan has no base folder for relative paths")
     folder = context.output("files")
     fetch(context.step, context.origin, context.registry, folder, context.mirror)
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -1,4 +1,4 @@
-"""Packs to an adapter, by the runtime plugin."""
+"""Train an adapter on packs, by the runtime plugin."""
 
 from __future__ import annotations
 

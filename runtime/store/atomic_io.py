@@ -1,4 +1,4 @@
-"""Files that are there whole, or as they were before: also after a kill, and after a power loss.
+"""Atomic, durable writes (crash- and power-loss-safe).
 
 A file system may keep what was not synced in any order, or not at all. So a file is synced before
 it gets its name, the folder of that name after, and a new folder's own name before anything in it

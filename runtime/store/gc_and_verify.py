@@ -1,4 +1,4 @@
-"""Looking after a store: every byte checked, leftovers removed, and room made below a quota.
+"""Verify a store, collect garbage, and enforce a quota.
 
 A clean-up keeps runs out (`Store.alone`): a run that is going on has results that nothing names
 yet. Checking needs no such thing.
@@ -46,7 +46,7 @@ def verify(store: Store) -> Checked:
         found.results += 1
         result = store.told(key)
         if result is None:
-            found.damaged.append(f"{store.result_path(key)}: is no result, or not as written")
+            found.damaged.append(f"{store.result_path(key)}: is not a result, or was modified")
         else:
             outputs += result.outputs.values()
     damaged = store.check_all(outputs, every=True)

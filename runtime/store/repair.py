@@ -1,4 +1,4 @@
-"""Mending a store: what is damaged gets its bytes back, or goes, with the results that name it.
+"""Repair a store: restore damaged files, or remove them and the results that name them.
 
 Bytes come from another copy in the store (an artifact with the same file, a run's folder), else
 from where a source was fetched. The mended artifact takes the place of the damaged one in one
@@ -82,7 +82,7 @@ class Repair:
                     how = ", ".join([*(f"{f} from its source" for f in fetched), *copies])
                     self.mended.append(Mended(name, what, how))
                     return True
-                why = "what came is not what was lost"
+                why = "the fetched files differ from the lost ones"
             except _GoneError as error:
                 why = str(error)
         self.store.drop(output)
@@ -132,7 +132,7 @@ class Repair:
         try:
             self.fetch(step.model_copy(update={"material": material}), folder)
         except KhichdiError as error:
-            raise _GoneError(f"{error.message}; the next run brings it again") from error
+            raise _GoneError(f"{error.message}; the next run fetches it again") from error
 
     def _result_again(self, key: str, known: StepResult | None, lost: set[str]) -> None:
         """Write a result that cannot be read again, from a run's record, or remove it."""

@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked, what happened, and the adapter, for a person to take.
+"""Run folders: recipe, lock, plan, record and adapter, for people to read.
 
 record.json   what happened; written last, so a run without it did not finish
 plan.json     the plan that ran

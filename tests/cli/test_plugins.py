@@ -54,7 +54,7 @@ def test_the_text_says_types_defaults_meanings_and_where_a_step_stands(
     text = capsys.readouterr().out
     assert "integer, at least 1; required" in text
     assert "default [instruction, input]" in text
-    assert "A row is kept when it has fewer words than this." in text
+    assert "Keep rows with fewer words than this." in text
     assert "filters: [{use: max-words, below: 800}]" in text
 
 

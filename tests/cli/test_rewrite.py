@@ -93,7 +93,7 @@ BROKEN = {
     b"recipe: 1\na: &x 1\n": (2, 4, "anchors"),
     b"recipe: [\n": (1, 9, "not YAML"),
     b"- 1\n": (1, 1, "this is a list"),
-    b"services: {web: {image: nginx}}\n": (1, 1, "this is no recipe"),
+    b"services: {web: {image: nginx}}\n": (1, 1, "this is not a recipe"),
     b"recipe: 9\n": (1, 9, "version 9"),
     b"recipe: 0\n": (1, 9, "version 0"),
     b"name: \xff\n": (1, 7, "UTF-8"),

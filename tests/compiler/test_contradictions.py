@@ -70,9 +70,9 @@ CASES = {
     "the best weights by no rows": (
         VALIDATION,
         "evaluate: [{use: generate}]\n",
-        (16, 1, "none are held out"),
+        (16, 1, "and there is none"),
     ),
-    "a filter twice": (FILTER, FILTER + FILTER, (11, 9, "stands here twice")),
+    "a filter twice": (FILTER, FILTER + FILTER, (11, 9, "appears twice")),
     "words that leave nothing": (
         FILTER,
         FILTER + "      - {use: min-words, fields: [input], at_least: 60}\n",

@@ -49,7 +49,9 @@ def test_weights_of_every_data_set_are_right(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", ["shuffle", "by-source", "short-first"])
 def test_weights_that_nothing_uses_are_an_error(tmp_path: Path, order: str) -> None:
     (found,) = faults(tmp_path, "order: interleave", f"order: {order}")
-    assert found.startswith(f"15:3 `weights` say how data sets interleave; the order is `{order}`;")
+    assert found.startswith(
+        f"15:3 `weights` apply only to `order: interleave`; the order is `{order}`;"
+    )
     assert "say `order: interleave`" in found
 
 

@@ -119,7 +119,7 @@ FAULTS = {
     "seed.x=1": (6, "`seed` is one value; it has no `x`", None),
     'data."a.b".filters.where=1': (20, "a list of steps", "filters[NAME]: max-words, where"),
     'data."a.b".filters[wheer].equals=1': (20, "no step `wheer`", "did you mean `where`?"),
-    'data."a.b".source.include[0]=x': (27, "`include` is no list of steps", None),
+    'data."a.b".source.include[0]=x': (27, "`include` is not a list of steps", None),
     "extends=b.yaml": (1, "`extends` cannot be set", None),
 }
 

@@ -32,4 +32,4 @@ def test_patience_without_held_out_rows_is_refused(kitchen: Kitchen) -> None:
     kitchen.edit("evaluate:\n  - {use: generate, max_new_tokens: 4, cpu_threads: 1}\n", "")
     status, out, _ = kitchen.call("validate", "pico.yaml")
     assert status == 2
-    assert "`early_stopping_patience` is about held-out rows, and none are held out" in out
+    assert "`early_stopping_patience` needs a validation set, and there is none" in out

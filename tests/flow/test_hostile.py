@@ -95,7 +95,7 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "a huge number": (f"recipe: {'9' * 100_000}\n", "not a number that a recipe can hold"),
     "a huge exponent": ("recipe: 1e999999\n", "not a number that a recipe can hold"),
     "many values": ("a: [" + "1," * (SIZE // 2) + "]", "at most 10,000 values"),
-    "many keys": ("".join(f"a{i}: 1\n" for i in range(9_900)), "more errors are not told"),
+    "many keys": ("".join(f"a{i}: 1\n" for i in range(9_900)), "more errors not shown"),
     "many data sets": (
         BASE + "data:\n" + "".join(f" a{i}: 1\n" for i in range(9_900)),
         "must be a mapping",

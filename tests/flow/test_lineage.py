@@ -113,7 +113,7 @@ def test_the_card_says_what_the_set_is_made_of(cooked: Cooked) -> None:
     text = kitchen.json("card", "latest")["card"]
     record = kitchen.json("runs", "latest")
     facts = {step["name"]: step["result"]["facts"] for step in record["steps"]}
-    assert f"{facts['split']['rows_out']:,} rows to train on and 6 held out" in text
+    assert f"{facts['split']['rows_out']:,} rows to train on and 6 for validation" in text
     assert record["recipe_hash"] in text
     assert "| data/capitals/filter/max-words | 30 | 22 | too-long 8 |" in text
     row = next(line for line in text.splitlines() if line.startswith("| capitals |"))

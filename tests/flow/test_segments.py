@@ -194,7 +194,7 @@ def test_how_far_apart_is_a_share_of_what_was_learnt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(None, ""), (0.00204, "0.002"), (LARGEST, "more than can be told")]
+    ("error", "said"), [(None, ""), (0.00204, "0.002"), (LARGEST, "too large to measure")]
 )
 def test_an_error_is_said_as_a_share(error: float | None, said: str) -> None:
     one = SegmentVerdict(segment=1, first=1, last=4, because="drawn", error=error)

@@ -153,7 +153,7 @@ def _completes(desk: Desk) -> None:
     assert list(validator.iter_errors(loaded(RECIPE.replace("share: 0.4", "shre: 0.4"))))
     text = json.dumps(schema)
     assert "Drop rows that shout." in text
-    assert "Upper-case characters that are too many." in text
+    assert "Minimum fraction of upper-case characters." in text
 
 
 def _runs_and_runs_from_the_store(desk: Desk) -> Any:

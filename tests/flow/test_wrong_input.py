@@ -22,7 +22,7 @@ RECIPE_FAULTS = {
     "not yaml": ("seed: 5", "seed: [5", "not YAML"),
     "another tool's word": ("r: 8", "lora_rank: 8", "name for `r`"),
     "missing": ("  template: {use: alpaca}\n", "", "needs `template`"),
-    "nothing held out": ("  validation: {count: 6}\n", "", "none are held out"),
+    "nothing held out": ("  validation: {count: 6}\n", "", "and there is none"),
 }
 
 

@@ -194,13 +194,13 @@ AT_WORK: dict[str, tuple[str, str, str]] = {
         "filter", each("os.environ['ACME'] = '1'"), f"{THIRD}: .*environment variable ACME"),
     "filter changes folder": ("filter", each("os.chdir('/')"), f"{THIRD}: .*directory to /"),
     "filter prints": ("filter", each("print('hello')"), f"{THIRD}: printed .*'hello'"),
-    "filter hangs": ("filter", reasons("time.sleep(60)"), "gave no sign for 0.5 seconds"),
+    "filter hangs": ("filter", reasons("time.sleep(60)"), "made no progress for 0.5 s"),
     "filter lacks a package": (
         "filter", reasons("import no_such_library"), "package `no_such_library` is not installed"),
     "filter fails to begin": (
         "filter", "def begin(self, inputs): 1 / 0\n" + KEEP, "ZeroDivisionError"),
     "editor gives a list": ("editor", EDIT % "[]", "gave list; a record batch was expected"),
-    "editor loses rows": ("editor", EDIT % "batch.slice(1)", "gives the same rows back"),
+    "editor loses rows": ("editor", EDIT % "batch.slice(1)", "must return the same rows"),
     "editor changes ids": (
         "editor", EDIT % "batch.set_column(0, 'id', batch.column('input'))", "with the same ids"),
     "reader raises": ("reader", READ % "raise IndexError('y')", "after mine.jsonl#0: IndexError"),

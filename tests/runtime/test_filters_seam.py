@@ -185,7 +185,7 @@ def test_an_editors_draws_go_with_the_row_not_with_its_place(tmp_path: Path) -> 
 
 def test_an_editor_that_gives_other_rows_back_is_refused(tmp_path: Path) -> None:
     prepared(tmp_path)
-    with pytest.raises(StepError, match="the same rows back, with the same ids"):
+    with pytest.raises(StepError, match="the same rows, with the same ids"):
         run(tmp_path, registry_with(Banned, Rename))[2].run()
 
 

@@ -1,1 +1,1 @@
-"""The adapters that ship."""
+"""Built-in adapters."""

@@ -1,4 +1,4 @@
-"""LoftQ: let a low-rank adapter begin as the best correction of what quantization lost.
+"""LoftQ: initialize a low-rank adapter as the best correction of the quantization error.
 
 The base stays as it is quantized, so a step of LoftQ's alternation is made: of all updates of the
 rank, that which is nearest to the difference. peft's own function needs a GPU and leaves out the

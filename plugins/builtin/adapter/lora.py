@@ -1,4 +1,4 @@
-"""Low-rank adapters."""
+"""LoRA: low-rank adapters."""
 
 from __future__ import annotations
 
@@ -14,31 +14,40 @@ from khichdi.schema.architecture import Architecture
 
 
 class LoraParams(Params):
-    """Size, scale and place of the adapter."""
+    """Rank, scale and target modules of the adapter."""
 
-    r: int = Field(16, ge=1, description="Rank of the update of each weight.")
-    alpha: int = Field(32, ge=1, description="The update is scaled by alpha / r.")
+    r: int = Field(16, ge=1, description="Rank of each low-rank update.")
+    alpha: int = Field(32, ge=1, description="Updates are scaled by alpha / r.")
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="Share of the adapter's inputs that training drops."
+        0.0, ge=0, lt=1, description="Dropout probability on the adapter's inputs."
     )
     target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         "all-linear",
-        description="Linear modules that get an adapter: `all-linear` (all but the head), or "
-        "names such as `q_proj`.",
+        description=(
+            "Linear modules that get an adapter: `all-linear` (all but the head), or names such as "
+            "`q_proj`."
+        ),
     )
-    use_rslora: bool = Field(False, description="Scale by alpha / sqrt(r) instead.")
+    use_rslora: bool = Field(
+        False, description="Scale by alpha / sqrt(r) instead (rank-stabilized LoRA)."
+    )
     use_dora: bool = Field(
         False,
-        description="Train the length of each weight's rows apart from their direction (DoRA): "
-        "slower, and more memory.",
+        description=(
+            "Train the magnitude and the direction of each weight separately (DoRA): slower, more "
+            "memory."
+        ),
     )
     init_lora_weights: Literal["default", "gaussian", "loftq"] = Field(
         "default",
-        description="First weights: A uniform and B zero (`default`), A normal and B zero "
-        "(`gaussian`), or the best of this rank against what quantization lost (`loftq`); an "
-        "adapter so begun belongs to the quantized base, so export it merged onto `dequantized`.",
+        description=(
+            "Initialization: A uniform and B zero (`default`), A normal and B zero "
+            "(`gaussian`), or the best rank-r correction of the quantization error (`loftq`); a "
+            "LoftQ adapter belongs to the quantized base, so export it merged onto "
+            "`dequantized`."
+        ),
     )
-    bias: Literal["none"] = Field("none", description="Biases that are trained: none.")
+    bias: Literal["none"] = Field("none", description="Which biases are trained: none.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

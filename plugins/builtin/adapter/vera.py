@@ -1,4 +1,4 @@
-"""Adapters of vectors between random matrices that all modules share."""
+"""VeRA: adapters of trained vectors over random matrices shared by all modules."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from .lora import chosen_modules, named
 
 
 class VeraParams(Params):
-    """Size and place of the adapter."""
+    """Rank and target modules of the adapter."""
 
     r: int = Field(256, ge=1, description="Rank of the random matrices, which are not trained.")
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="Share of the adapter's inputs that training drops."
+        0.0, ge=0, lt=1, description="Dropout probability on the adapter's inputs."
     )
     d_initial: float = Field(
-        0.1, gt=0, description="What the trained vector on the side of the rank starts from."
+        0.1, gt=0, description="Initial value of the trained vector on the rank side."
     )
     projection_prng_key: int = Field(
-        0, ge=0, description="Seed of the random matrices; peft draws them anew from it."
+        0, ge=0, description="Seed of the random matrices; peft regenerates them from it."
     )
     target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         "all-linear",
-        description="Linear modules that get an adapter: `all-linear` (all but the head), or "
-        "names such as `q_proj`.",
+        description=(
+            "Linear modules that get an adapter: `all-linear` (all but the head), or names such as "
+            "`q_proj`."
+        ),
     )
 
 
 class Vera(Adapter[VeraParams]):
-    """Train two vectors for each linear weight, over random matrices that all share (VeRA)."""
+    """Train two vectors per linear weight, over shared random matrices (VeRA)."""
 
     name = "vera"
     requires = ("peft",)

@@ -1,1 +1,1 @@
-"""The evaluators that ship."""
+"""Built-in evaluators."""

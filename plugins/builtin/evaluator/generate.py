@@ -1,4 +1,4 @@
-"""Let the model answer held-out rows, and compare with their references."""
+"""Generate answers to validation rows and compare them with their references."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .params import GenerateParams
 
 
 class Generate(Evaluator[GenerateParams]):
-    """Generate answers to held-out rows greedily: exact match and ROUGE-L, means over rows."""
+    """Generate answers to validation rows greedily: mean exact match and ROUGE-L."""
 
     name = "generate"
     requires = ("torch", "transformers", "peft", "rouge-score")

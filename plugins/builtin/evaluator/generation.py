@@ -1,4 +1,4 @@
-"""Answers to held-out rows, and their scores.
+"""Generate and score answers to validation rows.
 
 Rows are generated together only where their prompts have the same number of tokens: nothing is
 padded, so nothing is masked. Which rows these are follows from the rows alone.
@@ -41,8 +41,8 @@ def evaluate(params: GenerateParams, job: EvaluationJob) -> EvaluationResult:
     rows = _chosen(job.rows, params.max_rows, job.seed)
     if not rows:
         raise StepError(
-            "there is nothing to evaluate: no row is held out",
-            hint="hold some out with mixture.validation.count",
+            "there is nothing to evaluate: the validation set is empty",
+            hint="add a validation set with mixture.validation.count",
         )
     with quiet(), deterministic(params.cpu_threads):
         tokenizer = load_tokenizer(job.base)

@@ -10,34 +10,38 @@ from khichdi.plugins import Params, operational
 
 
 class GenerateParams(Params):
-    """How much is generated, and how it is compared."""
+    """Generation length and comparison."""
 
-    max_new_tokens: int = Field(128, ge=1, description="Tokens generated for a row at most.")
+    max_new_tokens: int = Field(
+        128, ge=1, description="Maximum number of tokens generated per row."
+    )
     max_rows: int | None = Field(
-        None, ge=1, description="Rows that are evaluated, drawn by the seed; all if left out."
+        None, ge=1, description="Rows to evaluate, drawn by the seed; all if omitted."
     )
     stop: str | None = Field(
-        None, min_length=1, description="Text at which an answer ends; it is cut off."
+        None, min_length=1, description="Stop sequence: the answer ends before it."
     )
     normalize: Literal["strip", "lower"] = Field(
         "strip",
-        description="Before an exact match, take white space off both ends (`strip`), and compare "
-        "without case too (`lower`).",
+        description=(
+            "Normalization before an exact match: strip white space (`strip`), and also ignore "
+            "case (`lower`)."
+        ),
     )
     batch_size: int = Field(
         8,
         ge=1,
-        description="Rows with prompts of one length that are generated together; part of the "
-        "calculation, because rounding depends on it.",
+        description="Batch size: rows with prompts of equal length generated together. It affects "
+        "rounding, so it is part of the hash.",
     )
     cpu_threads: int = Field(
         2,
         ge=1,
         le=256,
-        description="Threads on a CPU, whatever the environment says: rounding depends on them.",
+        description="CPU threads, whatever the environment says: rounding depends on them.",
     )
     weight_cache_gib: float = operational(
         1.0,
         ge=0,
-        description="Memory, in GiB, for base weights that are kept unpacked: faster, same bits.",
+        description="Memory, in GiB, for cached dequantized base weights (faster, bit-identical).",
     )

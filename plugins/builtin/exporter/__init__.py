@@ -1,1 +1,1 @@
-"""The exporters that ship."""
+"""Built-in exporters."""

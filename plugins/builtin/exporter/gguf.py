@@ -1,4 +1,4 @@
-"""Base and adapter as one GGUF file, the format of llama.cpp."""
+"""Export base and adapter as one GGUF file, the format of llama.cpp."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .params import GgufParams
 
 
 class Gguf(Exporter[GgufParams]):
-    """Merge the adapter into the base, as one GGUF file with its tokenizer inside."""
+    """Merge the adapter into the base, as one GGUF file with the tokenizer."""
 
     name = "gguf"
     requires = ("torch", "transformers", "peft", "bitsandbytes", "gguf", "numpy")

@@ -1,4 +1,4 @@
-"""A merged model's tensors and settings, as a GGUF file has them."""
+"""Write a merged model's tensors and metadata to a GGUF file."""
 
 from __future__ import annotations
 

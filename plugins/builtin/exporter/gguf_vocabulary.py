@@ -1,4 +1,4 @@
-"""A tokenizer's vocabulary, as a GGUF file has it.
+"""Convert a tokenizer's vocabulary to GGUF.
 
 Two kinds: byte-level BPE (GPT-2, Llama 3, Qwen), and pieces that fall back to bytes (Llama 2,
 Mistral), as SentencePiece makes them.

@@ -1,4 +1,4 @@
-"""Base and adapter as one model that needs neither peft nor bitsandbytes."""
+"""Export base and adapter as one model that needs neither peft nor bitsandbytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .params import MergedParams
 
 
 class Merged(Exporter[MergedParams]):
-    """Merge the adapter into the base, as safetensors that transformers loads as they are."""
+    """Merge the adapter into the base, as safetensors for transformers."""
 
     name = "merged"
     requires = ("torch", "transformers", "peft", "bitsandbytes", "safetensors")

@@ -1,4 +1,4 @@
-"""Add an adapter's update to the weights below it, and write the model."""
+"""Merge an adapter's update into the base weights, and write the model."""
 
 from __future__ import annotations
 

@@ -14,17 +14,19 @@ class MergedParams(Params):
 
     onto: Literal["base", "dequantized"] = Field(
         "base",
-        description="What the adapter is added to: the `base` in full precision, as downloaded, or "
-        "the quantized weights that it was trained over, unpacked (`dequantized`): only these give "
-        "the answers of base and adapter in training, evaluation included.",
+        description=(
+            "Weights that the adapter is merged into: the `base` in full precision, as downloaded, "
+            "or the quantized weights it was trained on (`dequantized`), which alone give the same "
+            "answers as base and adapter in training and evaluation."
+        ),
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "bfloat16",
-        description="Type of the merged weights; updates are added in float32 and rounded once.",
+        description=(
+            "Data type of the merged weights; updates are added in float32 and rounded once."
+        ),
     )
-    max_shard_gib: float = Field(
-        4.0, gt=0, description="Size that a file of weights has at most, in GiB."
-    )
+    max_shard_gib: float = Field(4.0, gt=0, description="Maximum size of a weights file, in GiB.")
 
 
 class GgufParams(Params):
@@ -32,10 +34,12 @@ class GgufParams(Params):
 
     onto: Literal["base", "dequantized"] = Field(
         "base",
-        description="What the adapter is added to: the `base` in full precision, as downloaded, or "
-        "the quantized weights that it was trained over, unpacked (`dequantized`).",
+        description=(
+            "Weights that the adapter is merged into: the `base` in full precision, as downloaded, "
+            "or the quantized weights it was trained on (`dequantized`)."
+        ),
     )
     outtype: Literal["f32", "f16", "bf16", "q8_0"] = Field(
         "f16",
-        description="Type of the matrices, by llama.cpp's names; norms and biases are `f32`.",
+        description="Data type of the matrices, by llama.cpp's names; norms and biases are `f32`.",
     )

@@ -1,1 +1,1 @@
-"""The filters that ship."""
+"""Built-in filters."""

@@ -1,4 +1,4 @@
-"""Clean texts: white space, Unicode, mojibake, HTML. What was clean already stays as it is."""
+"""Clean texts: white space, Unicode, mojibake, HTML. Clean text stays unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base.text_editor import FieldsParams, TextEditor
 
 
 class Strip(TextEditor[FieldsParams]):
-    """Take white space from both ends of texts."""
+    """Strip white space from both ends of texts."""
 
     name = "strip"
 
@@ -23,12 +23,14 @@ class Strip(TextEditor[FieldsParams]):
 
 
 class CollapseWhitespaceParams(FieldsParams):
-    """Which texts are changed, and what of their lines stays."""
+    """Fields to edit, and whether line breaks are kept."""
 
     lines: Literal["keep", "join"] = Field(
         "keep",
-        description="`keep`: line breaks stay, of three and more in a row two; `join`: all "
-        "becomes one line.",
+        description=(
+            "`keep` preserves line breaks, but reduces three or more in a row to two; `join` makes "
+            "the text one line."
+        ),
     )
 
 
@@ -36,7 +38,7 @@ _BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
 
 class CollapseWhitespace(TextEditor[CollapseWhitespaceParams]):
-    """Make one space of each run of white space; lines stay, or become one."""
+    """Collapse each run of white space to one space; line breaks are kept or joined."""
 
     name = "collapse-whitespace"
 
@@ -49,17 +51,19 @@ class CollapseWhitespace(TextEditor[CollapseWhitespaceParams]):
 
 
 class NormalizeUnicodeParams(FieldsParams):
-    """Which texts are changed, and to which form."""
+    """Fields to edit, and the normal form."""
 
     form: Literal["NFC", "NFKC"] = Field(
         "NFC",
-        description="`NFC` writes letters and their accents as one character; `NFKC` also makes "
-        "plain letters of look-alikes such as \ufb01 and \uff11, and loses superscripts.",
+        description=(
+            "`NFC` composes letters and accents into one character; `NFKC` also replaces "
+            "ligatures and full-width characters by plain letters, and loses superscripts."
+        ),
     )
 
 
 class NormalizeUnicode(TextEditor[NormalizeUnicodeParams]):
-    """Write the same text with the same characters, by a normal form of Unicode."""
+    """Normalize Unicode, so that equal texts have equal characters."""
 
     name = "normalize-unicode"
 
@@ -69,7 +73,7 @@ class NormalizeUnicode(TextEditor[NormalizeUnicodeParams]):
 
 
 class FixMojibake(TextEditor[FieldsParams]):
-    """Mend texts that were decoded with the wrong encoding: `cafÃ©` becomes `café`."""
+    """Fix texts that were decoded with the wrong encoding: `cafÃ©` becomes `café`."""
 
     name = "fix-mojibake"
     requires = ("ftfy", "pyarrow")
@@ -82,10 +86,10 @@ class FixMojibake(TextEditor[FieldsParams]):
 
 
 class StripHtmlParams(FieldsParams):
-    """Which texts are changed, and what of their HTML."""
+    """Fields to edit, and whether HTML entities are decoded."""
 
     entities: bool = Field(
-        True, description="Make characters of `&amp;`, `&lt;`, `&#39;` and their like."
+        True, description="Decode HTML entities such as `&amp;`, `&lt;` and `&#39;`."
     )
 
 
@@ -108,7 +112,7 @@ _TAG = re.compile(rf"</?(?:{_NAMES})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 
 
 class StripHtml(TextEditor[StripHtmlParams]):
-    """Take HTML tags, comments, scripts and styles out of texts; blocks begin on a new line."""
+    """Strip HTML tags, comments, scripts and styles; blocks begin on a new line."""
 
     name = "strip-html"
 

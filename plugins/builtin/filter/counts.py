@@ -1,4 +1,4 @@
-"""Keep rows by a number: characters, tokens of the base, acceptable answers."""
+"""Filter rows by a count: characters, tokens of the base, acceptable answers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class BoundsParams(Params):
-    """Between which numbers a row is kept."""
+    """Bounds of the count."""
 
-    at_least: int | None = Field(None, ge=0, description="A row with fewer goes.")
-    below: int | None = Field(None, ge=1, description="A row with this many or more goes.")
+    at_least: int | None = Field(None, ge=0, description="Drop rows with fewer than this.")
+    below: int | None = Field(None, ge=1, description="Drop rows with this many or more.")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
@@ -32,12 +32,12 @@ class BoundsParams(Params):
 
 
 class TextBoundsParams(BoundsParams):
-    """Between which numbers a row is kept, and what is counted."""
+    """Bounds of the count, and the fields that are counted."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields that are counted together.",
+        description="Fields whose counts are added up.",
     )
 
 
@@ -66,7 +66,7 @@ class Bounded(Filter[B]):
 
 
 class CharacterCount(Bounded[TextBoundsParams]):
-    """Keep rows with a number of characters in some fields together."""
+    """Keep rows by the total number of characters in some fields."""
 
     name = "character-count"
     example = {"at_least": 1, "below": 4000}
@@ -80,7 +80,7 @@ class CharacterCount(Bounded[TextBoundsParams]):
 
 
 class TokenCount(Bounded[TextBoundsParams]):
-    """Keep rows with a number of tokens of the base in some fields together."""
+    """Keep rows by the total number of tokens in some fields, by the base's tokenizer."""
 
     name = "token-count"
     example = {"below": 2048}
@@ -112,7 +112,7 @@ class TokenCount(Bounded[TextBoundsParams]):
 
 
 class ReferenceCount(Bounded[BoundsParams]):
-    """Keep rows with a number of acceptable answers; `below: 2` keeps those with one."""
+    """Keep rows by the number of acceptable answers; `below: 2` keeps rows with one."""
 
     name = "reference-count"
     example = {"at_least": 1}

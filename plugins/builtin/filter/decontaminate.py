@@ -1,4 +1,4 @@
-"""Drop rows that a benchmark has too, word for word or in other words."""
+"""Decontaminate: drop rows that overlap a benchmark, by n-grams or by embedding."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ALL_FIELDS: tuple[TextField, ...] = ("instruction", "input", "output")
-MINE = "Fields of the rows that are looked at, each for itself."
+MINE = "Fields of the rows to search, each separately."
 THEIRS = (
-    "Fields of the benchmarks' rows that are looked for, each for itself; leave out one that holds "
-    "the same words in every row, such as a prompt."
+    "Fields of the benchmarks' rows to search for, each separately; leave out fields with the "
+    "same words in every row, such as a prompt."
 )
 
 
 class DecontaminateParams(Params):
-    """Which runs of words are too long to be there by chance."""
+    """Fields to compare, and the n-gram length."""
 
     fields: tuple[TextField, ...] = Field(ALL_FIELDS, min_length=1, description=MINE)
     benchmark_fields: tuple[TextField, ...] = Field(ALL_FIELDS, min_length=1, description=THEIRS)
@@ -31,15 +31,19 @@ class DecontaminateParams(Params):
         13,
         ge=1,
         le=64,
-        description="A row goes when it has so many words in a row in common with a benchmark; "
-        "case and punctuation do not count.",
+        description=(
+            "N-gram length: drop a row that shares this many consecutive words with a benchmark, "
+            "ignoring case and punctuation."
+        ),
     )
     shortest: int = Field(
         8,
         ge=1,
         le=64,
-        description="Texts of benchmarks with fewer words than `words`, but at least this many, "
-        "are looked for whole; shorter ones, such as a letter or a number, are not.",
+        description=(
+            "Benchmark texts shorter than `words`, but with at least this many words, are searched "
+            "for as a whole; shorter ones, such as a letter or a number, are ignored."
+        ),
     )
 
     @model_validator(mode="after")
@@ -50,7 +54,7 @@ class DecontaminateParams(Params):
 
 
 class Decontaminate(Filter[DecontaminateParams]):
-    """Drop rows that share a long run of words with a benchmark (13 words by default).
+    """Drop rows that share a long n-gram with a benchmark (13 words by default).
 
     The runs of all benchmarks are in memory: 16 bytes for each of their words.
     """
@@ -85,7 +89,7 @@ class Decontaminate(Filter[DecontaminateParams]):
 
 
 class DecontaminateEmbeddingParams(Params):
-    """How alike a row and a benchmark's row may be."""
+    """Fields to compare, and the similarity threshold."""
 
     fields: tuple[TextField, ...] = Field(("instruction", "input"), min_length=1, description=MINE)
     benchmark_fields: tuple[TextField, ...] = Field(
@@ -95,13 +99,15 @@ class DecontaminateEmbeddingParams(Params):
         0.9,
         gt=0,
         le=1,
-        description="A row goes when the cosine of its embedding and that of a benchmark's text is "
-        "at least this.",
+        description=(
+            "Drop a row when the cosine similarity of its embedding and a benchmark text's is at "
+            "least this."
+        ),
     )
 
 
 class DecontaminateEmbedding(Filter[DecontaminateEmbeddingParams]):
-    """Drop rows that say what a benchmark says, be it in other words.
+    """Drop rows whose meaning is close to a benchmark's, by embedding.
 
     The embeddings of all benchmarks are in memory.
     """

@@ -1,4 +1,4 @@
-"""Drop rows that say again what an earlier row said."""
+"""Drop exact duplicates of earlier rows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Field_ = Literal["task", "provenance", "instruction", "input", "output"]
 
 
 class ExactDuplicatesParams(Params):
-    """What makes two rows the same."""
+    """Fields to compare."""
 
     by: tuple[Field_, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Rows are the same when all these fields are, character for character.",
+        description="Fields that must all be identical, character for character.",
     )
 
 
 class ExactDuplicates(Filter[ExactDuplicatesParams]):
-    """Drop rows that are the same as an earlier one in some fields; the first stays.
+    """Drop rows identical to an earlier one in some fields; the first is kept.
 
     Memory grows with the rows that stay: 16 bytes of digest and the id of each, about 0.2 kB.
     """

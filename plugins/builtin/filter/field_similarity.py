@@ -1,4 +1,4 @@
-"""Keep rows two fields of which are about the same thing."""
+"""Keep rows whose two fields are similar in meaning."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ if TYPE_CHECKING:
 
 
 class FieldSimilarityParams(Params):
-    """Which two fields, and how alike."""
+    """The two fields, and the similarity threshold."""
 
     fields: tuple[TextField, TextField] = Field(
         ("input", "output"),
-        description="The two fields that are compared, such as an article and its summary.",
+        description="The two fields to compare, such as an article and its summary.",
     )
     at_least: float = Field(
-        ge=-1, le=1, description="A row is kept when the cosine of both embeddings is this or more."
+        ge=-1,
+        le=1,
+        description="Keep a row when the cosine similarity of the two embeddings is at least this.",
     )
 
     @model_validator(mode="after")
     def _differ(self) -> Self:
         if self.fields[0] == self.fields[1]:
-            raise ValueError(f"two different fields: `{self.fields[0]}` is there twice")
+            raise ValueError(f"two different fields: `{self.fields[0]}` appears twice")
         return self
 
 
 class FieldSimilarity(Filter[FieldSimilarityParams]):
-    """Keep rows the embeddings of two fields of which are close."""
+    """Keep rows whose two fields have similar embeddings."""
 
     name = "field-similarity"
     example = {"at_least": 0.2}

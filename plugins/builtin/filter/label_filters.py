@@ -1,4 +1,4 @@
-"""Choose rows by what their data set says of them: languages and categories."""
+"""Filter rows by labels of their data set: languages and categories."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class LanguagesParams(Params):
-    """Which languages are wanted, by their English names."""
+    """Languages to keep, by their English names."""
 
     input: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Languages the input may be in; left out, any."
+        None, min_length=1, description="Allowed languages of the input; any if omitted."
     )
     output: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Languages the output may be in; left out, any."
+        None, min_length=1, description="Allowed languages of the output; any if omitted."
     )
     undeclared: Literal["keep", "drop"] = Field(
-        "drop", description="What to do with rows whose data set does not say the language."
+        "drop", description="What to do with rows whose data set does not declare a language."
     )
 
     @model_validator(mode="after")
@@ -34,7 +34,7 @@ class LanguagesParams(Params):
 
 
 class Languages(Filter[LanguagesParams]):
-    """Keep rows all of whose declared languages are among those named."""
+    """Keep rows whose declared languages are all among those listed."""
 
     name = "languages"
     example = {"input": ["English"], "output": ["English"]}
@@ -57,13 +57,13 @@ class Languages(Filter[LanguagesParams]):
 
 
 class CategoriesParams(Params):
-    """Which categories are wanted or not."""
+    """Categories to keep or drop."""
 
     include: tuple[str, ...] | None = Field(
-        None, min_length=1, description="A row is kept when it has one of these; left out, any."
+        None, min_length=1, description="Keep rows with at least one of these; any if omitted."
     )
     exclude: tuple[str, ...] | None = Field(
-        None, min_length=1, description="A row is dropped when it has one of these."
+        None, min_length=1, description="Drop rows with at least one of these."
     )
 
     @model_validator(mode="after")
@@ -77,7 +77,7 @@ class CategoriesParams(Params):
 
 
 class Categories(Filter[CategoriesParams]):
-    """Choose rows by the categories that their data set puts them in."""
+    """Keep or drop rows by the categories that their data set declares."""
 
     name = "categories"
     example = {"exclude": ["Question Generation"]}

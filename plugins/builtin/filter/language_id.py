@@ -1,4 +1,4 @@
-"""Keep rows in some languages, as identified from their text."""
+"""Identify the language of rows from their text, and keep some languages."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class LanguageIdParams(Params):
-    """Which languages, and how sure."""
+    """Languages to keep, and the minimum probability."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields whose text is looked at, one after another.",
+        description="Fields whose text is identified, joined.",
     )
     languages: tuple[Code, ...] = Field(
-        min_length=1, description="Languages to keep, by their ISO 639 codes, such as `en`."
+        min_length=1, description="Languages to keep, by ISO 639 code, such as `en`."
     )
     min_confidence: float = Field(
         0.8,
         ge=0,
         le=1,
-        description="A row is kept when its language is identified with this probability or more.",
+        description="Minimum probability of the identified language.",
     )
 
 
 class LanguageId(Filter[LanguageIdParams]):
-    """Keep rows whose text is identified as one of some languages (py3langid).
+    """Keep rows whose identified language is one of those listed (py3langid).
 
     The model comes with the package, so nothing is downloaded. A row whose language is not
     identified with enough confidence, or that has no letters, is dropped as undetermined.

@@ -1,4 +1,4 @@
-"""Drop rows that share most of their word runs with an earlier row."""
+"""Drop near-duplicates by MinHash: rows that share most shingles with an earlier row."""
 
 from __future__ import annotations
 
@@ -20,38 +20,44 @@ THREADS = 4
 
 
 class MinHashDuplicatesParams(Params):
-    """How alike, and how thoroughly to look."""
+    """Similarity threshold, shingle length and number of permutations."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields whose words are compared, one after another.",
+        description="Fields whose words are compared, joined.",
     )
     above: float = Field(
         0.7,
         gt=0,
         le=1,
-        description="A row goes when an earlier one is at least this similar: word runs that "
-        "both have, of those that either has (Jaccard).",
+        description=(
+            "Drop a row when its Jaccard similarity to an earlier row (shared shingles out of all "
+            "shingles of the two) is at least this."
+        ),
     )
     words: int = Field(
         5,
         ge=1,
         le=32,
-        description="Length of a run (shingle), in words without "
-        "punctuation; in scripts without spaces each character is a word.",
+        description=(
+            "Shingle length, in words without punctuation; in scripts without spaces each "
+            "character is a word."
+        ),
     )
     permutations: int = Field(
         128,
         ge=16,
         le=1024,
-        description="More find rarer likenesses and take longer; at most 1 in 100 of the rows "
-        "that are just similar enough are overlooked, whatever the number.",
+        description=(
+            "Number of MinHash permutations. More find weaker similarities and take longer; at any "
+            "number, at most 1 in 100 pairs exactly at the threshold is missed."
+        ),
     )
 
 
 class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
-    """Drop rows that share most of their word runs with an earlier row that stays (MinHash).
+    """Drop rows that share most of their shingles with an earlier kept row (MinHash).
 
     Candidates are found by MinHash and compared truly, so nothing goes that is not as similar as
     was asked. A row is compared with rows that stay, and the first stays; rows without words

@@ -1,4 +1,4 @@
-"""Drop rows whose text means nearly the same as an earlier row's."""
+"""Drop near-duplicates by embedding: rows that mean nearly the same as an earlier one."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ BLOCK = 1024  # rows that are compared with one another at once
 
 
 class NearDuplicatesParams(Params):
-    """How alike two rows are too alike."""
+    """Fields to compare, and the similarity threshold."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields whose text is embedded, one after another.",
+        description="Fields whose text is embedded, joined.",
     )
     above: float = Field(
         0.9,
         gt=0,
         le=1,
-        description="A row goes when the cosine of its embedding and an earlier row's is at least "
-        "this; 1 is the same direction.",
+        description=(
+            "Drop a row when the cosine similarity to an earlier row's embedding is at least this; "
+            "1 is the same direction."
+        ),
     )
 
 
 class NearDuplicates(Filter[NearDuplicatesParams]):
-    """Drop rows whose embedding is close to that of an earlier row that stays.
+    """Drop rows whose embedding is close to that of an earlier kept row.
 
     Every row is compared with every row that stays, and the first stays; rows without text stay.
     Memory grows with the rows that stay: 1.5 kB each with 384 dimensions.

@@ -1,4 +1,4 @@
-"""Drop answers in which a model refuses, excuses itself, or says that it is a model."""
+"""Drop answers in which a model refuses, apologizes, or calls itself a model."""
 
 from __future__ import annotations
 
@@ -44,21 +44,23 @@ Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class RefusalsParams(Params):
-    """Which phrases, and where."""
+    """Phrases to search for, and the fields."""
 
     phrases: tuple[Phrase, ...] = Field(
         PHRASES,
         min_length=1,
-        description="A row goes when it has one of these as whole words. Case, the kind of "
-        "apostrophe and the amount of white space do not matter. Naming phrases replaces the list.",
+        description=(
+            "Drop rows that contain one of these as whole words, ignoring case, the kind of "
+            "apostrophe and the amount of white space. Replaces the default list."
+        ),
     )
     fields: tuple[TextField, ...] = Field(
-        ("output",), min_length=1, description="Fields that are looked at."
+        ("output",), min_length=1, description="Fields to search."
     )
 
 
 class Refusals(Filter[RefusalsParams]):
-    """Drop rows whose answer refuses, or speaks of itself as a language model."""
+    """Drop rows whose answer refuses, or refers to itself as a language model."""
 
     name = "refusals"
 

@@ -1,4 +1,4 @@
-"""Put the fields of a row together anew."""
+"""Render an instruction, input or output from the fields of its row."""
 
 from __future__ import annotations
 
@@ -21,32 +21,35 @@ FIELDS = ("instruction", "input", "output")
 
 
 class RenderParams(Params):
-    """What each field becomes."""
+    """Template of each field."""
 
     instruction: TemplateText | None = Field(
         None,
-        description="What the instruction becomes, with fields of the row in braces: "
-        r'`"{input}\n\nSummarize the above article in 3 sentences."`. Left out, it stays.',
+        description=(
+            "Template of the new instruction, with fields of the row in braces: "
+            '`"{input}\\n\\nSummarize the above article in 3 sentences."`. Unchanged if omitted.'
+        ),
     )
     input: TemplateText | None = Field(
-        None, description='What the input becomes; `""` empties it. Left out, it stays.'
+        None, description='Template of the new input; `""` empties it. Unchanged if omitted.'
     )
     output: TemplateText | None = Field(
-        None, description="What the output becomes, and with it each reference. Left out, it stays."
+        None,
+        description="Template of the new output, and of each reference. Unchanged if omitted.",
     )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         given = [text for name in FIELDS if (text := getattr(self, name)) is not None]
         if not given:
-            raise ValueError("say what `instruction`, `input` or `output` becomes")
+            raise ValueError("set `instruction`, `input` or `output`")
         for text in given:
             check_names(text, NAMES)
         return self
 
 
 class Render(Editor[RenderParams]):
-    """Compose instruction, input or output from the fields of the row as it was."""
+    """Render the instruction, input or output from the row's original fields."""
 
     name = "render"
     example = {"input": "{instruction}\n{input}", "instruction": ""}

@@ -1,4 +1,4 @@
-"""Rewrite texts by a rule that the recipe gives."""
+"""Rewrite texts by rules in the recipe: replace, lower-case, cut after a marker."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 
 
 class ReplaceParams(FieldsParams):
-    """What is looked for, and what is put in its place."""
+    """Pattern and replacement."""
 
     pattern: str = Field(
         min_length=1,
         description="A Python regular expression; `(?i)` at its start ignores case.",
     )
-    by: str = Field(
-        description=r"What is put in the place of each match; `\1` and `\g<name>` are its groups."
-    )
+    by: str = Field(description="Replacement for each match; `\\1` and `\\g<name>` are its groups.")
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
@@ -41,7 +39,7 @@ class ReplaceParams(FieldsParams):
 
 
 class Replace(TextEditor[ReplaceParams]):
-    """Replace what a regular expression matches."""
+    """Replace matches of a regular expression."""
 
     name = "replace"
     example = {"pattern": "colour", "by": "color"}
@@ -57,19 +55,20 @@ class Replace(TextEditor[ReplaceParams]):
 
 
 class CutAfterParams(FieldsParams):
-    """Where texts are cut."""
+    """Marker and fields."""
 
     fields: tuple[EditedField, ...] = Field(
-        ("output",), min_length=1, description="Fields that are cut."
+        ("output",), min_length=1, description="Fields to truncate."
     )
     marker: str = Field(
-        min_length=1, description="The text goes from here on, where it has this: `####`."
+        min_length=1,
+        description="Marker: the text is removed from its first occurrence on, such as `####`.",
     )
     keep: bool = Field(False, description="Keep the marker itself.")
 
 
 class CutAfter(TextEditor[CutAfterParams]):
-    """Cut texts at the first place where a marker stands, and the white space before it."""
+    """Truncate texts at the first occurrence of a marker, and strip the white space before it."""
 
     name = "cut-after"
     example = {"marker": "###"}
@@ -83,18 +82,18 @@ class CutAfter(TextEditor[CutAfterParams]):
 
 
 class LowerCaseParams(FieldsParams):
-    """Which texts, and of how many rows."""
+    """Fields to edit, and the fraction of rows."""
 
     fraction: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="How many of the rows, drawn by the seed: 0.3 is about three in ten.",
+        description="Fraction of the rows to edit, drawn by the seed: 0.3 is about three in ten.",
     )
 
 
 class LowerCase(TextEditor[LowerCaseParams]):
-    """Write texts in lower case, in every row or in a fraction of them drawn by the seed."""
+    """Lower-case texts, in every row or in a fraction of them drawn by the seed."""
 
     name = "lower-case"
     seeded = True

@@ -1,4 +1,4 @@
-"""Keep the head of long texts, by tokens of the base or by words."""
+"""Truncate long texts, by tokens of the base or by words."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WORD = re.compile(WORD)
 
 
 class TruncateWordsParams(FieldsParams):
-    """Which texts, and how much of them stays."""
+    """Fields to truncate, and the maximum length."""
 
     fields: tuple[EditedField, ...] = Field(
-        ("input",), min_length=1, description="Fields that are cut, each by itself."
+        ("input",), min_length=1, description="Fields to truncate, each separately."
     )
     words: int = Field(ge=1, description=f"Words that stay. {WORDS_HELP}")
 
 
 class TruncateWords(TextEditor[TruncateWordsParams]):
-    """Keep the first words of texts, with the white space that stands between them."""
+    """Truncate texts to a number of words, preserving the white space between them."""
 
     name = "truncate-words"
     version = 2
@@ -39,16 +39,16 @@ class TruncateWords(TextEditor[TruncateWordsParams]):
 
 
 class TruncateParams(FieldsParams):
-    """Which texts, and how much of them stays."""
+    """Fields to truncate, and the maximum length."""
 
     fields: tuple[EditedField, ...] = Field(
-        ("input",), min_length=1, description="Fields that are cut, each by itself."
+        ("input",), min_length=1, description="Fields to truncate, each separately."
     )
-    tokens: int = Field(ge=1, description="Tokens of the base's tokenizer that a text may have.")
+    tokens: int = Field(ge=1, description="Maximum number of tokens, by the base's tokenizer.")
 
 
 class Truncate(TextEditor[TruncateParams]):
-    """Keep the head of texts that have more tokens than they may; no word is cut in two."""
+    """Truncate texts to a number of tokens; no word is split."""
 
     name = "truncate"
     example = {"tokens": 1024}
@@ -68,7 +68,7 @@ class Truncate(TextEditor[TruncateParams]):
         self._tokenizer = load_tokenizer(inputs.base)
         if not self._tokenizer.is_fast:
             raise StepError(
-                "`truncate` needs a tokenizer that says where in the text its tokens are",
+                "`truncate` needs a tokenizer with character offsets",
                 hint="cut by words, `{use: truncate-words, words: 400}`, or use a base with a "
                 "tokenizer.json",
             )

@@ -1,4 +1,4 @@
-"""Keep rows by what stands in one field."""
+"""Keep rows by a condition on one field."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ CONDITIONS = ("equals", "one_of", "matches", "contains")
 class WhereParams(Params):
     """A field, and one condition on it."""
 
-    field: AnyField = Field(
-        description="The field to look at; a list meets the condition when one of its items does."
+    field: AnyField = Field(description="Field to test; a list matches when one of its items does.")
+    equals: str | None = Field(None, description="Match this exact text.")
+    one_of: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Match any of these exact texts."
     )
-    equals: str | None = Field(None, description="The whole text.")
-    one_of: tuple[str, ...] | None = Field(None, min_length=1, description="Any of these texts.")
     matches: str | None = Field(
-        None, description="A Python regular expression that is found anywhere in the text."
+        None, description="Match a Python regular expression anywhere in the text."
     )
     contains: str | None = Field(
         None,
         min_length=1,
-        description="A text that is found anywhere in the field.",
+        description="Match this text anywhere in the field.",
     )
-    ignore_case: bool = Field(False, description="Take upper and lower case for the same.")
-    negate: bool = Field(False, description="Keep the rows that do not meet the condition.")
+    ignore_case: bool = Field(False, description="Ignore case.")
+    negate: bool = Field(False, description="Keep the rows that do not match.")
 
     @field_validator("matches")
     @classmethod
@@ -88,7 +88,7 @@ class WhereParams(Params):
 
 
 class Where(Filter[WhereParams]):
-    """Keep rows whose field equals a text or one of some, has it in it, or matches a pattern."""
+    """Keep rows whose field equals, contains or matches something."""
 
     name = "where"
     example = {"field": "task", "contains": "translation"}

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class MaxWordsParams(Params):
-    """How many words, and where."""
+    """Fields and bound of the word count."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input"),
         min_length=1,
         description=f"Fields whose words are counted together. {WORDS_HELP}",
     )
-    below: int = Field(ge=1, description="A row is kept when it has fewer words than this.")
+    below: int = Field(ge=1, description="Keep rows with fewer words than this.")
 
 
 class MaxWords(Filter[MaxWordsParams]):
@@ -51,14 +51,14 @@ class MaxWords(Filter[MaxWordsParams]):
 
 
 class MinWordsParams(Params):
-    """How many words, and where."""
+    """Fields and bound of the word count."""
 
     fields: tuple[TextField, ...] = Field(
         ("output",),
         min_length=1,
         description=f"Fields whose words are counted together. {WORDS_HELP}",
     )
-    at_least: int = Field(ge=1, description="A row is kept when it has this many words or more.")
+    at_least: int = Field(ge=1, description="Keep rows with at least this many words.")
 
 
 class MinWords(Filter[MinWordsParams]):

@@ -1,1 +1,1 @@
-"""The quantizers that ship."""
+"""Built-in quantizers."""

@@ -1,4 +1,4 @@
-"""Base weights in 4 or 8 bits by bitsandbytes."""
+"""Quantize base weights to 4 or 8 bits with bitsandbytes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ BLOCK_OF_SCALES = 256
 
 
 class BitsAndBytesParams(Params):
-    """How many bits, and how they are laid out."""
+    """Number of bits, and data types."""
 
     bits: Literal[4, 8] = Field(4, description="Bits per weight.")
     quant_type: Literal["nf4", "fp4"] = Field(
-        "nf4", description="Code of 4-bit weights; QLoRA uses `nf4`. 8 bits know no other."
+        "nf4", description="4-bit data type; QLoRA uses `nf4`. Does not apply to 8 bits."
     )
     double_quant: bool = Field(
         False,
-        description="Quantize the scales of 4-bit weights too, which saves 0.4 bits per weight. "
-        "Not for 8 bits.",
+        description=(
+            "Quantize the scales of 4-bit weights too, which saves 0.4 bits per weight. Not for 8 "
+            "bits."
+        ),
     )
     compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "bfloat16", description="Type that weights are unpacked to and computed with."
+        "bfloat16", description="Data type that weights are dequantized to and computed in."
     )
 
     @model_validator(mode="after")
@@ -42,7 +44,7 @@ class BitsAndBytesParams(Params):
 
 
 class BitsAndBytes(Quantizer[BitsAndBytesParams]):
-    """Store the base's linear weights in 4 or 8 bits; embeddings and the head stay as they are."""
+    """Quantize the base's linear weights to 4 or 8 bits; embeddings and head are unchanged."""
 
     name = "bitsandbytes"
     requires = ("bitsandbytes", "transformers")

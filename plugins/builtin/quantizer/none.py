@@ -1,4 +1,4 @@
-"""Base weights as they are, in one floating-point type."""
+"""Keep base weights unquantized, in one floating-point type."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class NoneParams(Params):
     """The floating-point type of the weights."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "bfloat16", description="Type that the weights are held in and computed with."
+        "bfloat16", description="Data type that weights are stored and computed in."
     )
 
 
 class NoQuantizer(Quantizer[NoneParams]):
-    """Keep the base weights in full, in one floating-point type."""
+    """Keep the base weights unquantized, in one floating-point type."""
 
     name = "none"
 

@@ -1,1 +1,1 @@
-"""The readers that ship."""
+"""Built-in readers."""

@@ -1,4 +1,4 @@
-"""Read instruction, input and output, as Alpaca and its many descendants write them."""
+"""Read records of instruction, input and output (Alpaca format)."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ if TYPE_CHECKING:
 
 
 class AlpacaParams(ReaderParams):
-    """What is read beside instruction, input and output."""
+    """Columns beside instruction, input and output."""
 
     columns: Columns = Field(
         default_factory=dict,
         description=COLUMNS_HELP
-        + "`instruction`, `input` and `output` need not be named: they are read all the same.",
+        + "`instruction`, `input` and `output` are read by default and need not be named.",
     )
     history: FieldPath | None = Field(
         None,
-        description="A field with the turns before this one, as a list of [question, answer]. "
-        "The first question then is the instruction, and the whole talk is in `turns`.",
+        description=(
+            "Field with the turns before this one, as a list of [question, answer]. The first "
+            "question then becomes the instruction, and the whole chat is in `turns`."
+        ),
     )
     as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
 
 
 class Alpaca(Reader[AlpacaParams]):
-    """Read records of instruction, input (may be missing) and output; JSON, CSV or Parquet."""
+    """Read records of instruction, optional input, and output; JSON, CSV or Parquet."""
 
     name = "alpaca"
     requires = ("pyarrow",)

@@ -1,4 +1,4 @@
-"""Read conversations, in the three shapes that data sets write them."""
+"""Read conversations, in the three formats in use."""
 
 from __future__ import annotations
 
@@ -32,16 +32,18 @@ KEYS = (("role", "content"), ("from", "value"), ("role", "text"))
 
 
 class ConversationsParams(ReaderParams):
-    """Where the conversation is, and what else is read."""
+    """Field of the conversation, and further columns."""
 
     field: FieldPath = Field(
         "conversations",
-        description="The field with the list of turns: texts by user and assistant in turn, or "
-        "objects with `from` and `value`, or with `role` and `content`.",
+        description=(
+            "Field with the list of turns: alternating user and assistant texts, or objects with "
+            "`from` and `value`, or with `role` and `content`."
+        ),
     )
     unanswered: Literal["error", "trim"] = Field(
         "error",
-        description="What to do with turns after the assistant's last: `trim` leaves them out.",
+        description="What to do with turns after the last assistant turn: `trim` removes them.",
     )
     columns: Columns = Field(
         default_factory=dict,
@@ -58,7 +60,7 @@ class ConversationsParams(ReaderParams):
 
 
 class Conversations(Reader[ConversationsParams]):
-    """Read conversations: first question and answer are instruction and output, all are turns."""
+    """Read conversations; the first question and answer become instruction and output."""
 
     name = "conversations"
     requires = ("pyarrow",)
@@ -83,8 +85,8 @@ class Conversations(Reader[ConversationsParams]):
         after = len(turns) - answers[-1] - 1
         if after and self.params.unanswered == "error":
             raise record.error(
-                f"`{self.params.field}` goes on after the assistant's last turn ({after} more)",
-                "to leave such turns out say `unanswered: trim`",
+                f"`{self.params.field}` continues after the last assistant turn ({after} more)",
+                "to drop such turns, set `unanswered: trim`",
             )
         spoken = [turn for turn in turns if turn["role"] != "system"]
         if spoken[0]["role"] != "user":

@@ -1,4 +1,4 @@
-"""Read dialogues of questions and answers about a text: one row for each question."""
+"""Read dialogues of questions and answers about a text: one row per question."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Dialogues(Reader[DialoguesParams]):
-    """Read questions and answers about a text, each row with the dialogue so far."""
+    """Read questions and answers about a text, each row with the dialogue history."""
 
     name = "dialogues"
     requires = ("pyarrow",)

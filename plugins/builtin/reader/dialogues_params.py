@@ -13,37 +13,43 @@ NAMES = ("context", "history", "question")
 
 
 class DialoguesParams(ReaderParams):
-    """How the dialogues are laid out, how much of them a row shows, and how it is written."""
+    """Layout of the dialogues, history length, and templates of the row."""
 
     layout: Literal["squad", "lists"] = Field(
         "squad",
-        description="`squad`: JSON files with `data`, `paragraphs` and `qas`, as SQuAD and QuAC "
-        "are published. `lists`: a record for each dialogue with lists of questions and answers, "
-        "as the hub has QuAC.",
+        description=(
+            "`squad`: JSON files with `data`, `paragraphs` and `qas`, as SQuAD and QuAC are "
+            "published. `lists`: one record per dialogue with lists of questions and answers, as "
+            "QuAC is on the hub."
+        ),
     )
     turns: int | None = Field(
-        None, ge=0, description="Earlier turns that a row shows, the latest; left out, all."
+        None,
+        ge=0,
+        description="Number of earlier turns that a row shows, the latest ones; all if omitted.",
     )
     turn: TemplateText = Field(
         "Question: {question}\nAnswer: {answer}",
-        description="An earlier turn, as it stands in `{history}`.",
+        description="Template of an earlier turn in `{history}`.",
     )
     instruction: TemplateText = Field(
-        "{question}", description="The instruction, with `{context}`, `{history}`, `{question}`."
+        "{question}",
+        description="Template of the instruction, with `{context}`, `{history}` and `{question}`.",
     )
     input: TemplateText = Field(
-        "{context}\n\n{history}", description="The input, with the same names."
+        "{context}\n\n{history}", description="Template of the input, with the same names."
     )
     unanswerable: str | None = Field(
         None,
-        description="The answer to learn for questions that have none; left out, they are "
-        "dropped as `no-answer`.",
+        description=(
+            "Target answer for questions without one; if omitted, they are dropped as `no-answer`."
+        ),
     )
-    context: FieldPath = Field("context", description="`lists`: the field with the text.")
-    questions: FieldPath = Field("questions", description="`lists`: the field with the questions.")
+    context: FieldPath = Field("context", description="`lists`: field with the text.")
+    questions: FieldPath = Field("questions", description="`lists`: field with the questions.")
     answers: FieldPath = Field(
         "orig_answers.texts",
-        description="`lists`: the field with as many answers, each a text or a list of texts.",
+        description="`lists`: field with one answer per question, each a text or a list of texts.",
     )
     columns: Columns = Field(
         default_factory=dict,

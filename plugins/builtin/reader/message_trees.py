@@ -1,4 +1,4 @@
-"""Read trees of messages, as Open Assistant publishes its conversations."""
+"""Read message trees, such as Open Assistant's conversations."""
 
 from __future__ import annotations
 
@@ -19,27 +19,33 @@ if TYPE_CHECKING:
 
 
 class MessageTreesParams(ReaderParams):
-    """Which way is taken through a tree, and what counts on the way."""
+    """Path through a tree, and which messages to skip."""
 
     reply: Literal["first", "best"] = Field(
         "first",
-        description="Which of several replies: the `first` in the file, or the `best` by the "
-        "people's `rank` (0 is the best; replies without a rank come last).",
+        description=(
+            "Which of several replies to take: the `first` in the file, or the `best` by human "
+            "`rank` (0 is the best; unranked replies come last)."
+        ),
     )
     conversation: Literal["pair", "path"] = Field(
         "pair",
-        description="`pair`: the first question and its answer. `path`: beside them, in the "
-        "turns, the conversation down to the last answer on the way.",
+        description=(
+            "`pair`: the first question and its answer. `path`: also, in the turns, the "
+            "conversation down to the last answer on the path."
+        ),
     )
     synthetic: Literal["keep", "drop"] = Field(
         "keep",
-        description="What to do with messages that the data set marks as written by a model; "
-        "such a reply is passed over, a tree that starts with one is dropped as `synthetic`.",
+        description=(
+            "What to do with messages marked as written by a model: such a reply is skipped, a "
+            "tree that starts with one is dropped as `synthetic`."
+        ),
     )
 
 
 class MessageTrees(Reader[MessageTreesParams]):
-    """Read trees of messages: one row for each tree, by a way from its root to an answer."""
+    """Read message trees: one row per tree, from a path of its root to an answer."""
 
     name = "message-trees"
     requires = ("pyarrow",)

@@ -1,4 +1,4 @@
-"""Read questions with choices, in the layouts that data sets write them."""
+"""Read multiple-choice questions, in the layouts in use."""
 
 from __future__ import annotations
 
@@ -24,62 +24,76 @@ OWN = ("question", "options", "letter", "text")
 
 
 class MultipleChoiceParams(ReaderParams):
-    """Where question, choices and answer are, and how they are written."""
+    """Fields of question, choices and answer, and templates of the row."""
 
-    question: FieldPath = Field("question", description="The field with the question.")
+    question: FieldPath = Field("question", description="Field with the question.")
     choices: FieldPath | tuple[FieldPath, ...] = Field(
         "choices",
-        description="The field with the choices, or a field for each. One field holds a list of "
-        "texts, a list of objects with `text` and `label`, an object with two lists, or an object "
-        "with a number for each choice, which is above 0 for the right ones.",
+        description=(
+            "Field with the choices, or one field per choice. A single field holds a list of "
+            "texts, a list of objects with `text` and `label`, an object with two lists, or an "
+            "object that maps each choice to a number, above 0 for correct ones."
+        ),
     )
     answer: FieldPath | None = Field(
         "answer",
-        description="The field with the right choice; null where the choices say it themselves.",
+        description="Field with the correct choice; null if the choices mark it themselves.",
     )
     answer_is: Literal["auto", "index", "number", "letter", "label", "text"] = Field(
         "auto",
-        description="How the answer names a choice: `index` from 0, `number` from 1, `letter` "
-        "from A, the choice's own `label` or its `text`. `auto` takes what fits, and asks where "
-        "two choices would.",
+        description=(
+            "How the answer identifies a choice: `index` from 0, `number` from 1, `letter` from A, "
+            "the choice's own `label` or its `text`. `auto` detects it, and reports an error where "
+            "two would fit."
+        ),
     )
     strip: str | None = Field(
         None,
-        description="A regular expression for what goes from the start of each choice: "
-        r"`\([A-E]\)` where the file has its own letters in the text.",
+        description=(
+            "Regular expression to remove from the start of each choice: `\\([A-E]\\)` if the file "
+            "has its own letters in the text."
+        ),
     )
     shuffle: bool = Field(
         False,
-        description="Put the choices in another order, by the digest of question and choice: for "
-        "files that always have the right one in the same place. Whatever the seed, a question "
-        "gets the same order.",
+        description=(
+            "Reorder the choices by the digest of question and choice, for files whose correct "
+            "choice is always in the same position. The order of a question does not depend on the "
+            "seed."
+        ),
     )
     fields: dict[str, FieldPath] = Field(
         {},
-        description="Further fields to name in the texts below: `{context: passage}`, then "
-        "`{context}`. A field that is null or missing gives nothing.",
+        description=(
+            "Further fields for the templates below: `{context: passage}`, then `{context}`. A "
+            "null or missing field is empty."
+        ),
     )
     option: TemplateText = Field(
-        "{letter}. {text}", description="A choice, as it stands in `{options}`; each has a line."
+        "{letter}. {text}", description="Template of a choice in `{options}`, one line each."
     )
     instruction: TemplateText = Field(
         "{question}\n{options}",
-        description="The instruction, with `{question}`, `{options}` and names from `fields`.",
+        description=(
+            "Template of the instruction, with `{question}`, `{options}` and names from `fields`."
+        ),
     )
-    input: TemplateText = Field("", description="The input, with the same names.")
+    input: TemplateText = Field("", description="Template of the input, with the same names.")
     output: TemplateText = Field(
         "{letter}",
-        description="The answer, with `{letter}` and `{text}` of the right choice beside them.",
+        description=(
+            "Template of the answer, also with `{letter}` and `{text}` of the correct choice."
+        ),
     )
     columns: Columns = Field(
         default_factory=dict,
-        description=COLUMNS_HELP + "Instruction, input and output come from the texts above.",
+        description=COLUMNS_HELP + "Instruction, input and output come from the templates above.",
     )
     field: FieldPath | None = Field(
-        None, description="Where the list of records is when a JSON file holds an object."
+        None, description="Path to the list of records when a JSON file holds an object."
     )
     names: tuple[FieldPath, ...] | None = Field(
-        None, min_length=1, description="Names of the fields of CSV files without a header line."
+        None, min_length=1, description="Field names of CSV files without a header line."
     )
 
     @field_validator("columns")
@@ -105,12 +119,12 @@ class MultipleChoiceParams(ReaderParams):
         check_names(self.output, (*OWN, *self.fields))
         taken = sorted(set(OWN) & set(self.fields))
         if taken:
-            raise ValueError(f"`{taken[0]}` has a meaning of its own; call the field another name")
+            raise ValueError(f"`{taken[0]}` is reserved; rename the field")
         return self
 
 
 class MultipleChoice(Reader[MultipleChoiceParams]):
-    """Read questions with choices: lettered options, and the right one as the output."""
+    """Read multiple-choice questions: lettered options, and the correct one as the output."""
 
     name = "multiple-choice"
     requires = ("pyarrow", "regex")

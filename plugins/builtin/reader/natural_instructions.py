@@ -1,4 +1,4 @@
-"""Read the task files of Natural Instructions, in every shape they were published in."""
+"""Read Natural Instructions task files, in every published format."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ if TYPE_CHECKING:
 
 
 class NaturalInstructionsParams(ReaderParams):
-    """Which tasks are read, and what of them."""
+    """Tasks to read, and which references to keep."""
 
     tasks: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Tasks to read, by file name without its ending or by number (`task1572`); "
-        "left out, every file is read.",
+        description=(
+            "Tasks to read, by file name without extension or by number (`task1572`); every "
+            "file if omitted."
+        ),
     )
     references: Literal["all", "first"] = Field(
         "all",
-        description="Which acceptable answers are kept beside the first, which is the output.",
+        description="Which acceptable answers to keep besides the first, which is the output.",
     )
 
 
 class NaturalInstructions(Reader[NaturalInstructionsParams]):
-    """Read task files of Natural Instructions; the definition is the instruction."""
+    """Read Natural Instructions task files; the definition is the instruction."""
 
     name = "natural-instructions"
     requires = ("jsonschema", "pyarrow")

@@ -1,4 +1,4 @@
-"""Read rows out of the formats everybody has: JSON lines, JSON, CSV, Parquet."""
+"""Read JSON lines, JSON, CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -30,24 +30,28 @@ REQUIRES = ("pyarrow",)
 
 
 class TableParams(ReaderParams):
-    """Which fields of a record fill which columns."""
+    """Mapping of fields to columns."""
 
     columns: Columns | None = Field(
         None,
         description=COLUMNS_HELP
-        + "Then only these are read. Left out, the fields that are named as our columns are.",
+        + "Then only these are read. If omitted, the fields named like khichdi's columns.",
     )
     constants: dict[TextColumn, str] = Field(
         {},
-        description="Columns that are the same in every row: `{instruction: Summarize it.}`. They "
-        "need `columns`, and name none that a field fills.",
+        description=(
+            "Columns with the same value in every row: `{instruction: Summarize it.}`. Needs "
+            "`columns`, and cannot name a column that a field fills."
+        ),
     )
 
     render: dict[TextColumn, TemplateText] = Field(
         {},
-        description="Columns put together from several fields, named in braces: "
-        '`{input: "{context}\\n\\n{history}"}`. A list gives a line for each item, null nothing. '
-        "They need `columns`.",
+        description=(
+            "Columns composed of several fields, named in braces: `{input: "
+            '"{context}\\n\\n{history}"}`. A list becomes one line per item, null becomes empty. '
+            "Needs `columns`."
+        ),
     )
 
     @model_validator(mode="after")
@@ -56,14 +60,14 @@ class TableParams(ReaderParams):
         for word in ("constants", "render"):
             names = sorted(getattr(self, word))
             if names and self.columns is None:
-                raise ValueError(f"`{word}` needs `columns`, which say what the fields fill")
+                raise ValueError(f"`{word}` needs `columns`, which map fields to columns")
             for name in names:
                 if name in filled:
                     other = filled[name]
                     raise ValueError(f"`{name}` is filled by `{other}` and by `{word}`: choose one")
                 filled[name] = word
         if self.columns is not None and not {"output"} & (set(self.columns) | set(self.render)):
-            raise ValueError("`columns` must say which field is the `output`: the text to learn")
+            raise ValueError("`columns` must name the field of the `output`: the text to train on")
         return self
 
     def mapper(
@@ -87,7 +91,7 @@ class TableParams(ReaderParams):
 
 
 class TypedParams(TableParams):
-    """Which fields fill which columns, for formats that have numbers beside texts."""
+    """Mapping of fields to columns, for formats with numbers and booleans."""
 
     as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
 
@@ -100,32 +104,35 @@ class TypedParams(TableParams):
 
 
 class JsonParams(TypedParams):
-    """Where the records are, and which fields fill which columns."""
+    """Path to the records, and mapping of fields to columns."""
 
     field: FieldPath | None = Field(
         None,
-        description="Where the list of records is when the file holds an object: `data`. "
-        "Left out, the file holds the list itself.",
+        description=(
+            "Path to the list of records when the file holds an object: `data`. If omitted, the "
+            "file is the list itself."
+        ),
     )
 
 
 class CsvParams(TableParams):
-    """How the file is written, and which fields fill which columns."""
+    """Format of the file, and mapping of fields to columns."""
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Between two fields.")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator.")
     quote: str | None = Field(
-        '"', min_length=1, max_length=1, description="Around a field; null where none is used."
+        '"', min_length=1, max_length=1, description="Quote character; null for none."
     )
     names: tuple[FieldPath, ...] | None = Field(
         None,
         min_length=1,
-        description="Names of the fields when the file has no header line; left out, the first "
-        "line is the header.",
+        description=(
+            "Field names when the file has no header line; if omitted, the first line is the "
+            "header."
+        ),
     )
     split: dict[ListColumn, Annotated[str, StringConstraints(min_length=1)]] = Field(
         {},
-        description="What stands between the items of a list that is written as one text: "
-        '`{references: ";"}`.',
+        description='Separator of lists written as one text: `{references: ";"}`.',
     )
 
     @model_validator(mode="after")
@@ -154,7 +161,7 @@ class Jsonl(Reader[TypedParams]):
 
 
 class Json(Reader[JsonParams]):
-    """Read JSON files that hold one list of objects."""
+    """Read JSON files that hold a list of objects."""
 
     name = "json"
     requires = REQUIRES
@@ -170,7 +177,7 @@ class Json(Reader[JsonParams]):
 
 
 class Csv(Reader[CsvParams]):
-    """Read CSV and its like; every field is a text, nothing is guessed."""
+    """Read CSV and similar formats; every field is text, types are not inferred."""
 
     name = "csv"
     requires = REQUIRES
@@ -189,7 +196,7 @@ class Csv(Reader[CsvParams]):
 
 
 class Parquet(Reader[TypedParams]):
-    """Read Parquet files; only the columns that are asked for."""
+    """Read the requested columns of Parquet files."""
 
     name = "parquet"
     requires = REQUIRES

@@ -1,1 +1,1 @@
-"""The rules that ship."""
+"""Built-in rules."""

@@ -1,4 +1,4 @@
-"""Check declared licences against those that are allowed."""
+"""Check declared licenses against a list of allowed ones."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from khichdi.plugins import Breach, Facts, Params, Rule
 
 
 class LicensesParams(Params):
-    """Which licences are allowed, as SPDX ids."""
+    """Allowed licenses, as SPDX ids."""
 
     allow: tuple[str, ...] = Field(
-        min_length=1, description="SPDX ids that a data set may have (`CC-BY-4.0`)."
+        min_length=1, description="Allowed SPDX ids of data sets (`CC-BY-4.0`)."
     )
     base: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="SPDX ids that the base model may have; left out, it is not checked.",
+        description="Allowed SPDX ids of the base model; not checked if omitted.",
     )
 
 
 class Licenses(Rule[LicensesParams]):
-    """Allow only data sets (and a base model) with licences from a list; undeclared breaks it."""
+    """Allow only data sets (and a base model) with listed licenses; undeclared ones fail."""
 
     name = "licenses"
     example = {"allow": ["apache-2.0", "cc-by-4.0"]}

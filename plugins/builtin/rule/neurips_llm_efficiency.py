@@ -31,11 +31,13 @@ EVALUATED = (
 class NeuripsLlmEfficiency2023Params(Params):
     """The track of the challenge."""
 
-    track: Literal["rtx-4090", "a100-40gb"] = Field(description="The GPU that everything runs on.")
+    track: Literal["rtx-4090", "a100-40gb"] = Field(
+        description="The track: the GPU that everything runs on."
+    )
 
 
 class NeuripsLlmEfficiency2023(Rule[NeuripsLlmEfficiency2023Params]):
-    """Hold a recipe to the NeurIPS 2023 LLM Efficiency Challenge: memory, a day, licences, data."""
+    """Check the NeurIPS 2023 LLM Efficiency Challenge rules: memory, time, licenses, data."""
 
     name = "neurips-llm-efficiency-2023"
     example = {"track": "rtx-4090"}
@@ -65,10 +67,10 @@ def _base(facts: Facts) -> Iterator[Breach]:
         message = f"the base is under {facts.base_license}"
         yield Breach(message, ("model", "license"), f"allowed: {allowed}")
     if facts.instruction_tuned:
-        message = "the base is tuned to follow instructions already, by its name"
+        message = "by its name, the base is already instruction-tuned"
         yield Breach(message, ("model", "base"), "take the model that it was tuned from")
     elif facts.instruction_tuned is None:
-        message = "whether the base is tuned to follow instructions is not known"
+        message = "whether the base is instruction-tuned is not known"
         yield _warn(message, "model", "base")
 
 
@@ -81,7 +83,7 @@ def _data(facts: Facts) -> Iterator[Breach]:
         yield from _data_set(name, source)
     if facts.data_sources:
         yield _warn(
-            "not checked: whether a language model generated data whose licence forbids it", "data"
+            "not checked: whether a language model generated data whose license forbids it", "data"
         )
 
 
@@ -89,7 +91,7 @@ def _data_set(name: str, source: Mapping[str, Any]) -> Iterator[Breach]:
     place = ("data", name, "source")
     origin = str(source.get("repo") or source.get("url") or "").lower()
     if source.get("use") == "files":
-        yield _warn(f"data set `{name}` lies on this machine: is it open?", *place)
+        yield _warn(f"data set `{name}` is on this machine: is it open?", *place)
     if any(word in origin for word in MMLU):
         message = f"data set `{name}` is MMLU, which is for evaluation alone"
         yield Breach(message, place, "leave it out")

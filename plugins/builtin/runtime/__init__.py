@@ -1,1 +1,1 @@
-"""The runtimes that ship."""
+"""Built-in runtimes."""

@@ -1,1 +1,1 @@
-"""The samplers that ship."""
+"""Built-in samplers."""

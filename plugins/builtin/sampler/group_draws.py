@@ -1,4 +1,4 @@
-"""Groups of rows, and the smallest draws of each: what every sampler by groups is made of.
+"""Group rows and take the smallest draws of each: shared by group samplers.
 
 All of it is vectorised, and none of it depends on the order of rows: a group keeps the rows with
 its smallest draws, so neither other groups nor more rows asked for change which of two rows goes

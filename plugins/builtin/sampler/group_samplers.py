@@ -1,4 +1,4 @@
-"""Draw rows group by group: the same number of each, the same part, or by weights."""
+"""Sample rows by group: equal counts, equal fractions, or by weights."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 By = Literal["task", "category", "domain", "provenance", "license"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-BY = "What makes a group; of several categories or domains the first one counts."
+BY = "Grouping key; of several categories or domains the first one counts."
 
 
 class PerGroupParams(Params):
-    """How many rows of each group; exactly one of `count` and `fraction`."""
+    """Rows per group; exactly one of `count` and `fraction`."""
 
     by: By = Field("task", description=BY)
-    count: int | None = Field(None, ge=1, description="How many rows of each group are kept.")
+    count: int | None = Field(None, ge=1, description="Rows kept per group.")
     fraction: float | None = Field(
-        None, gt=0, le=1, description="Which part of each group is kept, rounded down."
+        None, gt=0, le=1, description="Fraction of each group that is kept, rounded down."
     )
     short: Literal["error", "take-all"] = Field(
         "error", description="What to do when a group has fewer rows than `count`."
@@ -40,7 +40,7 @@ class PerGroupParams(Params):
 
 
 class PerGroup(Sampler[PerGroupParams]):
-    """Keep the same number of rows, or the same part, of every task, category or origin."""
+    """Keep the same number or fraction of rows of every task, category or origin."""
 
     name = "per-group"
     example = {"count": 50}
@@ -72,23 +72,27 @@ class PerGroup(Sampler[PerGroupParams]):
 
 
 class ProportionalParams(Params):
-    """How many rows, and how groups share them: by `weights` or by a `temperature`."""
+    """Total rows, divided among groups by `weights` or by a `temperature`."""
 
-    total: int = Field(ge=1, description="Rows kept in all.")
+    total: int = Field(ge=1, description="Total rows kept.")
     by: By = Field("task", description=BY)
     weights: dict[str, Weight] | None = Field(
-        None, min_length=1, description="The weight of each group; every group must be named."
+        None, min_length=1, description="Weight of each group; every group must be named."
     )
     temperature: float | None = Field(
         None,
         ge=1,
-        description="Groups share by their size to the power of 1/temperature: 1 is in proportion "
-        "to size, more is more even.",
+        description=(
+            "Groups are weighted by size to the power of 1/temperature: 1 is proportional to size, "
+            "higher is more even."
+        ),
     )
     short: Literal["error", "take-all"] = Field(
         "error",
-        description="What to do when a group has fewer rows than its share; `take-all` takes them "
-        "and shares what is missing among the other groups.",
+        description=(
+            "What to do when a group has fewer rows than its share; `take-all` takes them and "
+            "distributes the remainder over the other groups."
+        ),
     )
 
     @model_validator(mode="after")
@@ -101,7 +105,7 @@ class ProportionalParams(Params):
 
 
 class Proportional(Sampler[ProportionalParams]):
-    """Keep a number of rows that groups share by weights, or by size with a temperature."""
+    """Keep a number of rows, divided among groups by weights, or by size with a temperature."""
 
     name = "proportional"
     example = {"total": 200, "temperature": 2.0}

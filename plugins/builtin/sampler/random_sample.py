@@ -1,4 +1,4 @@
-"""Choose rows by chance, or all of them."""
+"""Sample rows at random, or keep all of them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,17 @@ class All(Sampler[AllParams]):
 
 
 class RandomParams(Params):
-    """How many rows; exactly one of `count` and `fraction`."""
+    """Rows kept; exactly one of `count` and `fraction`."""
 
-    count: int | None = Field(None, ge=1, description="How many rows are kept.")
+    count: int | None = Field(None, ge=1, description="Rows kept.")
     fraction: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="The chance of each row to be kept: about this part of the rows, each row "
-        "decided by itself, so that more data never changes which of these stay.",
+        description=(
+            "Probability of each row being kept, decided for each row on its own: about this "
+            "fraction of the rows is kept, and adding data never changes which."
+        ),
     )
     short: Literal["error", "take-all"] = Field(
         "error", description="What to do when there are fewer rows than `count`."
@@ -59,7 +61,7 @@ class RandomParams(Params):
 
 
 class Random(Sampler[RandomParams]):
-    """Keep some rows by chance: a number of them, or a part."""
+    """Keep a random number or fraction of the rows."""
 
     name = "random"
     example = {"count": 5000}

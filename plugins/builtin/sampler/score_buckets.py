@@ -1,4 +1,4 @@
-"""Draw rows by how well the base model does on them: hard ones more often than easy ones."""
+"""Sample rows by the base model's score: hard ones more often than easy ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Total(Params):
-    """How many rows in all, and what to do when fewer pass."""
+    """Total rows, and what to do when fewer pass."""
 
     total: int | None = Field(
         None,
         ge=1,
-        description="Rows kept in all: of those that pass the buckets, the ones with the smallest "
-        "draws. Another task can then push rows out, and never brings others in.",
+        description=(
+            "Total rows kept: of those that pass the buckets, the ones with the smallest random "
+            "draws. Adding a task can therefore only displace rows, never add others."
+        ),
     )
     short: Literal["error", "take-all"] = Field(
         "error", description="What to do when fewer rows than `total` pass the buckets."
@@ -39,29 +41,36 @@ class Total(Params):
 
 
 class AccuracyBucketsParams(Total):
-    """How many rows a task gives, by the share of it that the base model gets right."""
+    """Rows per task, by the base model's accuracy on it."""
 
     quota: tuple[Count, ...] = Field(
         min_length=DECILES,
         max_length=DECILES,
-        description="Rows that a task gives at most, by its accuracy: ten numbers, for accuracies "
-        "in [0, 0.1), [0.1, 0.2), ... [0.9, 1]. A task that has fewer gives them all.",
+        description=(
+            "Maximum rows per task, by its accuracy: ten numbers, for accuracies in [0, 0.1), "
+            "[0.1, 0.2), ... [0.9, 1]. A task with fewer rows gives all of them."
+        ),
     )
     factor: float = Field(
         1.0, gt=0, description="Every quota is multiplied by this and rounded down."
     )
     keep: Literal["wrong", "all"] = Field(
         "wrong",
-        description="Which rows of a task may be kept: those that the base model got wrong (a "
-        "score below 1), or all, unscored ones too.",
+        description=(
+            "Which rows of a task may be kept: those the base model got wrong (a score below "
+            "1), or all, including unscored ones."
+        ),
     )
     drop_below: float | None = Field(
-        None, ge=0, le=1, description="Tasks with a lower accuracy are too hard and give no row."
+        None,
+        ge=0,
+        le=1,
+        description="Minimum accuracy: tasks below it are too hard and contribute no rows.",
     )
 
 
 class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
-    """Draw rows of each task by the task's accuracy: many of hard tasks, few of easy ones."""
+    """Sample rows of each task by its accuracy: many of hard tasks, few of easy ones."""
 
     name = "accuracy-buckets"
     example = {"quota": [350, 350, 300, 300, 250, 250, 200, 150, 100, 50]}
@@ -102,17 +111,19 @@ class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
 
 
 class RougeBucketsParams(Total):
-    """Which part of each task's rows is kept, by the score of the row."""
+    """Fraction of each task's rows that is kept, by score."""
 
     edges: tuple[Share, ...] = Field(
         (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
         min_length=2,
-        description="Rising bounds of the buckets; each takes its lower bound in and its upper "
-        "bound not, but for an upper bound of 1. Scores outside are not kept.",
+        description=(
+            "Increasing bounds of the buckets; each includes its lower bound and excludes its "
+            "upper bound, except an upper bound of 1. Rows with scores outside are dropped."
+        ),
     )
     fractions: tuple[Share, ...] = Field(
         (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1),
-        description="For each bucket, which part of a task's rows in it is kept, rounded down.",
+        description="For each bucket, the fraction of a task's rows that is kept, rounded down.",
     )
 
     @model_validator(mode="after")
@@ -128,7 +139,7 @@ class RougeBucketsParams(Total):
 
 
 class RougeBuckets(Sampler[RougeBucketsParams]):
-    """Draw a part of each task's rows by the row's score: more of those that went badly."""
+    """Sample a fraction of each task's rows by score: more of the low ones."""
 
     name = "rouge-buckets"
     uses_scores = True

@@ -1,1 +1,1 @@
-"""The scorers that ship."""
+"""Built-in scorers."""

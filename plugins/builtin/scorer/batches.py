@@ -1,4 +1,4 @@
-"""A part of a scoring job: what any process can do alone, and what is kept of it."""
+"""Score one part of a table: work for any process, and its saved result."""
 
 from __future__ import annotations
 

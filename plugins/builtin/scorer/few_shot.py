@@ -1,4 +1,4 @@
-"""Let the base model answer rows after a few solved ones, and see how well it does."""
+"""Score rows by the base model's few-shot answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .few_shot_params import FewShotParams
 
 
 class FewShot(Scorer[FewShotParams]):
-    """Score rows by the base model's answers after a few solved rows: accuracy or ROUGE-L."""
+    """Score rows by the base model's few-shot answers: exact match or ROUGE-L."""
 
     name = "few-shot"
     example = {"metric": "exact-match"}

@@ -1,4 +1,4 @@
-"""Prompts with solved rows, and which of them are generated together.
+"""Build few-shot prompts, and batch them for generation.
 
 A prompt has sections as Alpaca's, with the preamble and the instruction once:
 

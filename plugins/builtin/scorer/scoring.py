@@ -1,4 +1,4 @@
-"""Scores a table part by part: parts of an earlier run are taken over, workers share the others.
+"""Score a table part by part: resume from saved parts, share the others among workers.
 
 What a part is follows from the rows alone, and a part is one calculation wherever it is done: so
 the numbers are the same with any number of workers, and after any number of interruptions.
@@ -106,8 +106,8 @@ def _shared_out(setup: Setup, parts: Iterator[Part]) -> Iterator[tuple[Part, Fou
         yield from _finished(running, ALL_COMPLETED)
     except BrokenProcessPool as error:
         raise StepError(
-            "a worker ended before its time, perhaps for want of memory",
-            hint="each of the `workers` has a copy of the model: use fewer; what is done is kept",
+            "a worker ended early, perhaps out of memory",
+            hint="each worker holds a copy of the model: use fewer; finished parts are kept",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

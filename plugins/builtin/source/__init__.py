@@ -1,1 +1,1 @@
-"""The sources that ship."""
+"""Built-in sources."""

@@ -1,4 +1,4 @@
-"""Bring files from a folder of this machine."""
+"""Read files from a folder of this machine."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from .globs import GLOBS_HELP, Glob
 
 
 class FilesParams(Params):
-    """Which files, and where."""
+    """Folder and file patterns."""
 
     folder: str = operational(
         ".",
-        description="The folder they are in, from the recipe's own. What it holds is pinned, so "
-        "the folder itself is outside the recipe's hash.",
+        description=(
+            "Folder of the files, relative to the recipe. Its contents are pinned, so the folder "
+            "itself is outside the recipe hash."
+        ),
         min_length=1,
     )
     include: tuple[Glob, ...] = Field(
-        min_length=1, description=f"Files to bring, as patterns from `folder`. {GLOBS_HELP}"
+        min_length=1, description=f"Files to read, as patterns relative to `folder`. {GLOBS_HELP}"
     )
 
 
 class Files(Source[FilesParams]):
-    """Bring files from a folder on this machine."""
+    """Read files from a folder on this machine."""
 
     name = "files"
     example = {"include": ["data/*.jsonl"]}

@@ -1,4 +1,4 @@
-"""Bring files from a git repository."""
+"""Fetch files from a git repository."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class GitParams(Params):
 
     url: str = Field(
         min_length=1,
-        description="Where the repository is: an address that git knows, or a folder from the "
-        "recipe's own.",
+        description="URL of the repository, or a folder relative to the recipe.",
     )
     revision: str = Field(
         "HEAD",
@@ -38,7 +37,7 @@ class GitParams(Params):
         description="A branch, a tag or a commit; `recipe lock` pins the commit.",
     )
     include: tuple[Glob, ...] = Field(
-        min_length=1, description=f"Files to bring, as patterns. {GLOBS_HELP}"
+        min_length=1, description=f"Files to fetch, as patterns. {GLOBS_HELP}"
     )
 
     @field_validator("url")
@@ -50,7 +49,7 @@ class GitParams(Params):
 
 
 class Git(Source[GitParams]):
-    """Bring files from a git repository, as the repository holds them."""
+    """Fetch files from a git repository."""
 
     name = "git"
     example = {
@@ -194,7 +193,7 @@ class _Repository:
                     raise FetchError(
                         f"{path} in {self._where} is kept by Git LFS: the repository has only a "
                         "pointer",
-                        hint="bring it by its own address: `use: http`, or `use: huggingface`",
+                        hint="fetch it by its own URL: `use: http`, or `use: huggingface`",
                     )
                 yield path, data
 

@@ -1,4 +1,4 @@
-"""Patterns of files, with one meaning in every source. Light: imported at start-up.
+"""File patterns (globs), with one meaning in every source. Light: imported at start-up.
 
 `*` and `?` and `[a-z]` stay within one folder, `**` as a whole part stands for any folders, none
 included; what ends in `**` means every file below.
@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
-GLOBS_HELP = "`*` stays within a folder, `**/` stands for any folders."
+GLOBS_HELP = "`*` matches within a folder, `**/` any number of folders."
 
 
 def _check(pattern: str) -> str:

@@ -14,16 +14,16 @@ from khichdi.schema.errors import FetchError
 
 
 class HttpParams(Params):
-    """Where the file is, and what it must be."""
+    """URL and expected sha256 of the file."""
 
-    url: str = Field(pattern=r"^https?://[^\s]+$", description="Where the file is.")
+    url: str = Field(pattern=r"^https?://[^\s]+$", description="URL of the file.")
     sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="The digest its bytes must have, in hexadecimal."
+        pattern=r"^[0-9a-f]{64}$", description="Expected sha256 of the file, in hexadecimal."
     )
     filename: str | None = Field(
         None,
         pattern=r"^[^/\\]+$",
-        description="What to call the file; left out, the last part of the address.",
+        description="Name of the file; the last part of the URL if omitted.",
     )
 
     @model_validator(mode="after")

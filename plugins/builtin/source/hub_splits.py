@@ -1,4 +1,4 @@
-"""Which files belong to a split: asked of the `datasets` library, never guessed.
+"""Find the files of a split with the `datasets` library, without guessing.
 
 A data set says it in its card, in its folder names or in its file names; the library knows all
 the conventions, and which of them wins.

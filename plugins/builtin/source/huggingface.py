@@ -1,4 +1,4 @@
-"""Bring files from the Hugging Face hub: weights and data sets."""
+"""Fetch weights and data sets from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class HuggingFace(Source[HuggingFaceParams]):
-    """Bring files from the Hugging Face hub, with the hub's own client and login."""
+    """Fetch files from the Hugging Face hub, with the hub's own client and login."""
 
     name = "huggingface"
     example = {"repo": "GAIR/lima", "repo_type": "dataset", "include": ["train.jsonl"]}
@@ -154,7 +154,7 @@ def _info(api: HfApi, params: HuggingFaceParams, revision: str) -> Any:
         params.repo, repo_type=params.holds, revision=revision, files_metadata=True
     )
     if not COMMIT.fullmatch(info.sha or ""):
-        raise FetchError(f"{params.repo}: the hub did not say which commit {revision} is")
+        raise FetchError(f"{params.repo}: the hub did not return the commit of {revision}")
     return info
 
 

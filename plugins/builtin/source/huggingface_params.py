@@ -16,12 +16,14 @@ class HuggingFaceParams(Params):
 
     repo: str = Field(
         pattern=r"^([A-Za-z0-9._-]+/)?[A-Za-z0-9._-]+$",
-        description="The repository, as in the hub's addresses: `owner/name`.",
+        description="Repository on the hub: `owner/name`.",
     )
     repo_type: Literal["model", "dataset"] | None = Field(
         None,
-        description="What it holds. Left out: a data set where `config` or `split` is given, "
-        "else a model.",
+        description=(
+            "Type of the repository. If omitted: a data set when `config` or `split` is given, "
+            "else a model."
+        ),
     )
     revision: str = Field(
         "main",
@@ -31,17 +33,17 @@ class HuggingFaceParams(Params):
     include: tuple[Glob, ...] | None = Field(
         None,
         min_length=1,
-        description="Files to bring, as patterns. Left out: of a model the weights (safetensors), "
-        f"configuration and tokenizer; of a data set every data file. {GLOBS_HELP}",
+        description="Files to fetch, as patterns. If omitted: the weights (safetensors), "
+        f"configuration and tokenizer of a model, or every data file of a data set. {GLOBS_HELP}",
     )
-    exclude: tuple[Glob, ...] = Field((), description="Files to leave out, as patterns.")
+    exclude: tuple[Glob, ...] = Field((), description="Files to exclude, as patterns.")
     config: str | None = Field(
-        None, min_length=1, description="A configuration of the data set, as its card names it."
+        None, min_length=1, description="Configuration of the data set, as named in its card."
     )
     split: str | None = Field(
         None,
         pattern=r"^\w+([.-]\w+)*$",
-        description="A split of the data set; which files it has is for the data set to say.",
+        description="Split of the data set; the data set defines which files belong to it.",
     )
 
     @property

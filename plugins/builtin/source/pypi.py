@@ -1,4 +1,4 @@
-"""Bring files out of a wheel on a Python package index."""
+"""Fetch files from a wheel of a Python package index."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ from .globs import GLOBS_HELP, Glob
 
 
 class PypiParams(Params):
-    """Which package, and which of its files."""
+    """Package, version and file patterns."""
 
     package: str = Field(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Name of the package."
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Package name."
     )
-    version: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$", description="Its version, exactly."
-    )
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$", description="Exact version.")
     include: tuple[Glob, ...] = Field(
         min_length=1, description=f"Files inside the wheel, as patterns. {GLOBS_HELP}"
     )
 
 
 class Pypi(Source[PypiParams]):
-    """Bring files out of a wheel, from the package index that pip is set up for."""
+    """Fetch files from a wheel, from the package index that pip is configured for."""
 
     name = "pypi"
     example = {"package": "certifi", "version": "2025.1.31", "include": ["certifi/*.pem"]}
@@ -126,7 +124,7 @@ class Pypi(Source[PypiParams]):
         )
         wheels = sorted(scratch.glob("*.whl"))
         if len(wheels) != 1:
-            raise FetchError(f"pip brought {len(wheels)} wheels for {wanted}; one was expected")
+            raise FetchError(f"pip downloaded {len(wheels)} wheels for {wanted}; one was expected")
         return wheels[0]
 
 

@@ -28,7 +28,7 @@ def pinned(path: str, size: int, sha256: str, url: str | None = None) -> PinnedF
         return PinnedFile(path=path, size=size, sha256=f"sha256:{sha256}", url=url)
     except (ValidationError, UnicodeEncodeError):
         raise FetchError(
-            f"{path!r} is no path that can be kept on every system",
+            f"{path!r} is not a path that every system can store",
             hint="rename the file, or leave it out of `include`",
         ) from None
 

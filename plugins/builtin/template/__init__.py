@@ -1,1 +1,1 @@
-"""The templates that ship."""
+"""Built-in templates."""

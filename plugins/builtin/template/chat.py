@@ -1,4 +1,4 @@
-"""The template that comes with the model."""
+"""Render rows with the model's own chat template."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .turns import talk
 
 
 class ChatParams(Params):
-    """What stands before the talk."""
+    """System message."""
 
     system: str | None = Field(
         None,
         min_length=1,
-        description="A system message for every row that has none of its own.",
+        description="System message for rows without one of their own.",
     )
 
 
 class Chat(Template[ChatParams]):
-    """Write rows with the tokenizer's own chat template."""
+    """Render rows with the tokenizer's own chat template."""
 
     name = "chat"
     requires = ("transformers",)
@@ -49,7 +49,7 @@ class Chat(Template[ChatParams]):
             whole = _render(row, tokenizer, messages[: number + 1], prompt=False)
             if not (prompt.startswith(done) and whole.startswith(prompt)):
                 raise StepError(
-                    f"row {row['id']}: the chat template rewrites what it wrote before turn "
+                    f"row {row['id']}: the chat template changes its text before turn "
                     f"{number}, so prompt and answer cannot be told apart",
                     hint="use a template that does not depend on the model: `use: alpaca`",
                 )

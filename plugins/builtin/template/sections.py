@@ -1,4 +1,4 @@
-"""Templates that write a row in named sections of plain text."""
+"""Render rows in named sections of plain text."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ WITHOUT_INPUT = (
 
 
 class AlpacaTemplateParams(Params):
-    """How the sections begin."""
+    """Whether the preamble is written."""
 
     preamble: bool = Field(
         False,
-        description="Start with the sentence that Alpaca was trained with ('Below is an "
-        "instruction that describes a task. ...').",
+        description=(
+            "Start with the preamble that Alpaca was trained with ('Below is an instruction that "
+            "describes a task. ...')."
+        ),
     )
 
 
 class AlpacaTemplate(Template[AlpacaTemplateParams]):
-    """Write `### Instruction:`, `### Input:` (when there is one) and `### Response:`."""
+    """Render `### Instruction:`, `### Input:` (if there is one) and `### Response:`."""
 
     name = "alpaca"
 
@@ -51,7 +53,7 @@ class QuestionAnswerParams(Params):
 
 
 class QuestionAnswer(Template[QuestionAnswerParams]):
-    """Write `Question: ...` and `Answer: ...` on lines of their own."""
+    """Render `Question: ...` and `Answer: ...` on separate lines."""
 
     name = "question-answer"
 

@@ -1,4 +1,4 @@
-"""What templates share: a row as a talk, one turn after another."""
+"""Render a row as a chat: a list of turns with a loss mask; shared by templates."""
 
 from __future__ import annotations
 

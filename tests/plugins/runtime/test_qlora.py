@@ -216,7 +216,7 @@ def test_progress_is_reported_after_each_step(once: Once) -> None:
     once(report=seen.append)
     assert [(p.done, p.total) for p in seen] == [(i, 6) for i in range(1, 7)]
     assert seen[0].note.startswith("loss ")
-    assert seen[2].note.count("held out") == 1
+    assert seen[2].note.count("validation") == 1
 
 
 def test_8_bit_states_are_used_where_tensors_are_large(once: Once) -> None:

@@ -113,7 +113,7 @@ def damage_bundle(bundle: Path, scratch: Path, count: int, seed: int, tally: Tal
         if not names:
             names = {"the end"}
         if "bundle.json" in names:
-            names.add("it is no bundle")
+            names.add("it is not a bundle")
         tally.count("bundle", kind, f"{copy.name} at {places}", said, names)
 
 

@@ -11,12 +11,12 @@ START, END = "<|im_start|>", "<|im_end|>"
 
 
 class ChatmlParams(Params):
-    """What stands before the talk."""
+    """System message."""
 
     system: str | None = Field(
         "You are a helpful assistant.",
         min_length=1,
-        description="A system message for every row that has none of its own; `null`: none.",
+        description="System message for rows without one of their own; `null`: none.",
     )
 
 

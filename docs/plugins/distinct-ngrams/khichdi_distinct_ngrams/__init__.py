@@ -17,7 +17,7 @@ class DistinctNgramsParams(Params):
     field: Literal["instruction", "input", "output"] = Field(
         "output", description="The text to score."
     )
-    n: int = Field(2, ge=1, le=8, description="Words of a run.")
+    n: int = Field(2, ge=1, le=8, description="N-gram length in words.")
 
 
 class DistinctNgrams(Scorer[DistinctNgramsParams]):

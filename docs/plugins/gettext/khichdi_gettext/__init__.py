@@ -19,10 +19,10 @@ class GettextParams(Params):
 
     instruction: str = Field(
         "Translate into {language}.",
-        description="What each row asks; {language} is the one in the file's header.",
+        description="Instruction of each row; {language} is from the file's header.",
     )
     fuzzy: Literal["drop", "keep"] = Field(
-        "drop", description="What becomes of translations that are marked as not reviewed."
+        "drop", description="What to do with translations marked as not reviewed."
     )
 
 

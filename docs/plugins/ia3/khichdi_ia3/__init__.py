@@ -15,10 +15,11 @@ class Ia3Params(Params):
 
     target_modules: Names = Field(
         ("k_proj", "v_proj", "down_proj"),
-        description="Modules whose activations are rescaled; these are of Llama and Mistral.",
+        description="Modules whose activations are rescaled; the defaults fit Llama and Mistral.",
     )
     feedforward_modules: tuple[str, ...] = Field(
-        ("down_proj",), description="Those of them whose input is rescaled, not their output."
+        ("down_proj",),
+        description="Of these, modules whose input is rescaled instead of the output.",
     )
 
     @model_validator(mode="after")

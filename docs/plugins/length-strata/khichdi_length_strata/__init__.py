@@ -21,10 +21,10 @@ class LengthStrataParams(Params):
         "output", description="The text whose words are counted."
     )
     edges: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        min_length=1, description="Words at which the next stratum begins, rising."
+        min_length=1, description="Bounds of the strata in words, increasing."
     )
     quota: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        min_length=2, description="Rows to keep of each stratum; one number more than edges."
+        min_length=2, description="Rows to keep per stratum; one more number than edges."
     )
 
     @model_validator(mode="after")

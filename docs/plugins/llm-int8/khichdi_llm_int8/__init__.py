@@ -18,10 +18,10 @@ class LlmInt8Params(Params):
         "bits; 0 takes none for one, which is faster.",
     )
     skip_modules: tuple[str, ...] = Field(
-        ("lm_head",), description="Linear modules that stay as they are, by their names."
+        ("lm_head",), description="Names of linear modules that are not quantized."
     )
     compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "bfloat16", description="Type of all that is not in 8 bits."
+        "bfloat16", description="Data type of everything not in 8 bits."
     )
 
 

@@ -13,7 +13,7 @@ class NpzParams(Params):
     """How the tensors are stored."""
 
     dtype: Literal["float32", "float16"] = Field(
-        "float32", description="Type of the tensors; halves what is stored as float16 takes."
+        "float32", description="Type of the tensors; float16 halves the size."
     )
 
 

@@ -26,11 +26,9 @@ class PerplexityParams(Params):
     """How much of the held-out rows is looked at, and with how many threads."""
 
     max_rows: int | None = Field(
-        None, ge=1, description="Rows that are looked at, the first by id; all if left out."
+        None, ge=1, description="Rows to evaluate, the first by id; all if omitted."
     )
-    cpu_threads: int = Field(
-        2, ge=1, le=256, description="Threads on a CPU: rounding depends on them."
-    )
+    cpu_threads: int = Field(2, ge=1, le=256, description="CPU threads: rounding depends on them.")
 
 
 class Perplexity(Evaluator[PerplexityParams]):
@@ -48,8 +46,8 @@ class Perplexity(Evaluator[PerplexityParams]):
         rows = sorted(job.rows.to_pylist(), key=lambda row: row["id"])[: self.params.max_rows]
         if not rows:
             raise StepError(
-                "there is nothing to evaluate: no row is held out",
-                hint="hold some out with mixture.validation.count",
+                "there is nothing to evaluate: the validation set is empty",
+                hint="add a validation set with mixture.validation.count",
             )
         with _threads(self.params.cpu_threads):
             model, tokenizer = _load(job)

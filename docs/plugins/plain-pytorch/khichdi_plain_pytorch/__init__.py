@@ -11,19 +11,17 @@ from pydantic import Field
 class PlainPytorchParams(Params):
     """How long, how fast, and in what steps."""
 
-    num_epochs: int = Field(1, ge=1, description="How often every pack is seen.")
+    num_epochs: int = Field(1, ge=1, description="Passes over the training set.")
     max_steps: int | None = Field(
-        None, ge=1, description="Optimizer steps in all; goes before num_epochs where given."
+        None, ge=1, description="Total optimizer steps; overrides num_epochs."
     )
-    packs_per_step: int = Field(4, ge=1, description="Packs of an optimizer step.")
+    packs_per_step: int = Field(4, ge=1, description="Packs per optimizer step.")
     learning_rate: float = Field(
-        1e-3, gt=0, description="Learning rate of the first step; it falls to 0 along a line."
+        1e-3, gt=0, description="Initial learning rate; it decays linearly to 0."
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this.")
-    cpu_threads: int = Field(
-        2, ge=1, le=256, description="Threads on a CPU: rounding depends on them."
-    )
+    max_grad_norm: float = Field(1.0, gt=0, description="Clip the gradient norm to this.")
+    cpu_threads: int = Field(2, ge=1, le=256, description="CPU threads: rounding depends on them.")
 
 
 class PlainPytorch(Runtime[PlainPytorchParams]):

@@ -24,13 +24,14 @@ class ReadabilityParams(Params):
         "output", description="The text to judge."
     )
     at_least: float | None = Field(
-        None, description="The lowest ease; 60 is plain English, below 30 reads like a contract."
+        None,
+        description="Minimum reading ease; 60 is plain English, below 30 reads like a contract.",
     )
     at_most: float | None = Field(
-        None, description="The highest ease; above 90 is what a child of eleven reads."
+        None, description="Maximum reading ease; above 90 is easy for a child of eleven."
     )
     min_words: int = Field(
-        20, ge=1, description="A text with fewer words is kept: it says too little of its style."
+        20, ge=1, description="Keep texts with fewer words: they are too short to judge."
     )
 
     @model_validator(mode="after")

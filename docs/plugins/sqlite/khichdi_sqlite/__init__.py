@@ -17,9 +17,7 @@ FILE = "rows.jsonl"
 class SqliteParams(Params):
     """Which database, and what to ask it."""
 
-    database: str = Field(
-        min_length=1, description="The database file; a relative path starts where the recipe is."
-    )
+    database: str = Field(min_length=1, description="The database file, relative to the recipe.")
     query: str = Field(
         min_length=1,
         description="A SELECT; each row becomes a JSON object by column names. Say ORDER BY: "

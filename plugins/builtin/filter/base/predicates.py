@@ -1,4 +1,4 @@
-"""Which rows meet a condition: asked once for each different value, not once for each row."""
+"""Evaluate a row condition once per distinct value, not once per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What editors of texts share: which fields they change, and how the rest of a row follows."""
+"""Base class of text editors: which fields they edit, and how the rest of a row follows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ Change = Callable[[list[str]], list[str]]
 
 
 class FieldsParams(Params):
-    """Which texts are changed."""
+    """Fields to edit."""
 
     fields: tuple[EditedField, ...] = Field(
         ("instruction", "input", "output", "turns"),
         min_length=1,
-        description="Fields that are changed. The references change with the `output`; where "
-        "`turns` are not named, those that repeat the instruction or the output still follow them.",
+        description=(
+            "Fields to edit. References change with the `output`; unless `turns` are named, those "
+            "that repeat the instruction or the output still follow them."
+        ),
     )
 
 
@@ -34,7 +36,7 @@ F = TypeVar("F", bound=FieldsParams)
 
 
 class TextEditor(Editor[F]):
-    """An editor that changes every text of some fields in the same way."""
+    """Edit every text of some fields in the same way."""
 
     requires: ClassVar[tuple[str, ...]] = ("pyarrow",)
 

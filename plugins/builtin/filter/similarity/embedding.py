@@ -1,4 +1,4 @@
-"""Sentence embeddings: a text as a direction, so that the cosine says how alike two texts are.
+"""Embed texts as unit vectors, so that the cosine measures their similarity.
 
 Plain transformers, with the pooling that a sentence-transformers model declares; equal to what
 sentence-transformers gives.
@@ -42,7 +42,7 @@ class Embedder:
             names = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
             raise StepError(
                 f"the embedding's files have no config.json at their top; there are: {names}",
-                hint="`include:` has to bring config.json, the weights and the tokenizer of one "
+                hint="`include:` must match config.json, the weights and the tokenizer of one "
                 "model, all from one folder",
             )
         try:
@@ -51,7 +51,7 @@ class Embedder:
         except (OSError, ValueError) as error:
             raise StepError(
                 f"the embedding model cannot be loaded: {str(error).splitlines()[0]}",
-                hint="`include:` has to bring config.json, the weights and the tokenizer",
+                hint="`include:` must match config.json, the weights and the tokenizer",
             ) from error
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self._device)

@@ -1,4 +1,4 @@
-"""What both filters for near-duplicates say of a row: the first of its kind stays."""
+"""Drop reasons of both near-duplicate filters: the first of similar rows is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MinHash: which of many texts may share most of their word runs, and how much they share.
+"""MinHash: find texts that may share most shingles, and compute how many they share.
 
 A text is the set of its runs of words (shingles), 32 bits each. The least value of a set under a
 permutation is equal for two sets with a chance that is their Jaccard similarity; some of them in a

@@ -1,4 +1,4 @@
-"""Which earlier row that stays does a row repeat? Block by block, in row order."""
+"""Find the kept earlier row that a row duplicates, block by block, in row order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of words of benchmarks, and where they stand in other texts."""
+"""Index n-grams of benchmarks, and find them in other texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as numbers: words and runs of words as 64-bit hashes, many texts at a time.
+"""Hash words and n-grams to 64 bits, many texts at a time.
 
 Everything is integer arithmetic modulo 2**64 with the constants below, on code points and never on
 Python's `hash`: the same numbers on every machine and version.

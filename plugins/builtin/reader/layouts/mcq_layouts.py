@@ -1,4 +1,4 @@
-"""The choices of a question and which are right, in every layout they are written in."""
+"""Parse the choices of a question and the correct ones, in every layout in use."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def right_ones(record: Record, choices: Choices, field: str | None, how: str) ->
         if choices.right:
             return choices.right
         hint = "name the field with the answer: `answer: ...`"
-        raise record.error("the choices do not say which is right", hint, "no-answer")
+        raise record.error("the choices do not mark the correct one", hint, "no-answer")
     value = required_at(record, field, reason="no-answer")
     readings = _readings(choices, value)
     fitting = {
@@ -120,7 +120,7 @@ def right_ones(record: Record, choices: Choices, field: str | None, how: str) ->
         return [positions.pop()]
     if positions:
         ways = " or ".join(f"`{name}`" for name in fitting)
-        hint = f"say how the answer names a choice: `answer_is:` {ways}"
+        hint = f"set how the answer identifies a choice: `answer_is:` {ways}"
         message = f"`{field}` is {value!r}, which names more than one choice"
         raise record.error(message, hint, "ambiguous-answer")
     known = ", ".join(choices.labels or map(repr, choices.texts))[:200]

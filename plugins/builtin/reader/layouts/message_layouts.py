@@ -1,4 +1,4 @@
-"""Messages of trees, out of records of single messages and of whole trees."""
+"""Parse message trees from records of single messages and of whole trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One task file of Natural Instructions: checked by a schema, turned into rows.
+"""Parse a Natural Instructions task file: check it by a schema, convert it to rows.
 
 Three shapes were published. Version 2 has lists everywhere and an `id` for each instance; the first
 release has `Definition` as a text and neither ids, languages, domains nor licence; derived sets

@@ -1,4 +1,4 @@
-"""The questions of dialogues, out of the two layouts they are published in."""
+"""Parse the questions of dialogues, in the two published layouts."""
 
 from __future__ import annotations
 

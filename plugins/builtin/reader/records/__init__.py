@@ -1,1 +1,1 @@
-"""Records out of files: formats, decompression, and the mapping to rows."""
+"""Parse files into records: formats, decompression, and the mapping to rows."""

@@ -1,4 +1,4 @@
-"""What readers can fill of a row, as parameters say it. Light: imported at start-up."""
+"""Parameters shared by readers: columns, types, bad rows. Light: imported at start-up."""
 
 from __future__ import annotations
 
@@ -37,17 +37,19 @@ COLUMNS_HELP = (
     "(`steps.*.text`). "
 )
 AS_TEXT_HELP = (
-    "Columns whose numbers and truth values become text as JSON writes them (42, 0.5, true); "
-    "in any other column they are an error."
+    "Columns whose numbers and booleans are converted to text as in JSON (42, 0.5, true); in "
+    "any other column they are an error."
 )
 
 
 class ReaderParams(Params):
-    """What every reader that ships is asked."""
+    """Parameters shared by the built-in readers."""
 
     on_bad_row: OnBadRow = Field(
         "error",
-        description="What to do with a record that is broken, lacks a field or has one of another "
-        "type: stop and name it, or `drop` it and count it by reason. A file that cannot be read "
-        "to its end is an error either way: nobody could count what is lost.",
+        description=(
+            "What to do with a malformed record, or one with a missing field or a wrong type: stop "
+            "and report it, or `drop` it and count it by reason. A file that cannot be read to its "
+            "end is always an error: the lost records could not be counted."
+        ),
     )

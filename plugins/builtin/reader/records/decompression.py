@@ -80,7 +80,7 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
         raise StepError(
             f"the compressed data is broken or truncated: {detail}",
             file=file.path,
-            hint="get the file again; its ending must say how it is compressed",
+            hint="download the file again; its extension must match its compression",
         ) from None
 
 

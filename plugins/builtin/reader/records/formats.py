@@ -1,4 +1,4 @@
-"""Records out of a file in the format that its name says."""
+"""Choose the record format of a file by its name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def records(
             return parquet_records(file, paths)
         case suffix:
             raise StepError(
-                f"cannot tell the format from the ending {suffix or '(none)'!r}",
+                f"cannot infer the format from the extension {suffix or '(none)'!r}",
                 file=file.path,
                 hint="known: .jsonl, .ndjson, .json, .csv, .tsv, .parquet, and the text formats "
                 "with .gz, .bz2, .xz or .zst after that; name the right files in the source's "

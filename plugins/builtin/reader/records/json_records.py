@@ -1,4 +1,4 @@
-"""Records out of JSON, parsed one by one.
+"""Parse JSON and JSON lines into records, one by one.
 
 A table reader that guesses types turns texts that look like dates into timestamps, and does it
 differently from version to version; a training text must be the text that stands in the file.

@@ -1,4 +1,4 @@
-"""What a file holds: records with their place, so that an error can name it."""
+"""Records with their position in a file, for error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows out of records: which field fills which column, checked, and cut into Arrow batches."""
+"""Map records to rows: fields to columns, checked, in Arrow batches."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
             code = ord(value[error.start])
             raise record.error(
                 f"{place} has half a character (\\u{code:04x}) at position {error.start}",
-                "an emoji was cut in two before the file was written; mend the text",
+                "an emoji was split in two before the file was written; fix the text",
                 "half-character",
             ) from None
         return value

@@ -1,4 +1,4 @@
-"""Records out of CSV and Parquet.
+"""Parse CSV and Parquet into records.
 
 CSV is read as the texts that stand in it: a table reader that guesses types makes a missing value
 of `NA` and 7 of `007`.
@@ -66,7 +66,7 @@ def _next(file: SourceFile, reader: Any, line: int) -> list[str] | None:
             f"broken CSV: {error}",
             file=file.path,
             line=line,
-            hint="a text with the delimiter, a quote or a line break in it stands in quotes, "
+            hint="a text with the delimiter, a quote or a line break must be quoted, "
             'and a quote inside is doubled: "so ""to say"""',
         ) from None
     return row
@@ -119,7 +119,7 @@ def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Ite
         raise StepError(
             f"not a whole Parquet file (after {number} rows): {first}",
             file=file.path,
-            hint="it was cut short or is another format: get it again, or mend `include`",
+            hint="it is truncated or in another format: download it again, or fix `include`",
         ) from None
     refuse_none(file, number)
 

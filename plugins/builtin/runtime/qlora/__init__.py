@@ -1,1 +1,1 @@
-"""The `qlora` runtime: packed training of an adapter, repeatable to the bit."""
+"""The `qlora` runtime: train an adapter on packed samples, bit-identically."""

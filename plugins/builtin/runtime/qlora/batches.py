@@ -1,4 +1,4 @@
-"""Which packs go into which optimizer step, and the tensors of a micro batch."""
+"""Assign packs to optimizer steps, and make the tensors of a micro batch."""
 
 from __future__ import annotations
 

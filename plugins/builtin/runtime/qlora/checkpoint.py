@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, in safetensors and JSON.
+"""Write and read checkpoints atomically, to resume from the newest; safetensors and JSON.
 
 `<work>/step-00000012/` has the adapter, the optimizer's state, the best adapter so far, a JSON of
 everything else, and a manifest of sha256 sums. It is written under another name, brought to disk
@@ -27,7 +27,7 @@ STATE = "state.json"
 
 @dataclass
 class Checkpoint:
-    """All that training needs to go on to the same bits.
+    """Everything needed to resume training bit-identically.
 
     Random numbers need no state: each micro batch draws from a seed of its own.
 

@@ -1,4 +1,4 @@
-"""What machine and libraries a training runs on."""
+"""Describe the machine and libraries of a training."""
 
 from __future__ import annotations
 

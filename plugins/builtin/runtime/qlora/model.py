@@ -1,4 +1,4 @@
-"""The model under training: base, adapter, where its loss is taken, and how it is written out."""
+"""The model under training: load base and adapter, compute the loss, write the adapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers, the learning rate of a step, gradient norms, and optimizer state as plain tensors."""
+"""Optimizers, learning-rate schedule, gradient clipping, and optimizer state as tensors."""
 
 from __future__ import annotations
 

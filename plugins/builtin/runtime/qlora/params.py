@@ -1,4 +1,4 @@
-"""The parameters of the `qlora` runtime."""
+"""Parameters of the `qlora` runtime."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ ROWS_AT_ONCE = 128
 
 
 class QloraParams(Params):
-    """How an adapter is trained.
+    """Training hyperparameters.
 
     An optimizer step sees micro_batch_size times gradient_accumulation_steps packs.
     """
 
-    micro_batch_size: int = Field(1, ge=1, description="Packs that are calculated at once.")
+    micro_batch_size: int = Field(1, ge=1, description="Packs per forward/backward pass.")
     gradient_accumulation_steps: int = Field(
-        1, ge=1, description="Micro batches of an optimizer step."
+        1, ge=1, description="Micro batches per optimizer step."
     )
-    num_epochs: int = Field(1, ge=1, description="How often every pack is seen.")
+    num_epochs: int = Field(1, ge=1, description="Passes over the training set.")
     group_by_length: bool = Field(
         False,
-        description="Put packs of like length into the same optimizer step, drawn anew each epoch; "
-        "for `sample_packing: false`, where a pack is a sample.",
+        description=(
+            "Group packs of similar length into the same optimizer step, reshuffled each epoch; "
+            "for `sample_packing: false`, where a pack is one sample."
+        ),
     )
     max_steps: int | None = Field(
-        None, ge=1, description="Optimizer steps in all; goes before num_epochs where given."
+        None, ge=1, description="Total optimizer steps; overrides num_epochs."
     )
     optimizer: Literal[
         "adamw_torch",
@@ -39,140 +41,174 @@ class QloraParams(Params):
         "paged_adamw_32bit",
     ] = Field(
         "adamw_torch",
-        description="Optimizer, by its name in transformers; those with 8 bits and the paged ones "
-        "are bitsandbytes'. On a CPU nothing is paged.",
+        description=(
+            "Optimizer, by its name in transformers; 8-bit and paged ones are bitsandbytes'. "
+            "Nothing is paged on a CPU."
+        ),
     )
-    learning_rate: float = Field(2e-4, gt=0, description="Highest learning rate.")
+    learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
     lr_scheduler: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="How the learning rate goes on after the warm-up."
+        "cosine", description="Learning-rate schedule after warm-up."
     )
     warmup_steps: int = Field(
-        0, ge=0, description="Optimizer steps over which the learning rate rises from 0."
+        0, ge=0, description="Warm-up: optimizer steps over which the learning rate rises from 0."
     )
     warmup_ratio: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="The part of all optimizer steps over which the learning rate rises, rounded "
-        "up; in place of `warmup_steps`.",
+        description=(
+            "Warm-up as a fraction of all optimizer steps, rounded up; instead of `warmup_steps`."
+        ),
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
     max_grad_norm: float = Field(
-        1.0, ge=0, description="Gradients longer than this are cut to it; 0 never cuts."
+        1.0, ge=0, description="Clip the gradient norm to this; 0 disables clipping."
     )
-    adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the mean of gradients.")
-    adam_beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the mean of squares.")
-    adam_epsilon: float = Field(1e-8, gt=0, description="Added to the divisor of an update.")
+    adam_beta1: float = Field(
+        0.9, ge=0, lt=1, description="Decay rate of the first moment (mean of gradients)."
+    )
+    adam_beta2: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay rate of the second moment (mean of squared gradients).",
+    )
+    adam_epsilon: float = Field(
+        1e-8, gt=0, description="Epsilon added to the denominator of an update."
+    )
     neftune_noise_alpha: float | None = Field(
         None,
         gt=0,
-        description="Scale of the noise put on embeddings in training (NEFTune), for each sample "
-        "by its own length; none where left out.",
+        description=(
+            "Scale of the noise added to embeddings in training (NEFTune), for each sample by its "
+            "own length; no noise if omitted."
+        ),
     )
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: slower, less memory."
     )
     attn_implementation: Literal["auto", "flash", "sdpa", "eager"] = Field(
         "auto",
-        description="Attention inside each sample of a pack: `flash` is a kernel for samples of "
-        "many lengths where there is one (GPU), else sample by sample, and `auto` the same; "
-        "`sdpa` and `eager` go sample by sample.",
+        description=(
+            "Attention within each sample of a pack: `flash` uses a variable-length kernel where "
+            "available (GPU), else runs sample by sample, and `auto` is the same; `sdpa` and "
+            "`eager` run sample by sample."
+        ),
     )
     torch_compile: bool = Field(
         False,
-        description="Compile norms, the product of SwiGLU and rotary embeddings: faster, other "
-        "rounding, the same in every process with the same compiler. Needs a C++ compiler on a "
-        "CPU, and some seconds at the start.",
+        description=(
+            "Compile norms, the SwiGLU product and rotary embeddings with torch.compile: faster, "
+            "different rounding, identical in every process with the same compiler. Needs a C++ "
+            "compiler on a CPU, and some seconds at the start."
+        ),
     )
     use_liger_kernel: bool = Field(
         False,
-        description="Liger's kernels for norms, SwiGLU and rotary embeddings: faster, other "
-        "rounding. For NVIDIA GPUs, with the package liger-kernel.",
+        description="Use Liger kernels for norms, SwiGLU and rotary embeddings: faster, different "
+        "rounding. Needs an NVIDIA GPU and the package liger-kernel.",
     )
     eval_steps: int | None = Field(
-        None, ge=1, description="Optimizer steps between evaluations; each epoch's end if left out."
+        None, ge=1, description="Optimizer steps between evaluations; once per epoch if omitted."
     )
     metric_for_best_model: Literal["eval_loss"] | None = Field(
         "eval_loss",
-        description="Keep the weights with the lowest loss on held-out rows; `null`: the last.",
+        description=(
+            "Keep the weights with the lowest validation loss (`eval_loss`), or the last ones "
+            "(`null`)."
+        ),
     )
     early_stopping_patience: int | None = Field(
         None,
         ge=1,
-        description="Evaluations in a row that may bring no lower loss on held-out rows; then "
-        "training ends, with the best weights. Never, if left out.",
+        description=(
+            "Early stopping: end training after this many evaluations in a row without a lower "
+            "validation loss, and keep the best weights. Disabled if omitted."
+        ),
     )
     max_hours: float | None = Field(
         None,
         gt=0,
-        description="Time for training, loading and evaluations included: before it would be "
-        "exceeded, training ends with its best weights. Where the clock ends it is no function of "
-        "the recipe: the record says after which step, and `stop_after_steps` gives the same bits.",
+        description=(
+            "Time limit for training, including loading and evaluation: training ends with its "
+            "best weights before the limit would be exceeded. Where it ends depends on the "
+            "machine: the record has the step, and `stop_after_steps` reproduces the same bits."
+        ),
     )
     stop_after_steps: int | None = Field(
         None,
         ge=1,
-        description="Optimizer steps after which training ends, while learning rates go as if it "
-        "went on (`max_steps` shortens their course too).",
+        description=(
+            "Stop after this many optimizer steps, with the learning-rate schedule of the full "
+            "training (`max_steps` shortens the schedule too)."
+        ),
     )
     replay_segments: int = Field(
         4,
         ge=1,
         le=256,
-        description="Parts of like length that an audit can execute again one by one. The state at "
-        "the end of each is hashed into the result, and all but the last are kept: each is three "
-        "times as large as the adapter.",
+        description=(
+            "Number of equal segments that an audit can replay one by one. The state at the end of "
+            "each is hashed into the result, and all but the last are kept, each three times the "
+            "size of the adapter."
+        ),
     )
     determinism: Literal["strict", "fast"] = Field(
         "strict",
-        description="`strict`: the same bits again on the same kind of machine. `fast` lets a "
-        "GPU's kernels add in any order, round to TF32 as torch does by itself, and be chosen by "
-        "trial: the seed still decides order, dropout and noise, but bits and the result hash need "
-        "not come again.",
+        description="`strict`: bit-identical on the same kind of machine. `fast` allows a GPU's "
+        "nondeterministic kernels, TF32 as torch sets it, and autotuning: the seed still fixes "
+        "order, dropout and noise, but bits and the result hash may differ between runs.",
     )
     cpu_threads: int = Field(
         2,
         ge=1,
         le=256,
-        description="Threads on a CPU, whatever the environment says: rounding depends on them.",
+        description="CPU threads, whatever the environment says: rounding depends on them.",
     )
     save_steps: int | None = operational(
         None,
         ge=1,
-        description="Optimizer steps between checkpoints; after each evaluation if left out.",
+        description="Optimizer steps between checkpoints; after each evaluation if omitted.",
     )
     save_total_limit: int = operational(
-        2, ge=1, description="Checkpoints that are kept while training; each has the best weights."
+        2, ge=1, description="Checkpoints to keep during training; each includes the best weights."
     )
     dataloader_num_workers: int = operational(
-        1, ge=0, le=64, description="Threads that prepare batches ahead."
+        1, ge=0, le=64, description="Threads that prefetch batches."
     )
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = operational(
         (),
-        description="Trackers that are shown each step, by their names in transformers, whose "
-        "callbacks they are. All but `tensorboard` are set up by their own environment variables, "
-        "such as WANDB_PROJECT or MLFLOW_TRACKING_URI.",
+        description=(
+            "Trackers to log each step to, by their names in transformers, whose callbacks are "
+            "used. All but `tensorboard` are configured by their own environment variables, such "
+            "as WANDB_PROJECT or MLFLOW_TRACKING_URI."
+        ),
     )
     logging_dir: str = operational(
         "tracking",
         min_length=1,
-        description="Folder in which `tensorboard` gets a folder for each training.",
+        description="Folder for `tensorboard` logs, one subfolder per training.",
     )
     weight_cache_gib: float = operational(
         1.0,
         ge=0,
-        description="Memory, in GiB, for base weights that are kept unpacked: faster, same bits.",
+        description="Memory, in GiB, for cached dequantized base weights (faster, bit-identical).",
     )
     activation_budget_gib: float = operational(
         0.0,
         ge=0,
-        description="With `gradient_checkpointing`, memory, in GiB, for activations of layers: the "
-        "last ones that fit keep theirs and are not recomputed: faster, same bits.",
+        description=(
+            "With `gradient_checkpointing`: memory, in GiB, for activations that are kept. As many "
+            "of the last layers as fit are not recomputed (faster, bit-identical)."
+        ),
     )
     activation_offloading: bool = operational(
         False,
-        description="With `gradient_checkpointing` on a GPU, hold the inputs of recomputed layers "
-        "in the CPU's memory: less memory on the GPU, same bits.",
+        description=(
+            "With `gradient_checkpointing` on a GPU: offload the inputs of recomputed layers to "
+            "CPU memory (less GPU memory, bit-identical)."
+        ),
     )
 
     @model_validator(mode="after")

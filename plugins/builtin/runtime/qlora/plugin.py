@@ -36,7 +36,7 @@ RATE_PARAMS = frozenset(
 
 
 class Qlora(Runtime[QloraParams]):
-    """Train an adapter over frozen, usually quantized weights (QLoRA), repeatable to the bit."""
+    """Train an adapter over frozen, usually quantized weights (QLoRA), bit-identically."""
 
     name = "qlora"
     version = 2  # 2: attention in blocks, logits in smaller chunks, states in the trace

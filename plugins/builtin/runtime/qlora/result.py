@@ -1,4 +1,4 @@
-"""What a training says when it is over: metrics, trace, states, and what was measured."""
+"""Result of a training: metrics, trace, states, and measurements."""
 
 from __future__ import annotations
 

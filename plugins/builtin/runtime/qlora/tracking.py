@@ -1,4 +1,4 @@
-"""Losses and rates of a training, shown in TensorBoard and the like while it goes on.
+"""Log losses and learning rates to TensorBoard and other trackers during training.
 
 transformers has a callback for each tracker; here its hooks are called by our loop. What trackers
 do is no part of a result: one that fails is left out, and training goes on.
@@ -35,7 +35,7 @@ def check_installed(names: tuple[str, ...]) -> None:
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise StepError(
-            f"report_to names what is not installed: {', '.join(missing)}",
+            f"report_to names packages that are not installed: {', '.join(missing)}",
             hint=f"`pip install {' '.join(missing)}`, or leave it out of report_to",
         )
 

@@ -1,4 +1,4 @@
-"""The training loop: resume, step, evaluate, save, keep the best, write the adapter."""
+"""Training loop: resume, step, evaluate, save checkpoints, keep the best, write the adapter."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class Training:
             loss = summed.item()
             if not math.isfinite(loss):
                 raise StepError(
-                    f"after step {self.step} the loss on held-out rows is {loss} "
+                    f"after step {self.step} the validation loss is {loss} "
                     f"({self.held_out.named(group[0])})",
                     hint="look at these rows, lower learning_rate, or compute in bfloat16",
                 )
@@ -297,6 +297,6 @@ class Training:
         self.tracking.step(self.trace[-1])
         note = f"loss {self.trace[-1]['loss']:.3f}"
         if "eval_loss" in self.trace[-1]:
-            note += f", held out {self.trace[-1]['eval_loss']:.3f}"
+            note += f", validation {self.trace[-1]['eval_loss']:.3f}"
         rate = self.fresh_tokens / self.fresh_seconds
         self.job.report(Progress(self.step, len(self.plans), note=note, rate=rate))

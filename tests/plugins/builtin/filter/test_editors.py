@@ -227,7 +227,7 @@ def test_an_instruction_is_put_after_its_article(edit):
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("render", {}, "say what `instruction`, `input` or `output` becomes"),
+        ("render", {}, "set `instruction`, `input` or `output`"),
         ("render", {"input": "{inptu}"}, r"did you mean `\{input\}`"),
         ("render", {"input": "{input"}, "for braces that are meant"),
         ("replace", {"pattern": "(", "by": ""}, "`pattern` is not a regular expression"),

@@ -70,7 +70,7 @@ def test_turns_without_an_answer_are_left_out_only_when_asked(read, tmp_path):
     [row] = read("conversations", {"unanswered": "trim"}, file)
 
     assert [turn["text"] for turn in row["turns"]] == ["a", "b"]
-    with pytest.raises(StepError, match="goes on after the assistant's last turn"):
+    with pytest.raises(StepError, match="continues after the last assistant turn"):
         read("conversations", {}, file)
 
 
@@ -105,7 +105,7 @@ def test_a_bad_conversation_is_named(read, tmp_path, fault):
 def test_an_unknown_format_is_refused(read, tmp_path):
     file = tmp_path / "data.xlsx"
     file.write_bytes(b"PK")
-    with pytest.raises(StepError, match=r"cannot tell the format from the ending '.xlsx'"):
+    with pytest.raises(StepError, match=r"cannot infer the format from the extension '.xlsx'"):
         read("conversations", {}, file)
 
 

@@ -191,7 +191,7 @@ def test_a_question_that_cannot_be_read_is_dropped_with_its_reason(read_all, tmp
         ({"option": "{question}"}, "nothing is called `{question}`"),
         ({"strip": "("}, "not a regular expression"),
         ({"columns": {"output": "x"}}, "these come from question"),
-        ({"fields": {"text": "x"}}, "a meaning of its own"),
+        ({"fields": {"text": "x"}}, "is reserved"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(params, message):

@@ -271,7 +271,7 @@ def test_a_timestamp_in_parquet_is_not_quietly_made_text(read, tmp_path):
 
 
 def test_a_mapping_without_an_output_is_refused_with_the_recipe():
-    with pytest.raises(ValidationError, match="which field is the `output`"):
+    with pytest.raises(ValidationError, match="the field of the `output`"):
         load_registry().create("reader", "jsonl", {"columns": {"instruction": "q"}})
 
 

@@ -76,7 +76,7 @@ def test_more_than_a_day_is_refused_when_counted_and_doubted_when_assumed(tmp_pa
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
     base = "{use: huggingface, repo: some/model}"
     found = warnings(write(tmp_path, base=base, sample="{use: all}", more=ON_4090))
-    assert "whether the base is tuned to follow instructions is not known" in found
+    assert "whether the base is instruction-tuned is not known" in found
     assert "memory is not known" in found
     assert "time is not known" in found
 
@@ -84,8 +84,8 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("base", "license_", "said"),
     [
-        ("mistralai/Mistral-7B-Instruct-v0.1", "apache-2.0", "tuned to follow instructions"),
-        ("meta-llama/Llama-2-7b-chat-hf", "llama2", "tuned to follow instructions"),
+        ("mistralai/Mistral-7B-Instruct-v0.1", "apache-2.0", "instruction-tuned"),
+        ("meta-llama/Llama-2-7b-chat-hf", "llama2", "instruction-tuned"),
         ("mistralai/Mistral-7B-v0.1", "cc-by-nc-4.0", "the base is under cc-by-nc-4.0"),
     ],
 )
@@ -110,7 +110,7 @@ def test_mmlu_is_refused_and_other_evaluation_sets_need_their_training_split() -
     assert messages(use="huggingface", repo="openai/gsm8k")[0][0] == "warning"
     assert messages(use="huggingface", repo="openai/gsm8k", split="train") == []
     assert messages(use="huggingface", repo="GAIR/lima", split="train") == []
-    assert "lies on this machine" in messages(use="files", folder="x")[0][1]
+    assert "is on this machine" in messages(use="files", folder="x")[0][1]
 
 
 def test_validate_plan_and_run_refuse_alike(

@@ -111,7 +111,7 @@ def test_a_broken_wheel_is_named(make, index, fetch):
 
 def test_a_member_that_would_leave_the_folder_is_refused(make, index):
     build(index, **{"acme_data/../../evil.jsonl": b"x"})
-    with pytest.raises(FetchError, match="no path that can be kept"):
+    with pytest.raises(FetchError, match="not a path that every system can store"):
         acme(make, include=["**/*.jsonl"]).pin(None)
 
 

@@ -169,7 +169,7 @@ def test_a_system_message_is_added_where_there_is_none(make_tokenizer):
     [
         (None, BARE, "has no chat template"),
         (INST, TALK, "the chat template refuses the talk: no system here"),
-        (FORGETS, TALK, "rewrites what it wrote"),
+        (FORGETS, TALK, "changes its text"),
     ],
 )
 def test_a_chat_template_that_cannot_be_used_is_an_error(make_tokenizer, template, which, message):

@@ -1,4 +1,4 @@
-"""Liger's kernels for norms, SwiGLU and rotary embeddings, in place of a model's own on a GPU.
+"""Replace a model's norms, SwiGLU and rotary embeddings by Liger kernels on a GPU.
 
 Only these: its cross entropies would make logits that the runtime never makes. None of the three
 tries kernels and keeps the fastest, so that bits come again on one model of GPU.

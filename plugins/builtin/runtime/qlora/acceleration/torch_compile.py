@@ -1,4 +1,4 @@
-"""Elementwise parts of a layer, compiled by torch: norms, the product of SwiGLU, rotary embedding.
+"""Compile norms, the SwiGLU product and rotary embeddings with torch.compile.
 
 Only these: whole layers gain no more, and compile for long. Settings are fixed: nothing is tuned by
 trial, and lengths are symbols, so that packs of many lengths share the code. Compiled code rounds

@@ -1,1 +1,1 @@
-"""Attention that keeps packed samples apart."""
+"""Attention within packed samples."""

@@ -1,4 +1,4 @@
-"""Causal attention over the samples of a pack, written out in blocks of queries.
+"""Causal attention over the samples of a pack, in blocks of queries.
 
 On a CPU this is faster than torch's fused kernel, above all backward, and keys that a block's
 queries cannot see are left out. Scores, softmax and its backward are float32; the products with

@@ -1,4 +1,4 @@
-"""Attention inside each sample of a pack, and never between samples.
+"""Choose the attention kernel (flash, sdpa, eager) within each sample of a pack.
 
 Registered with transformers by name; the model passes the samples' bounds through as keyword
 arguments. No mask is made: a mask over a whole pack costs its square, and is mostly zeros.

@@ -1,4 +1,4 @@
-"""A frozen base of which each process holds a part, by torch's fully sharded data parallelism.
+"""Shard the frozen base over processes by torch's fully sharded data parallel (FSDP).
 
 The layers are sharded as they are stored: packed weights travel as packed bytes and are unpacked
 where they are used. What is trained, the embeddings, the head and the scales of packed weights
@@ -59,7 +59,7 @@ def _layers(causal: Any, inner: Any) -> list[Any]:
     layers = [module for module in inner.modules() if type(module).__name__ in names]
     if not layers:
         raise StepError(
-            f"{type(causal).__name__} does not say which layers it has: it cannot be sharded",
+            f"{type(causal).__name__} does not declare its layers, so it cannot be sharded",
             hint="launch it with strategy=ddp",
         )
     return layers

@@ -1,4 +1,4 @@
-"""Gradients of several processes, added in the order in which one process would add them."""
+"""All-reduce (sync) gradients of several processes, in the order of a single process."""
 
 from __future__ import annotations
 

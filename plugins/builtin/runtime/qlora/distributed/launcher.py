@@ -1,4 +1,4 @@
-"""Starts the processes of one training on this machine, and ends them all when one fails.
+"""Launch the training processes of this machine, and stop all when one fails.
 
 Nothing here loads torch before a process of its own needs it, so that they load it side by side.
 """
@@ -34,7 +34,7 @@ ORDERS = "orders.pickle"
 GRACE = 3.0
 """Seconds in which others may say what went wrong: the first to speak is seldom the cause."""
 
-AGAIN = "the next run goes on from the last checkpoint"
+AGAIN = "the next run resumes from the last checkpoint"
 
 GONE, REFUSED, FAULT, CUT_OFF = range(4)
 """What may have gone wrong with a process, the likeliest cause of the rest first."""
@@ -84,7 +84,7 @@ def _written(orders: Orders) -> Iterator[Path]:
         data = pickle.dumps(orders)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise StepError(
-            f"the job cannot be told to other processes: {error}",
+            f"the job cannot be sent to other processes: {error}",
             hint="a plugin for several processes is a class of a module that can be imported; "
             "leave --launch out",
         ) from error
@@ -104,7 +104,7 @@ def _check_devices(launch: Launch) -> None:
         raise StepError(
             f"{launch.processes} processes were asked for, and this machine has {found} "
             f"GPU{'s' * (found > 1)}",
-            hint=f"--launch {found}: each process needs a GPU of its own",
+            hint=f"--launch {found}: each process needs its own GPU",
         )
 
 

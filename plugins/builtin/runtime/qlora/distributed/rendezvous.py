@@ -1,4 +1,4 @@
-"""Where the processes of a training find one another, and machines hear of others' failures.
+"""Rendezvous of training processes, and failure reports between machines.
 
 On one machine it is a file. Several machines meet at a port of the first of them, which the process
 that started the others holds open until all machines are done.

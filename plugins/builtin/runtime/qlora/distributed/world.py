@@ -1,4 +1,4 @@
-"""The processes of one training: who does which micro batch, and what they tell one another.
+"""Ranks of one training: assign micro batches, and communicate.
 
 A micro batch keeps its number, its seed and its place in every sum, whoever calculates it. So the
 number of processes moves no bit where they calculate alike.

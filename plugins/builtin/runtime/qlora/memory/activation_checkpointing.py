@@ -1,4 +1,4 @@
-"""Which layers keep their activations for the backward pass, and which calculate them anew.
+"""Choose which layers keep their activations and which recompute them.
 
 Recomputing is the same calculation again, dropout included, so which layers do it moves no bits.
 The last layers are those that keep: the backward pass comes to them first, and they are done when

@@ -1,4 +1,4 @@
-"""Segments of a training executed again, by the loop that trained, from the states before them."""
+"""Replay segments of a training from their saved states, with the training loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States at the ends of a training's segments: hashed, and kept as files below the work folder.
+"""Hash and save the states at the ends of a training's segments.
 
 `<work>/states/step-00000012/` has the tensors of a state, but for the last one's, and `state.json`
 with their digests. It is written under another name, brought to disk and renamed. Only one state
