@@ -20,7 +20,7 @@ from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, st
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
 from ..schema.yaml_reader import Path
 
-CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
+CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
 """khichdi's own steps; a number is raised when the same input would give another result."""
 
 
@@ -77,13 +77,15 @@ def _split_settings(mixture: Mixture) -> dict[str, Any]:
 
 
 def _pack_settings(train: Train) -> dict[str, Any]:
-    """Return how samples are packed; the usual strategy stays out of the key."""
+    """Return how samples are packed; the usual choices stay out of the key."""
     settings: dict[str, Any] = {
         "sequence_len": train.sequence_len,
         "sample_packing": train.sample_packing,
     }
     if train.packing_strategy != "bfd":
         settings["packing_strategy"] = train.packing_strategy
+    if train.overlong != "truncate":
+        settings["overlong"] = train.overlong
     return settings
 
 

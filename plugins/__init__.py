@@ -3,7 +3,7 @@
 if __name__ != "khichdi.plugins":
     raise ImportError("this folder is the package khichdi.plugins: install it and import that name")
 
-from ..schema.errors import FetchError, StepError
+from ..schema.errors import FetchError, RowError, StepError
 from ..schema.lock import PinnedFile
 from .base import Params, Plugin, operational
 from .deprecations import renamed as _renamed
@@ -26,6 +26,7 @@ from .kinds import (
     Progress,
     Quantizer,
     Reader,
+    Rendering,
     Replay,
     ReplayedSegment,
     Row,
@@ -66,9 +67,11 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Reader",
+    "Rendering",
     "Replay",
     "ReplayedSegment",
     "Row",
+    "RowError",
     "Rule",
     "Runtime",
     "Sampler",

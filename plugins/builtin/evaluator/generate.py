@@ -48,6 +48,7 @@ class Generate(Evaluator[GenerateParams]):
     """Generate answers to held-out rows greedily: exact match and ROUGE-L, means over rows."""
 
     name = "generate"
+    version = 2  # 2: prompts are tokenized whole, with the template's generation prompt
     requires = ("torch", "transformers", "peft", "rouge-score")
     seeded = True
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
-from khichdi.plugins import Params, Row, Segment, Template
+from khichdi.plugins import Row, Segment, Template
 
-from .turns import Turn, talk
+from .turns import TemplateParams, plain_messages, trained_turns
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further "
@@ -20,7 +21,7 @@ WITHOUT_INPUT = (
 )
 
 
-class AlpacaTemplateParams(Params):
+class AlpacaTemplateParams(TemplateParams):
     """How the sections begin."""
 
     preamble: bool = Field(
@@ -34,48 +35,61 @@ class AlpacaTemplate(Template[AlpacaTemplateParams]):
     """Write `### Instruction:`, `### Input:` (when there is one) and `### Response:`."""
 
     name = "alpaca"
+    version = 2  # 2: tokenized whole
 
     def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
         """Return the sections; with several turns, Instruction and Response come again."""
         has_input = bool(row["input"]) and not row.get("turns")
         preamble = (WITH_INPUT if has_input else WITHOUT_INPUT) if self.params.preamble else ""
-        if not has_input:
-            return sections(talk(row), "### Instruction:\n", "### Response:\n", "\n\n", preamble)
-        question = f"{row['instruction']}\n\n### Input:\n{row['input']}"
-        turns = [("user", question), ("assistant", row["output"])]
-        return sections(turns, "### Instruction:\n", "### Response:\n", "\n\n", preamble)
+        messages = plain_messages(row)
+        if has_input:
+            question = f"{row['instruction']}\n\n### Input:\n{row['input']}"
+            messages[0]["content"] = question
+        headings = Headings("### Instruction:\n", "\n\n### Response:\n")
+        return headings.segments(messages, self.params.learn, preamble)
 
 
-class QuestionAnswerParams(Params):
-    """Nothing to say."""
+class QuestionAnswerParams(TemplateParams):
+    """What the loss counts."""
 
 
 class QuestionAnswer(Template[QuestionAnswerParams]):
     """Write `Question: ...` and `Answer: ...` on lines of their own."""
 
     name = "question-answer"
+    version = 2  # 2: tokenized whole; the space after `Answer:` begins the answer
 
     def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
         """Return the lines; with several turns, there is an empty line between two questions."""
-        return sections(talk(row), "Question: ", "Answer: ", "\n")
+        headings = Headings("Question: ", "\nAnswer:", " ")
+        return headings.segments(plain_messages(row), self.params.learn)
 
 
-def sections(
-    turns: list[Turn], asked: str, answered: str, between: str, start: str = ""
-) -> list[Segment]:
-    """Return turns as prompt and answer pieces.
+@dataclass(frozen=True)
+class Headings:
+    """The text before a question, before an answer, and what begins the answer itself."""
 
-    `between` stands after a question, an empty line after an answer and after a system turn,
-    whose text stands under no heading.
-    """
-    pieces: list[Segment] = []
-    prompt = start
-    for role, text in turns:
-        if role == "assistant":
-            pieces += [Segment(prompt + answered, learn=False), Segment(text, learn=True)]
-            prompt = "\n\n"
-        elif role == "system":
-            prompt += f"{text}\n\n"
-        else:
-            prompt += f"{asked}{text}{between}"
-    return pieces
+    question: str
+    answer: str
+    begin: str = ""
+
+    def segments(
+        self, messages: list[dict[str, Any]], learn: str, prompt: str = ""
+    ) -> list[Segment]:
+        """Return messages as prompt and answer pieces, with an empty line after each answer.
+
+        A system turn stands under no heading, an empty line after it.
+        """
+        counted = trained_turns(messages, learn)
+        pieces: list[Segment] = []
+        for number, message in enumerate(messages):
+            text = message["content"]
+            if message["role"] == "assistant":
+                pieces.append(Segment(prompt + self.answer, learn=learn == "all"))
+                pieces.append(Segment(self.begin + text, learn=number in counted))
+                prompt = "\n\n"
+            elif message["role"] == "system":
+                prompt += f"{text}\n\n"
+            else:
+                prompt += self.question + text
+        return pieces
