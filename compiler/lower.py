@@ -18,6 +18,7 @@ from ..schema.digest import derive_seed
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
+from ..schema.rows import VERSION as ROW_SCHEMA
 from ..schema.yaml_reader import Path
 
 CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
@@ -121,7 +122,7 @@ def _read(
         "reader",
         data.read,
         inputs={"files": f"{label}/source#files"},
-        settings={"data_set": place[-1], "license": license_},
+        settings={"data_set": place[-1], "license": license_, "row_schema": ROW_SCHEMA},
     )
     return _filters(graph, label, data.filters, f"{label}/read#rows", place)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 MARKER = re.compile(
     r"<[|\uff5c][^|\uff5c<>\s]{1,40}[|\uff5c]>|</?[a-z_]{2,30}>|</s>|<s>|\[/?[A-Z_]{3,20}\]|<[A-Z_]{3,30}>"
-    r"|<\|[^|<>\s]{1,40}>|<[^|<>\s]{1,40}\|>"
+    r"|<\|[^|<>\s]{1,40}>|\[\|[a-z]{1,20}\|\]|<[^|<>\s]{1,40}\|>"
 )
 """What markers of turns look like."""
 

@@ -111,12 +111,19 @@ def _generator(params: GenerateParams, job: EvaluationJob, tokenizer: Any) -> Ge
     return Generator(model, tokenizer, max_new_tokens=params.max_new_tokens, stop=params.stop)
 
 
+def _references(row: dict[str, Any]) -> list[str]:
+    """Return the answers that count: of a chat, the last, which is what was asked for."""
+    references: list[str] = row["references"] or [row["output"]]
+    answers = [turn["text"] for turn in row["turns"] if turn["role"] == "assistant"]
+    return answers[-1:] if answers and references == [row["output"]] else references
+
+
 def _scored(
     params: GenerateParams, rows: list[dict[str, Any]], answers: list[str]
 ) -> EvaluationResult:
     predictions = []
     for row, answer in zip(rows, answers, strict=True):
-        references = row["references"] or [row["output"]]
+        references = _references(row)
         predictions.append(
             {
                 "id": row["id"],

@@ -36,7 +36,7 @@ class AlpacaParams(ReaderParams):
     history: FieldPath | None = Field(
         None,
         description="A field with the turns before this one, as a list of [question, answer]. "
-        "The first question then is the instruction, and the whole talk is in `turns`.",
+        "The first question then is the instruction, and the whole chat is in `turns`.",
     )
     as_text: tuple[TextColumn, ...] = Field((), description=AS_TEXT_HELP)
 
@@ -78,11 +78,12 @@ class Alpaca(Reader[AlpacaParams]):
             if not isinstance(pair, list) or len(pair) != 2:
                 raise record.error(f"{place} must be a list of [question, answer]")
             for role, text in zip(("user", "assistant"), pair, strict=True):
-                row["turns"].append({"role": role, "text": text_of(record, place, text)})
+                said = text_of(record, place, text)
+                row["turns"].append({"role": role, "text": said, "extra": ""})
         question = "\n\n".join(text for text in (row["instruction"], row["input"]) if text)
         row["turns"] += [
-            {"role": "user", "text": question},
-            {"role": "assistant", "text": row["output"]},
+            {"role": "user", "text": question, "extra": ""},
+            {"role": "assistant", "text": row["output"], "extra": ""},
         ]
         first = {"instruction": history[0][0], "input": "", "output": history[0][1]}
         return row | first | {"references": []}
