@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from ..runtime.store.runs import all_runs
 from ..runtime.store.store import Store
 from ..schema.record import Record
-from .facts import described
+from .facts import described, token_lengths
 from .output import beside, columns, duration, emit, short
 from .past import open_run
 from .session import store_folder
@@ -45,4 +45,10 @@ def _one(record: Record) -> str:
     head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
     settings = [f"  --set {text}" for text in record.settings]
-    return "\n".join([head, *settings, columns(rows), columns(metrics), *beside(record), hashes])
+    packed = [
+        columns(token_lengths(dict(step.result.facts)))
+        for step in record.steps
+        if step.kind == "pack"
+    ]
+    tables = [columns(rows), *packed, columns(metrics)]
+    return "\n".join([head, *settings, *filter(None, tables), *beside(record), hashes])

@@ -38,7 +38,8 @@ def pack_schema() -> pa.Schema:
 def pack_rows(context: Context) -> Outcome:
     """Write packs to train on and to validate with, and a log of rows that are not whole."""
     tokenizer = load_tokenizer(context.base())
-    outputs, facts = {}, {}
+    outputs: dict[str, Produced] = {}
+    facts: dict[str, dict[str, Any]] = {}
     log: list[Entry] = []
     for name in ("train", "validation"):
         samples, counts = _Side(context, name, tokenizer, log).samples()
@@ -51,8 +52,13 @@ def pack_rows(context: Context) -> Outcome:
     folder = context.output("drops")
     drops = pa.Table.from_pylist([entry._asdict() for entry in log], schema=drop_schema())
     outputs["drops"] = Produced(folder, "drops", write_table(folder, drops))
-    reasons = dict(sorted(Counter(entry.reason for entry in log).items()))
-    return Outcome(outputs, facts=facts | {"drops": reasons})
+    sides = facts.values()
+    total = {
+        "rows_in": sum(side["rows"] for side in sides),
+        "rows_out": sum(side["rows_out"] for side in sides),
+        "drops": dict(sorted(Counter(entry.reason for entry in log).items())),
+    }
+    return Outcome(outputs, facts=facts | total)
 
 
 class Entry(NamedTuple):
@@ -92,6 +98,7 @@ class _Side:
         reasons = Counter(entry.reason for entry in self.log[before:])
         return kept, {
             "rows": done,
+            "rows_out": len({row for row, _, _ in kept}),
             "samples": len(kept),
             "truncated": reasons["truncated"],
             "left_out": reasons.total() - reasons["truncated"],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
-from khichdi.plugins import Row, Segment, Template
+from khichdi.plugins import Row
 
-from .turns import TemplateParams, plain_messages, trained_turns
+from .plain_text import PlainText
+from .turns import TemplateParams
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further "
@@ -31,65 +31,52 @@ class AlpacaTemplateParams(TemplateParams):
     )
 
 
-class AlpacaTemplate(Template[AlpacaTemplateParams]):
+class AlpacaTemplate(PlainText[AlpacaTemplateParams]):
     """Write `### Instruction:`, `### Input:` (when there is one) and `### Response:`."""
 
     name = "alpaca"
     version = 2  # 2: tokenized whole
 
-    def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
+    def write(self, row: Row, messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
         """Return the sections; with several turns, Instruction and Response come again."""
         has_input = bool(row["input"]) and not row.get("turns")
         preamble = (WITH_INPUT if has_input else WITHOUT_INPUT) if self.params.preamble else ""
-        messages = plain_messages(row)
         if has_input:
-            question = f"{row['instruction']}\n\n### Input:\n{row['input']}"
-            messages[0]["content"] = question
-        headings = Headings("### Instruction:\n", "\n\n### Response:\n")
-        return headings.segments(messages, self.params.learn, preamble)
+            messages[0]["content"] = f"{row['instruction']}\n\n### Input:\n{row['input']}"
+        return under_headings(messages, "### Instruction:\n", "\n\n### Response:\n", "", preamble)
 
 
 class QuestionAnswerParams(TemplateParams):
     """What the loss counts."""
 
 
-class QuestionAnswer(Template[QuestionAnswerParams]):
+class QuestionAnswer(PlainText[QuestionAnswerParams]):
     """Write `Question: ...` and `Answer: ...` on lines of their own."""
 
     name = "question-answer"
     version = 2  # 2: tokenized whole; the space after `Answer:` begins the answer
 
-    def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
+    def write(self, row: Row, messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
         """Return the lines; with several turns, there is an empty line between two questions."""
-        headings = Headings("Question: ", "\nAnswer:", " ")
-        return headings.segments(plain_messages(row), self.params.learn)
+        return under_headings(messages, "Question: ", "\nAnswer:", " ")
 
 
-@dataclass(frozen=True)
-class Headings:
-    """The text before a question, before an answer, and what begins the answer itself."""
+def under_headings(
+    messages: list[dict[str, Any]], question: str, answer: str, begin: str, prompt: str = ""
+) -> list[tuple[str, str]]:
+    """Return messages as pairs of prompt and answer, with an empty line after each answer.
 
-    question: str
-    answer: str
-    begin: str = ""
-
-    def segments(
-        self, messages: list[dict[str, Any]], learn: str, prompt: str = ""
-    ) -> list[Segment]:
-        """Return messages as prompt and answer pieces, with an empty line after each answer.
-
-        A system turn stands under no heading, an empty line after it.
-        """
-        counted = trained_turns(messages, learn)
-        pieces: list[Segment] = []
-        for number, message in enumerate(messages):
-            text = message["content"]
-            if message["role"] == "assistant":
-                pieces.append(Segment(prompt + self.answer, learn=learn == "all"))
-                pieces.append(Segment(self.begin + text, learn=number in counted))
-                prompt = "\n\n"
-            elif message["role"] == "system":
-                prompt += f"{text}\n\n"
-            else:
-                prompt += self.question + text
-        return pieces
+    `question` and `answer` are the headings, `begin` stands between the second and an answer.
+    A system turn stands under no heading, an empty line after it.
+    """
+    pairs = []
+    for message in messages:
+        text = message["content"]
+        if message["role"] == "assistant":
+            pairs.append((prompt + answer, begin + text))
+            prompt = "\n\n"
+        elif message["role"] == "system":
+            prompt += f"{text}\n\n"
+        else:
+            prompt += question + text
+    return pairs

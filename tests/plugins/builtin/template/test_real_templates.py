@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -121,11 +122,15 @@ class Reference:
     def answer(self, messages: list[dict[str, Any]], turn: int) -> tuple[int, int]:
         """Return where an answer lies among the tokens, counted without any offsets.
 
-        It starts where the generation prompt's tokens end or part from it, and ends before the
-        white space at the end, unless there is nothing but white space behind the text.
+        It starts where the generation prompt ends or parts from it, and ends before the white
+        space at the end, unless there is nothing but white space behind the text.
         """
         whole, before = self(messages[: turn + 1]), self(messages[:turn], prompt=True)
-        start = same_start(whole, before)
+        texts = [self.tokenizer.decode(ids) for ids in (whole, before)]
+        characters = same_start(*texts)
+        start = next(
+            n for n in range(len(whole)) if len(self.tokenizer.decode(whole[: n + 1])) > characters
+        )
         end = len(whole)
         text = messages[turn]["content"]
         if text and self.tokenizer.decode(whole).rstrip().endswith(text):
@@ -135,7 +140,7 @@ class Reference:
         return start, end
 
 
-def same_start(one: list[int], other: list[int]) -> int:
+def same_start(one: Sequence[Any], other: Sequence[Any]) -> int:
     pairs = enumerate(zip(one, other, strict=False))
     return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 

@@ -146,7 +146,33 @@ def test_a_turn_that_is_not_to_be_learned_is_written_all_the_same():
     turns["turns"][1]["extra"] = '{"train": false}'
     assert [piece for piece, learn in segments("alpaca", turns) if learn] == ["d"]
     assert [p for p, learn in segments("alpaca", TALK, learn="last") if learn] == ["d"]
-    assert all(learn for _, learn in segments("question-answer", ONE, learn="all"))
+
+
+def test_learning_all_counts_prompts_too(make_tokenizer):
+    tokenizer = make_tokenizer(None, eos="</s>")
+    turns = row(turns=[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")])
+    turns["turns"][3]["extra"] = '{"train": false}'
+    params = {"learn": "all"}
+    [one] = (
+        load_registry().create("template", "question-answer", params).renderings(turns, tokenizer)
+    )
+    assert one.text == "Question: a\nAnswer: b</s>\n\nQuestion: c\nAnswer: d</s>"
+    assert [p.text for p in one.segments() if p.learn] == ["Question: a\nAnswer:", " b</s>"]
+
+
+def test_text_fills_the_prompt_that_the_recipe_writes():
+    params = {"prompt": "{system}{{task}}\nQ: {instruction} ({input})\nA:", "answer": " {output}"}
+    assert segments("text", ONE | {"task": ""}, **params) == [
+        ("{task}\nQ: Add. (2 and 3)\nA:", False),
+        (" 5", True),
+    ]
+    asked = row(turns=[("system", "s"), ("user", "a"), ("assistant", "b")], instruction="a")
+    assert segments("text", asked | {"task": ""}, **params)[0][0].startswith("s{task}\nQ: a (")
+    assert segments("text", BARE | {"task": ""}) == [("", False), ("Because.", True)]
+    with pytest.raises(RowError, match="has 2 answers"):
+        segments("text", TALK | {"task": ""}, **params)
+    with pytest.raises(ValueError, match=r"did you mean `\{instruction\}`"):
+        segments("text", ONE, prompt="{instructions}")
 
 
 @pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "name"])
