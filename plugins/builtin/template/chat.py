@@ -26,8 +26,9 @@ class ChatParams(TemplateParams):
     jinja: str | None = Field(
         None,
         min_length=1,
-        description="The template: its name, where the tokenizer has several (`tool_use`), or the "
-        "Jinja text itself. The tokenizer's own if left out.",
+        description="The template: a file beside the recipe (`own.jinja`), whose text is part of "
+        "the recipe hash, the Jinja text itself, or a name, where the tokenizer has several "
+        "(`tool_use`). The tokenizer's own if left out.",
     )
     system: str | None = Field(
         None,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from chat_templates import installed, tokenizer_for
 
 from khichdi.plugins.registry import load_registry
 from khichdi.plugins.toolkit.tokenization import encode_all
 from khichdi.schema.errors import RowError
-from tests.helpers.chat_templates import installed, tokenizer_for
 
 DATE = "2026-11-26"
 TOOLS = [
