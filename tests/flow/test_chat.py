@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,38 +109,3 @@ def test_a_chat_that_cannot_be_trained_on_ends_the_run(
     assert code == status, out + err
     assert words in out + err
     assert "step 1" not in out + err
-
-
-def test_the_day_of_the_run_changes_nothing(chat_kitchen: Kitchen, tmp_path: Path) -> None:
-    """Two runs on days that are a year apart have one result hash."""
-    kitchen = chat_kitchen
-    kitchen.edit("evaluate:\n  - {use: generate, max_new_tokens: 4, cpu_threads: 1}\n", "")
-    today = kitchen.json("run", "pico.yaml")
-    (tmp_path / "clock").mkdir()
-    (tmp_path / "clock" / "sitecustomize.py").write_text(CLOCK)
-    kitchen.environment |= {
-        "PYTHONPATH": str(tmp_path / "clock"),
-        "KHICHDI_STORE": str(tmp_path / "other"),
-    }
-    later = kitchen.json("run", "pico.yaml")
-    assert later["result_hash"] == today["result_hash"]
-    assert later["recipe_hash"] == today["recipe_hash"]
-    assert "-2027-" in f"-{Path(later['run']).name}" or "2027-" in Path(later["run"]).name
-    dated = kitchen.json("hash", "pico.yaml", "--set", "train.template.date=2027-11-26")
-    assert dated["recipe_hash"] != today["recipe_hash"]
-
-
-CLOCK = '''\
-"""Put the clock forward by a year, for every module that imports `datetime` after this."""
-import datetime
-
-
-class Later(datetime.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        real = super().now(tz)
-        return real.replace(year=2027, month=11, day=26)
-
-
-datetime.datetime = Later
-'''

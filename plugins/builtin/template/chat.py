@@ -37,7 +37,7 @@ class ChatParams(TemplateParams):
     )
     date: str | None = Field(
         None,
-        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
         description="The day, as `2026-11-26`, that the template writes as today's. Needed where "
         "it calls `strftime_now`.",
     )
