@@ -10,7 +10,7 @@ from ..runtime.store.runs import all_runs
 from ..runtime.store.store import Store
 from ..schema.record import Record
 from .output import beside, columns, duration, emit, short
-from .step_summary import described
+from .step_summary import described, token_lengths
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -45,4 +45,10 @@ def _one(record: Record) -> str:
     head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
     settings = [f"  --set {text}" for text in record.settings]
-    return "\n".join([head, *settings, columns(rows), columns(metrics), *beside(record), hashes])
+    packed = [
+        columns(token_lengths(dict(step.result.facts)))
+        for step in record.steps
+        if step.kind == "pack"
+    ]
+    tables = [columns(rows), *packed, columns(metrics)]
+    return "\n".join([head, *settings, *filter(None, tables), *beside(record), hashes])

@@ -7,6 +7,11 @@ from typing import Any
 from ..schema.record import StepResult
 from .output import size
 
+MUCH = 1
+"""Percent of rows, truncated or left out by packing, above which that is a warning."""
+
+QUANTILES = ("p50", "p90", "p99", "max")
+
 
 def described(kind: str, result: StepResult | None) -> str:
     """Return rows in and out with drops by reason, packs and their fill, or metrics."""
@@ -16,9 +21,7 @@ def described(kind: str, result: StepResult | None) -> str:
     if kind in ("source", "exporter"):
         return f"{facts['files']} files, {size(facts['bytes'])}"
     if kind == "pack":
-        packed = facts["train"]
-        fill = f"{packed['packs']:,} packs, {100 * packed['fill']:.1f} % full, "
-        return fill + f"{packed['tokens']:,} tokens"
+        return _packed(facts)
     if kind == "split":
         return _split(facts)
     if kind == "mixture":
@@ -32,6 +35,30 @@ def described(kind: str, result: StepResult | None) -> str:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["drops"].items())
         return f"{facts['rows_in']:,} -> {facts['rows_out']:,} rows   {reasons}{_asked(facts)}"
     return f"{facts['rows_out']:,} rows{_asked(facts)}"
+
+
+def _packed(facts: dict[str, Any]) -> str:
+    """Return packs and tokens, and what was truncated or left out: a warning above 1 %."""
+    packed = facts["train"]
+    words = f"{packed['packs']:,} packs, {100 * packed['fill']:.1f} % full, "
+    words += f"{packed['tokens']:,} tokens"
+    drops = facts.get("drops")  # earlier results have none
+    if not drops:
+        return words
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in drops.items())
+    share = 100 * sum(drops.values()) / max(1, facts["rows_in"])
+    mark = f"WARNING, {share:.1f} % of rows: " if share > MUCH else ""
+    return f"{words}   {mark}{reasons} (recipe show-drops --step pack)"
+
+
+def token_lengths(facts: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return a table of the lengths of samples in tokens, by side and data set."""
+    rows = [
+        (side, name, *(f"{spread[word]:,}" for word in QUANTILES))
+        for side in ("train", "validation")
+        for name, spread in facts.get(side, {}).get("token_lengths", {}).items()
+    ]
+    return [("tokens of a sample", "", *QUANTILES), *rows] if rows else []
 
 
 def _asked(facts: dict[str, Any]) -> str:

@@ -18,10 +18,11 @@ from ..schema.digest import derive_seed
 from ..schema.lock import Lock, Material, request_digest
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
+from ..schema.rows import VERSION as ROW_SCHEMA
 from ..schema.yaml_reader import Path
 from .instances import ask, base_title
 
-CORE_VERSION = {"mixture": 1, "split": 1, "pack": 1}
+CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
 """khichdi's own steps; a number is raised when the same input would give another result."""
 
 
@@ -80,13 +81,15 @@ def _split_settings(mixture: Mixture) -> dict[str, Any]:
 
 
 def _pack_settings(train: Train) -> dict[str, Any]:
-    """Return how samples are packed; the usual strategy stays out of the key."""
+    """Return how samples are packed; the usual choices stay out of the key."""
     settings: dict[str, Any] = {
         "sequence_len": train.sequence_len,
         "sample_packing": train.sample_packing,
     }
     if train.packing_strategy != "bfd":
         settings["packing_strategy"] = train.packing_strategy
+    if train.overlong != "truncate":
+        settings["overlong"] = train.overlong
     return settings
 
 
@@ -122,7 +125,7 @@ def _read(
         "reader",
         data.read,
         inputs={"files": f"{label}/source#files"},
-        settings={"data_set": place[-1], "license": license_},
+        settings={"data_set": place[-1], "license": license_, "row_schema": ROW_SCHEMA},
     )
     return _filters(graph, label, data.filters, f"{label}/read#rows", place)
 

@@ -12,6 +12,7 @@ from .bind import bind_partly
 from .checks.recipe_checks import check
 from .language.overrides import with_settings
 from .load import Loaded, Open, load_leniently
+from .template_files import with_template_files
 
 
 def validate(
@@ -28,6 +29,7 @@ def validate(
         RecipeError: it has faults; all of them, each with its place.
     """
     loaded = with_settings(load_leniently(name, folder, open_recipe), settings)
+    loaded = with_template_files(loaded, open_recipe)
     partial = bind_partly(loaded, registry)
     # A value that is no YAML we hold is read as nothing: saying so too would be noise.
     told = {(fault.file, fault.line, fault.column) for fault in loaded.faults}

@@ -3,7 +3,7 @@
 if __name__ != "khichdi.plugins":
     raise ImportError("this folder is the package khichdi.plugins: install it and import that name")
 
-from ..schema.errors import FetchError, StepError
+from ..schema.errors import FetchError, RowError, StepError
 from ..schema.lock import PinnedFile
 from .base import Params, Plugin, operational
 from .hookspecs import hookimpl
@@ -27,6 +27,7 @@ from .kinds import (
     Progress,
     Quantizer,
     Reader,
+    Rendering,
     Replay,
     ReplayedSegment,
     Row,
@@ -72,9 +73,11 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Reader",
+    "Rendering",
     "Replay",
     "ReplayedSegment",
     "Row",
+    "RowError",
     "Rule",
     "Runtime",
     "Sampler",

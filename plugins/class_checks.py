@@ -15,7 +15,9 @@ from .base import Params, Plugin
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NO_SUMMARY = "its docstring must start with a line that says what it does"
 RESERVED = {
-    "runtime": frozenset({"use", "template", "sequence_len", "sample_packing", "packing_strategy"}),
+    "runtime": frozenset(
+        {"use", "template", "sequence_len", "overlong", "sample_packing", "packing_strategy"}
+    ),
     "filter": frozenset({"use", "against"}),
 }
 """Words of the recipe language that stand beside a kind's parameters; `use` for every kind."""

@@ -17,9 +17,9 @@ from .kinds import (
     Drop,
     EvaluationResult,
     Pin,
+    Rendering,
     Replay,
     Scores,
-    Segment,
     TrainingResult,
     TrainingSegment,
 )
@@ -131,17 +131,16 @@ def _finite(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def check_segments(segments: Any, row: str) -> None:
-    """Check the pieces that a template made of a row."""
-    if not isinstance(segments, list):
-        raise PluginError(f"gave {_type(segments)}; a list of Segments was expected", row=row)
-    for segment in segments:
-        if not isinstance(segment, Segment) or not isinstance(segment.text, str):
-            raise PluginError(f"gave {_type(segment)} among its Segments", row=row)
-        if not isinstance(segment.learn, bool):
-            raise PluginError(
-                f"returned a Segment whose `learn` is {_type(segment.learn)}", row=row
-            )
+def check_renderings(renderings: Any, row: str) -> None:
+    """Check the samples that a template made of a row."""
+    if not isinstance(renderings, list):
+        raise PluginError(f"gave {_type(renderings)}; a list of Renderings was expected", row=row)
+    for rendering in renderings:
+        if not isinstance(rendering, Rendering) or not isinstance(rendering.text, str):
+            raise PluginError(f"gave {_type(rendering)} among its Renderings", row=row)
+        at = [0, *(bound for span in rendering.spans for bound in span), len(rendering.text)]
+        if at != sorted(at):
+            raise PluginError(f"gave spans that do not lie in its text: {rendering.spans}", row=row)
 
 
 def check_pin(pin: Any) -> None:

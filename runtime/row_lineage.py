@@ -140,15 +140,22 @@ class Lineage:
         ledger = self._table(name, "drops")
         if reason is not None:
             ledger = ledger.filter(pc.equal(ledger.column("reason"), reason))
-        step = self.plan.step(name)
-        seen = {} if step.kind == "reader" else {role: rest for role, *rest in step.sources()}
-        rows = self._table(*seen["rows"]) if "rows" in seen else None
+        rows = self._seen(self.plan.step(name))
         for batch in ledger.to_batches(max_chunksize=256):
             at = self._rows(rows, batch.column("id")) if rows is not None else {}
             for entry in batch.to_pylist():
                 yield Drop(**entry, row=at.get(entry["id"]))
 
     # ---- inside -----------------------------------------------------------------------------
+
+    def _seen(self, step: PlanStep) -> pa.Table | None:
+        """Return the rows that a step was given; None for a reader, which made them."""
+        given = [
+            place for role, *place in step.sources() if role in ("rows", "train", "validation")
+        ]
+        if step.kind == "reader" or not given:
+            return None
+        return pa.concat_tables([self._table(*place) for place in given])
 
     def _event(self, step: PlanStep, row_id: str, before: Row | None) -> tuple[Event, Row | None]:
         """Return what a step did, and the row after it: None when it was dropped."""
@@ -181,15 +188,32 @@ class Lineage:
     def _packed(self, pack: PlanStep | None, side: str, row_id: str) -> Iterator[Event]:
         if pack is None or pack.name not in self.done:
             return
+        noted = self._noted(pack, row_id)
         packs = self._table(pack.name, side).column("ids").combine_chunks()
         place = pc.index(pc.list_flatten(packs), row_id).as_py()
         if place < 0:
-            detail = "nothing of its answer is left within the sequence length"
-            yield Event(pack.name, pack.plugin.name, "left out", "no-answer", detail)
+            reason, detail = ("no-answer", "")
+            for entry in noted[:1]:
+                reason, detail = entry["reason"], entry["detail"]
+            yield Event(pack.name, pack.plugin.name, "left out", reason, detail)
             return
         number = pc.list_parent_indices(packs)[place].as_py()
         detail = f"pack {number + 1:,} of {len(packs):,} ({side})"
-        yield Event(pack.name, pack.plugin.name, "packed", detail=detail)
+        shortened = [entry["detail"] for entry in noted if entry["reason"] == "truncated"]
+        yield Event(
+            pack.name,
+            pack.plugin.name,
+            "packed",
+            "truncated" if shortened else "",
+            "; ".join([*shortened, detail]),
+        )
+
+    def _noted(self, pack: PlanStep, row_id: str) -> list[Row]:
+        """Return what the drop log of packing says of a row; it may make several samples."""
+        if "drops" not in self.done[pack.name].result.outputs:
+            return []
+        log = self._table(pack.name, "drops")
+        return log.filter(pc.equal(log.column("id"), row_id)).to_pylist()  # type: ignore[no-any-return]
 
     def _next(self, step: PlanStep, output: str) -> PlanStep | None:
         """Return the step that the rows go to from here; a benchmark's go to filters as such."""

@@ -234,6 +234,19 @@ class StepError(WorkError):
     code = "step"
 
 
+class RowError(StepError):
+    """A row cannot be used as it is; the recipe may ask to drop such rows.
+
+    `reason` is the slug that a drop is counted under.
+    """
+
+    code = "row"
+
+    def __init__(self, message: str, *, hint: str | None = None, reason: str = "refused") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+
+
 class FetchError(WorkError):
     """Bytes could not be had, or are not the ones that were pinned."""
 

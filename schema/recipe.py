@@ -139,9 +139,13 @@ class Train(Step):
 
     template: Step = Field(description="How a row is rendered as text.")
     sequence_len: int = Field(
-        2048,
-        ge=8,
-        description="Tokens per pack; longer samples are truncated at the end, and counted.",
+        2048, ge=8, description="Tokens in a pack; for a longer sample, see `overlong`."
+    )
+    overlong: Literal["truncate", "drop", "error"] = Field(
+        "truncate",
+        description="What becomes of a sample of more than `sequence_len` tokens: it is shortened "
+        "at its end (`truncate`), left out (`drop`), or ends the run (`error`). Each is listed in "
+        "the drop log of `pack`.",
     )
     sample_packing: bool = Field(
         True,

@@ -11,7 +11,12 @@
 | input_languages, output_languages | list<string> | English names, as in Natural Instructions |
 | instruction, input, output | string | what is asked, on what, and the answer to learn |
 | references | list<string> | every acceptable answer, `output` among them |
-| turns | list<struct<role, text>> | the whole conversation where there is one; else empty |
+| turns | list<struct<role, text, extra>> | the whole conversation where there is one; else empty |
+| tools | string | JSON: the tools that the assistant may call; empty where there are none |
+
+`extra` of a turn is a JSON object of what it carries beside its text, or empty: `tool_calls`,
+`reasoning_content`, `name`, `tool_call_id` as chat templates take them, `train: false` for an
+answer that the loss does not count, and `content: null` for one without text.
 """
 
 from __future__ import annotations
@@ -20,6 +25,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+VERSION = 2
+"""Raised when rows get other columns or types, so that rows of earlier versions are read again."""
 
 COLUMNS = {
     "id": "string",
@@ -36,16 +44,35 @@ COLUMNS = {
     "output": "string",
     "references": "list",
     "turns": "turns",
+    "tools": "string",
 }
+
+TURN = ("role", "text", "extra")
 
 
 def row_schema() -> pa.Schema:
     """Return the Arrow schema of rows; no column has nulls."""
     import pyarrow as pa
 
-    turn = pa.struct([pa.field("role", pa.string()), pa.field("text", pa.string())])
+    turn = pa.struct([pa.field(name, pa.string()) for name in TURN])
     types = {"string": pa.string(), "list": pa.list_(pa.string()), "turns": pa.list_(turn)}
     return pa.schema([pa.field(name, types[kind]) for name, kind in COLUMNS.items()])
+
+
+def complete_turns(column: pa.Array) -> pa.Array:
+    """Return turns with every field of the schema; one that is left out, or null, is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    flat = column.flatten()
+    given = set(flat.type.names) if pa.types.is_struct(flat.type) else set()
+    empty = pa.array([""] * len(flat), pa.string())
+    fields = [pc.fill_null(pc.struct_field(flat, n), "") if n in given else empty for n in TURN]
+    turns = pa.StructArray.from_arrays(fields, names=list(TURN))
+    lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32())
+    ends = pc.cumulative_sum(lengths)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    return pa.ListArray.from_arrays(offsets, turns)
 
 
 def drop_schema() -> pa.Schema:

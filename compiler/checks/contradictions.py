@@ -67,6 +67,11 @@ def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
         hint = "leave it out, or say `sample_packing: true`"
         place = ("train", "packing_strategy")
         found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
+    elif train.packing_strategy == "wrapped" and train.overlong != "truncate":
+        message = f"`overlong: {train.overlong}` with `packing_strategy: wrapped`"
+        hint = "no sample is too long there, for all run on in the next pack: leave it out"
+        place = ("train", "overlong")
+        found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
     return found
 
 

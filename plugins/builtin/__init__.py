@@ -58,6 +58,7 @@ from .source.huggingface import HuggingFace
 from .source.pypi import Pypi
 from .template.chat import Chat
 from .template.sections import AlpacaTemplate, QuestionAnswer
+from .template.text import TextTemplate
 
 
 @hookimpl
@@ -132,7 +133,7 @@ def khichdi_samplers() -> list[type[Any]]:
 @hookimpl
 def khichdi_templates() -> list[type[Any]]:
     """Return the templates that ship."""
-    return [AlpacaTemplate, Chat, QuestionAnswer]
+    return [AlpacaTemplate, Chat, QuestionAnswer, TextTemplate]
 
 
 @hookimpl

@@ -21,15 +21,16 @@ class Text:
         self._parts = _parts(text)
         self.names = tuple(dict.fromkeys(name for _, name in self._parts if name is not None))
 
-    def fill(self, values: Mapping[str, str]) -> str:
+    def fill(self, values: Mapping[str, str], *, strip: bool = True) -> str:
         """Return the text with a value for each name.
 
-        White space at the ends is left out: it is what an empty value leaves behind.
+        White space at the ends is left out, unless `strip` is false: an empty value leaves it.
         """
         filled = (
             before + (values[name] if name is not None else "") for before, name in self._parts
         )
-        return "".join(filled).strip()
+        text = "".join(filled)
+        return text.strip() if strip else text
 
 
 def _parts(text: str) -> list[tuple[str, str | None]]:

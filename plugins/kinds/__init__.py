@@ -29,7 +29,7 @@ from .runtime import (
 from .sampler import Sampler
 from .scorer import Scorer, Scores, ScoringJob
 from .source import Pin, Source, SourceFile
-from .template import Row, Segment, Template
+from .template import Rendering, Row, Segment, Template
 from .workload import Account, AccountError, Schedule, Work, Workload
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Progress",
     "Quantizer",
     "Reader",
+    "Rendering",
     "Replay",
     "ReplayedSegment",
     "Row",

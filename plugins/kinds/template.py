@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +21,74 @@ class Segment:
     learn: bool
 
 
+@dataclass(frozen=True)
+class Rendering:
+    """One text to tokenize, whole, and the character spans whose tokens the loss counts.
+
+    Attributes:
+        text: the text, with every marker that stands in it.
+        spans: start and end of each span, in order.
+        complete: whether the text has its own beginning-of-sequence token, or wants none; else
+            the tokenizer's is put before it where the tokenizer does so by itself.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()
+    complete: bool = False
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], eos: str | None) -> Rendering:
+        """Join segments, with the end-of-sequence token after each that is learned.
+
+        It is not doubled where the segment ends with it.
+        """
+        if not isinstance(segments, list) or not all(isinstance(s, Segment) for s in segments):
+            found = type(segments).__name__
+            raise TypeError(f"gave {found}; a list of Segments was expected")
+        text = ""
+        spans = []
+        for segment in segments:
+            start = len(text)
+            text += segment.text
+            if segment.learn:
+                if eos and not segment.text.endswith(eos):
+                    text += eos
+                spans.append((start, len(text)))
+        return cls(text, tuple(spans))
+
+    def segments(self) -> list[Segment]:
+        """Return the text in pieces, those in a span and those between."""
+        pieces, done = [], 0
+        for start, end in self.spans:
+            pieces.append(Segment(self.text[done:start], learn=False))
+            pieces.append(Segment(self.text[start:end], learn=True))
+            done = end
+        pieces.append(Segment(self.text[done:], learn=False))
+        return [piece for piece in pieces if piece.text]
+
+
 class Template(Plugin[P], ABC):
-    """Renders a row as text."""
+    """Renders a row as text; the text is tokenized once, whole."""
 
     kind = "template"
 
     @abstractmethod
     def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
-        """Return the pieces of the row in order; they are tokenised one by one.
+        """Return the pieces of the row in order, the answer (`learn=True`) last.
 
-        The last is the answer (`learn=True`), so that all before it is the prompt to generate
-        from. An end-of-sequence token is put after each piece that is learnt; a template that
-        writes its own ends the piece with `tokenizer.eos_token`, which is not doubled.
+        Put the white space between prompt and answer where the tokenizer attaches it: most
+        tokenizers make ` Rome` one token, so it begins the answer and does not end the prompt.
+        An end-of-sequence token follows each piece that is learned.
+        Raises `StepError`, or `RowError` for a row that can be dropped.
         """
+
+    def renderings(self, row: Row, tokenizer: Any) -> list[Rendering]:
+        """Return the samples that a row makes: one, of its segments."""
+        return [Rendering.of(self.segments(row, tokenizer), tokenizer.eos_token)]
+
+    def prompt(self, row: Row, tokenizer: Any) -> Rendering:
+        """Return all that stands before the last answer, to generate from."""
+        segments = self.segments(row, tokenizer)
+        answers = [number for number, segment in enumerate(segments) if segment.learn]
+        before = segments[: answers[-1]] if answers else segments
+        return Rendering(Rendering.of(before, tokenizer.eos_token).text)

@@ -70,7 +70,10 @@ def make_rows(count: int = 48) -> pa.Table:
                 "input": text + more,
                 "output": output,
                 "references": [output, output.lower()] if output else [],
-                "turns": [{"role": r, "text": t} for r, t in turns] if number % 4 == 0 else [],
+                "turns": [{"role": r, "text": t, "extra": ""} for r, t in turns]
+                if number % 4 == 0
+                else [],
+                "tools": "",
             }
         )
     return pa.Table.from_pylist(rows, schema=row_schema())

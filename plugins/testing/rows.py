@@ -19,7 +19,7 @@ from ..result_checks import (
     check_pin,
     check_read,
     check_reasons,
-    check_segments,
+    check_renderings,
     check_selected,
 )
 from .base import PluginTests, Skipped
@@ -260,7 +260,7 @@ class TemplateTests(PluginTests):
     rows: ClassVar[pa.Table | None] = None
 
     def test_renders_rows(self) -> None:
-        """The last piece is the answer and is learnt; rows stay as they are; twice is the same."""
+        """Each sample has text to learn; rows stay as they are; twice is the same."""
         self.needs("transformers")
         from ..toolkit.tokenization import load_tokenizer
 
@@ -270,13 +270,16 @@ class TemplateTests(PluginTests):
         before = copy.deepcopy(rows)
         template = self.make()
         with self.well_behaved():
-            found = [template.segments(row, tokenizer) for row in rows]
+            found = [template.renderings(row, tokenizer) for row in rows]
+            prompts = [template.prompt(row, tokenizer) for row in rows]
         assert rows == before, "it changed a row that it was given"
-        for row, segments in zip(rows, found, strict=True):
-            check_segments(segments, row["id"])
-            assert segments, f"row {row['id']}: nothing was rendered"
-            assert segments[-1].learn, f"row {row['id']}: the last segment is not trained on"
-        again = [self.make().segments(row, tokenizer) for row in reversed(rows)][::-1]
+        for row, renderings, prompt in zip(rows, found, prompts, strict=True):
+            check_renderings(renderings, row["id"])
+            assert renderings, f"row {row['id']}: nothing was rendered"
+            for one in renderings:
+                assert one.spans, f"row {row['id']}: nothing is learned"
+            assert prompt.text, f"row {row['id']}: its prompt is empty"
+        again = [self.make().renderings(row, tokenizer) for row in reversed(rows)][::-1]
         assert found == again, "the same row is rendered in another way the second time"
 
 

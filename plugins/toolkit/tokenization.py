@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ...schema.errors import StepError
-from ..kinds import Segment
+from ..kinds import Rendering
 from .torch_environment import before_torch
 
 IGNORE = -100
 """The label of a token that the loss does not count."""
+
+Encoded = tuple[list[int], list[int]]
+"""Token ids, and labels: the ids where the loss counts, -100 elsewhere."""
 
 _CHATTY = ("transformers", "bitsandbytes", "peft", "accelerate", "huggingface_hub", "gguf")
 
@@ -69,44 +72,77 @@ def load_tokenizer(folder: Path) -> Any:
         ) from error
 
 
-def encode(segments: Sequence[Segment], tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Return token ids and labels of a rendered row; see `encode_all`."""
-    return encode_all([segments], tokenizer)[0]
+def encode(rendering: Rendering, tokenizer: Any) -> Encoded:
+    """Return token ids and labels of a rendered sample; see `encode_all`."""
+    return encode_all([rendering], tokenizer)[0]
 
 
-def encode_all(
-    rows: Sequence[Sequence[Segment]], tokenizer: Any
-) -> list[tuple[list[int], list[int]]]:
-    """Tokenise rendered rows; the one convention for training and for generation.
+def encode_all(renderings: Sequence[Rendering], tokenizer: Any) -> list[Encoded]:
+    """Tokenize rendered samples, each whole; the one convention for training and generation.
 
-    - A row starts with the tokenizer's beginning-of-sequence token where the tokenizer itself
-      puts one before a text, unless the first segment's text starts with it.
-    - Each segment is tokenised alone, so that no token spans what is learnt and what is not.
-    - A learnt segment is followed by the end-of-sequence token, unless its text ends with it.
-    - Labels are the ids where the segment is learnt, that token included, and -100 elsewhere;
-      they are not shifted.
+    - A sample that is not complete starts with the beginning-of-sequence token where the tokenizer
+      itself puts one before a text, unless its text starts with it.
+    - A token counts when its last character lies in a span of the rendering. Labels are the ids
+      of tokens that count, and -100 elsewhere; they are not shifted.
 
     Returns:
-        For each row (input_ids, labels), lists of the same length.
+        For each sample (input_ids, labels), lists of the same length.
+
+    Raises:
+        StepError: the tokenizer does not say which characters a token stands for, and a span does
+            not begin and end between two tokens.
     """
-    texts = [segment.text for row in rows for segment in row]
-    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
+    if not renderings:
+        return []
+    texts = [rendering.text for rendering in renderings]
+    fast = tokenizer.is_fast
+    with quiet():  # a text longer than the model's window is truncated later, or dropped
+        found = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=fast)
     first = _bos_of(tokenizer)
-    end, end_text = tokenizer.eos_token_id, tokenizer.eos_token
-    result = []
-    for row in rows:
-        input_ids: list[int] = []
-        labels: list[int] = []
-        if first is not None and not (row and row[0].text.startswith(tokenizer.bos_token)):
-            input_ids, labels = [first], [IGNORE]
-        for segment in row:
-            ids = list(next(encoded))
-            if segment.learn and end is not None and not segment.text.endswith(end_text):
-                ids.append(end)
-            input_ids += ids
-            labels += ids if segment.learn else [IGNORE] * len(ids)
-        result.append((input_ids, labels))
-    return result
+    encoded = []
+    for number, rendering in enumerate(renderings):
+        ids = list(found["input_ids"][number])
+        ends = _ends(found["offset_mapping"][number]) if fast else _slow(rendering, ids, tokenizer)
+        labels = _labels(rendering, ids, ends)
+        if first is not None and not (
+            rendering.complete or rendering.text.startswith(tokenizer.bos_token)
+        ):
+            ids, labels = [first, *ids], [IGNORE, *labels]
+        encoded.append((ids, labels))
+    return encoded
+
+
+def _ends(offsets: Sequence[tuple[int, int]]) -> list[int]:
+    return [end for _, end in offsets]
+
+
+def _labels(rendering: Rendering, ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """Return the ids of tokens that end in a span, and -100 for the others."""
+    spans = iter(rendering.spans)
+    start, stop = next(spans, (0, 0))
+    labels = []
+    for token, end in zip(ids, ends, strict=True):
+        while end > stop and (following := next(spans, None)) is not None:
+            start, stop = following
+        labels.append(token if start < end <= stop else IGNORE)
+    return labels
+
+
+def _slow(rendering: Rendering, ids: Sequence[int], tokenizer: Any) -> list[int]:
+    """Return tokens' ends to the next bound of a span, where each bound falls between tokens."""
+    bounds = sorted({bound for span in rendering.spans for bound in span} | {len(rendering.text)})
+    ends: list[int] = []
+    for bound in bounds:
+        before = tokenizer(rendering.text[:bound], add_special_tokens=False)["input_ids"]
+        if list(before) != list(ids[: len(before)]):
+            raise StepError(
+                f"the tokenizer ({type(tokenizer).__name__}) does not say which characters a token "
+                "stands for, and its tokens at the start of an answer depend on what follows",
+                hint="use a base with a tokenizer.json; transformers writes one with "
+                "`tokenizer.save_pretrained` of a fast tokenizer",
+            )
+        ends += [bound] * (len(before) - len(ends))
+    return ends
 
 
 def _bos_of(tokenizer: Any) -> int | None:

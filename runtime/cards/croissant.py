@@ -12,7 +12,7 @@ from typing import Any
 
 from ...schema.plan import Plan
 from ...schema.record import Record
-from ...schema.rows import COLUMNS
+from ...schema.rows import COLUMNS, TURN
 
 FORMAT = "http://mlcommons.org/croissant/1.0"
 ARROW = "application/vnd.apache.arrow.file"
@@ -161,7 +161,7 @@ def _field(side: str, name: str, kind: str) -> Json:
     if kind == "list":
         field["repeated"] = True
     if kind == "turns":
-        # A list of pairs: each turn's role and text.
+        # A list of turns, each with its role, its text and what else it carries.
         del field["dataType"]
         field["repeated"] = True
         field["subField"] = [
@@ -176,7 +176,7 @@ def _field(side: str, name: str, kind: str) -> Json:
                     "transform": {"jsonPath": f"$.{part}"},
                 },
             }
-            for part in ("role", "text")
+            for part in TURN
         ]
     return field
 

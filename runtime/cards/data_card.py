@@ -16,6 +16,7 @@ from ..tables import read_table
 
 EXAMPLES = 2
 """Rows shown of each data set: those of the smallest ids, so that the card is the same again."""
+QUANTILES = ("p50", "p90", "p99", "max")
 CUT = 600
 """Characters of a field that an example shows."""
 
@@ -42,6 +43,8 @@ def card(plan: Plan, record: Record, store: Store) -> str:
     )
     lines += ["", "## What was left out, and why", ""]
     lines += _table(["step", "rows in", "rows out", "reasons"], list(_drops(record)))
+    lines += ["", "## Length in tokens", ""]
+    lines += _table(["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts)))
     lines += ["", "## Examples", *_examples(rows)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -100,6 +103,13 @@ def _drops(record: Record) -> Iterator[list[str]]:
         if facts.get("drops"):
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in facts["drops"].items())
             yield [step.name, f"{facts['rows_in']:,}", f"{facts['rows_out']:,}", reasons]
+
+
+def _lengths(facts: Any) -> Iterator[list[str]]:
+    """Yield quantiles of the lengths of samples, before any is truncated."""
+    for side in ("train", "validation"):
+        for name, spread in facts[side].get("token_lengths", {}).items():
+            yield [name, side, *(f"{spread[word]:,}" for word in QUANTILES)]
 
 
 def _examples(rows: pa.Table) -> Iterator[str]:

@@ -45,5 +45,9 @@ def _row(number: int, salt: str) -> dict[str, object]:
         "input": text,
         "output": answer,
         "references": [answer],
-        "turns": [{"role": "user", "text": text}, {"role": "assistant", "text": answer}],
+        "turns": [
+            {"role": "user", "text": text, "extra": ""},
+            {"role": "assistant", "text": answer, "extra": ""},
+        ],
+        "tools": "",
     }

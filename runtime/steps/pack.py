@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ...plugins.kinds import Progress, Segment
-from ...plugins.result_checks import check_segments
+from ...plugins.kinds import Progress, Rendering
+from ...plugins.result_checks import check_renderings
 from ...plugins.side_effects import PluginError
-from ...plugins.toolkit.tokenization import encode_all, load_tokenizer
-from ...schema.errors import KhichdiError
+from ...plugins.toolkit.tokenization import IGNORE, encode_all, load_tokenizer
+from ...schema.errors import KhichdiError, RowError
+from ...schema.rows import drop_schema
 from ..packing import pack
 from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
@@ -34,51 +36,133 @@ def pack_schema() -> pa.Schema:
 
 
 def pack_rows(context: Context) -> Outcome:
-    """Write the packs to train on and those to validate with."""
+    """Write packs to train on and to validate with, and a log of rows that are not whole."""
     tokenizer = load_tokenizer(context.base())
-    outputs, facts = {}, {}
+    outputs: dict[str, Produced] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    log: list[Entry] = []
     for name in ("train", "validation"):
-        samples, counts = _encode_all(context, name, tokenizer)
+        samples, counts = _Side(context, name, tokenizer, log).samples()
         packs = _pack(context, samples)
         folder = context.output(name)
         outputs[name] = Produced(folder, "packs", write_table(folder, packs))
         facts[name] = counts | _facts(packs, context)
     if facts["train"]["packs"] == 0:
         raise context.fail("no row is left to train on", "see the drops of the filters before it")
-    return Outcome(outputs, facts=facts)
+    folder = context.output("drops")
+    drops = pa.Table.from_pylist([entry._asdict() for entry in log], schema=drop_schema())
+    outputs["drops"] = Produced(folder, "drops", write_table(folder, drops))
+    sides = facts.values()
+    total = {
+        "rows_in": sum(side["rows"] for side in sides),
+        "rows_out": sum(side["rows_out"] for side in sides),
+        "drops": dict(sorted(Counter(entry.reason for entry in log).items())),
+    }
+    return Outcome(outputs, facts=facts | total)
 
 
-def _encode_all(context: Context, name: str, tokenizer: Any) -> tuple[list[Sample], dict[str, int]]:
-    """Tokenise each row; cut what is too long, and leave out what has no answer after the cut."""
-    template = context.part("template")
-    limit = None if _wraps(context) else int(str(context.step.settings["sequence_len"]))
-    samples: list[Sample] = []
-    counts = {"rows": 0, "cut": 0, "no-answer": 0}
-    table = read_table(context.inputs[name])
-    for batch in table.to_batches(max_chunksize=BATCH):
+class Entry(NamedTuple):
+    """A line of the drop log: a row that was left out, or truncated."""
+
+    id: str
+    reason: str
+    detail: str
+
+
+class _Side:
+    """The rows of one side of the split: rendered, tokenized, and held to the sequence length.
+
+    What is not taken whole is added to `log`.
+    """
+
+    def __init__(self, context: Context, name: str, tokenizer: Any, log: list[Entry]) -> None:
+        settings = context.step.settings
+        self.context = context
+        self.tokenizer = tokenizer
+        self.template = context.part("template")
+        self.table = read_table(context.inputs[name])
+        self.overlong = str(settings.get("overlong", "truncate"))
+        self.limit = None if _wraps(context) else int(str(settings["sequence_len"]))
+        self.log = log
+        self.lengths: dict[str, list[int]] = {}
+
+    def samples(self) -> tuple[list[Sample], dict[str, Any]]:
+        """Return the samples, and how many rows they came from and how long they were."""
+        kept: list[Sample] = []
+        done = 0
+        before = len(self.log)
+        for batch in self.table.to_batches(max_chunksize=BATCH):
+            kept += self._batch(batch)
+            done += batch.num_rows
+            self.context.report(Progress(done, self.table.num_rows, unit="rows"))
+        reasons = Counter(entry.reason for entry in self.log[before:])
+        return kept, {
+            "rows": done,
+            "rows_out": len({row for row, _, _ in kept}),
+            "samples": len(kept),
+            "truncated": reasons["truncated"],
+            "left_out": reasons.total() - reasons["truncated"],
+            "token_lengths": {name: _spread(found) for name, found in sorted(self.lengths.items())},
+        }
+
+    def _batch(self, batch: pa.RecordBatch) -> Iterator[Sample]:
         rows = batch.to_pylist()
-        rendered = [_segments(context, template, row, tokenizer) for row in rows]
+        rendered = [(row, one) for row in rows for one in self._rendered(row)]
         if rows != (before := batch.to_pylist()):
             changed = next(old["id"] for old, new in zip(before, rows, strict=True) if old != new)
-            raise _fault(context, "changed its input", changed)
-        encoded = encode_all(rendered, tokenizer)
-        for row, (ids, labels) in zip(rows, encoded, strict=True):
-            counts["cut"] += limit is not None and len(ids) > limit
-            if any(label != -100 for label in labels[1:limit]):
-                samples.append((row["id"], ids[:limit], labels[:limit]))
-            else:
-                counts["no-answer"] += 1
-        counts["rows"] += len(rows)
-        context.report(Progress(counts["rows"], table.num_rows, unit="rows"))
-    return samples, counts
+            raise _fault(self.context, "changed its input", changed)
+        encoded = encode_all([one for _, one in rendered], self.tokenizer)
+        for (row, _), (ids, labels) in zip(rendered, encoded, strict=True):
+            self.lengths.setdefault(row["source"], []).append(len(ids))
+            if self._fits(row["id"], ids, labels):
+                yield row["id"], ids[: self.limit], labels[: self.limit]
+
+    def _rendered(self, row: Any) -> list[Rendering]:
+        """Return a row as its template renders it; nothing where the recipe lets it be dropped."""
+        try:
+            return _renderings(self.context, self.template, row, self.tokenizer)
+        except RowError as error:
+            if getattr(self.template.params, "on_bad_row", "error") != "drop":
+                ref = self.context.step.parts["template"]
+                words = f"row {row['id']}: {error.message}"
+                raise self.context.fail(words, error.hint, ref) from None
+            self.log.append(Entry(row["id"], error.reason, error.message))
+            return []
+
+    def _fits(self, row: str, ids: list[int], labels: list[int]) -> bool:
+        """Return whether a sample is trained on; note where it is not, or not whole."""
+        long = self.limit is not None and len(ids) > self.limit
+        if long and self.overlong == "error":
+            raise self.context.fail(
+                f"row {row}: {len(ids):,} tokens, and `sequence_len` is {self.limit:,}",
+                "raise sequence_len, filter long rows, or say `overlong: drop` or `truncate`",
+            )
+        detail = f"{len(ids):,} tokens, sequence_len {self.limit:,}" if long else ""
+        if long and self.overlong == "drop":
+            self.log.append(Entry(row, "too-long", detail))
+            return False
+        if not any(label != IGNORE for label in labels[1 : self.limit]):
+            words = detail or "no token of it is counted by the loss"
+            self.log.append(Entry(row, "no-answer", words))
+            return False
+        if long:
+            self.log.append(Entry(row, "truncated", detail))
+        return True
 
 
-def _segments(context: Context, template: Any, row: Any, tokenizer: Any) -> list[Segment]:
+def _spread(lengths: list[int]) -> dict[str, int]:
+    """Return quantiles of lengths, by the nearest rank."""
+    ordered = sorted(lengths)
+    ranks = {f"p{share}": ordered[-(-len(ordered) * share // 100) - 1] for share in (50, 90, 99)}
+    return {**ranks, "max": ordered[-1]}
+
+
+def _renderings(context: Context, template: Any, row: Any, tokenizer: Any) -> list[Rendering]:
     """Return a row as its template renders it; whatever goes wrong names the row."""
     name = row["id"]
     try:
-        segments: list[Segment] = template.segments(row, tokenizer)
-        check_segments(segments, name)
+        renderings: list[Rendering] = template.renderings(row, tokenizer)
+        check_renderings(renderings, name)
     except Exception as error:
         if isinstance(error, KhichdiError) and not isinstance(error, PluginError):
             raise
@@ -86,7 +170,7 @@ def _segments(context: Context, template: Any, row: Any, tokenizer: Any) -> list
             error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
         )
         raise _fault(context, words, name) from error
-    return segments
+    return renderings
 
 
 def _fault(context: Context, message: str, row: str) -> PluginError:

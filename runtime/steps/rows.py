@@ -13,7 +13,7 @@ from ...plugins.result_checks import check_read, check_scores, check_selected
 from ...plugins.side_effects import PluginError
 from ...schema.digest import draws
 from ...schema.errors import KhichdiError
-from ...schema.rows import COLUMNS, row_schema
+from ...schema.rows import COLUMNS, complete_turns, row_schema
 from ..tables import BATCH, read_table, write_table
 from .context import Context, Outcome, Produced
 from .drop_log import Ledger
@@ -99,6 +99,8 @@ def _typed(column: pa.Array, field: pa.Field, context: Context) -> pa.Array:
         empty: Any = "" if field.type == pa.string() else []
         column = pa.array([empty if v is None else v for v in column.to_pylist()], field.type)
     try:
+        if field.name == "turns" and pa.types.is_list(column.type) and len(column):
+            column = complete_turns(column)
         return column.cast(field.type)
     except pa.ArrowException:
         raise context.fail(

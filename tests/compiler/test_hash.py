@@ -90,7 +90,15 @@ def others(value: Any) -> Iterator[Any]:
         yield [{"use": "licenses", "allow": ["apache-2.0"]}]
         yield from ([{"use": "merged"}], ["tensorboard"])
     elif value is None:
-        yield from (3, 0.5, "eval_loss", "text", ["Question Answering"], {"tasks": 2.0})
+        yield from (
+            3,
+            0.5,
+            "eval_loss",
+            "text",
+            "2026-11-26",
+            ["Question Answering"],
+            {"tasks": 2.0},
+        )
     words = (
         "fp4",
         "float16",
@@ -106,7 +114,7 @@ def others(value: Any) -> Iterator[Any]:
         "gaussian",
         "fast",
     )
-    yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error")
+    yield from (*words, ["q_proj"], None, "another-text", "lora_only", "error", "last")
 
 
 FIELDS = [

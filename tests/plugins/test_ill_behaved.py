@@ -221,7 +221,7 @@ AT_WORK: dict[str, tuple[str, str, str]] = {
     "scorer gives no numbers": (
         "scorer", SCORE % "Scores([1.0, float('nan')] * 3)", "row mine/mine.jsonl#1: .*finite"),
     "template raises": ("template", RENDER % "row['colour']", r"row mine/mine.jsonl#\d: KeyError"),
-    "template gives text": ("template", RENDER % "return 'a'", r"mine.jsonl#\d: gave str"),
+    "template gives text": ("template", RENDER % "return 'a'", r"#\d: TypeError: gave str"),
     "template changes rows": (
         "template", RENDER % "row['output'] = 'x'", r"row mine/mine.jsonl#\d: changed its input"),
     "source raises": (

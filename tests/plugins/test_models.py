@@ -11,7 +11,7 @@ import jobs
 import pytest
 import torch
 
-from khichdi.plugins import FetchError, Segment, StepError
+from khichdi.plugins import FetchError, Rendering, Segment, StepError
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.quantizer.none import NoneParams, NoQuantizer
 from khichdi.plugins.registry import load_registry
@@ -27,6 +27,10 @@ from khichdi.plugins.toolkit.model_loading import (
 from khichdi.plugins.toolkit.tensors import digest_of
 
 
+def joined(*pieces: tuple[str, bool]) -> Rendering:
+    return Rendering.of([Segment(text, learn) for text, learn in pieces], "</s>")
+
+
 def texts(ids: list[int], tokenizer: Any) -> str:
     return str(tokenizer.decode(ids))
 
@@ -36,7 +40,7 @@ def texts(ids: list[int], tokenizer: Any) -> str:
 
 def test_what_is_learnt_has_labels_and_an_end(tiny_base: Path) -> None:
     tokenizer = load_tokenizer(tiny_base)
-    ids, labels = encode([Segment("capital of Italy?", False), Segment(" Rome.", True)], tokenizer)
+    ids, labels = encode(joined(("capital of Italy?", False), (" Rome.", True)), tokenizer)
     assert texts(ids, tokenizer) == "<s>capital of Italy? Rome.</s>"
     learnt = [label for label in labels if label != -100]
     assert texts(learnt, tokenizer) == " Rome.</s>"
@@ -45,15 +49,15 @@ def test_what_is_learnt_has_labels_and_an_end(tiny_base: Path) -> None:
 
 def test_an_end_that_is_written_out_is_not_doubled(tiny_base: Path) -> None:
     tokenizer = load_tokenizer(tiny_base)
-    segments = [Segment("a", False), Segment("b</s>", True), Segment("c", False)]
-    ids, labels = encode(segments, tokenizer)
+    rendering = joined(("a", False), ("b</s>", True), ("c", False))
+    ids, labels = encode(rendering, tokenizer)
     assert texts(ids, tokenizer) == "<s>ab</s>c"
     assert texts([label for label in labels if label != -100], tokenizer) == "b</s>"
 
 
 def test_a_start_that_is_written_out_is_not_doubled(tiny_base: Path) -> None:
     tokenizer = load_tokenizer(tiny_base)
-    ids, _ = encode([Segment("<s>a", False), Segment("b", True)], tokenizer)
+    ids, _ = encode(joined(("<s>a", False), ("b", True)), tokenizer)
     assert ids.count(tokenizer.bos_token_id) == 1
 
 
@@ -62,15 +66,49 @@ def test_a_tokenizer_that_puts_no_start_gets_none(tiny_base: Path) -> None:
 
     tokenizer = load_tokenizer(tiny_base)
     tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    ids, _ = encode([Segment("a", False)], tokenizer)
+    ids, _ = encode(joined(("a", False)), tokenizer)
     assert tokenizer.bos_token_id not in ids
 
 
 def test_many_rows_at_once_are_each_alone(tiny_base: Path) -> None:
     tokenizer = load_tokenizer(tiny_base)
-    rows = [[Segment(f"Q {n}", False), Segment("A " * n, True)] for n in range(5)]
+    rows = [joined((f"Q {n}", False), ("A " * n, True)) for n in range(5)]
     assert encode_all(rows, tokenizer) == [encode(row, tokenizer) for row in rows]
     assert encode_all([], tokenizer) == []
+
+
+def test_a_rendering_is_tokenized_whole(tiny_base: Path) -> None:
+    """A token that spans prompt and answer counts: its last character is the answer's."""
+    tokenizer = load_tokenizer(tiny_base)
+    text = "capital of Italy? Rome."
+    for cut in range(1, len(text)):
+        ids, labels = encode(Rendering(text, ((cut, len(text)),)), tokenizer)
+        assert ids == tokenizer(text)["input_ids"]
+        learned = tokenizer.decode([label for label in labels if label != -100])
+        assert text.endswith(learned)
+        assert len(text) - cut <= len(learned) < len(text) - cut + 12
+
+
+def test_a_tokenizer_without_offsets_gives_the_same_or_an_error(tiny_base: Path) -> None:
+    """Bounds between two tokens are found without offsets; others cannot be."""
+    fast = load_tokenizer(tiny_base)
+
+    class Slow:
+        is_fast = False
+        bos_token_id = fast.bos_token_id
+        bos_token = fast.bos_token
+
+        def __call__(self, text: Any, **options: Any) -> Any:
+            options.pop("return_offsets_mapping", None)
+            return {"input_ids": fast(text, **options)["input_ids"]}
+
+    text = "capital of Italy? Rome."
+    between = Rendering(text, ((len("capital of Italy?"), len(text)),))
+    assert encode(between, Slow()) == encode(between, fast)
+    (whole,) = fast([text], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    inside = next(start + 1 for start, end in whole if end - start > 1)
+    with pytest.raises(StepError, match="which characters a token stands for"):
+        encode(Rendering(text, ((inside, len(text)),)), Slow())
 
 
 # ---- models ---------------------------------------------------------------------------------
@@ -209,7 +247,10 @@ def test_a_real_gguf_trains(
 ) -> None:
     base = smollm2
     tokenizer = load_tokenizer(base)
-    assert tokenizer.decode(encode([Segment("Hello", True)], tokenizer)[0]) == "Hello<|im_end|>"
+    assert (
+        tokenizer.decode(encode(Rendering.of([Segment("Hello", True)], "<|im_end|>"), tokenizer)[0])
+        == "Hello<|im_end|>"
+    )
     job = jobs.job(base, tmp_path / "work", tmp_path / "output", validation=jobs.packs(1, seed=1))
     params = {"num_epochs": 2, "learning_rate": 1e-3, "neftune_noise_alpha": None}
     result = jobs.train(params, job)

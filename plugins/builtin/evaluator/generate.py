@@ -14,6 +14,7 @@ class Generate(Evaluator[GenerateParams]):
     """Generate answers to validation rows greedily: mean exact match and ROUGE-L."""
 
     name = "generate"
+    version = 2  # 2: prompts are tokenized whole, with the template's generation prompt
     requires = ("torch", "transformers", "peft", "rouge-score")
     seeded = True
 

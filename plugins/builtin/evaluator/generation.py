@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from khichdi.plugins.kinds import EvaluationResult, Progress
+from khichdi.plugins.kinds import EvaluationResult, Progress, Rendering
 from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.frozen_linear import install
 from khichdi.plugins.toolkit.generation import Generator
@@ -26,7 +26,7 @@ from khichdi.plugins.toolkit.model_loading import (
 )
 from khichdi.plugins.toolkit.text_metrics import exact_match, rouge_l
 from khichdi.schema.digest import draws
-from khichdi.schema.errors import StepError
+from khichdi.schema.errors import RowError, StepError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,9 +46,8 @@ def evaluate(params: GenerateParams, job: EvaluationJob) -> EvaluationResult:
         )
     with quiet(), deterministic(params.cpu_threads):
         tokenizer = load_tokenizer(job.base)
-        # All but the last piece, which is the answer.
-        segments = [job.template.segments(row, tokenizer)[:-1] for row in rows]
-        prompts = [ids for ids, _ in encode_all(segments, tokenizer)]
+        rows, rendered = _prompts(job.template, rows, tokenizer)
+        prompts = [ids for ids, _ in encode_all(rendered, tokenizer)]
         generator = _generator(params, job, tokenizer)
         answers = [""] * len(rows)
         done = 0
@@ -69,6 +68,23 @@ def _chosen(table: pa.Table, limit: int | None, seed: int) -> list[dict[str, Any
         table = table.take(sorted(kept))
     found: list[dict[str, Any]] = table.to_pylist()
     return found
+
+
+def _prompts(
+    template: Any, rows: list[dict[str, Any]], tokenizer: Any
+) -> tuple[list[dict[str, Any]], list[Rendering]]:
+    """Return rows and their prompts, without the rows that the recipe lets the template drop."""
+    kept, prompts = [], []
+    for row in rows:
+        try:
+            prompts.append(template.prompt(row, tokenizer))
+            kept.append(row)
+        except RowError as error:
+            if getattr(template.params, "on_bad_row", "error") != "drop":
+                raise StepError(f"row {row['id']}: {error.message}", hint=error.hint) from None
+    if not kept:
+        raise StepError("there is nothing to evaluate: the template refuses every held-out row")
+    return kept, prompts
 
 
 def same_length(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
@@ -95,12 +111,19 @@ def _generator(params: GenerateParams, job: EvaluationJob, tokenizer: Any) -> Ge
     return Generator(model, tokenizer, max_new_tokens=params.max_new_tokens, stop=params.stop)
 
 
+def _references(row: dict[str, Any]) -> list[str]:
+    """Return the answers that count: of a chat, the last, which is what was asked for."""
+    references: list[str] = row["references"] or [row["output"]]
+    answers = [turn["text"] for turn in row["turns"] if turn["role"] == "assistant"]
+    return answers[-1:] if answers and references == [row["output"]] else references
+
+
 def _scored(
     params: GenerateParams, rows: list[dict[str, Any]], answers: list[str]
 ) -> EvaluationResult:
     predictions = []
     for row, answer in zip(rows, answers, strict=True):
-        references = row["references"] or [row["output"]]
+        references = _references(row)
         predictions.append(
             {
                 "id": row["id"],

@@ -80,11 +80,12 @@ class Alpaca(Reader[AlpacaParams]):
             if not isinstance(pair, list) or len(pair) != 2:
                 raise record.error(f"{place} must be a list of [question, answer]")
             for role, text in zip(("user", "assistant"), pair, strict=True):
-                row["turns"].append({"role": role, "text": text_of(record, place, text)})
+                said = text_of(record, place, text)
+                row["turns"].append({"role": role, "text": said, "extra": ""})
         question = "\n\n".join(text for text in (row["instruction"], row["input"]) if text)
         row["turns"] += [
-            {"role": "user", "text": question},
-            {"role": "assistant", "text": row["output"]},
+            {"role": "user", "text": question, "extra": ""},
+            {"role": "assistant", "text": row["output"], "extra": ""},
         ]
         first = {"instruction": history[0][0], "input": "", "output": history[0][1]}
         return row | first | {"references": []}

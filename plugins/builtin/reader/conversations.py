@@ -10,25 +10,13 @@ from pydantic import Field, field_validator
 
 from khichdi.plugins import Drop, Reader, SourceFile
 
+from .layouts.roles import CarriedField
 from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from .records.record import Record
-
-ROLES = {
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "system": "system",
-}
-"""The words that data sets use for who speaks -> ours."""
-
-KEYS = (("role", "content"), ("from", "value"), ("role", "text"))
 
 
 class ConversationsParams(ReaderParams):
@@ -41,9 +29,25 @@ class ConversationsParams(ReaderParams):
             "`from` and `value`, or with `role` and `content`."
         ),
     )
-    unanswered: Literal["error", "trim"] = Field(
+    tools: FieldPath = Field(
+        "tools",
+        description="The field with the tools that the assistant may call, where a record has it: "
+        "a list of JSON schemas, or such a list as JSON text.",
+    )
+    system: FieldPath = Field(
+        "system",
+        description="The field with the system prompt, where a record has it beside its turns.",
+    )
+    ignore: tuple[CarriedField, ...] = Field(
+        (),
+        description="What is left out on purpose: `tools` and `system` of a record; `tool_calls`, "
+        "`reasoning_content`, `name` and `weight` (also `train`) of turns. All else that a turn "
+        "carries goes to the template, which refuses what it cannot write.",
+    )
+    unanswered: Literal["error", "trim", "drop"] = Field(
         "error",
-        description="What to do with turns after the last assistant turn: `trim` removes them.",
+        description="What to do with a chat that goes on after the assistant's last turn: stop "
+        "and name it, leave those turns out (`trim`), or `drop` the chat and count it.",
     )
     columns: Columns = Field(
         default_factory=dict,
@@ -63,6 +67,7 @@ class Conversations(Reader[ConversationsParams]):
     """Read conversations; the first question and answer become instruction and output."""
 
     name = "conversations"
+    version = 2  # 2: turns carry tool calls, reasoning, names and weights; rows have tools
     requires = ("pyarrow",)
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
@@ -70,66 +75,38 @@ class Conversations(Reader[ConversationsParams]):
         from .records.formats import records
         from .records.row_mapper import Mapper, read_mapped
 
-        mapper = Mapper(self.params.columns, required=())
-        parse = partial(records, paths=[*mapper.paths, self.params.field])
-        return read_mapped(files, parse, mapper, self.params.on_bad_row, self._with_turns)
+        params = self.params
+        mapper = Mapper(params.columns, required=())
+        paths = [*mapper.paths, params.field, params.tools, params.system]
+        parse = partial(records, paths=paths)
+        return read_mapped(files, parse, mapper, params.on_bad_row, self._with_turns)
 
-    def _with_turns(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+    def _with_turns(self, record: Record, row: dict[str, Any]) -> dict[str, Any] | Drop:
         """Add the turns, and the first question and answer."""
-        turns = self._turns(record)
+        from .layouts.chat_turns import read_system, read_tools, read_turns
+
+        params = self.params
+        turns = read_turns(record, params.field, params.ignore)
+        if turns and turns[0]["role"] != "system":
+            turns = read_system(record, params.system, params.ignore) + turns
         answers = [n for n, turn in enumerate(turns) if turn["role"] == "assistant"]
         if not answers:
             raise record.error(
-                f"`{self.params.field}` has no turn by the assistant, so nothing to learn"
+                f"`{params.field}` has no turn by the assistant, so nothing to learn"
             )
         after = len(turns) - answers[-1] - 1
-        if after and self.params.unanswered == "error":
-            raise record.error(
-                f"`{self.params.field}` continues after the last assistant turn ({after} more)",
-                "to drop such turns, set `unanswered: trim`",
-            )
-        spoken = [turn for turn in turns if turn["role"] != "system"]
+        if after and params.unanswered != "trim":
+            words = f"`{params.field}` goes on after the assistant's last turn ({after} more)"
+            if params.unanswered == "drop":
+                return Drop("unanswered", words, record.id)
+            hint = "to leave such turns out say `unanswered: trim`; such chats, `unanswered: drop`"
+            raise record.error(words, hint)
+        spoken = [turn for turn in turns if turn["role"] not in ("system", "developer")]
         if spoken[0]["role"] != "user":
-            raise record.error(f"`{self.params.field}` starts with the assistant, not with a user")
+            by = spoken[0]["role"]
+            raise record.error(f"`{params.field}` starts with the {by}, not with a user")
         row["turns"] = turns[: answers[-1] + 1]
+        row["tools"] = read_tools(record, params.tools, params.ignore)
         row["instruction"] = spoken[0]["text"]
         row["output"] = turns[answers[0]]["text"]
         return row
-
-    def _turns(self, record: Record) -> list[dict[str, str]]:
-        """Return the turns with our roles."""
-        from .records.record import MISSING, lookup, what
-        from .records.row_mapper import text_of
-
-        field = self.params.field
-        value = lookup(record.value, field)
-        if not isinstance(value, list):
-            found = "no such field" if value is MISSING else what(value)
-            known = ", ".join(record.fields)
-            hint = f"the record has: {known}; say which one it is: `field: ...`"
-            raise record.error(f"`{field}` must be a list of turns, found {found}", hint)
-        turns = []
-        for number, item in enumerate(value):
-            place = f"`{field}`, turn {number}"
-            if isinstance(item, dict):
-                role, text = _spoken(record, place, item)
-            else:
-                role, text = ("user", "assistant")[number % 2], item
-            turns.append({"role": role, "text": text_of(record, place, text)})
-        return turns
-
-
-def _spoken(record: Record, place: str, item: dict[str, Any]) -> tuple[str, Any]:
-    """Return who says what in a turn that is an object."""
-    for role, text in KEYS:
-        if role in item and text in item:
-            known = ROLES.get(str(item[role]).lower())
-            if known is None:
-                raise record.error(
-                    f"{place}: unknown role {item[role]!r}", f"known roles: {', '.join(ROLES)}"
-                )
-            return known, item[text]
-    raise record.error(
-        f"{place} has {', '.join(item) or 'no fields'}",
-        "a turn is a text, or has `from` and `value`, or `role` and `content`",
-    )

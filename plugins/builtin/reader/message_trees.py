@@ -91,7 +91,9 @@ class MessageTrees(Reader[MessageTreesParams]):
             "instruction": root.text,
             "output": answer.text,
             "references": [answer.text],
-            "turns": [{"role": message.role, "text": message.text} for message in whole],
+            "turns": [
+                {"role": message.role, "text": message.text, "extra": ""} for message in whole
+            ],
         }
 
     def _reply(self, message: Message) -> Message | None:

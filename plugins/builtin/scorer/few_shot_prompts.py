@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from khichdi.plugins.kinds import Segment
+from khichdi.plugins.kinds import Rendering
 from khichdi.plugins.toolkit.tokenization import encode
 from khichdi.schema.digest import derive_seed, draws
 from khichdi.schema.errors import StepError
@@ -101,7 +101,7 @@ class Prompter:
         @cache
         def shared(texts: tuple[str, ...]) -> tuple[int, ...]:
             text = self.params.preamble + "".join(texts)
-            return tuple(encode([Segment(text, False)] if text else [], self.tokenizer)[0])
+            return tuple(encode(Rendering(text), self.tokenizer)[0])
 
         prompts = []
         for row in scored:

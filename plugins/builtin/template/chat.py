@@ -1,92 +1,194 @@
-"""Render rows with the model's own chat template."""
+"""Render rows with the chat template that comes with the model, or with one of the recipe's."""
 
 from __future__ import annotations
 
+import json
+from datetime import date
+from functools import partial
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from khichdi.plugins import Params, Row, Segment, Template
-from khichdi.schema.errors import StepError
+from khichdi.plugins import Rendering, Row, Segment, Template
+from khichdi.schema.errors import RowError
 
-from .turns import talk
+from .answers import Answer, History, as_written, find_answers, keeps, per_answer
+from .chat_template import ChatTemplate, Message, Spans, source_of
+from .turns import TemplateParams, messages_of, trained_turns, with_reasoning
+
+FIELDS = ("tool_calls", "reasoning_content", "name")
+"""Fields of a turn that say something, beside its text."""
 
 
-class ChatParams(Params):
-    """System message."""
+class ChatParams(TemplateParams):
+    """Which chat template renders rows, and how."""
 
+    jinja: str | None = Field(
+        None,
+        min_length=1,
+        description="The template: a file beside the recipe (`own.jinja`), whose text is part of "
+        "the recipe hash, the Jinja text itself, or a name, where the tokenizer has several "
+        "(`tool_use`). The tokenizer's own if left out.",
+    )
     system: str | None = Field(
         None,
         min_length=1,
         description="System message for rows without one of their own.",
     )
+    date: str | None = Field(
+        None,
+        pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+        description="The day, as `2026-11-26`, that the template writes as today's. Needed where "
+        "it calls `strftime_now`.",
+    )
+    history: History = Field(
+        "auto",
+        description="For templates that write an answer differently once another turn follows: "
+        "`as-written` trains on the whole chat as one sample, and on those parts of answers that "
+        "stay the same; `per-answer` makes one sample for each answer, as it is rendered at "
+        "inference. `auto` is `per-answer` for chats in which an answer is rewritten, else "
+        "`as-written`.",
+    )
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, value: str | None) -> str | None:
+        if value is not None:
+            date.fromisoformat(value)
+        return value
 
 
 class Chat(Template[ChatParams]):
-    """Render rows with the tokenizer's own chat template."""
+    """Render rows with a chat template: the tokens are those of `apply_chat_template`."""
 
     name = "chat"
+    version = 2  # 2: tokenized whole; the template's own end-of-turn markers and no other
     requires = ("transformers",)
 
     def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
-        """Return prompts as the template writes them, and answers with their end marker.
+        """Return the pieces of the row's last sample."""
+        return self.renderings(row, tokenizer)[-1].segments()
 
-        The template writes the talk up to each answer with and without it; what it adds is the
-        answer. White space after the end-of-sequence token belongs to the next prompt, so that
-        the token ends the piece.
+    def renderings(self, row: Row, tokenizer: Any) -> list[Rendering]:
+        """Return the whole chat as one sample, or one sample for each answer; see `history`.
 
         Raises:
-            StepError: the tokenizer has no chat template, the template refuses the talk, or it
-                writes earlier turns differently once an answer follows.
+            StepError: there is no usable chat template.
+            RowError: the template refuses the chat, or cannot write something it carries.
         """
-        messages = self._messages(row)
-        pieces: list[Segment] = []
-        done = ""
-        for number, message in enumerate(messages):
-            if message["role"] != "assistant":
-                continue
-            prompt = _render(row, tokenizer, messages[:number], prompt=True)
-            whole = _render(row, tokenizer, messages[: number + 1], prompt=False)
-            if not (prompt.startswith(done) and whole.startswith(prompt)):
-                raise StepError(
-                    f"row {row['id']}: the chat template changes its text before turn "
-                    f"{number}, so prompt and answer cannot be told apart",
-                    hint="use a template that does not depend on the model: `use: alpaca`",
-                )
-            answer = _to_end_marker(whole[len(prompt) :], tokenizer.eos_token)
-            pieces.append(Segment(prompt[len(done) :], learn=False))
-            pieces.append(Segment(answer, learn=True))
-            done = prompt + answer
-        return pieces
+        render, template, messages = self._prepared(row, tokenizer)
+        counted = trained_turns(messages, self.params.learn)
+        text, marks = render(messages)
+        _check_turns(text, messages)
+        _check_fields(render, messages)
+        if self.params.learn == "all":
+            return [self._all(render, text, messages, counted)]
+        if template.marked and self.params.history != "per-answer":
+            return [Rendering(text, _of_turns(marks, messages, counted), complete=True)]
+        answers = [one for one in find_answers(render, messages) if one.turn in counted]
+        if self._apart(text, answers, tokenizer):
+            return per_answer(answers)
+        return [as_written(text, answers)]
 
-    def _messages(self, row: Row) -> list[dict[str, str]]:
-        messages = [{"role": role, "content": text} for role, text in talk(row)]
-        if self.params.system is not None and messages[0]["role"] != "system":
+    def prompt(self, row: Row, tokenizer: Any) -> Rendering:
+        """Return the chat up to its last answer, with the generation prompt."""
+        render, _, messages = self._prepared(row, tokenizer)
+        trained_turns(messages, "all")
+        return Rendering(render(messages[:-1], prompt=True)[0], complete=True)
+
+    def _prepared(self, row: Row, tokenizer: Any) -> tuple[Any, ChatTemplate, list[Any]]:
+        """Return a function that renders messages, its template, and the row's messages."""
+        messages = with_reasoning(messages_of(row))
+        if self.params.system is not None and messages[0]["role"] not in ("system", "developer"):
             messages.insert(0, {"role": "system", "content": self.params.system})
-        return messages
+        tools = json.loads(row.get("tools") or "[]")
+        template = self._template(tokenizer, bool(tools))
+        if tools and template.render(messages, tools) == template.render(messages, None):
+            raise _unsaid("tools")
+        return partial(_render, template, tools), template, messages
+
+    def _template(self, tokenizer: Any, tools: bool) -> ChatTemplate:
+        own = self.params.jinja
+        written = own is not None and ("{{" in own or "{%" in own)
+        source = own if written and own else source_of(tokenizer, own, tools)
+        return ChatTemplate(source, tokenizer.special_tokens_map, self.params.date)
+
+    def _apart(self, text: str, answers: list[Answer], tokenizer: Any) -> bool:
+        if self.params.history == "auto":
+            return not keeps(text, answers, tokenizer.get_added_vocab())
+        return self.params.history == "per-answer"
+
+    def _all(self, render: Any, text: str, messages: list[Any], counted: set[int]) -> Rendering:
+        """Return the whole text, without the answers that are not to be learned."""
+        roles = [message["role"] for message in messages]
+        if roles.count("assistant") == len(counted):
+            return Rendering(text, ((0, len(text)),), complete=True)
+        left_out = [one for one in find_answers(render, messages) if one.turn not in counted]
+        spans, start = [], 0
+        for begin, end in as_written(text, left_out).spans:
+            spans.append((start, begin))
+            start = end
+        return Rendering(text, (*spans, (start, len(text))), complete=True)
 
 
-def _to_end_marker(answer: str, marker: str | None) -> str:
-    """Return the answer without white space after the end-of-sequence token."""
-    bare = answer.rstrip()
-    return bare if marker and bare.endswith(marker) else answer
+def _render(
+    template: ChatTemplate, tools: list[Any], messages: list[Message], *, prompt: bool = False
+) -> tuple[str, Spans]:
+    return template.render(messages, tools, prompt=prompt)
 
 
-def _render(row: Row, tokenizer: Any, messages: list[dict[str, str]], *, prompt: bool) -> str:
-    if not getattr(tokenizer, "chat_template", None):
-        raise StepError(
-            "the tokenizer of the base model has no chat template",
-            hint="base models often have none: use another template, such as `use: alpaca`, or "
-            "the instruction-tuned variant of the model",
+def _of_turns(marks: Spans, messages: list[Any], counted: set[int]) -> Spans:
+    """Return the marked blocks of the answers that count."""
+    turns = [n for n, message in enumerate(messages) if message["role"] == "assistant"]
+    if set(turns) == counted:
+        return marks
+    if len(marks) != len(turns):
+        raise RowError(
+            f"the chat template marks {len(marks)} blocks for {len(turns)} answers, so it cannot "
+            "be told which of them is not to be learned",
+            hint="leave out `learn: last`, and `train` and `weight` of turns",
         )
-    from jinja2 import TemplateError
+    return tuple(mark for mark, turn in zip(marks, turns, strict=True) if turn in counted)
 
-    try:
-        return str(
-            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
-        )
-    except TemplateError as error:
-        raise StepError(
-            f"row {row['id']}: the chat template refuses the talk: {error}",
-            hint="many templates know no system turn, or want user and assistant in turn",
-        ) from None
+
+def _check_fields(render: Any, messages: list[Any]) -> None:
+    """Refuse a field of a turn that makes no difference to what the template writes.
+
+    The first turn of each role that has it is written as the last, once with and once without.
+    The name of a tool's turn only repeats which call it answers.
+    """
+    tried = set()
+    for number, message in enumerate(messages):
+        for field in FIELDS:
+            key = field, message["role"]
+            if not message.get(field) or key in tried or key == ("name", "tool"):
+                continue
+            tried.add(key)
+            names = {field, "thinking"} if field == "reasoning_content" else {field}
+            without = {name: value for name, value in message.items() if name not in names}
+            before = messages[:number]
+            if render([*before, message]) == render([*before, without]):
+                raise _unsaid(field)
+
+
+def _unsaid(field: str) -> RowError:
+    return RowError(
+        f"the chat template does not write `{field}`, which the row carries",
+        hint="use a template that does with `jinja: ...`, leave the field out with the reader's "
+        f"`ignore: [{field}]`, or say `on_bad_row: drop` under `template`",
+        reason=f"no-place-for-{field.replace('_', '-')}",
+    )
+
+
+def _check_turns(text: str, messages: list[Any]) -> None:
+    """Refuse a chat of which a turn is not in the text: templates skip roles they do not know."""
+    for number, message in enumerate(messages):
+        content = str(message.get("content") or "").strip()
+        if message["role"] == "assistant" or content in text:
+            continue
+        if json.dumps(content, ensure_ascii=False)[1:-1] not in text:
+            raise RowError(
+                f"the chat template leaves out turn {number}, by `{message['role']}`",
+                hint="use a template that knows this role, or say `on_bad_row: drop`",
+                reason="turn-left-out",
+            )

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from khichdi.plugins import Params, Row, Segment, Template
+from khichdi.plugins import Row
 
-from .turns import Turn, talk
+from .plain_text import PlainText
+from .turns import TemplateParams
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further "
@@ -20,8 +21,8 @@ WITHOUT_INPUT = (
 )
 
 
-class AlpacaTemplateParams(Params):
-    """Whether the preamble is written."""
+class AlpacaTemplateParams(TemplateParams):
+    """How the sections begin."""
 
     preamble: bool = Field(
         False,
@@ -32,52 +33,52 @@ class AlpacaTemplateParams(Params):
     )
 
 
-class AlpacaTemplate(Template[AlpacaTemplateParams]):
-    """Render `### Instruction:`, `### Input:` (if there is one) and `### Response:`."""
+class AlpacaTemplate(PlainText[AlpacaTemplateParams]):
+    """Write `### Instruction:`, `### Input:` (when there is one) and `### Response:`."""
 
     name = "alpaca"
+    version = 2  # 2: tokenized whole
 
-    def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
+    def write(self, row: Row, messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
         """Return the sections; with several turns, Instruction and Response come again."""
         has_input = bool(row["input"]) and not row.get("turns")
         preamble = (WITH_INPUT if has_input else WITHOUT_INPUT) if self.params.preamble else ""
-        if not has_input:
-            return sections(talk(row), "### Instruction:\n", "### Response:\n", "\n\n", preamble)
-        question = f"{row['instruction']}\n\n### Input:\n{row['input']}"
-        turns = [("user", question), ("assistant", row["output"])]
-        return sections(turns, "### Instruction:\n", "### Response:\n", "\n\n", preamble)
+        if has_input:
+            messages[0]["content"] = f"{row['instruction']}\n\n### Input:\n{row['input']}"
+        return under_headings(messages, "### Instruction:\n", "\n\n### Response:\n", "", preamble)
 
 
-class QuestionAnswerParams(Params):
-    """Nothing to say."""
+class QuestionAnswerParams(TemplateParams):
+    """What the loss counts."""
 
 
-class QuestionAnswer(Template[QuestionAnswerParams]):
-    """Render `Question: ...` and `Answer: ...` on separate lines."""
+class QuestionAnswer(PlainText[QuestionAnswerParams]):
+    """Write `Question: ...` and `Answer: ...` on lines of their own."""
 
     name = "question-answer"
+    version = 2  # 2: tokenized whole; the space after `Answer:` begins the answer
 
-    def segments(self, row: Row, tokenizer: Any) -> list[Segment]:
+    def write(self, row: Row, messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
         """Return the lines; with several turns, there is an empty line between two questions."""
-        return sections(talk(row), "Question: ", "Answer: ", "\n")
+        return under_headings(messages, "Question: ", "\nAnswer:", " ")
 
 
-def sections(
-    turns: list[Turn], asked: str, answered: str, between: str, start: str = ""
-) -> list[Segment]:
-    """Return turns as prompt and answer pieces.
+def under_headings(
+    messages: list[dict[str, Any]], question: str, answer: str, begin: str, prompt: str = ""
+) -> list[tuple[str, str]]:
+    """Return messages as pairs of prompt and answer, with an empty line after each answer.
 
-    `between` stands after a question, an empty line after an answer and after a system turn,
-    whose text stands under no heading.
+    `question` and `answer` are the headings, `begin` stands between the second and an answer.
+    A system turn stands under no heading, an empty line after it.
     """
-    pieces: list[Segment] = []
-    prompt = start
-    for role, text in turns:
-        if role == "assistant":
-            pieces += [Segment(prompt + answered, learn=False), Segment(text, learn=True)]
+    pairs = []
+    for message in messages:
+        text = message["content"]
+        if message["role"] == "assistant":
+            pairs.append((prompt + answer, begin + text))
             prompt = "\n\n"
-        elif role == "system":
+        elif message["role"] == "system":
             prompt += f"{text}\n\n"
         else:
-            prompt += f"{asked}{text}{between}"
-    return pieces
+            prompt += question + text
+    return pairs

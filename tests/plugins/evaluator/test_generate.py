@@ -62,7 +62,9 @@ def answering(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("answering")
     tokenizer = load_tokenizer(tiny_base)
     template = Colon(Colon.params_model())
-    encoded = encode_all([template.segments(r, tokenizer) for r in rows().to_pylist()], tokenizer)
+    encoded = encode_all(
+        [one for r in rows().to_pylist() for one in template.renderings(r, tokenizer)], tokenizer
+    )
     ids = [token for row, _ in encoded for token in row]
     labels = [label for _, row in encoded for label in row]
     kind = pa.list_(pa.int32())

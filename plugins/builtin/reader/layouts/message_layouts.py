@@ -8,10 +8,10 @@ from typing import Any
 
 from khichdi.plugins import SourceFile
 
-from ..conversations import ROLES
 from ..records.formats import records
 from ..records.record import Record, RecordError, what
 from ..records.row_mapper import text_at
+from .roles import ROLES
 
 FIELDS = (
     "message_id", "parent_id", "role", "text", "lang", "rank", "deleted", "synthetic",

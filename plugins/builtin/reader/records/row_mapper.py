@@ -199,18 +199,19 @@ def read_mapped(
     parse: Callable[[SourceFile], Iterator[Record | RecordError]],
     mapper: Mapper,
     on_bad_row: OnBadRow,
-    finish: Callable[[Record, dict[str, Any]], dict[str, Any]] | None = None,
+    finish: Callable[[Record, dict[str, Any]], dict[str, Any] | Drop] | None = None,
 ) -> Iterator[pa.RecordBatch | Drop]:
     """Yield the batches of files, each parsed by `parse` and mapped; `finish` edits each row."""
 
-    def made(record: Record) -> dict[str, Any] | RecordError:
+    def made(record: Record) -> dict[str, Any] | Drop | RecordError:
         try:
             row = mapper.row(record)
-            return _with_references(finish(record, row) if finish else row)
+            finished = finish(record, row) if finish else row
         except RecordError as bad:
             return bad
+        return finished if isinstance(finished, Drop) else _with_references(finished)
 
-    def rows() -> Iterator[dict[str, Any] | RecordError]:
+    def rows() -> Iterator[dict[str, Any] | Drop | RecordError]:
         for file in files:
             last = None
             for found in parse(file):

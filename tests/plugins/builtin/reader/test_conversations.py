@@ -60,7 +60,7 @@ def test_a_system_turn_stays_in_the_turns_and_out_of_the_instruction(read, tmp_p
     [row] = read("conversations", {"field": "messages"}, file)
 
     assert (row["instruction"], row["output"]) == ("why?", "because")
-    assert row["turns"][0] == {"role": "system", "text": "be brief"}
+    assert row["turns"][0] == {"role": "system", "text": "be brief", "extra": ""}
 
 
 def test_turns_without_an_answer_are_left_out_only_when_asked(read, tmp_path):
@@ -112,3 +112,102 @@ def test_an_unknown_format_is_refused(read, tmp_path):
 def test_columns_that_come_from_the_turns_cannot_be_mapped():
     with pytest.raises(ValidationError, match="these come from the turns"):
         load_registry().create("reader", "conversations", {"columns": {"output": "x"}})
+
+
+# ---- what a turn carries --------------------------------------------------------------------
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": '{"in": "Rome"}'}}
+TOOLS = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
+CHAT = [
+    {"role": "developer", "content": "be brief"},
+    {"role": "user", "name": "Ann", "content": [{"type": "text", "text": "what "}, "time?"]},
+    {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning": "ask"},
+    {"role": "tool", "tool_call_id": "c1", "content": "noon"},
+    {"role": "assistant", "content": "BAD", "weight": 0},
+    {"role": "user", "content": "sure?"},
+    {"role": "assistant", "content": "Noon.", "train": True},
+]
+
+
+@pytest.fixture
+def chat(read, tmp_path):
+    """Return a reader of one record."""
+
+    def one(record, **params):
+        file = tmp_path / "chat.jsonl"
+        file.write_text(json.dumps(record))
+        return read("conversations", {"field": "messages", **params}, file)
+
+    return one
+
+
+def extras(row):
+    return [json.loads(turn["extra"] or "{}") for turn in row["turns"]]
+
+
+def test_a_turn_keeps_what_it_carries(chat):
+    [row] = chat({"messages": CHAT, "tools": TOOLS})
+    call = CALL | {"function": {"name": "now", "arguments": {"in": "Rome"}}}
+    assert [turn["role"] for turn in row["turns"]] == [turn["role"] for turn in CHAT]
+    assert row["turns"][1]["text"] == "what time?"
+    assert extras(row) == [
+        {}, {"name": "Ann"},
+        {"tool_calls": [call], "reasoning_content": "ask", "content": None},
+        {"tool_call_id": "c1"}, {"train": False}, {}, {},
+    ]  # fmt: skip
+    assert json.loads(row["tools"]) == TOOLS
+    assert row["instruction"] == "what time?"
+
+
+def test_tools_and_a_system_prompt_may_stand_beside_the_turns(chat):
+    record = {"messages": ["a", "b"], "system": "be kind", "tools": json.dumps(TOOLS)}
+    [row] = chat(record)
+    assert [turn["text"] for turn in row["turns"]] == ["be kind", "a", "b"]
+    assert json.loads(row["tools"]) == TOOLS
+    [row] = chat(record, ignore=["system", "tools"])
+    assert ([turn["text"] for turn in row["turns"]], row["tools"]) == (["a", "b"], "")
+
+
+def test_what_is_ignored_on_purpose_is_left_out(chat):
+    fields = ["tool_calls", "reasoning_content", "name", "weight"]
+    talk = [CHAT[1], {"role": "assistant", "content": "x", "weight": 0, "tool_calls": [CALL]}]
+    [row] = chat({"messages": talk}, ignore=fields)
+    assert extras(row) == [{}, {}]
+
+
+def test_an_unanswered_chat_is_dropped_when_asked(read_all, tmp_path):
+    file = tmp_path / "u.jsonl"
+    lines = [json.dumps({"conversations": turns}) for turns in (["a", "b", "c"], ["a", "b"])]
+    file.write_text("\n".join(lines))
+    [row], [drop] = read_all("conversations", {"unanswered": "drop"}, file)
+    assert (drop.reason, drop.id, row["output"]) == ("unanswered", "u.jsonl#0", "b")
+
+
+CARRIED = {
+    "an image": ([{"role": "user", "content": [{"type": "image"}]}], "not text: 'image'"),
+    "half a weight": (
+        [{"role": "assistant", "content": "x", "weight": 0.5}], "`weight` is 0.5"),
+    "a trained question": (
+        [{"role": "user", "content": "x", "train": True}], "on a turn by `user`"),
+    "calls that are no list": (
+        [{"role": "assistant", "content": "", "tool_calls": {"a": 1}}], "a list of objects"),
+    "calls that are no JSON": (
+        [{"role": "assistant", "content": "", "tool_calls": "{"}], "is not JSON"),
+    "a call of the older form": (
+        [{"role": "assistant", "content": "", "function_call": {"name": "x"}}], "`function_call`"),
+    "nothing": ([{"role": "assistant", "content": None}], "found nothing (null)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", CARRIED)
+def test_what_cannot_be_read_is_named(chat, fault):
+    turns, message = CARRIED[fault]
+    with pytest.raises(StepError) as caught:
+        chat({"messages": [{"role": "user", "content": "a"}, *turns]})
+    assert message in caught.value.message
+    assert "turn 1" in caught.value.message
+
+
+def test_tools_that_are_no_list_are_named(chat):
+    with pytest.raises(StepError, match="`tools` must be a list of tools, found an object"):
+        chat({"messages": ["a", "b"], "tools": {"name": "x"}})

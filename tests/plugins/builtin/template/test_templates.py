@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from khichdi.plugins.registry import load_registry
-from khichdi.schema.errors import StepError
+from khichdi.plugins.toolkit.tokenization import encode
+from khichdi.schema.errors import RowError, StepError
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
@@ -20,6 +23,26 @@ FORGETS = (
     "{% for m in messages %}{{ m.role + ': ' }}{% if m.role == 'assistant' and loop.last %}"
     "{{ '<think></think>' }}{% endif %}{{ m.content + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+
+# The question itself depends on whether it is answered.
+REWRITES = (
+    "{% for m in messages %}{{ m.role + (' answered: ' if messages[-1].role == 'assistant' else "
+    "': ') + m.content + '\n' }}{% endfor %}"
+)
+# As Phi-3 does: a last token, which no earlier answer has.
+TAILED = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{% endfor %}"
+    "{{ '<|assistant|>' if add_generation_prompt else eos_token }}"
+)
+MARKED = (
+    "{% for m in messages %}{{ m.role + ': ' }}{% if m.role == 'assistant' %}{% generation %}"
+    "{{ m.content + '!' }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ '\n' }}"
+    "{% endfor %}"
+)
+DATED = "{{ strftime_now('%d %B %Y') }}" + CHATML
+ENDLESS = (
+    "{% for a in range(9999) %}{% for b in range(9999) %}{{ 'x' * 99 }}{% endfor %}{% endfor %}"
 )
 
 
@@ -105,17 +128,60 @@ def test_alpaca_repeats_its_sections_for_every_turn():
 
 def test_question_answer_writes_two_lines():
     assert segments("question-answer", BARE) == [
-        ("Question: Why?\nAnswer: ", False),
-        ("Because.", True),
+        ("Question: Why?\nAnswer:", False),
+        (" Because.", True),
     ]
-    assert segments("question-answer", ONE)[0] == ("Question: Add.\n\n2 and 3\nAnswer: ", False)
+    assert segments("question-answer", ONE)[0] == ("Question: Add.\n\n2 and 3\nAnswer:", False)
 
 
 def test_turns_after_the_last_answer_are_not_written():
     unanswered = row(turns=[("user", "a"), ("assistant", "b"), ("user", "c")])
-    assert segments("question-answer", unanswered)[-1] == ("b", True)
+    assert segments("question-answer", unanswered)[-1] == (" b", True)
     with pytest.raises(StepError, match="no answer to learn"):
         segments("alpaca", row(turns=[("user", "a")]))
+
+
+def test_a_turn_that_is_not_to_be_learned_is_written_all_the_same():
+    turns = row(turns=[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")])
+    turns["turns"][1]["extra"] = '{"train": false}'
+    assert [piece for piece, learn in segments("alpaca", turns) if learn] == ["d"]
+    assert [p for p, learn in segments("alpaca", TALK, learn="last") if learn] == ["d"]
+
+
+def test_learning_all_counts_prompts_too(make_tokenizer):
+    tokenizer = make_tokenizer(None, eos="</s>")
+    turns = row(turns=[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")])
+    turns["turns"][3]["extra"] = '{"train": false}'
+    params = {"learn": "all"}
+    [one] = (
+        load_registry().create("template", "question-answer", params).renderings(turns, tokenizer)
+    )
+    assert one.text == "Question: a\nAnswer: b</s>\n\nQuestion: c\nAnswer: d</s>"
+    assert [p.text for p in one.segments() if p.learn] == ["Question: a\nAnswer:", " b</s>"]
+
+
+def test_text_fills_the_prompt_that_the_recipe_writes():
+    params = {"prompt": "{system}{{task}}\nQ: {instruction} ({input})\nA:", "answer": " {output}"}
+    assert segments("text", ONE | {"task": ""}, **params) == [
+        ("{task}\nQ: Add. (2 and 3)\nA:", False),
+        (" 5", True),
+    ]
+    asked = row(turns=[("system", "s"), ("user", "a"), ("assistant", "b")], instruction="a")
+    assert segments("text", asked | {"task": ""}, **params)[0][0].startswith("s{task}\nQ: a (")
+    assert segments("text", BARE | {"task": ""}) == [("", False), ("Because.", True)]
+    with pytest.raises(RowError, match="has 2 answers"):
+        segments("text", TALK | {"task": ""}, **params)
+    with pytest.raises(ValueError, match=r"did you mean `\{instruction\}`"):
+        segments("text", ONE, prompt="{instructions}")
+
+
+@pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "name"])
+@pytest.mark.parametrize("name", ["alpaca", "question-answer"])
+def test_a_text_template_names_what_it_cannot_write(name, field):
+    carrying = row(turns=[("user", "a"), ("assistant", "b")])
+    carrying["turns"][1]["extra"] = json.dumps({field: "x"})
+    with pytest.raises(RowError, match=f"does not write `{field}`"):
+        segments(name, carrying)
 
 
 # ---- the tokenizer's own --------------------------------------------------------------------
@@ -132,10 +198,11 @@ def test_chat_learns_the_answers_with_their_end_marker(make_tokenizer):
         ("b<|im_end|>", True),
         ("\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n", False),
         ("d<|im_end|>", True),
+        ("\n", False),
     ]  # fmt: skip
     messages = [{"role": t["role"], "content": t["text"]} for t in TALK["turns"]]
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
-    assert "".join(text for text, _ in pieces) == whole.rstrip()
+    assert "".join(text for text, _ in pieces) == whole
 
 
 def test_the_prompt_is_what_the_tokenizer_generates_from(make_tokenizer):
@@ -144,6 +211,7 @@ def test_the_prompt_is_what_the_tokenizer_generates_from(make_tokenizer):
 
     prompt = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
 
+    assert load_registry().create("template", "chat", {}).prompt(ONE, tokenizer).text == prompt
     assert segments("chat", ONE, tokenizer)[0] == (prompt, False)
 
 
@@ -168,10 +236,93 @@ def test_a_system_message_is_added_where_there_is_none(make_tokenizer):
     ("template", "which", "message"),
     [
         (None, BARE, "has no chat template"),
-        (INST, TALK, "the chat template refuses the talk: no system here"),
-        (FORGETS, TALK, "changes its text"),
+        (INST, TALK, "the chat template refuses the chat: no system here"),
+        (REWRITES, TALK, "rewrites what stands before turn 2"),
+        ("{{ messages | random }}", BARE, r"draws at random \(`random`\)"),
+        ("{{ lipsum() }}", BARE, r"draws at random \(`lipsum`\)"),
+        ("{% for m in messages %}", BARE, "not valid Jinja: line 1"),
+        (ENDLESS, BARE, "writes over 16,777,216 characters"),
+        ("{{ messages[0].content.__class__.mro() }}", BARE, "refuses the chat: access to"),
+        ("{{ 1 // 0 }}", BARE, "fails on the chat: ZeroDivisionError"),
     ],
 )
 def test_a_chat_template_that_cannot_be_used_is_an_error(make_tokenizer, template, which, message):
     with pytest.raises(StepError, match=message):
         segments("chat", which, make_tokenizer(template))
+
+
+# ---- answers that are rewritten -------------------------------------------------------------
+
+
+def samples(turns, tokenizer, **params):
+    """Return the text of each sample, with what is learned in brackets."""
+    template = load_registry().create("template", "chat", params)
+    return [
+        "".join(f"[{piece.text}]" if piece.learn else piece.text for piece in one.segments())
+        for one in template.renderings(turns, tokenizer)
+    ]
+
+
+FOUR = row(turns=[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")])
+
+
+def test_a_chat_whose_answers_are_rewritten_is_one_sample_for_each(make_tokenizer):
+    tokenizer = make_tokenizer(FORGETS)
+    each = [
+        "user: a\nassistant: [<think></think>b\n]",
+        "user: a\nassistant: b\nuser: c\nassistant: [<think></think>d\n]",
+    ]
+    assert samples(FOUR, tokenizer) == each
+    assert samples(FOUR, tokenizer, history="per-answer", learn="last") == each[1:]
+    assert samples(FOUR, tokenizer, history="as-written") == each[1:]
+    assert samples(FOUR, tokenizer, learn="all") == [
+        "[user: a\nassistant: b\nuser: c\nassistant: <think></think>d\n]"
+    ]
+
+
+def test_a_chat_that_only_ends_differently_stays_one_sample(make_tokenizer):
+    tokenizer = make_tokenizer(TAILED)
+    markers = ["<|end|>", "<|user|>", "<|assistant|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": markers})
+    template = load_registry().create("template", "chat", {})
+    [sample] = template.renderings(FOUR, tokenizer)
+    ids, labels = encode(sample, tokenizer)
+    assert ids == tokenizer.apply_chat_template(
+        [{"role": t["role"], "content": t["text"]} for t in FOUR["turns"]], return_dict=False
+    )
+    learned = tokenizer.decode([label for label in labels if label != -100])
+    assert learned == "b<|end|>d<|end|><|im_end|>"
+
+
+def test_the_marks_of_a_template_rule(make_tokenizer):
+    tokenizer = make_tokenizer(MARKED)
+    assert samples(FOUR, tokenizer) == ["user: a\nassistant: [b!]\nuser: c\nassistant: [d!]\n"]
+    assert samples(FOUR, tokenizer, learn="last") == [
+        "user: a\nassistant: b!\nuser: c\nassistant: [d!]\n"
+    ]
+
+
+def test_a_template_that_reads_the_clock_needs_a_date(make_tokenizer, monkeypatch):
+    tokenizer = make_tokenizer(DATED)
+    with pytest.raises(StepError, match="strftime_now") as caught:
+        samples(FOUR, tokenizer)
+    assert "date: 2026-11-26" in caught.value.hint
+
+    class Clock:
+        def now(self, zone=None):
+            raise AssertionError("the clock was read")
+
+    monkeypatch.setattr("transformers.utils.chat_template_utils.datetime", Clock())
+    [text] = samples(FOUR, tokenizer, date="2024-02-29")
+    assert text.startswith("29 February 2024<|im_start|>user")
+    with pytest.raises(ValueError, match="day is out of range"):
+        samples(FOUR, tokenizer, date="2023-02-29")
+
+
+def test_a_template_of_the_recipes_own(make_tokenizer):
+    tokenizer = make_tokenizer(None)
+    assert samples(BARE, tokenizer, jinja=CHATML)[0].endswith("assistant\n[Because.<|im_end|>]\n")
+    tokenizer.chat_template = {"default": CHATML, "plain": MARKED}
+    assert samples(BARE, tokenizer, jinja="plain") == ["user: Why?\nassistant: [Because.!]\n"]
+    with pytest.raises(StepError, match="no chat template named `other`"):
+        samples(BARE, tokenizer, jinja="other")
