@@ -28,6 +28,7 @@ class PlainPytorch(Runtime[PlainPytorchParams]):
     """Train with AdamW in a plain PyTorch loop, sample by sample: simple, and repeatable."""
 
     name = "plain-pytorch"
+    version = 2  # 2: loaded and made repeatable by the toolkit
     requires = ("torch", "transformers", "peft", "safetensors")
 
     def rehearsal(self) -> dict[str, Any]:
