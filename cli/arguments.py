@@ -30,7 +30,7 @@ def target_argument(parser: ArgumentParser) -> None:
 def mirror_argument(parser: ArgumentParser) -> None:
     """Add the mirror that stands in for the hub, git servers and the web."""
     parser.add_argument(
-        "--mirror", metavar="WHERE", help="a folder or address to bring all sources from instead"
+        "--mirror", metavar="WHERE", help="a folder or address to get all sources from instead"
     )
 
 

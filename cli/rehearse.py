@@ -23,12 +23,9 @@ def arguments(parser: ArgumentParser) -> None:
     recipe_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
-    parser.add_argument("--rows", type=int, default=64, metavar="N", help="rows per source (64)")
+    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help="rows per source (64)")
     parser.add_argument(
-        "--rows", type=int, default=ROWS, metavar="N", help="rows that each source gives (64)"
-    )
-    parser.add_argument(
-        "--fetch", action="store_true", help="bring a few files of pinned sources over the network"
+        "--fetch", action="store_true", help="download a few files of pinned sources"
     )
 
 

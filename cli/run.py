@@ -35,7 +35,7 @@ def run(options: Namespace) -> int:
     session = open_session(options)
     display = Display(options)
     if session.shipped:
-        display.notice(f"{options.file} is no file here: running the recipe that ships")
+        display.notice(f"{options.file} is not a file here: running the recipe that ships")
     mirror = open_mirror(options.mirror)
     done = run_session(session, display, locked=options.locked, mirror=mirror, launch=launch)
     emit(options, _document(done), _text(done))

@@ -66,7 +66,7 @@ def _known_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diag
 def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     if recipe.mixture.validation is not None or not recipe.evaluate:
         return []
-    message = "evaluation is on held-out rows, and none are held out"
+    message = "evaluation needs a validation set, and there is none"
     hint = "add `mixture: {validation: {count: N}}`"
     return [loaded.diagnose(("evaluate",), "no-validation", message, hint, key=True)]
 

@@ -147,7 +147,7 @@ class Amounts:
             return None, max(0, sure - self._held_out(sure))
         if most:
             names = ", ".join(f"data.{name}" for name in most)
-            self.assumed.append(f"as many rows as they may bring: {names}")
+            self.assumed.append(f"as many rows as they may have: {names}")
         total = sum(data.rows or 0 for data in self.data.values())
         return max(0, total - self._held_out(total)), sure
 

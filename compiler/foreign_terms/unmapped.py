@@ -171,7 +171,7 @@ A base_model_config tokenizer_config
 ! run code from a repository | code from a repository is never run
 R model_code_revision base_model_revision
 
-! evaluate on separate data sets | hold rows out by `mixture.validation`
+! evaluate on separate data sets | split off a validation set: `mixture.validation`
 A test_datasets
 L eval_dataset eval_on_each_dataset
 R dataset_test_split

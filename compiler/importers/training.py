@@ -44,7 +44,7 @@ QUANTIZED = re.compile(
 """Names of repositories whose weights are quantized; their config.json is not read here."""
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 """The trackers of `train.report_to`."""
-IN_STEPS = "`recipe plan` tells how many steps there are: write the number as `train.{ours}`"
+IN_STEPS = "`recipe plan` reports the number of steps: write the number as `train.{ours}`"
 
 
 def base_source(t: Translation, key: str) -> str:

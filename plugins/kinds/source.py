@@ -47,7 +47,7 @@ class Source(Plugin[P], ABC):
         """
 
     def title(self) -> str | None:
-        """Return the public name of a repository or package that it brings, such as `owner/name`.
+        """Return the public name of a repository or package that it fetches, such as `owner/name`.
 
         An adapter's config names its base by it, and the table of known models is searched for
         it. None, as here, where the source has no name but a place on some machine.
@@ -73,7 +73,7 @@ class Source(Plugin[P], ABC):
         return None
 
     def misuse(self, role: Literal["model", "dataset"]) -> Breach | None:
-        """Return why the source cannot bring a base model, or rows, as the recipe asks it to.
+        """Return why the source cannot provide a base model, or rows, as the recipe asks it to.
 
         The path of the breach starts at the source. None, as here, has no objection.
         """

@@ -83,7 +83,7 @@ def _prompts(
             if getattr(template.params, "on_bad_row", "error") != "drop":
                 raise StepError(f"row {row['id']}: {error.message}", hint=error.hint) from None
     if not kept:
-        raise StepError("there is nothing to evaluate: the template refuses every held-out row")
+        raise StepError("there is nothing to evaluate: the template refuses every validation row")
     return kept, prompts
 
 

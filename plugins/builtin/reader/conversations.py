@@ -46,7 +46,7 @@ class ConversationsParams(ReaderParams):
     )
     unanswered: Literal["error", "trim", "drop"] = Field(
         "error",
-        description="What to do with a chat that goes on after the assistant's last turn: stop "
+        description="What to do with a chat that continues after the assistant's last turn: stop "
         "and name it, leave those turns out (`trim`), or `drop` the chat and count it.",
     )
     columns: Columns = Field(
@@ -96,7 +96,7 @@ class Conversations(Reader[ConversationsParams]):
             )
         after = len(turns) - answers[-1] - 1
         if after and params.unanswered != "trim":
-            words = f"`{params.field}` goes on after the assistant's last turn ({after} more)"
+            words = f"`{params.field}` continues after the assistant's last turn ({after} more)"
             if params.unanswered == "drop":
                 return Drop("unanswered", words, record.id)
             hint = "to leave such turns out say `unanswered: trim`; such chats, `unanswered: drop`"

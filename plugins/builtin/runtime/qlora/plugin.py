@@ -82,7 +82,7 @@ class Qlora(Runtime[QloraParams]):
             found.append(Breach(message, ("group_by_length",), hint))
         for name in () if validation else ABOUT_VALIDATION:
             if getattr(params, name) is not None:
-                message = f"`{name}` is about held-out rows, and none are held out"
+                message = f"`{name}` needs a validation set, and there is none"
                 hint = "add `mixture: {validation: {count: N}}`"
                 found.append(Breach(message, (name,), hint))
         return found
