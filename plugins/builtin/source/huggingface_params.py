@@ -56,5 +56,5 @@ class HuggingFaceParams(Params):
         if self.repo_type == "model" and (self.config or self.split):
             raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
         if self.include is not None and set(self.include) <= set(self.exclude):
-            raise ValueError("`exclude` leaves nothing of what `include` brings")
+            raise ValueError("`exclude` leaves nothing of what `include` matches")
         return self

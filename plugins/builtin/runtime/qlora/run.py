@@ -63,5 +63,5 @@ def memory_and_disk() -> Iterator[None]:
     except OSError as error:
         raise StepError(
             f"a checkpoint or the adapter cannot be read or written: {error}",
-            hint="see whether the disk is full; the run goes on from its last checkpoint",
+            hint="check whether the disk is full; the run resumes from its last checkpoint",
         ) from error
