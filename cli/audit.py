@@ -12,6 +12,7 @@ import contextlib
 import secrets
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from ..schema.lock import Distribution
 from ..schema.secrets import masked
 from .audit_page import page
 from .audit_text import text
-from .claims import claim_argument, opened_claim
+from .claims import claim_argument, claim_registry, consent_argument, opened_claim
 from .display import Display
 from .lowered import lower_again
 from .mirrors import mirror_argument, open_mirror
@@ -74,6 +75,7 @@ def arguments(parser: ArgumentParser) -> None:
         "`own` is the one that the run or bundle brings",
     )  # fmt: skip
     mirror_argument(parser)
+    consent_argument(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 unless every level asked for is identical"
     )
@@ -118,7 +120,7 @@ def _check(options: Namespace) -> None:
 
 
 def _once(claim: Claim, options: Namespace) -> AuditReport:
-    return audit(claim, _lower, options.level, _installed)
+    return audit(claim, partial(_lower, options), options.level, _installed)
 
 
 def _again(claim: Claim, options: Namespace) -> AuditReport:
@@ -129,7 +131,8 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
     if claim.plan is None:
         return _once(claim, options)
     origin, steps = Path(options.data).resolve(), claim.plan.steps
-    registry = load_registry()
+    registry = claim_registry(claim, options)
+    lower = partial(_lower, options)
     tolerance = _tolerance(claim, options, registry)
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(scratch_folder("audit", options.scratch)))
@@ -148,8 +151,8 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
             nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
             given = options.nonce is not None
             segments = Segments(rerun, options.segments, nonce, given)
-            return audit_segments(claim, _lower, segments, options.level, _installed)
-        return audit_again(claim, _lower, rerun, options.level, _installed)
+            return audit_segments(claim, lower, segments, options.level, _installed)
+        return audit_again(claim, lower, rerun, options.level, _installed)
 
 
 def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Tolerance | None:
@@ -164,9 +167,9 @@ def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Toleranc
     return Tolerance(read_calibration(path, claim), registry)
 
 
-def _lower(claim: Claim) -> Lowered:
+def _lower(options: Namespace, claim: Claim) -> Lowered:
     try:
-        return lower_again(claim, load_registry())
+        return lower_again(claim, claim_registry(claim, options))
     except RegistryError as error:
         return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
 

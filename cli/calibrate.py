@@ -11,12 +11,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..plugins.registry import load_registry
+from ..plugins.registry import Registry
+from ..runtime.audit.audited_run import Claim
+from ..runtime.audit.plugin_files import not_loaded
 from ..runtime.store.store import write_atomically
 from ..runtime.tempdirs import scratch_folder
 from ..schema.calibration import Calibration
 from ..schema.errors import InputError
-from .claims import claim_argument, opened_claim
+from .claims import claim_argument, claim_registry, consent_argument, opened_claim
 from .output import columns, emit, short
 from .quiet import quiet
 
@@ -36,6 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--to", metavar="FILE", help="where to write it (the run's folder, where bundles take it)"
     )
+    consent_argument(parser)
     parser.add_argument("--scratch", metavar="DIR", help="where to put what it makes meanwhile")
 
 
@@ -60,7 +63,7 @@ def run(options: Namespace) -> int:
 
         found = Calibrator(
             claim,
-            load_registry(),
+            _registry(claim, options),
             Path(folder),
             say,
             options.reruns,
@@ -81,6 +84,16 @@ def run(options: Namespace) -> int:
     }
     emit(options, document, text(found, why, path))
     return int(bool(why))
+
+
+def _registry(claim: Claim, options: Namespace) -> Registry:
+    """Return the plugins that trainings need; refuse those in plugin files that are not allowed."""
+    registry = claim_registry(claim, options)
+    files = claim.plan.plugin_files() if claim.plan else frozenset()
+    missing = not_loaded(claim.record, registry, files)
+    if missing is not None:
+        raise InputError(f"nothing can be trained again: {missing}")
+    return registry
 
 
 def text(found: Calibration, why: list[str], path: Path) -> str:

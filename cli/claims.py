@@ -7,7 +7,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim, open_claim
+from ..runtime.audit.plugin_files import CONSENT, registry_of
 from ..runtime.bundle.read import unpacked
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
@@ -20,6 +22,24 @@ def claim_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "run", metavar="RUN", help="a run's name or folder, `latest`, its record.json, or a bundle"
     )
+
+
+def consent_argument(parser: ArgumentParser) -> None:
+    """Add the consent to run the plugin files that a run or a bundle brings."""
+    parser.add_argument(
+        CONSENT, action="store_true", dest="allow_local_plugins",
+        help="run the plugin files that the run or the bundle brings: they are code of whoever "
+        "made it",
+    )  # fmt: skip
+
+
+def claim_registry(claim: Claim, options: Namespace) -> Registry:
+    """Return the installed plugins, with those of a claim's plugin files if that is allowed.
+
+    Raises:
+        RegistryError: a plugin cannot be loaded.
+    """
+    return registry_of(claim.folder, claim.record, allow=options.allow_local_plugins)
 
 
 def is_bundle(path: Path) -> bool:

@@ -16,6 +16,7 @@ from ..compiler.invalidation import dropped, reruns
 from ..compiler.yaml.textconv import canonical_text
 from ..plugins.registry import load_registry
 from ..schema.errors import InputError
+from .claims import consent_argument
 from .outcome import outcome, outcome_text
 from .output import columns, duration, emit, size
 from .setting import set_argument
@@ -32,6 +33,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="estimate for this device, as `recipe plan` takes it"
     )
+    consent_argument(parser)
     parser.add_argument(
         "--git-textconv", metavar="FILE", help="print FILE as text that git can diff by meaning"
     )

@@ -24,7 +24,8 @@ def arguments(parser: ArgumentParser) -> None:
     mirror_argument(parser)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
-        help="pin this source anew (`base`, `data/lima/source`; `all` for every one)",
+        help="pin this source anew (`base`, `data/lima/source`), or accept this plugin file as it "
+        "is now (`my_filters.py`); `all` for every one",
     )  # fmt: skip
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if the lock would change"
@@ -36,10 +37,13 @@ def run(options: Namespace) -> int:
     session = open_session(options, options.file)
     if options.check:
         return _check(session, options)
-    known = [step.name for step in session.compiled.plan.steps if step.kind == "source"]
+    plan = session.compiled.plan
+    known = [step.name for step in plan.steps if step.kind == "source"]
+    known += [file.name for file in session.registry.plugin_files(plan)]
     for name in options.update:
         if name not in (*known, "all"):
-            raise InputError(f"there is no source `{name}`", hint=f"sources: {', '.join(known)}")
+            hint = f"the lock has {', '.join(known)}"
+            raise InputError(f"there is no source or plugin file `{name}`", hint=hint)
     again = ["*"] if "all" in options.update else options.update
     lock = write_lock(session, options, again=again)
     plan = with_lock(session.compiled, session.registry, lock).plan
@@ -60,7 +64,7 @@ def run(options: Namespace) -> int:
 def _check(session: Session, options: Namespace) -> int:
     """Say what would change: what is missing or stale, what nothing uses, other plugins."""
     lock = session.lock
-    missing = stale(session.compiled.plan, lock)
+    missing = stale(session.compiled.plan, lock, session.registry)
     used = {step.name for step in session.compiled.plan.steps if step.kind == "source"}
     unused = sorted(lock.materials.keys() - used) if lock else []
     pinned = {one.name: one.version for one in lock.plugins} if lock else {}

@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
     """Print the plan and the estimate; the steps one by one with -v."""
     session = open_session(options, options.file)
     plan = session.compiled.plan
-    check_local(plan, session.compiled.folders, session.registry)
+    check_local(plan, session.compiled.folders, session.registry, session.lock)
     seen = forecast(session, options.device)
     results = {step.name: session.store.result(step.key) for step in plan.steps}
     found = causes(session)

@@ -52,7 +52,7 @@ def open_revision(options: Namespace, text: str, settings: Sequence[str] = ()) -
             [replace(fault, file=tree.renamed(fault.file)) for fault in error.diagnostics]
         ) from None
     store = Store(store_folder(options, path))
-    return Session(registry, compiled, lock, lock_file, store, False, tuple(settings))
+    return Session(compiled.registry, compiled, lock, lock_file, store, False, tuple(settings))
 
 
 @dataclass(frozen=True)

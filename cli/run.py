@@ -52,7 +52,7 @@ def run(options: Namespace) -> int:
     _tell_of_plugins(session, options)
     session = _locked(session, options)
     plan, folders = session.compiled.plan, session.compiled.folders
-    check_local(plan, folders, session.registry)
+    check_local(plan, folders, session.registry, session.lock)
     expected = forecast(session)  # refuses what the base cannot do, and what breaks a rule by now
     to_run = len(pending(plan, session.store))
     if to_run and (said := room_for(session, expected.estimate.disk)):
@@ -103,7 +103,7 @@ def _tell_of_plugins(session: Session, options: Namespace) -> None:
 
 def _locked(session: Session, options: Namespace) -> Session:
     """Return the session with a complete lock, pinning what it lacks."""
-    missing = stale(session.compiled.plan, session.lock)
+    missing = stale(session.compiled.plan, session.lock, session.registry)
     if not missing:
         return session
     if options.locked:

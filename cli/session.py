@@ -60,6 +60,7 @@ def open_session(options: Namespace, recipe: str, settings: Sequence[str] | None
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
+    registry = compiled.registry
     warnings = deprecated(compiled.loaded, registry)
     if warnings and not (options.quiet or options.json):
         show(warnings, sys.stderr, "warning")

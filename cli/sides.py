@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from ..compiler.bind import bound_model
 from ..compiler.lower import is_current, lower
-from ..plugins.registry import Registry, load_registry
+from ..plugins.registry import Registry
+from ..runtime.audit.plugin_files import not_loaded, registry_of
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
 from ..schema.errors import InputError, RecipeError
@@ -105,14 +106,14 @@ def open_side(options: Namespace, text: str, settings: Sequence[str] = ()) -> Si
     """
     path = Path(text)
     if path.is_dir() and (path / RECORD).is_file():
-        return _of_record(path / RECORD, settings)
+        return _of_record(options, path / RECORD, settings)
     if path.is_file() and _is_record(path):
-        return _of_record(path, settings)
+        return _of_record(options, path, settings)
     if not path.exists() and revision_of(text):
         return _of_session(open_revision(options, text, settings))
     run = Store(store_folder(options)).runs / text / RECORD
     if not path.exists() and run.is_file():
-        return _of_record(run, settings)
+        return _of_record(options, run, settings)
     return _of_session(open_session(options, text, settings))
 
 
@@ -143,7 +144,7 @@ def _kept(plan: Plan, store: Store) -> dict[str, StepResult | None]:
     return {step.name: store.result(step.key) for step in plan.steps}
 
 
-def _of_record(path: Path, settings: Sequence[str]) -> Side:
+def _of_record(options: Namespace, path: Path, settings: Sequence[str]) -> Side:
     record = Record.from_json(path.read_bytes(), str(path))
     if settings:
         raise InputError(
@@ -155,7 +156,11 @@ def _of_record(path: Path, settings: Sequence[str]) -> Side:
             f"{path} does not hold the recipe that ran",
             hint="it is from before records did; compare the files in the run's `recipe` folder",
         )
-    registry = load_registry()
+    allow = getattr(options, "allow_local_plugins", False)
+    registry = registry_of(path.parent, record, allow=allow)
+    missing = not_loaded(record, registry)
+    if missing is not None:
+        raise InputError(f"{path}: its recipe cannot be read: {missing}")
     try:
         recipe = bound_model(registry).model_validate_json(json.dumps(record.bound), strict=True)
     except ValidationError as error:

@@ -135,7 +135,8 @@ def adapter(weights, config):
 
 def identity(plugin):
     params = {k: v for k, v in plugin["params"].items() if k not in plugin["operational"]}
-    return {**{word: plugin[word] for word in ("kind", "name", "version")}, "params": params}
+    known = {word: plugin[word] for word in ("kind", "name", "version", "file") if word in plugin}
+    return {**known, "params": params}
 
 
 def step_key(step, keys):

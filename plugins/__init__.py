@@ -43,6 +43,9 @@ from .kinds import (
     TrainingResult,
     TrainingSegment,
 )
+from .plugin_files import install as _install
+
+_install()  # a process that unpickles a plugin has imported this package by then
 
 __all__ = [
     "Adapter",

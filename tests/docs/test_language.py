@@ -85,7 +85,7 @@ def test_the_example_of_composition_is_what_it_says_it_is(tmp_path: Path) -> Non
         named = FILE_NAME.match(example)
         if named or "extends: base.yaml" in example:
             (tmp_path / (named[1] if named else "child.yaml")).write_text(example, "utf-8")
-    _, recipe = validate("child.yaml", tmp_path, open_recipe, REGISTRY)
+    recipe = validate("child.yaml", tmp_path, open_recipe, REGISTRY).recipe
     shown: Any = recipe.to_json()
     assert list(shown["data"]) == ["lima"]
     filters = shown["data"]["lima"]["filters"]
