@@ -30,6 +30,8 @@ def fault(plugin: Any, kind: str, base: type[Plugin[Any]]) -> str | None:
         missing = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
         return f"it does not define {missing}"
     name = getattr(plugin, "name", "")
+    if not hasattr(plugin, "name"):
+        return "it has no `name`: lower-case words joined by dashes were expected"
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         return "its `name` must be lower-case words joined by dashes"
     if type(plugin.version) is not int or plugin.version < 1:
