@@ -4,7 +4,8 @@
     recipe plugins show NAME               parameters, and an example that validates
     recipe plugins new NAME --kind KIND    a distribution of your own, ready to install; with
                                            --file a single file to put beside a recipe
-    recipe plugins check [NAME ...]        the conformance kit on what is installed
+    recipe plugins check [NAME ...]        the conformance kit on installed plugins, or on those of
+                                           a plugin file, FILE.py
 
 Where plugins of two kinds share a name, write KIND/NAME.
 """

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from khichdi.cli.main import main
 from khichdi.cli.shipped import open_recipe
 from khichdi.compiler.compile import Compiled, compile_recipe
 from khichdi.compiler.language.json_schema import language_schema
@@ -137,7 +138,7 @@ def test_a_fault_in_a_file_is_told_where_the_recipe_names_it(name: str, tmp_path
 
 
 PATHS = {
-    "./gone.py": "there is no plugin file ./gone.py beside the recipe",
+    "./gone.py": "there is no plugin file ./gone.py",
     "../outside.py": "`../outside.py` leaves the folder of the recipe",
     "/outside.py": "`/outside.py` leaves the folder of the recipe",
     "./filters.txt": "'./filters.txt' is not the path of a Python file",
@@ -194,6 +195,18 @@ def test_git_diff_does_not_run_it(tmp_path: Path) -> None:
     (tmp_path / "filters.py").write_text("raise SystemExit('it ran')\n")
     text = canonical_text(b"recipe: 1\nplugins: [./filters.py]\n", REGISTRY)
     assert text == b'plugins: ["./filters.py"]\nrecipe: 1\n'
+
+
+def test_the_kit_and_the_starter_know_plugin_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["plugins", "new", "no-shouting", "--kind", "filter", "--file"]) == 0
+    assert "plugins: [./no_shouting.py]" in capsys.readouterr().out
+    made(tmp_path, "", RECIPE.replace("filters.py", "no_shouting.py"))
+    assert main(["plugins", "check", "no_shouting.py"]) == 0
+    assert "filter  no-shouting  no_shouting.py" in capsys.readouterr().out
+    assert main(["plugins", "new", "no-shouting", "--kind", "filter", "--file"]) == 2
 
 
 # ---- other processes ------------------------------------------------------------------------
