@@ -1,9 +1,9 @@
 """Plugin files: a Python file beside a recipe whose plugin classes the recipe may name.
 
-A plugin file is loaded as a module of its own, which stands alone: only its own bytes are in the
-lock and in keys, so files beside it cannot be imported. The name of the module holds the file's
-path and the digest of its bytes. A process that unpickles one of its classes imports the module by
-that name, and gets the same bytes or an error.
+A plugin file is loaded as a module that stands alone: only its own bytes are in the lock and in
+keys, and the folder that it is in is not searched for imports. The name of the module holds the
+file's path and the digest of its bytes. A process that unpickles one of its classes imports the
+module by that name, and gets the same bytes or an error.
 """
 
 from __future__ import annotations
@@ -90,8 +90,14 @@ class PluginFile:
         return module
 
 
+def hooks_of(module: object) -> list[str]:
+    """Return the names in a module that are, or look like, hooks."""
+    words = [word for word in dir(module) if word.startswith(f"{GROUP}_")]
+    return [word for word in words if not inspect.ismodule(getattr(module, word))]
+
+
 def _add_hooks(module: ModuleType, name: str) -> None:
-    if any(word.startswith(f"{GROUP}_") for word in dir(module)):
+    if hooks_of(module):
         return
     classes = _plugin_classes(module)
     if not classes:

@@ -26,7 +26,7 @@ from .base import Plugin
 from .class_checks import fault, place
 from .distributions import identify
 from .kinds import KINDS
-from .plugin_files import FIX, PluginFile
+from .plugin_files import FIX, PluginFile, hooks_of
 
 API_VERSION = 1
 """Of the seam between khichdi and plugins. It rises when a plugin would have to change."""
@@ -269,7 +269,7 @@ def _register(
             f"{API_VERSION}",
             hint="install the version of it that goes with this khichdi, or uninstall it",
         )
-    hooks = [word for word in dir(module) if word.startswith("khichdi_")]
+    hooks = hooks_of(module)
     for hook in hooks:
         if hook not in HOOKS:
             near = get_close_matches(hook, HOOKS, n=1)

@@ -25,25 +25,9 @@ from khichdi.schema.errors import RecipeError, RegistryError
 
 REGISTRY = load_registry()
 
-FILE = '''\
-from pydantic import Field
-
-from khichdi.plugins import Filter, Params, Row
-
-
-class NoShoutingParams(Params):
-    share: float = Field(0.5, gt=0, le=1, description="Upper-case characters that are too many.")
-
-
-class NoShouting(Filter[NoShoutingParams]):
-    """Drop rows that shout."""
-
-    name = "no-shouting"
-
-    def reason(self, row: Row) -> str | None:
-        share = sum(map(str.isupper, row["input"])) / max(1, len(row["input"]))
-        return "shouting" if share >= self.params.share else None
-'''
+ROOT = Path(__file__).parents[2]
+FILE = (ROOT / "docs" / "plugins.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+"""The plugin file of the documentation."""
 RECIPE = """\
 extends: quickstart
 recipe: 1
@@ -159,7 +143,7 @@ def test_only_files_beside_the_recipe_or_below(path: str, tmp_path: Path) -> Non
 def test_a_secret_in_a_file_is_refused(tmp_path: Path) -> None:
     assert "secret" not in FILE
     found = refused(tmp_path, FILE + "TOKEN = 'hf_" + "a1B2" * 10 + "'\n")
-    assert found.startswith("./filters.py:18:10: a token of the Hugging Face hub")
+    assert found.startswith("./filters.py:17:10: a token of the Hugging Face hub")
 
 
 def test_parameters_are_checked_and_in_the_schema(tmp_path: Path) -> None:
@@ -287,7 +271,6 @@ def test_both_ways_at_once_are_refused() -> None:
 
 
 def test_plans_without_plugin_files_do_not_mention_them() -> None:
-    shipped = Path(__file__).parents[2] / "recipes"
-    plan = compile_recipe("quickstart", shipped, open_recipe, REGISTRY).plan
+    plan = compile_recipe("quickstart", ROOT, open_recipe, REGISTRY).plan
     assert '"file": ' not in plan.to_text()
     assert '"plugins"' not in plan.to_text()
