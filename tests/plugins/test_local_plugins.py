@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from planted import batch_of
 
 from khichdi.cli.main import main
 from khichdi.cli.shipped import open_recipe
@@ -21,6 +22,8 @@ from khichdi.plugins import Editor, Filter, Params, Row
 from khichdi.plugins.class_checks import fault
 from khichdi.plugins.plugin_files import PluginFile
 from khichdi.plugins.registry import load_registry
+from khichdi.runtime.steps import parallel_filter
+from khichdi.runtime.tables import BATCH, write_table
 from khichdi.schema.errors import RecipeError, RegistryError
 
 REGISTRY = load_registry()
@@ -218,6 +221,19 @@ def test_another_process_loads_the_same_bytes_or_fails(tmp_path: Path) -> None:
     assert unpickled(data).stdout == "shouting 0.25\n"
     (tmp_path / "filters.py").write_text(FILE + "# changed\n")
     assert "filters.py was changed while it was in use" in unpickled(data).stderr
+
+
+def test_worker_processes_filter_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["quiet", "LOUD"] * BATCH * 2
+    (tmp_path / "rows").mkdir()
+    write_table(tmp_path / "rows", pa.Table.from_batches([batch_of([{"input": t} for t in texts])]))
+    plugin = made(tmp_path / "recipe").registry.create("filter", "no-shouting", {})
+    monkeypatch.setattr(parallel_filter, "PAYS", 0.0)  # else so few rows are not worth a process
+    monkeypatch.setenv(parallel_filter.VARIABLE, "2")
+    job = parallel_filter.Job(plugin, tmp_path / "rows", {}, {}, None, None)
+    assert parallel_filter._packed(job) is not None
+    found = [reason for _, (_, reasons) in parallel_filter.answers(job) for reason in reasons]
+    assert found == [None, "shouting"] * BATCH * 2
 
 
 # ---- one row at a time ----------------------------------------------------------------------
