@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...schema.lock import PinnedFile
 from ..base import P, Plugin
 from .model import Progress, Quantizer
+from .row_view import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -166,7 +167,7 @@ class Filter(Plugin[P]):
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | Drop | None]:
         """Return, for each row of the batch, None to keep it or why it is dropped."""
-        return [self.reason(row) for row in batch.to_pylist()]
+        return [self.reason(row) for row in rows_of(batch)]
 
 
 class Editor(Filter[P]):
@@ -192,7 +193,7 @@ class Editor(Filter[P]):
         `seeded = True`.
         """
         edited = []
-        for row, number in zip_longest(batch.to_pylist(), draw):
+        for row, number in zip_longest(rows_of(batch), draw):
             changed = self.edit_row(row, number)
             unknown = sorted(changed.keys() - row.keys())
             if unknown:

@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -20,6 +20,7 @@ from khichdi.compiler.language.json_schema import language_schema
 from khichdi.compiler.yaml.textconv import canonical_text
 from khichdi.plugins import Editor, Filter, Params, Row
 from khichdi.plugins.class_checks import fault
+from khichdi.plugins.kinds.row_view import rows_of
 from khichdi.plugins.plugin_files import PluginFile
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.steps import parallel_filter
@@ -262,6 +263,25 @@ def test_an_editor_is_given_rows_by_default() -> None:
     edited = Upper(Params()).edit(batch("a", "b"), [])
     assert edited.to_pylist() == [{"id": "a", "input": "A"}, {"id": "b", "input": "B"}]
     assert edited.schema == batch("a").schema
+
+
+class Looker(Filter[Params]):
+    """Say what it sees of a row."""
+
+    name = "looker"
+    seen: ClassVar[list[Any]] = []
+
+    def reason(self, row: Row) -> str | None:
+        self.seen.append((dict(row), len(row), row.get("gone"), repr(row)))
+        return None
+
+
+def test_a_row_is_a_mapping_that_cannot_be_changed() -> None:
+    Looker(Params()).reasons(batch("a"))
+    assert Looker.seen == [({"id": "a", "input": "a"}, 2, None, "{'id': 'a', 'input': 'a'}")]
+    (row,) = rows_of(batch("a"))
+    with pytest.raises(TypeError):
+        row["input"] = "b"  # type: ignore[index]
 
 
 class Lost(Upper):
