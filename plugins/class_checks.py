@@ -82,13 +82,13 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _choice_fault(plugin: type[Plugin[Any]]) -> str | None:
-    """Return why it is not clear which of the methods in `one_of` is the plugin's, or None."""
+    """Return why it is not clear which of the methods in `alternatives` is the plugin's, or None."""
     defined = [
-        name for name in plugin.one_of if getattr(plugin, name) is not getattr(_owner(plugin), name)
+        name for name in plugin.alternatives if getattr(plugin, name) is not getattr(_owner(plugin), name)
     ]
-    if len(defined) == 1 or not plugin.one_of:
+    if len(defined) == 1 or not plugin.alternatives:
         return None
-    one, other = (f"`{name}`" for name in plugin.one_of)
+    one, other = (f"`{name}`" for name in plugin.alternatives)
     if defined:
         return f"it defines both {one} and {other}: define one of them, the other has a default"
     return f"it defines neither {one} nor {other}: define one of them"
@@ -96,7 +96,7 @@ def _choice_fault(plugin: type[Plugin[Any]]) -> str | None:
 
 def _owner(plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:
     """Return the class whose methods a plugin stands on: its kind's, or Editor."""
-    return next(cls for cls in plugin.__mro__ if "one_of" in vars(cls))
+    return next(cls for cls in plugin.__mro__ if "alternatives" in vars(cls))
 
 
 def _method_fault(plugin: type[Plugin[Any]], base: type[Plugin[Any]]) -> str | None:

@@ -51,7 +51,7 @@ class Filter(Plugin[P]):
     """
 
     kind = "filter"
-    one_of = ("reason", "reasons")
+    alternatives = ("reason", "reasons")
     sources: ClassVar[Mapping[str, str]] = {}
     uses_benchmarks: ClassVar[bool] = False
     uses_tokenizer: ClassVar[bool] = False
@@ -92,7 +92,7 @@ class Editor(Filter[P]):
     An editor defines either `edit_row`, which is given one row, or `edit`, which is given a batch.
     """
 
-    one_of = ("edit_row", "edit")
+    alternatives = ("edit_row", "edit")
 
     def edit_row(self, row: Row, draw: int | None) -> Mapping[str, Any]:
         """Return the columns of the row that have other values now, by name.
