@@ -82,13 +82,13 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _choice_fault(plugin: type[Plugin[Any]]) -> str | None:
-    """Return why it is not clear which of the methods in `alternatives` is the plugin's, or None."""
-    defined = [
-        name for name in plugin.alternatives if getattr(plugin, name) is not getattr(_owner(plugin), name)
-    ]
-    if len(defined) == 1 or not plugin.alternatives:
+    """Return why a plugin defines none or both of its kind's `alternatives`, or None."""
+    base = _owner(plugin)
+    names = plugin.alternatives
+    defined = [name for name in names if getattr(plugin, name) is not getattr(base, name)]
+    if len(defined) == 1 or not names:
         return None
-    one, other = (f"`{name}`" for name in plugin.alternatives)
+    one, other = (f"`{name}`" for name in names)
     if defined:
         return f"it defines both {one} and {other}: define one of them, the other has a default"
     return f"it defines neither {one} nor {other}: define one of them"
