@@ -27,6 +27,18 @@ def target_argument(parser: ArgumentParser) -> None:
     )
 
 
+def consent_argument(parser: ArgumentParser) -> None:
+    """Add the consent to run the plugin files that a run or bundle contains."""
+    from ..runtime.audit.plugin_files import CONSENT
+
+    parser.add_argument(
+        CONSENT,
+        action="store_true",
+        dest="allow_local_plugins",
+        help="run the plugin files that the run or bundle contains: they are code by its author",
+    )
+
+
 def mirror_argument(parser: ArgumentParser) -> None:
     """Add the mirror that stands in for the hub, git servers and the web."""
     parser.add_argument(

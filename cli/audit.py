@@ -17,7 +17,7 @@ from ..project.mirrors import open_mirror
 from ..runtime.signing.audit_statement import audit_statement, statement_text
 from ..runtime.store.store import write_atomically
 from ..schema.audit import LEVELS, AuditReport
-from .arguments import mirror_argument, target_argument
+from .arguments import consent_argument, mirror_argument, target_argument
 from .audit_page import page
 from .audit_text import text
 from .display import Display
@@ -67,6 +67,7 @@ def arguments(parser: ArgumentParser) -> None:
         ),
     )  # fmt: skip
     mirror_argument(parser)
+    consent_argument(parser)
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 unless every audited level is identical"
     )
@@ -82,6 +83,7 @@ def run(options: Namespace) -> int:
         options.data,
         options.scratch,
         options.calibration,
+        options.allow_local_plugins,
     )
     chosen.check()
     with open_target(options.run, store=options.store, scratch=options.scratch) as claim:

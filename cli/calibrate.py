@@ -11,14 +11,13 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..plugins.registry import load_registry
-from ..project.audit_target import open_target
+from ..project.audit_target import open_target, training_registry
 from ..runtime.audit.audited_run import Claim
 from ..runtime.store.store import write_atomically
 from ..runtime.tempdirs import scratch_folder
 from ..schema.calibration import Calibration
 from ..schema.errors import InputError
-from .arguments import target_argument
+from .arguments import consent_argument, target_argument
 from .capture_output import capture_output
 from .output import columns, emit, short
 
@@ -40,6 +39,7 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="output file (default: in the run's folder, where bundles find it)",
     )
+    consent_argument(parser)
     parser.add_argument("--scratch", metavar="DIR", help="folder for intermediate files")
 
 
@@ -70,6 +70,7 @@ def _calibrate(claim: Claim, options: Namespace) -> Calibration:
     """Train again in a temporary folder, and derive the limits."""
     from ..runtime.calibration.calibrate import Calibrator
 
+    registry = training_registry(claim, allow_local_plugins=options.allow_local_plugins)
     with (
         scratch_folder("calibrate", options.scratch) as folder,
         capture_output(Path(folder) / "log.txt") as screen,
@@ -80,7 +81,7 @@ def _calibrate(claim: Claim, options: Namespace) -> Calibration:
                 print(text, file=screen, flush=True)
 
         counts = options.reruns, options.seeds, options.controls
-        return Calibrator(claim, load_registry(), Path(folder), report, *counts).make()
+        return Calibrator(claim, registry, Path(folder), report, *counts).make()
 
 
 def _write(found: Calibration, claim: Claim, options: Namespace) -> Path:

@@ -16,6 +16,7 @@ from ..plugins.registry import load_registry
 from ..project.diff_operands import Operand, open_operand
 from ..project.difference import difference
 from ..schema.errors import InputError
+from .arguments import consent_argument
 from .diff_text import difference_text
 from .output import emit
 from .session import show_warnings
@@ -33,6 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="estimate for this device, as in `recipe plan`"
     )
+    consent_argument(parser)
     parser.add_argument(
         "--git-textconv", metavar="FILE", help="print FILE as text for git's textconv"
     )
@@ -64,7 +66,12 @@ def run(options: Namespace) -> int:
 
 
 def _open(options: Namespace, text: str, settings: Sequence[str] = ()) -> Operand:
-    operand = open_operand(text, store=options.store, settings=settings)
+    operand = open_operand(
+        text,
+        store=options.store,
+        settings=settings,
+        allow_local_plugins=options.allow_local_plugins,
+    )
     if operand.session is not None:
         show_warnings(operand.session, options)
     return operand

@@ -19,7 +19,7 @@ def run(options: Namespace) -> int:
     """Print the hash; without a whole lock it is provisional, and says so."""
     session = open_session(options)
     plan = session.compiled.plan
-    check_local(plan, session.compiled.folders, session.registry)
+    check_local(plan, session.compiled.folders, session.registry, session.lock)
     parts = {step.name: step.key for step in plan.steps}
     document = {"recipe_hash": plan.recipe_hash, "locked": plan.locked, "parts": parts}
     text = plan.recipe_hash

@@ -19,7 +19,8 @@ def arguments(parser: ArgumentParser) -> None:
     mirror_argument(parser)
     parser.add_argument(
         "--update", metavar="NAME", action="append", default=[],
-        help="pin this source again (`base`, `data/lima/source`; `all` for every one)",
+        help="pin this source again (`base`, `data/lima/source`), or accept this plugin file as it "
+        "is now (`my_filters.py`); `all` for every one",
     )  # fmt: skip
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if the lock would change"

@@ -2,8 +2,10 @@
 
     recipe plugins [KIND]                  kind, name, version, distribution, summary
     recipe plugins show NAME               parameters, and an example that validates
-    recipe plugins new NAME --kind KIND    create a distribution, ready to install
-    recipe plugins check [NAME ...]        run the conformance kit on installed plugins
+    recipe plugins new NAME --kind KIND    create a distribution, ready to install; with --file a
+                                           single file to put beside a recipe
+    recipe plugins check [NAME ...]        run the conformance kit on installed plugins, or on
+                                           those of a plugin file, FILE.py
 
 Where plugins of two kinds share a name, write KIND/NAME.
 """
@@ -28,6 +30,9 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", metavar="KIND", help="a kind, or show, new, check")
     parser.add_argument("names", nargs="*", metavar="NAME", help="plugins, for show, new, check")
     parser.add_argument("--kind", choices=list(KINDS), help="the kind of the plugin")
+    parser.add_argument(
+        "--file", action="store_true", help="`new` writes a plugin file to put beside a recipe"
+    )
     parser.add_argument("--into", metavar="DIR", default=".", help="parent folder for `new`")
 
 

@@ -1,19 +1,23 @@
-"""Run the conformance kit on installed plugins: one line each, and what to fix."""
+"""Run the conformance kit on installed plugins or a plugin file: one line each, and what to fix."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from ..plugins.registry import Registered, load_registry
+from ..plugins.plugin_files import PluginFile
+from ..plugins.registry import Registered, Registry, load_registry
+from ..project.bundled_recipes import open_recipe
 from .output import columns, emit
 
 
 def run(options: Namespace) -> int:
     """Run the kit on the plugins that were named, or on all; 1 when one does not conform."""
     registry = load_registry()
-    chosen = [registry.find(name) for name in options.names] or list(registry)
+    chosen = [entry for name in options.names for entry in _named_by(name, registry)]
+    chosen = chosen or list(registry)
     found = [check(entry) for entry in chosen if options.kind in (None, entry.plugin.kind)]
     wrong = sum(not document["conforms"] for document in found)
     lines = [columns([_row(document) for document in found])]
@@ -25,6 +29,15 @@ def run(options: Namespace) -> int:
     lines.append(f"{len(found) - wrong} of {len(found)} plugins conform")
     emit(options, {"conform": not wrong, "plugins": found}, "\n".join(lines))
     return 1 if wrong else 0
+
+
+def _named_by(name: str, registry: Registry) -> list[Registered]:
+    """Return the plugin of a name, or every plugin of a plugin file."""
+    if not name.endswith(".py"):
+        return [registry.find(name)]
+    path, content = open_recipe(name if "/" in name else f"./{name}", Path.cwd())
+    file = PluginFile(name, path, content)
+    return [e for e in registry.with_file(file) if e.file == file.distribution.files]
 
 
 def check(entry: Registered) -> dict[str, Any]:

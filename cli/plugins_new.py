@@ -1,4 +1,4 @@
-"""Create a plugin distribution that installs, passes its tests and works at once."""
+"""Create a plugin distribution, ready to install and test, or a single plugin file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .output import emit
 
 
 def run(options: Namespace) -> int:
-    """Write the distribution to a new folder."""
+    """Write the distribution to a new folder, or the plugin file."""
     from ..plugins.starter import distribution
 
     name = options.names[0] if len(options.names) == 1 else ""
@@ -25,6 +25,8 @@ def run(options: Namespace) -> int:
         )
     if options.kind is None:
         raise InputError("which kind?", hint=f"say --kind and one of {', '.join(KINDS)}")
+    if options.file:
+        return _file(name, options)
     folder = Path(options.into) / f"khichdi-{name}"
     if folder.exists():
         raise InputError(f"{folder} is there already", hint="nothing was changed")
@@ -42,4 +44,20 @@ def run(options: Namespace) -> int:
     lines += ["", f"next: pip install -e {folder}", f"      cd {folder} && python -m pytest"]
     lines += [f"      recipe plugins show {options.kind}/{name}"]
     emit(options, document, "\n".join(lines))
+    return 0
+
+
+def _file(name: str, options: Namespace) -> int:
+    """Write a plugin file, and show the lines of a recipe that use it."""
+    from ..plugins.starter import plugin_file, recipe_lines
+
+    path = Path(options.into) / f"{name.replace('-', '_')}.py"
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(plugin_file(name, options.kind))
+    except FileExistsError:
+        raise InputError(f"{path} is there already", hint="nothing was changed") from None
+    lines = [str(path), "", "in a recipe beside it:", f"plugins: [./{path.name}]"]
+    text = "\n".join([*lines, recipe_lines(name, options.kind)])
+    emit(options, {"file": str(path)}, text)
     return 0

@@ -1,4 +1,7 @@
-"""Print the JSON Schema (draft 2020-12) of the recipe language with the installed plugins."""
+"""Print the JSON Schema (draft 2020-12) of the recipe language with the installed plugins.
+
+With a recipe, its plugin files are run, and the schema includes their plugins.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from .output import emit
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="a recipe whose plugin files to include"
+    )
+    parser.add_argument(
         "--write",
         metavar="FOLDER",
         nargs="?",
@@ -23,9 +29,9 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print the schema, which is JSON with and without `--json`; or write it for editors."""
     if options.write is None:
-        print(schema_text(), end="")
+        print(schema_text(options.file), end="")
         return 0
-    path = write_schema(Path(options.write))
+    path = write_schema(Path(options.write), options.file)
     emit(
         options,
         {"schema": str(path)},

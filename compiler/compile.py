@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..plugins.registry import Registry
@@ -20,13 +20,14 @@ class Compiled:
     """A recipe on its way through the compiler.
 
     `folders` has, for each source step, the folder of the file that wrote it: relative paths
-    start there.
+    start there. `registry` has the installed plugins and those of the recipe's plugin files.
     """
 
     loaded: Loaded
     recipe: Recipe
     plan: Plan
     folders: dict[str, Path]
+    registry: Registry
 
 
 def compile_recipe(
@@ -43,13 +44,13 @@ def compile_recipe(
         InputError: there is no such recipe.
         RecipeError: it has faults; all of them, each with its place.
     """
-    loaded, recipe = validate(name, folder, open_recipe, registry, settings)
+    found = validate(name, folder, open_recipe, registry, settings)
+    loaded, recipe, registry = found.loaded, found.recipe, found.registry
     places = source_places(recipe, registry)
     folders = {name: loaded.folder(place) for name, place in places.items()}
-    return Compiled(loaded, recipe, lower(recipe, registry, lock), folders)
+    return Compiled(loaded, recipe, lower(recipe, registry, lock), folders, registry)
 
 
 def with_lock(compiled: Compiled, registry: Registry, lock: Lock) -> Compiled:
     """Return the same recipe lowered again with a lock."""
-    plan = lower(compiled.recipe, registry, lock)
-    return Compiled(compiled.loaded, compiled.recipe, plan, compiled.folders)
+    return replace(compiled, plan=lower(compiled.recipe, registry, lock))

@@ -82,18 +82,19 @@ def other_bytes(before: Plan, after: Plan) -> list[Change]:
 
 
 def other_versions(before: Plan, after: Plan) -> list[Change]:
-    """Return the steps of one plugin whose versions differ, which a run's record can tell."""
+    """Return the steps of one plugin whose version or plugin file differs."""
     old = {step.name: step.plugin for step in before.steps}
     found = []
     for step in after.steps:
         one, other = old.get(step.name), step.plugin
-        if (
-            one
-            and (one.kind, one.name) == (other.kind, other.name)
-            and one.version != other.version
-        ):
+        if one is None or (one.kind, one.name) != (other.kind, other.name):
+            continue
+        if one.version != other.version:
             path = f"version of {step.name}"
             found.append(Change(path, one.version, other.version, VERSIONS))
+        if one.file != other.file:
+            path = f"plugin file of {step.name}"
+            found.append(Change(path, one.file, other.file, VERSIONS))
     return found
 
 

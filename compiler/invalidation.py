@@ -73,6 +73,8 @@ def _plugin(
         return
     if old.version != new.version:
         yield f"{version} {old.version} -> {new.version}"
+    if old.file != new.file:
+        yield f"{whose}plugin file"
     names = _differ(old.identity()["params"], new.identity()["params"]) + settings
     if names:
         yield f"{whose}parameters ({', '.join(names)})"

@@ -5,8 +5,9 @@ How a recipe states only what differs:
 - mappings merge key by key, and `null` takes a key of the parent away;
 - a step (a mapping with `use`) whose `use` differs from the parent's replaces it whole;
 - lists of steps merge by `use`: the parent's step of that name is changed in place (its second
-  step of that name by the child's second), others are appended; any other list replaces the
-  parent's. Nothing merges by position.
+  step of that name by the child's second), others are appended;
+- the child's plugin files are added to the parent's, whose steps need theirs;
+- any other list replaces the parent's. Nothing merges by position.
 """
 
 from __future__ import annotations
@@ -173,7 +174,16 @@ def _merge_value(out: Loaded, path: Path, parent: Side, child: Side) -> Any:
     if _steps(old) and _steps(new):
         out.origins[path] = child[0].origins[child[2]]
         return _merge_steps(out, path, parent, child)
+    if path == ("plugins",) and isinstance(old, list) and isinstance(new, list):
+        return _append(out, path, parent, child)
     return take(out, path, child)
+
+
+def _append(out: Loaded, path: Path, parent: Side, child: Side) -> list[Any]:
+    out.origins[path] = child[0].origins[child[2]]
+    items = [(tree, item, (*at, n)) for tree, value, at in (parent, child)
+             for n, item in enumerate(value)]  # fmt: skip
+    return [take(out, (*path, number), side) for number, side in enumerate(items)]
 
 
 def _other_step(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..plugins.registry import Registry
 from ..schema.digest import derive_seed
-from ..schema.lock import Lock, Material, request_digest
+from ..schema.lock import Lock, Material
 from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
 from ..schema.rows import VERSION as ROW_SCHEMA
@@ -95,9 +95,7 @@ def _pack_settings(train: Train) -> dict[str, Any]:
 
 def is_current(material: Material | None, plugin: PluginRef) -> bool:
     """Return whether a pinned material is of what the recipe asks for now."""
-    if material is None:
-        return False
-    return material.request == request_digest(plugin.name, plugin.version, plugin.params)
+    return material is not None and material.request == plugin.request()
 
 
 def _data_set(graph: _Graph, name: str, data: DataSet) -> str:
@@ -220,7 +218,8 @@ class _Graph:
 
     def ref(self, kind: str, step: Step) -> PluginRef:
         """Return a reference to a plugin with its own parameters, defaults written out."""
-        plugin = self.registry.get(kind, step.use).plugin
+        found = self.registry.get(kind, step.use)
+        plugin = found.plugin
         own = set(plugin.params_model.model_fields)
         return PluginRef(
             kind=kind,
@@ -228,6 +227,7 @@ class _Graph:
             version=plugin.version,
             params={name: value for name, value in step.params().items() if name in own},
             operational=tuple(sorted(plugin.operational())),
+            file=found.file,
         )
 
     def source(self, name: str, step: Step, place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..plugins.registry import Registry
@@ -12,7 +13,17 @@ from .bind import bind_partly
 from .checks.recipe_checks import check
 from .language.overrides import with_settings
 from .load import Loaded, Open, load_leniently
+from .plugin_files import with_plugin_files
 from .template_files import with_template_files
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A recipe without a fault: as it is written, bound, and the registry with its own plugins."""
+
+    loaded: Loaded
+    recipe: Recipe
+    registry: Registry
 
 
 def validate(
@@ -21,8 +32,8 @@ def validate(
     open_recipe: Open,
     registry: Registry,
     settings: Sequence[str] = (),
-) -> tuple[Loaded, Recipe]:
-    """Return a recipe as it is written, and bound; `settings` are `path=value`, as of `--set`.
+) -> Validated:
+    """Validate a recipe; `settings` are `path=value`, as of `--set`. Its plugin files are run.
 
     Raises:
         InputError: there is no such recipe.
@@ -30,6 +41,7 @@ def validate(
     """
     loaded = with_settings(load_leniently(name, folder, open_recipe), settings)
     loaded = with_template_files(loaded, open_recipe)
+    registry = with_plugin_files(loaded, registry, open_recipe)
     partial = bind_partly(loaded, registry)
     # A value that is no YAML we hold is read as nothing: saying so too would be noise.
     told = {(fault.file, fault.line, fault.column) for fault in loaded.faults}
@@ -41,4 +53,4 @@ def validate(
         found += check(partial.recipe, loaded, registry, partial.without)
     if found or partial.recipe is None:
         raise RecipeError(found)
-    return loaded, partial.recipe
+    return Validated(loaded, partial.recipe, registry)

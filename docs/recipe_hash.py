@@ -135,7 +135,7 @@ def adapter(weights, config):
 
 def identity(plugin):
     params = {k: v for k, v in plugin["params"].items() if k not in plugin["operational"]}
-    return {**{word: plugin[word] for word in ("kind", "name", "version")}, "params": params}
+    return {k: params if k == "params" else v for k, v in plugin.items() if k != "operational"}
 
 
 def step_key(step, keys):

@@ -48,6 +48,9 @@ from .kinds import (
     Work,
     Workload,
 )
+from .plugin_files import install as _install
+
+_install()  # a process that unpickles a plugin has imported this package by then
 
 __all__ = [
     "Account",

@@ -34,6 +34,8 @@ class Plugin(Generic[P]):
         seeded: whether the plugin draws random numbers; only then is a seed part of its key.
         example: parameters that work, as a recipe would give them; `recipe plugins show` prints
             them, and the conformance kit starts from them. Those with a default may be left out.
+        alternatives: two methods of a kind, of which a plugin defines exactly one; the other has a
+            default.
         deprecated: what to use in its place, once the plugin is to go; commands then warn of each
             recipe that names it. A parameter says so by `Field(..., deprecated="use ...")`.
     """
@@ -44,6 +46,7 @@ class Plugin(Generic[P]):
     requires: ClassVar[tuple[str, ...]] = ()
     seeded: ClassVar[bool] = False
     example: ClassVar[Mapping[str, Any]] = {}
+    alternatives: ClassVar[tuple[str, ...]] = ()
     deprecated: ClassVar[str | None] = None
     params_model: ClassVar[type[Params]] = Params
 

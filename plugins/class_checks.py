@@ -31,6 +31,8 @@ def fault(plugin: Any, kind: str, base: type[Plugin[Any]]) -> str | None:
         missing = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
         return f"it does not define {missing}"
     name = getattr(plugin, "name", "")
+    if not hasattr(plugin, "name"):
+        return "it has no `name`: lower-case words joined by dashes were expected"
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         return "its `name` must be lower-case words joined by dashes"
     if type(plugin.version) is not int or plugin.version < 1:
@@ -39,6 +41,7 @@ def fault(plugin: Any, kind: str, base: type[Plugin[Any]]) -> str | None:
     return (
         params_fault(plugin.params_model, reserved)
         or _method_fault(plugin, base)
+        or _choice_fault(plugin)
         or (None if _described(plugin) else NO_SUMMARY)
     )
 
@@ -80,9 +83,27 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
+def _choice_fault(plugin: type[Plugin[Any]]) -> str | None:
+    """Return why a plugin defines none or both of its kind's `alternatives`, or None."""
+    base = _owner(plugin)
+    names = plugin.alternatives
+    defined = [name for name in names if getattr(plugin, name) is not getattr(base, name)]
+    if len(defined) == 1 or not names:
+        return None
+    one, other = (f"`{name}`" for name in names)
+    if defined:
+        return f"it defines both {one} and {other}: define one of them, the other has a default"
+    return f"it defines neither {one} nor {other}: define one of them"
+
+
+def _owner(plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:
+    """Return the class whose methods a plugin stands on: its kind's, or Editor."""
+    return next(cls for cls in plugin.__mro__ if "alternatives" in vars(cls))
+
+
 def _method_fault(plugin: type[Plugin[Any]], base: type[Plugin[Any]]) -> str | None:
     """Return which method of the kind cannot be called as the kind calls it, or None."""
-    for name, promised in vars(base).items():
+    for name, promised in {**vars(base), **vars(_owner(plugin))}.items():
         if not inspect.isfunction(promised) or name.startswith("_"):
             continue
         given = next(vars(cls)[name] for cls in plugin.__mro__ if name in vars(cls))

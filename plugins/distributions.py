@@ -21,8 +21,10 @@ def identify(known: Distribution, points: Sequence[EntryPoint]) -> Distribution:
 
     Of an installed one these are the files that its RECORD names, less the metadata; of an
     editable one all in the packages that its plugins are in. A package that is installed whole
-    has the same digest both ways.
+    has the same digest both ways. A plugin file is returned as it is: it was read whole.
     """
+    if known.local:
+        return known
     installed = points[0].dist if points else None
     if installed is None:
         return known

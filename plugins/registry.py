@@ -2,7 +2,8 @@
 
 A registry is built fresh and is immutable; there is no global plugin manager. The environment
 variable `KHICHDI_PLUGINS` limits it: `none` for the built-in ones only, or names of entry points
-separated by commas (the built-in ones are always there).
+separated by commas (the built-in ones are always there). A recipe's plugin files are added to the
+registry of that recipe, unless `none` is asked for.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from .base import Plugin
 from .class_checks import fault, place
 from .distributions import identify
 from .kinds import KINDS
+from .plugin_files import FIX, PluginFile, hooks_of
 
 API_VERSION = 1
 """Of the seam between khichdi and plugins. It rises when a plugin would have to change."""
+VARIABLE = "KHICHDI_PLUGINS"
 BUILTIN = "builtin"
 HOOKS = tuple(f"khichdi_{kind}s" for kind in KINDS)
 PARTS = 4
@@ -41,17 +44,24 @@ class Registered:
     plugin: type[Plugin[Any]]
     distribution: Distribution
 
+    @property
+    def file(self) -> str | None:
+        """Return the sha256 of the plugin file that it came from, if it came from one."""
+        return self.distribution.files if self.distribution.local else None
+
 
 class Registry:
-    """Plugins by kind and name, in sorted order."""
+    """Plugins by kind and name, in sorted order; `refusal` says why plugin files are not run."""
 
     def __init__(
         self,
         plugins: Mapping[tuple[str, str], Registered],
         points: Mapping[str, Sequence[EntryPoint]] | None = None,
+        refusal: str | None = None,
     ) -> None:
         self._plugins = dict(sorted(plugins.items()))
         self._points = points or {}  # by distribution
+        self.refusal = refusal
         self._parts: dict[frozenset[str], Registry] = {}
 
     def __iter__(self) -> Any:
@@ -68,6 +78,32 @@ class Registry:
             chosen = {key: entry for key, entry in self._plugins.items() if key[1] in names}
             self._parts[names] = Registry(chosen, self._points)
         return self._parts.get(names, self)
+
+    def with_file(self, file: PluginFile) -> Registry:
+        """Return a registry that has the plugins of a file too; the file is run for it.
+
+        Raises:
+            RegistryError: plugin files are not to be run, or this one does not fit the contract.
+        """
+        origin = file.distribution
+        if origin.files in self.files():
+            return self
+        if self.refusal is not None:
+            raise RegistryError(f"the plugin file {file.name} is not run", hint=self.refusal)
+        manager = _manager()
+        origins: dict[str, Distribution] = {}
+        _register(manager, origins, file.load(), file.name, origin)
+        return Registry(_collect(manager, origins, self._plugins), self._points)
+
+    def files(self) -> frozenset[str]:
+        """Return the sha256 of the plugin files that plugins came from."""
+        return frozenset(entry.file for entry in self._plugins.values() if entry.file)
+
+    def plugin_files(self, plan: Plan) -> list[Distribution]:
+        """Return the plugin files that a plan's plugins come from, by name."""
+        used = plan.plugin_files()
+        found = {e.distribution.name: e.distribution for e in self if e.file in used}
+        return [found[name] for name in sorted(found)]
 
     def names(self, kind: str) -> list[str]:
         """Return the names of a kind, sorted."""
@@ -123,11 +159,7 @@ class Registry:
 
         khichdi itself is always among them: mixing, splitting and packing are its own.
         """
-        used = {
-            (ref.kind, ref.name)
-            for step in plan.steps
-            for ref in (step.plugin, *step.parts.values())
-        }
+        used = {(ref.kind, ref.name) for step in plan.steps for ref in step.plugins()}
         found = {
             entry.distribution.name: entry.distribution
             for name, entry in self._plugins.items()
@@ -136,15 +168,16 @@ class Registry:
         return tuple(identify(found[name], self._points.get(name, ())) for name in sorted(found))
 
 
-def load_registry(extra: Iterable[object] = ()) -> Registry:
+def load_registry(extra: Iterable[object] = (), *, refusal: str | None = None) -> Registry:
     """Load every installed plugin; `extra` are modules or objects with hook implementations.
+
+    `refusal` says how to allow plugin files, where they are not to be run without being asked for.
 
     Raises:
         RegistryError: a plugin cannot be imported, has a misspelt hook, breaks its kind's
             contract, or takes a name that is taken.
     """
-    manager = pluggy.PluginManager(hookspecs.GROUP)
-    manager.add_hookspecs(hookspecs)
+    manager = _manager()
     origins: dict[str, Distribution] = {}
     points: dict[str, list[EntryPoint]] = {}
     for point in _chosen(entry_points(group=hookspecs.GROUP)):
@@ -154,11 +187,19 @@ def load_registry(extra: Iterable[object] = ()) -> Registry:
     for number, module in enumerate(extra):
         name = getattr(module, "__name__", f"extra-{number}")
         _register(manager, origins, module, name, Distribution(name=name, version="0"))
-    return Registry(_collect(manager, origins), points)
+    if os.environ.get(VARIABLE) == "none":
+        refusal = f"{VARIABLE}=none allows built-in plugins only"
+    return Registry(_collect(manager, origins, {}), points, refusal)
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
 def _chosen(points: Iterable[EntryPoint]) -> Sequence[EntryPoint]:
-    wanted = os.environ.get("KHICHDI_PLUGINS")
+    wanted = os.environ.get(VARIABLE)
     # Two distributions may call their entry points the same.
     unique = {(point.name, point.value): point for point in points}
     points = [unique[name] for name in sorted(unique)]
@@ -202,7 +243,7 @@ def _register(
             f"{API_VERSION}",
             hint="install the version of it that goes with this khichdi, or uninstall it",
         )
-    hooks = [word for word in dir(module) if word.startswith("khichdi_")]
+    hooks = hooks_of(module)
     for hook in hooks:
         if hook not in HOOKS:
             meant = did_you_mean(hook, HOOKS)
@@ -218,13 +259,21 @@ def _register(
     try:
         manager.register(module, name=key)
     except (pluggy.PluginValidationError, ValueError) as error:
-        raise RegistryError(f"{who}: {error}", hint=NEXT) from None
+        raise RegistryError(f"{who}: {error}", hint=_next(origin)) from None
+
+
+def _next(origin: Distribution) -> str:
+    """Return what to do about a plugin that cannot be used."""
+    return FIX if origin.local else NEXT
 
 
 def _collect(
-    manager: pluggy.PluginManager, origins: Mapping[str, Distribution]
+    manager: pluggy.PluginManager,
+    origins: Mapping[str, Distribution],
+    known: Mapping[tuple[str, str], Registered],
 ) -> dict[tuple[str, str], Registered]:
-    found: dict[tuple[str, str], Registered] = {}
+    """Return the plugins that are known already with those of a manager, each checked."""
+    found = dict(known)
     for kind, base in KINDS.items():
         hook = getattr(manager.hook, f"khichdi_{kind}s")
         for implementation in hook.get_hookimpls():
@@ -253,11 +302,11 @@ def _returned(
         raise RegistryError(
             f"{who}: the hook khichdi_{kind}s of {place(implementation.plugin)} gives no list of "
             f"classes: {type(error).__name__}: {error}",
-            hint=NEXT,
+            hint=_next(origin),
         ) from error
     for plugin in plugins:
         wrong = fault(plugin, kind, base)
         if wrong:
             where = place(plugin if isinstance(plugin, type) else implementation.plugin)
-            raise RegistryError(f"{who}: {where}: {wrong}", hint=NEXT)
+            raise RegistryError(f"{who}: {where}: {wrong}", hint=_next(origin))
     return plugins

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ..plugins.registry import Registry, load_registry
 from ..runtime.audit.audit import audit, audit_again, audit_segments
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
+from ..runtime.audit.plugin_files import registry_of
 from ..runtime.sources.mirror import Mirror
 from ..runtime.store.store import Store
 from ..runtime.tempdirs import scratch_folder
@@ -39,6 +41,7 @@ class AuditOptions:
         data: where relative paths of sources start, if the run's bytes are not here.
         scratch: the folder for temporary files.
         calibration: a file with limits for other hardware; `own` is the run's own.
+        allow_local_plugins: run the plugin files that the run or bundle contains.
     """
 
     level: str | None = None
@@ -48,6 +51,7 @@ class AuditOptions:
     data: str | Path = "."
     scratch: str | Path | None = None
     calibration: str | Path | None = None
+    allow_local_plugins: bool = False
 
     @property
     def executes(self) -> bool:
@@ -96,7 +100,7 @@ def audit_claim(
     if options.executes and claim.plan is not None:
         found = _again(claim, options, observer, mirror)
     else:
-        found = audit(claim, _lower, options.level, _installed)
+        found = audit(claim, partial(_lower, options), options.level, _installed)
     return AuditReport.model_validate(masked(found.to_json()))
 
 
@@ -109,7 +113,8 @@ def _again(
 
     assert claim.plan is not None
     origin, steps = Path(options.data).resolve(), claim.plan.steps
-    registry = load_registry()
+    registry = _registry(claim, options)
+    lower = partial(_lower, options)
     tolerance = _tolerance(claim, options, registry)
     with contextlib.ExitStack() as stack:
         place = str(options.scratch) if options.scratch else None
@@ -128,8 +133,8 @@ def _again(
             nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
             given = options.nonce is not None
             segments = Segments(rerun, options.segments, nonce, given)
-            return audit_segments(claim, _lower, segments, options.level, _installed)
-        return audit_again(claim, _lower, rerun, options.level, _installed)
+            return audit_segments(claim, lower, segments, options.level, _installed)
+        return audit_again(claim, lower, rerun, options.level, _installed)
 
 
 def _tolerance(claim: Claim, options: AuditOptions, registry: Registry) -> Tolerance | None:
@@ -144,9 +149,14 @@ def _tolerance(claim: Claim, options: AuditOptions, registry: Registry) -> Toler
     return Tolerance(read_calibration(path, claim), registry)
 
 
-def _lower(claim: Claim) -> Lowered:
+def _registry(claim: Claim, options: AuditOptions) -> Registry:
+    """Load the installed plugins, and those of the claim's plugin files if allowed."""
+    return registry_of(claim.folder, claim.record, allow=options.allow_local_plugins)
+
+
+def _lower(options: AuditOptions, claim: Claim) -> Lowered:
     try:
-        return lower_again(claim, load_registry())
+        return lower_again(claim, _registry(claim, options))
     except RegistryError as error:
         return Lowered(why_not=f"the installed plugins cannot be loaded: {error.message}")
 

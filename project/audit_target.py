@@ -6,10 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim, open_claim
+from ..runtime.audit.plugin_files import not_loaded, registry_of
 from ..runtime.bundle.read import unpacked
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
+from ..schema.errors import InputError
 from .run_lookup import open_run
 from .session import store_folder
 
@@ -44,3 +47,18 @@ def open_target(
         run = given.parent
     past = open_run(run, store=store)
     yield open_claim(past.folder, past.folder.resolve().name, (past.store.root,))
+
+
+def training_registry(claim: Claim, *, allow_local_plugins: bool) -> Registry:
+    """Load the plugins that a claim's training needs, those of its plugin files if allowed.
+
+    Raises:
+        InputError: a plugin file that a step needs is missing or not allowed; names it.
+        RegistryError: a plugin cannot be loaded.
+    """
+    registry = registry_of(claim.folder, claim.record, allow=allow_local_plugins)
+    files = claim.plan.plugin_files() if claim.plan else frozenset()
+    missing = not_loaded(claim.record, registry, files)
+    if missing is not None:
+        raise InputError(f"nothing can be trained again: {missing}")
+    return registry

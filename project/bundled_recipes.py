@@ -49,6 +49,8 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
         refuse_secrets(raw, name)
         return path.resolve(), raw
     except (FileNotFoundError, NotADirectoryError):
+        if name.endswith(".py"):
+            raise InputError(f"there is no plugin file {name}") from None
         raise InputError(f"there is no recipe {name}", hint=_hint(name)) from None
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror}") from None

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from ..compiler.bind import bound_model
 from ..compiler.lower import is_current, lower
-from ..plugins.registry import Registry, load_registry
+from ..plugins.registry import Registry
+from ..runtime.audit.plugin_files import not_loaded, registry_of
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
 from ..schema.errors import InputError, RecipeError
-from ..schema.lock import Lock, Material, request_digest
+from ..schema.lock import Lock, Material
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from ..schema.record import Record, StepResult
@@ -94,26 +95,30 @@ class Operand:
 
 
 def open_operand(
-    text: str, *, store: str | Path | None = None, settings: Sequence[str] = ()
+    text: str,
+    *,
+    store: str | Path | None = None,
+    settings: Sequence[str] = (),
+    allow_local_plugins: bool = False,
 ) -> Operand:
     """Return the recipe, run or record that a text names.
 
     A file or folder that is there comes first; then `REV:path` of git; then a run in the store;
-    then a recipe that ships.
+    then a recipe that ships. `allow_local_plugins` runs the plugin files that a run contains.
 
     Raises:
         InputError: it is none of these, or it is wrong.
     """
     path = Path(text)
     if path.is_dir() and (path / RECORD).is_file():
-        return _of_record(path / RECORD, settings)
+        return _of_record(path / RECORD, settings, allow_local_plugins)
     if path.is_file() and _is_record(path):
-        return _of_record(path, settings)
+        return _of_record(path, settings, allow_local_plugins)
     if not path.exists() and revision_of(text):
         return _of_session(open_revision(text, store=store, settings=settings))
     run = Store(store_folder(store)).runs / text / RECORD
     if not path.exists() and run.is_file():
-        return _of_record(run, settings)
+        return _of_record(run, settings, allow_local_plugins)
     return _of_session(open_session(text, store=store, settings=settings))
 
 
@@ -144,7 +149,7 @@ def _kept(plan: Plan, store: Store) -> dict[str, StepResult | None]:
     return {step.name: store.result(step.key) for step in plan.steps}
 
 
-def _of_record(path: Path, settings: Sequence[str]) -> Operand:
+def _of_record(path: Path, settings: Sequence[str], allow_local_plugins: bool) -> Operand:
     record = Record.from_json(path.read_bytes(), str(path))
     if settings:
         raise InputError(
@@ -156,7 +161,10 @@ def _of_record(path: Path, settings: Sequence[str]) -> Operand:
             f"{path} does not hold the recipe that ran",
             hint="it is from before records did; compare the files in the run's `recipe` folder",
         )
-    registry = load_registry()
+    registry = registry_of(path.parent, record, allow=allow_local_plugins)
+    missing = not_loaded(record, registry)
+    if missing is not None:
+        raise InputError(f"{path}: its recipe cannot be read: {missing}")
     try:
         recipe = bound_model(registry).model_validate_json(json.dumps(record.bound), strict=True)
     except ValidationError as error:
@@ -183,8 +191,7 @@ def _recorded(recipe: Recipe, registry: Registry, record: Record) -> Plan:
                 {"path": name, "size": file.size, "sha256": file.sha256}
                 for name, file in sorted(output.files.items())
             ]
-            request = request_digest(ref.name, ref.version, dict(ref.params))
-            made = {"use": ref.name, "request": request, "files": files}
+            made = {"use": ref.name, "request": ref.request(), "files": files}
             materials[step.name] = Material.model_validate(made)
     lock = Lock(recipe=recipe.name, language=recipe.recipe, materials=materials)
     plan = lower(recipe, registry, lock)

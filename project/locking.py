@@ -1,4 +1,4 @@
-"""Pin sources: complete a lock, check it, and write it beside the recipe."""
+"""Pin sources and plugin files: complete a lock, check it, and write it beside the recipe."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ def write_lock(
     Args:
         session: the recipe.
         observer: receives a notice for each source that is pinned.
-        again: sources to pin again; `all` for every one.
+        again: sources to pin again, and plugin files to accept as they are now; `all` for every
+            one.
         mirror: asked for bytes instead of the places that sources name.
 
     Raises:
-        InputError: there is no such source.
+        InputError: there is no such source or plugin file.
         FetchError: a source cannot be reached, or has nothing that was asked for.
+        LockError: a plugin file has changed, and `again` does not name it.
     """
 
     def report(name: str, material: Material | None) -> None:
@@ -41,10 +43,7 @@ def write_lock(
             observer.notice(f"  pinning {name} …")
 
     compiled = session.compiled
-    known = [step.name for step in compiled.plan.steps if step.kind == "source"]
-    for name in again:
-        if name not in (*known, "all"):
-            raise InputError(f"there is no source `{name}`", hint=f"sources: {', '.join(known)}")
+    _check_names(session, again)
     lock = pin(
         compiled.plan,
         compiled.folders,
@@ -60,16 +59,27 @@ def write_lock(
     return replace(session, lock=lock, compiled=with_lock(compiled, session.registry, lock))
 
 
+def _check_names(session: Session, names: Sequence[str]) -> None:
+    """Refuse names that are neither sources, nor plugin files, nor `all`."""
+    plan = session.compiled.plan
+    known = [step.name for step in plan.steps if step.kind == "source"]
+    known += [file.name for file in session.registry.plugin_files(plan)]
+    for name in names:
+        if name not in (*known, "all"):
+            hint = f"the lock has {', '.join(known)}"
+            raise InputError(f"there is no source or plugin file `{name}`", hint=hint)
+
+
 def completed(
     session: Session, observer: Observer, *, locked: bool = False, mirror: Mirror | None = None
 ) -> Session:
     """Return the session with a complete lock; `locked` refuses to pin anything.
 
     Raises:
-        LockError: the lock is not complete, and pinning is refused.
+        LockError: the lock is not complete and pinning is refused, or a plugin file has changed.
         FetchError: a source cannot be reached, or has nothing that was asked for.
     """
-    missing = stale(session.compiled.plan, session.lock)
+    missing = stale(session.compiled.plan, session.lock, session.registry)
     if not missing:
         return session
     if locked:
@@ -97,7 +107,7 @@ class LockCheck:
     """How a lock differs from the one that would be written now.
 
     Attributes:
-        missing: sources that are not pinned, or pinned for another request.
+        missing: sources that are not pinned, or pinned for another request; unlocked plugin files.
         unused: pinned sources that the recipe does not have.
         plugins: by distribution, its locked and its installed version where they differ.
     """
@@ -125,7 +135,7 @@ def check_lock(session: Session) -> LockCheck:
         for name in sorted(pinned | here)
         if pinned.get(name) != here.get(name)
     }
-    return LockCheck(stale(plan, lock), unused, plugins)
+    return LockCheck(stale(plan, lock, session.registry), unused, plugins)
 
 
 def _lasting(session: Session, lock: Lock) -> Lock | None:

@@ -43,11 +43,11 @@ def plan_session(session: Session, device: str | None = None) -> Planned:
 
     Raises:
         InputError: there is no such device.
-        LockError: bytes on this machine are not the pinned ones any more.
+        LockError: bytes on this machine, or plugin files, are not the locked ones any more.
         RecipeError: the base cannot do what the recipe asks, or a rule is broken.
     """
     plan, recipe = session.compiled.plan, session.compiled.recipe
-    check_local(plan, session.compiled.folders, session.registry)
+    check_local(plan, session.compiled.folders, session.registry, session.lock)
     seen = forecast(session, device)
     results = {step.name: session.store.result(step.key) for step in plan.steps}
     doubts = rule_warnings(recipe, session.registry, seen.architecture, seen.known)

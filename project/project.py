@@ -94,11 +94,13 @@ class Project:
 
         Args:
             observer: receives a notice for each source that is pinned.
-            update: sources to pin again although they are pinned; `all` for every one.
+            update: sources to pin again although they are pinned, and plugin files to accept as
+                they are now; `all` for every one.
             mirror: a folder or address to download from instead; left out, KHICHDI_MIRROR.
 
         Raises:
-            InputError: there is no such source or mirror.
+            InputError: there is no such source, plugin file or mirror.
+            LockError: a plugin file has changed, and `update` does not name it.
             FetchError: a source cannot be reached, or has nothing that was asked for.
         """
         from .locking import write_lock
@@ -219,6 +221,7 @@ def audit(
     calibration: str | Path | None = None,
     mirror: str | None = None,
     store: str | Path | None = None,
+    allow_local_plugins: bool = False,
 ) -> AuditReport:
     """Re-derive what a run claims, level by level, and compare.
 
@@ -235,6 +238,8 @@ def audit(
         calibration: a file with limits for other hardware; `own` is the run's own.
         mirror: a folder or address to download from instead; left out, KHICHDI_MIRROR.
         store: the store's folder; left out, KHICHDI_STORE, else `.khichdi` of the project.
+        allow_local_plugins: run the plugin files that the run or bundle contains: they are code by
+            its author. Without it, what they did is reported as unverifiable.
 
     Raises:
         InputError: there is no such run, a document of it is damaged, or arguments contradict each
@@ -245,7 +250,9 @@ def audit(
     from .audit_target import open_target
     from .mirrors import open_mirror
 
-    options = AuditOptions(level, rerun, segments, nonce, data, None, calibration)
+    options = AuditOptions(
+        level, rerun, segments, nonce, data, None, calibration, allow_local_plugins
+    )
     options.check()
     if isinstance(run, Run):
         store = store or run.store.root

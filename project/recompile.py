@@ -12,6 +12,7 @@ from ..compiler.lower import lower
 from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
+from ..runtime.audit.plugin_files import not_loaded
 from ..schema.errors import InputError, KhichdiError
 from ..schema.lock import Lock
 from .bundled_recipes import open_recipe
@@ -23,6 +24,9 @@ def lower_again(claim: Claim, registry: Registry) -> Lowered:
     What is pinned is taken from the plan: whether the lock says so too is another level's matter.
     """
     record = claim.record
+    missing = not_loaded(record, registry)
+    if missing is not None:
+        return Lowered(why_not=missing)
     try:
         if record.files:
             found = _from_files(claim, registry)

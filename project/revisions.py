@@ -53,7 +53,8 @@ def open_revision(
             [replace(fault, file=tree.renamed(fault.file)) for fault in error.diagnostics]
         ) from None
     kept = Store(store_folder(store, path))
-    return Session(text, registry, compiled, lock, lock_file, kept, False, tuple(settings))
+    chosen = tuple(settings)
+    return Session(text, compiled.registry, compiled, lock, lock_file, kept, False, chosen)
 
 
 @dataclass(frozen=True)

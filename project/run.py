@@ -67,14 +67,14 @@ def run_session(
 
     Raises:
         InputError: the recipe asks for what its base cannot do, or breaks one of its rules.
-        LockError: the lock is not complete, and pinning is refused.
+        LockError: the lock is not complete and pinning is refused, or a plugin file has changed.
         WorkError: a step failed; finished steps stay in the store, and the next run resumes there.
     """
     started, clock = datetime.now().astimezone(), time.monotonic()
     report_other_plugins(session, observer)
     session = completed(session, observer, locked=locked, mirror=mirror)
     plan, folders = session.compiled.plan, session.compiled.folders
-    check_local(plan, folders, session.registry)
+    check_local(plan, folders, session.registry, session.lock)
     expected = forecast(session)
     to_run = len(pending(plan, session.store))
     if to_run:

@@ -24,7 +24,7 @@ class Session:
 
     Attributes:
         name: the recipe as it was asked for: a path, or the bare name of one that ships.
-        registry: the installed plugins.
+        registry: the installed plugins, and those of the recipe's plugin files.
         compiled: the recipe as written, bound, and lowered to a plan.
         lock: the lock, or None where nothing is pinned yet.
         lock_file: the path of the lock, whether or not it is there.
@@ -67,6 +67,7 @@ def open_session(
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
     compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
+    registry = compiled.registry
     warnings = tuple(deprecated(compiled.loaded, registry))
     kept = Store(store_folder(store, None if shipped else path))
     return Session(recipe, registry, compiled, lock, lock_file, kept, shipped, chosen, warnings)

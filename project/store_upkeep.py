@@ -24,6 +24,8 @@ def repair_store(store: Store, mirror: Mirror | None = None) -> list[Mended]:
     registry = load_registry()
 
     def again(step: PlanStep, into: Path) -> None:
+        if step.plugin.file:
+            raise FetchError(f"{step.name} was fetched by a plugin file, which is not run here")
         if registry.create(step.plugin.kind, step.plugin.name, step.plugin.params).local:
             raise FetchError(f"{step.name} came from a folder that the store does not know")
         fetch(step, into, registry, into, mirror)

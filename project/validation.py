@@ -38,8 +38,8 @@ def validate_recipes(recipes: Iterable[str], settings: Sequence[str] = ()) -> Va
     warnings: list[Diagnostic] = []
     for name in recipes:
         try:
-            loaded, _ = validate(name, Path.cwd(), open_recipe, registry, settings)
-            warnings.extend(deprecated(loaded, registry))
+            valid = validate(name, Path.cwd(), open_recipe, registry, settings)
+            warnings.extend(deprecated(valid.loaded, valid.registry))
         except RecipeError as error:
             errors.extend(error.diagnostics)
         except InputError as error:

@@ -41,6 +41,7 @@ CODES = {
     "not-a-mapping": "a file that is not a mapping of keys",
     "not-a-recipe": "a file that is YAML but not a recipe",
     "number": "a number that a recipe cannot hold",
+    "plugin": "a plugin file that cannot be run, or does not keep its kind's contract",
     "rule": "a breach of one of the recipe's rules",
     "secret": "a token, a key or a password",
     "set": "a value set for one command, whose path leads nowhere",

@@ -42,16 +42,19 @@ class Material(Document):
 
 
 class Distribution(Document):
-    """An installed distribution that plugins came from.
+    """An installed distribution, or a plugin file beside the recipe, that plugins came from.
 
     `files` binds the path and the bytes of each of its files; None in documents from before it
-    was kept. An `editable` one may change at any moment: its digest is of that moment.
+    was kept. An `editable` one may change at any moment: its digest is of that moment. A `local`
+    one is a plugin file: `name` is its path seen from the recipe, `files` the sha256 of its bytes,
+    `version` the first digits of that.
     """
 
     name: str
     version: str
     files: Digest | None = None
     editable: bool = False
+    local: bool = Field(False, exclude_if=lambda local: not local)
 
 
 class Lock(Sealed):
@@ -70,6 +73,7 @@ class Lock(Sealed):
     plugins: tuple[Distribution, ...] = ()
 
 
-def request_digest(use: str, version: int, params: dict[str, Any]) -> str:
-    """Return the digest of what a recipe asks of a source."""
-    return digest("request", {"use": use, "version": version, "params": params})
+def request_digest(use: str, version: int, params: dict[str, Any], file: str | None = None) -> str:
+    """Return the digest of what a recipe asks of a source; `file` is of a local plugin's file."""
+    asked = {"use": use, "version": version, "params": params}
+    return digest("request", asked | ({"file": file} if file else {}))

@@ -9,23 +9,32 @@ from pydantic import Field, JsonValue
 
 from .digest import digest
 from .document import Digest, Document, PathBelow
-from .lock import Material
+from .lock import Material, request_digest
 from .seal import Sealed
 
 
 class PluginRef(Document):
-    """A plugin with its parameters; `operational` ones are outside every key."""
+    """A plugin with its parameters; `operational` ones are outside every key.
+
+    `file` is the sha256 of the plugin file that it comes from; None for an installed plugin.
+    """
 
     kind: str
     name: str
     version: int
     params: dict[str, JsonValue] = {}
     operational: tuple[str, ...] = ()
+    file: Digest | None = Field(None, exclude_if=lambda file: file is None)
 
     def identity(self) -> dict[str, Any]:
-        """Return what goes into a key: the parameters that can change results."""
+        """Return what goes into a key: the parameters that can change results, and the file."""
         hashed = {k: v for k, v in self.params.items() if k not in self.operational}
-        return {"kind": self.kind, "name": self.name, "version": self.version, "params": hashed}
+        known = {"kind": self.kind, "name": self.name, "version": self.version, "params": hashed}
+        return known | ({"file": self.file} if self.file else {})
+
+    def request(self) -> str:
+        """Return the digest of what a recipe asks of a source with this plugin."""
+        return request_digest(self.name, self.version, dict(self.params), self.file)
 
 
 class PlanStep(Document):
@@ -57,6 +66,10 @@ class PlanStep(Document):
     origin: str | None = None
     package_url: str | None = None
 
+    def plugins(self) -> tuple[PluginRef, ...]:
+        """Return the plugin that does the step, and its parts."""
+        return (self.plugin, *self.parts.values())
+
     def sources(self) -> Iterator[tuple[str, str, str]]:
         """Yield (role, step name, output name) of each input."""
         for role, reference in self.inputs.items():
@@ -84,6 +97,10 @@ class Plan(Sealed):
     def step(self, name: str) -> PlanStep:
         """Return the step of this name."""
         return next(step for step in self.steps if step.name == name)
+
+    def plugin_files(self) -> frozenset[str]:
+        """Return the sha256 of each plugin file that a step's plugins come from."""
+        return frozenset(ref.file for step in self.steps for ref in step.plugins() if ref.file)
 
     @property
     def repeats(self) -> bool:

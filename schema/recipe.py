@@ -161,12 +161,22 @@ class Train(Step):
     )
 
 
+PluginFile = Annotated[str, StringConstraints(pattern=r"^[^\\]+\.py$", max_length=400)]
+"""A path of a Python file, with forward slashes."""
+
+
 class Recipe(Document):
     """A whole recipe."""
 
     recipe: Version = Field(description="Version of the recipe language.")
     name: Name = operational("recipe", description="Name of the recipe.")
     description: str | None = operational(None, description="One line for `recipe list`.")
+    plugins: tuple[PluginFile, ...] = operational(
+        (),
+        description="Python files whose plugins this recipe may name, by their paths relative to "
+        "this file; each lies beside it or below. They are run when the recipe is read.",
+        exclude_if=lambda files: not files,
+    )
     seed: int = Field(0, ge=0, lt=2**48, description="Seed of all randomness.")
     model: Model = Field(description="The model to train.")
     data: dict[Name, DataSet] = Field(min_length=1, description="Data sets by name.")

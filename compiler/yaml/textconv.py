@@ -21,19 +21,19 @@ from ..validate import validate
 def canonical_text(raw: bytes, registry: Registry) -> bytes:
     """Return the canonical text of a recipe file's bytes.
 
-    A recipe that stands alone is bound, so that a default written out is no difference. One that
-    extends another is shown as it states its differences: the file that it extends has a diff of
-    its own, and where the bytes were taken from is not known here. What is not a valid recipe is
-    returned as it is.
+    A recipe that stands alone is bound, so that a default written out is not a difference. One
+    that extends another or names plugin files is shown as it is written: those files have diffs
+    of their own, and where the bytes were taken from is not known here. What is not a valid recipe
+    is returned as it is.
     """
     try:
         parsed = read(raw, "recipe")
         data = parsed.data
         if parsed.faults:
             return raw
-        if "extends" not in data:
-            _, recipe = validate("recipe", Path("/"), lambda *_: (Path("/recipe"), raw), registry)
-            data = recipe.to_json()
+        if not {"extends", "plugins"} & data.keys():
+            found = validate("recipe", Path("/"), lambda *_: (Path("/recipe"), raw), registry)
+            data = found.recipe.to_json()
     except InputError:
         return raw
     return "".join(f"{line}\n" for line in _lines(data, "")).encode()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..base import P, Plugin
 from .breach import Breach
 from .drop import Drop
+from .row_view import rows_of
+from .template import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +33,11 @@ class FilterInputs:
     base: Path | None = None
 
 
-class Filter(Plugin[P], ABC):
+class Filter(Plugin[P]):
     """Keeps or drops rows, each drop with a reason.
+
+    A filter defines either `reason`, which is asked about one row, or `reasons`, which is asked
+    about a batch and can be far faster.
 
     Attributes:
         sources: further bytes that it works with (an embedding model), as name -> description.
@@ -46,6 +51,7 @@ class Filter(Plugin[P], ABC):
     """
 
     kind = "filter"
+    alternatives = ("reason", "reasons")
     sources: ClassVar[Mapping[str, str]] = {}
     uses_benchmarks: ClassVar[bool] = False
     uses_tokenizer: ClassVar[bool] = False
@@ -71,21 +77,45 @@ class Filter(Plugin[P], ABC):
     def begin(self, inputs: FilterInputs) -> None:
         """Make ready; called once before the first batch."""
 
-    @abstractmethod
+    def reason(self, row: Row) -> str | Drop | None:
+        """Return None to keep the row, or why it is dropped."""
+        raise NotImplementedError
+
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | Drop | None]:
-        """Return, for each row of the batch, None to keep it or why it goes."""
+        """Return, for each row of the batch, None to keep it or why it is dropped."""
+        return [self.reason(row) for row in rows_of(batch)]
 
 
-class Editor(Filter[P], ABC):
-    """A filter that drops nothing and rewrites rows: it cuts, cleans or renders their text."""
+class Editor(Filter[P]):
+    """A filter that drops nothing and rewrites rows: it truncates, cleans or renders their text.
 
-    @abstractmethod
+    An editor defines either `edit_row`, which is given one row, or `edit`, which is given a batch.
+    """
+
+    alternatives = ("edit_row", "edit")
+
+    def edit_row(self, row: Row, draw: int | None) -> Mapping[str, Any]:
+        """Return the columns of the row that have other values now, by name.
+
+        `draw` is a number, uniform in 0 <= n < 2**64, that depends on the seed and the row's id
+        alone; it is None unless the class says `seeded = True`.
+        """
+        raise NotImplementedError
+
     def edit(self, batch: pa.RecordBatch, draw: Sequence[int]) -> pa.RecordBatch:
         """Return the same rows, in order and with their ids, with other values.
 
-        `draw` has a number for each row, uniform in 0 <= n < 2**64, that depends on the seed and
-        the row's id alone; it is empty unless the class says `seeded = True`.
+        `draw` has a number for each row, as that of `edit_row`; it is empty unless the class says
+        `seeded = True`.
         """
+        edited = []
+        for row, number in zip_longest(rows_of(batch), draw):
+            changed = self.edit_row(row, number)
+            unknown = sorted(changed.keys() - row.keys())
+            if unknown:
+                raise KeyError(f"`edit_row` returned {unknown[0]!r}, which is not a column")
+            edited.append({**row, **changed})
+        return type(batch).from_pylist(edited, schema=batch.schema)
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | Drop | None]:
         """Keep every row."""

@@ -194,7 +194,7 @@ class Runtime(Plugin[P], ABC):
         raise AccountError(f"there is no account of runtime `{self.name}`")
 
     def seconds(self, workload: Workload, device: Device, work: Work) -> float | None:
-        """Return how long so much work takes on a device; None, as here, where that is not known."""
+        """Return how long so much work takes on a device; None where that is not known."""
         return None
 
     def contradictions(self, sample_packing: bool, validation: bool) -> list[Breach]:

@@ -1,4 +1,6 @@
-"""Generate a plugin distribution for `recipe plugins new`.
+"""Generate a plugin for `recipe plugins new`.
+
+It is a distribution, ready to install, test and edit, or a single plugin file beside a recipe.
 
 The texts are templates: `$name` is the plugin's name, `$package` that of its package, `$Class` that
 of its class. There is a body for each kind in `bodies.py`.
@@ -12,11 +14,33 @@ from string import Template
 from ..class_checks import NAME
 from ..kinds import KINDS
 from .bodies import BODIES, RECIPES, TESTS
-from .files import MODULE, PROJECT, README, TEST
+from .files import CLASSES, MODULE, PROJECT, README, TEST
+
+
+def plugin_file(name: str, kind: str) -> str:
+    """Return the text of a new plugin file."""
+    return Template(CLASSES).substitute(_words(name, kind))
+
+
+def recipe_lines(name: str, kind: str) -> str:
+    """Return the lines of a recipe that name a plugin."""
+    return RECIPES[kind].replace("NAME", name)
 
 
 def distribution(name: str, kind: str) -> dict[Path, str]:
     """Return the files of a new distribution by path."""
+    words = _words(name, kind, "hookimpl")
+    texts = {
+        "pyproject.toml": PROJECT,
+        "README.md": README,
+        f"{words['package']}/__init__.py": MODULE,
+        "tests/test_plugin.py": TEST,
+    }
+    return {Path(path): Template(text).substitute(words) for path, text in texts.items()}
+
+
+def _words(name: str, kind: str, *imported: str) -> dict[str, str]:
+    """Return what stands for the words of the templates."""
     assert NAME.fullmatch(name)
     assert kind in KINDS
     package = f"khichdi_{name.replace('-', '_')}"
@@ -27,21 +51,13 @@ def distribution(name: str, kind: str) -> dict[Path, str]:
         "project": package.replace("_", "-"),
         "Class": "".join(word.title() for word in name.split("-")),
         "Base": kind.title(),
-        "recipe": RECIPES[kind].replace("NAME", name),
+        "recipe": recipe_lines(name, kind),
     }
+    body = BODIES[kind]
     inner = {
-        key: Template(text).substitute(words)
-        for key, text in {
-            "imports": BODIES[kind].imports,
-            "params": BODIES[kind].params,
-            "body": BODIES[kind].body,
-            "given": TESTS.get(kind, ""),
-        }.items()
+        "imports": body.imports.text(*imported),
+        "params": body.params,
+        "body": body.body,
+        "given": TESTS.get(kind, ""),
     }
-    texts = {
-        "pyproject.toml": PROJECT,
-        "README.md": README,
-        f"{package}/__init__.py": MODULE,
-        "tests/test_plugin.py": TEST,
-    }
-    return {Path(path): Template(text).substitute(words | inner) for path, text in texts.items()}
+    return words | {key: Template(text).substitute(words) for key, text in inner.items()}

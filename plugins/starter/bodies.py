@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Imports:
+    """The imports of a module: names of khichdi.plugins, lines before, one for type checkers."""
+
+    names: tuple[str, ...]
+    before: str = ""
+    heavy: str = ""
+
+    def text(self, *more: str) -> str:
+        """Return the lines, with more names of khichdi.plugins."""
+        names = sorted((*self.names, "Params", *more), key=lambda n: (n.islower(), n.lower()))
+        lines = [self.before] if self.before else []
+        if self.heavy:
+            lines.append("from typing import TYPE_CHECKING")
+        if lines:
+            lines.append("")
+        line = f"from khichdi.plugins import {', '.join(names)}"
+        if len(line) > WIDTH:
+            line = "\n".join(["from khichdi.plugins import (", *(f"    {n}," for n in names), ")"])
+        lines += [line, "from pydantic import Field"]
+        if self.heavy:
+            lines += ["", "if TYPE_CHECKING:", f"    {self.heavy}"]
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True)
 class Body:
-    """What differs from kind to kind; `imports` are those of the module."""
+    """A plugin of a kind: its module's imports, its parameters, and the inside of its class."""
 
-    imports: str
+    imports: Imports
     params: str
     body: str
 
 
-WIDTH = 100
-_NO_PARAMS = ""
-
-
-def _imports(*names: str, before: str = "", heavy: str = "") -> str:
-    names = tuple(sorted((*names, "Params", "hookimpl"), key=lambda n: (n.islower(), n.lower())))
-    lines = [before] if before else []
-    if heavy:
-        lines.append("from typing import TYPE_CHECKING")
-    if lines:
-        lines.append("")
-    line = f"from khichdi.plugins import {', '.join(names)}"
-    if len(line) > WIDTH:
-        line = "\n".join(["from khichdi.plugins import (", *(f"    {n}," for n in names), ")"])
-    lines.append(line)
-    lines.append("from pydantic import Field")
-    if heavy:
-        lines += ["", "if TYPE_CHECKING:", f"    {heavy}"]
-    return "\n".join(lines)
+def _imports(*names: str, before: str = "", heavy: str = "") -> Imports:
+    return Imports(names, before, heavy)
 
 
 _SHARE = """\
@@ -89,14 +99,14 @@ BODIES: dict[str, Body] = {
 ''',
     ),
     "filter": Body(
-        _imports("Filter", before=_ROWS, heavy=_ARROW),
+        _imports("Filter", "Row"),
         _SHARE,
         '''
-    def reasons(self, batch: pa.RecordBatch) -> Sequence[str | None]:
-        """Return `shouting` for rows with at least that share."""
-        texts = batch.column("input").to_pylist()
-        shares = [sum(map(str.isupper, text)) / max(1, len(text)) for text in texts]
-        return ["shouting" if share >= self.params.share else None for share in shares]
+    def reason(self, row: Row) -> str | None:
+        """Return `shouting` where the share is reached, None to keep the row."""
+        text = row["input"]
+        share = sum(map(str.isupper, text)) / max(1, len(text))
+        return "shouting" if share >= self.params.share else None
 ''',
     ),
     "scorer": Body(

@@ -50,7 +50,7 @@ parameters and input must give the same result for as long as `version` stays th
 notices a change of the source; raise `version`, and `KHICHDI_RECORD=1 python -m pytest` records it.
 """
 
-MODULE = '''\
+CLASSES = '''\
 """The $kind `$name`."""
 
 from __future__ import annotations
@@ -67,13 +67,18 @@ class $Class($Base[${Class}Params]):
     """Say in one line what it does."""
 
     name = "$name"
-$body
+$body'''
+
+MODULE = (
+    CLASSES
+    + '''
 
 @hookimpl
 def khichdi_${kind}s() -> list[type[$Class]]:
     """Return the plugins of this distribution."""
     return [$Class]
 '''
+)
 
 TEST = '''\
 """The conformance kit: what every $kind is held to."""

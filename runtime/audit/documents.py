@@ -193,9 +193,14 @@ def audit_environment(claim: Claim, installed: Installed = nothing_installed) ->
 
 
 def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
-    """Yield what is installed otherwise; an old record has versions alone."""
+    """Yield what is installed otherwise; an old record has versions alone.
+
+    Plugin files are not installed: the run keeps them, and the recipe's level hashes them.
+    """
     found = {one.name: one for one in here}
     for one in told if here else ():
+        if one.local:
+            continue
         now = found.get(one.name)
         name = f"plugins of {one.name}"
         if now is None or now.version != one.version:

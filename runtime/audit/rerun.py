@@ -23,6 +23,7 @@ from .artifacts import Level
 from .audited_run import QUANTIZED, Claim, level_of, upto, weights_of
 from .compare import difference
 from .documents import first_difference
+from .plugin_files import check_loaded
 from .tolerance import Tolerance
 
 EXECUTED = LEVELS[LEVELS.index("sources") :]
@@ -101,8 +102,9 @@ class Rerun:
         return self._source(step) or self._step(step)
 
     def check_plugins(self, step: PlanStep) -> None:
-        """Refuse a plugin of another version: it may do another thing."""
-        for ref in (step.plugin, *step.parts.values()):
+        """Refuse a plugin of another version, or of a plugin file that was not loaded."""
+        check_loaded(self.claim, step, self.registry)
+        for ref in step.plugins():
             if ref.kind not in KINDS:
                 continue
             found = self.registry.get(ref.kind, ref.name).plugin.version

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...plugins.kinds import TrainingSegment
-from ...plugins.registry import Registry, load_registry
+from ...plugins.registry import Registry
 from ...schema.calibration import RERUN
 from ...schema.digest import digest
 from ...schema.errors import KhichdiError, StepError
@@ -25,6 +25,7 @@ from ...schema.plan import PlanStep
 from ...schema.record import Output, RecordedStep
 from ..adapter_files import WEIGHTS
 from ..audit.audited_run import Claim, open_claim
+from ..audit.plugin_files import registry_of
 from ..audit.segment_distance import Errors, errors
 from ..audit.segments import replay_segments
 from ..execute import Executor
@@ -150,7 +151,8 @@ class Worker:
         stores = tuple(map(Path, job.stores))
         self.claim: Claim = open_claim(Path(job.run), "run", stores)
         self.store = Borrowing(Path(job.scratch) / "store", stores)
-        self.registry: Registry = load_registry()
+        # Whoever calibrates has allowed the run's plugin files by then.
+        self.registry: Registry = registry_of(Path(job.run), self.claim.record, allow=True)
         assert self.claim.plan is not None
         self.plan = self.claim.plan
         self.train = next(step for step in self.plan.steps if step.kind == "runtime")

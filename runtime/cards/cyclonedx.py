@@ -163,7 +163,10 @@ def _libraries(record: Record) -> Iterator[Json]:
     """Yield the interpreter's distributions, those that plugins came from with their files."""
     every: dict[str, Distribution] = {}
     for one in (*record.installed, *record.plugins):
-        every[_normalized(one.name)] = one
+        if one.local:
+            yield from _files("plugin", {one.name: str(one.files)})
+        else:
+            every[_normalized(one.name)] = one
     for name, one in sorted(every.items()):
         plain = f"pkg:pypi/{name}@{quote(one.version, safe='')}"
         component: Json = {

@@ -83,7 +83,8 @@ def _dependencies(claim: Claim) -> Iterator[Resource]:
                 uri=file.url,
                 annotations=dict(revision) if revision else None,
             )
-    for one in claim.record.installed or claim.record.plugins:
+    plugins = (one for one in claim.record.plugins if not one.local)
+    for one in claim.record.installed or plugins:
         yield Resource(name=one.name, uri=f"pkg:pypi/{one.name.lower()}@{one.version}")
 
 

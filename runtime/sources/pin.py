@@ -6,7 +6,7 @@ bytes a recipe means. `fetch` brings those bytes and refuses any others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ...plugins.result_checks import check_pin
 from ...plugins.side_effects import PluginError, bounded, patience, watched
 from ...schema.errors import FetchError, KhichdiError, LockError
 from ...schema.file_hashing import files_sha256
-from ...schema.lock import Distribution, Lock, Material, PinnedFile, request_digest
+from ...schema.lock import Distribution, Lock, Material, PinnedFile
 from ...schema.plan import Plan, PlanStep, PluginRef
 from ...schema.secrets import mask, secrets_in
 from .mirror import Mirror
@@ -32,21 +32,23 @@ def pin(
     mirror: Mirror | None = None,
     report: Callable[[str, Material | None], None] = lambda name, material: None,
 ) -> Lock:
-    """Return a lock for every source of a plan.
+    """Return a lock for every source of a plan, and for the plugin files that it uses.
 
     What `previous` pins for the same request is kept as it is; `again` names the sources to pin
-    anew (`*` for all). `mirror` is asked instead of the places that sources name. `report` is
-    called before (with None) and after each source is pinned.
+    anew and the plugin files that may have changed (`*` for all). `mirror` is asked instead of the
+    places that sources name. `report` is called before (with None) and after each source is pinned.
 
     Raises:
         FetchError: a source cannot be reached or has nothing that was asked for.
+        LockError: a plugin file has changed, and `again` does not name it.
     """
     again = set(again)
+    _check_files(plan, registry, previous, again)
     materials = {}
     for step in _sources(plan):
         kept = previous.materials.get(step.name) if previous else None
         fresh = "*" in again or step.name in again
-        if kept is not None and not fresh and kept.request == _request(step.plugin):
+        if kept is not None and not fresh and kept.request == step.plugin.request():
             materials[step.name] = kept
             continue
         report(step.name, None)
@@ -95,12 +97,15 @@ def fetch(
             )
 
 
-def check_local(plan: Plan, folders: Mapping[str, Path], registry: Registry) -> None:
-    """Compare the sources that lie on this machine with their pins.
+def check_local(
+    plan: Plan, folders: Mapping[str, Path], registry: Registry, lock: Lock | None = None
+) -> None:
+    """Compare the sources that are on this machine, and plugin files, with the lock.
 
     Raises:
         LockError: names every file that is missing, new or changed.
     """
+    _check_files(plan, registry, lock)
     for step in _sources(plan):
         source = _create(step.plugin, registry)
         if not source.local or step.material is None:
@@ -123,6 +128,23 @@ def check_local(plan: Plan, folders: Mapping[str, Path], registry: Registry) -> 
             )
 
 
+def _check_files(
+    plan: Plan, registry: Registry, lock: Lock | None, again: Container[str] = ()
+) -> None:
+    """Refuse a plugin file that is not the one in the lock, unless `again` allows another."""
+    locked = {one.name: one.files for one in lock.plugins if one.local} if lock else {}
+    for one in registry.plugin_files(plan):
+        before = locked.get(one.name, one.files)
+        if before == one.files or "*" in again or one.name in again:
+            continue
+        raise LockError(
+            f"{one.name} is not the plugin file that was locked: "
+            f"it has {str(one.files)[:19]}…, the lock has {str(before)[:19]}…",
+            hint="put the locked one back, or accept this one with "
+            f"`recipe lock FILE --update {one.name}`",
+        )
+
+
 def other_plugins(lock: Lock, now: Iterable[Distribution]) -> list[str]:
     """Return, in words, which distributions of plugins are not those that a lock was made with.
 
@@ -132,7 +154,7 @@ def other_plugins(lock: Lock, now: Iterable[Distribution]) -> list[str]:
     found = []
     for one in now:
         before = locked.get(one.name)
-        if before is None:
+        if before is None or one.local:  # a plugin file that changed is refused
             continue
         if before.version != one.version:
             found.append(f"{one.name} {one.version} is installed, locked with {before.version}")
@@ -144,14 +166,15 @@ def other_plugins(lock: Lock, now: Iterable[Distribution]) -> list[str]:
     return found
 
 
-def stale(plan: Plan, lock: Lock | None) -> list[str]:
-    """Return the sources that a lock does not have, or has for another request."""
+def stale(plan: Plan, lock: Lock | None, registry: Registry) -> list[str]:
+    """Return what a lock lacks: sources, also those of another request, and plugin files."""
     found = []
     for step in _sources(plan):
         material = lock.materials.get(step.name) if lock else None
-        if material is None or material.request != _request(step.plugin):
+        if material is None or material.request != step.plugin.request():
             found.append(step.name)
-    return found
+    locked = {one.name for one in lock.plugins if one.local} if lock else set()
+    return found + [one.name for one in registry.plugin_files(plan) if one.name not in locked]
 
 
 def _pin_one(step: PlanStep, folder: Path, registry: Registry, mirror: Mirror | None) -> Material:
@@ -163,7 +186,7 @@ def _pin_one(step: PlanStep, folder: Path, registry: Registry, mirror: Mirror | 
         _refuse_secrets(step, file)
     return Material(
         use=step.plugin.name,
-        request=_request(step.plugin),
+        request=step.plugin.request(),
         revision=pinned.revision,
         files=tuple(sorted(pinned.files, key=lambda file: file.path)),
     )
@@ -210,10 +233,6 @@ def _pinned(
 
 def _sources(plan: Plan) -> Iterable[PlanStep]:
     return (step for step in plan.steps if step.kind == "source")
-
-
-def _request(plugin: PluginRef) -> str:
-    return request_digest(plugin.name, plugin.version, dict(plugin.params))
 
 
 def _create(plugin: PluginRef, registry: Registry) -> Any:

@@ -108,7 +108,14 @@ class Context:
         return None if found.name == "khichdi" else f"{found.name} {found.version}"
 
     def _create(self, ref: Any) -> Any:
-        found = self.registry.get(ref.kind, ref.name).plugin
+        entry = self.registry.get(ref.kind, ref.name)
+        found = entry.plugin
+        if entry.file != ref.file:
+            raise self.fail(
+                f"the plan asks for {ref.kind} `{ref.name}` of {_origin(ref.file)}, "
+                f"that of {_origin(entry.file)} is loaded",
+                "make the plan again from the recipe",
+            )
         if found.version != ref.version:
             raise self.fail(
                 f"the plan needs version {ref.version} of {ref.kind} `{ref.name}`, "
@@ -116,3 +123,7 @@ class Context:
                 "make the plan again with the installed plugins",
             )
         return self.registry.create(ref.kind, ref.name, ref.params)
+
+
+def _origin(file: str | None) -> str:
+    return f"the plugin file {file}" if file else "an installed distribution"

@@ -186,7 +186,9 @@ def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]
         home = home or path.parent
         name = path.relative_to(home).as_posix() if path.is_relative_to(home) else path.name
         if not inside(name):
-            name = f"{len(kept)}.yaml"  # whatever it is called here, every system can hold it
+            name = (
+                f"{len(kept)}{path.suffix}"  # whatever it is called here, every system can hold it
+            )
         if name in kept:
             name = f"{len(kept)}-{name}"
         target = folder / name

@@ -25,7 +25,7 @@ SHIPPED = [path.stem for path in shipped_recipes()]
 
 
 def bound(name: str) -> dict[str, Any]:
-    return validate(name, Path.cwd(), open_recipe, REGISTRY)[1].to_json()
+    return validate(name, Path.cwd(), open_recipe, REGISTRY).recipe.to_json()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

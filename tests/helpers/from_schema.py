@@ -133,7 +133,7 @@ def _text(draw: Draw, schema: Any, _: Any) -> Any:
 def _texts(pattern: str | None, low: int, high: int) -> st.SearchStrategy[str]:
     strategy = TEXT
     if pattern is not None:
-        strategy = st.from_regex(pattern.removesuffix("$") + r"\Z", alphabet="abc019-./:@htps_")
+        strategy = st.from_regex(pattern.removesuffix("$") + r"\Z", alphabet="abc019-./:@htpsy_")
     return strategy.filter(lambda text: low <= len(text) <= high)
 
 

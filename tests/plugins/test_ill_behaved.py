@@ -77,8 +77,8 @@ AT_LOAD = {
     "hook without a list": (FILTER.replace("return [Ill]", "return None"), "gives no list"),
     "cannot be imported": ("import no_such_library\n", "cannot be imported: ModuleNotFoundError"),
     "another API": (FILTER + "\nKHICHDI_API = 99\n", "version 99 of the plugin API"),
-    "unfinished": (plugin("filter", "pass"), "does not define reasons"),
-    "misspelt method": (plugin("filter", KEEP.replace("reasons", "reason")), "not define reasons"),
+    "unfinished": (plugin("filter", "pass"), "neither `reason` nor `reasons`"),
+    "misspelt method": (plugin("filter", KEEP.replace("reasons", "reasns")), "it defines neither"),
     "other arguments": (
         plugin("filter", KEEP.replace("self, batch", "self, batch, more")),
         r"`reasons` must be a method that takes \(batch\)",

@@ -123,7 +123,7 @@ class Unfinished(Filter[KeepAllParams]):
 FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "not a class": (lambda: "keep-all", "returns subclasses of Filter"),
     "another kind": (lambda: KINDS["reader"], "returns subclasses of Filter"),
-    "abstract": (lambda: Unfinished, "does not define reasons"),
+    "abstract": (lambda: Unfinished, "neither `reason` nor `reasons`"),
     "bad name": (lambda: class_with(name="Keep_All"), "lower-case words joined by dashes"),
     "no name": (lambda: class_with(name=""), "lower-case words"),
     "version zero": (lambda: class_with(version=0), "at least 1"),

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from bound import write
-from khichdi.cli.shipped import open_recipe
 from pydantic import Field
 
 from khichdi.compiler.bind import bind
@@ -37,6 +36,7 @@ from khichdi.plugins import (
     hookimpl,
 )
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.runtime.calibration.cpu_kernels import settings
 from khichdi.runtime.calibration.forgeries import changed_step
 from khichdi.schema.device import Device

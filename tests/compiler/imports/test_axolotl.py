@@ -31,7 +31,7 @@ warmup_steps: 10
 
 def bound(text: str, tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "imported.yaml").write_text(text, encoding="utf-8")
-    _, recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry())
+    recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry()).recipe
     return recipe.to_json()
 
 
@@ -50,7 +50,7 @@ def test_a_ziggurat_configuration_imports_to_the_recipe_that_ships(
 ) -> None:
     theirs, report = axolotl(config.read_text(), tmp_path)
     name = f"ziggurat-{config.stem.lower()}"
-    _, recipe = validate(name, tmp_path, open_recipe, load_registry())
+    recipe = validate(name, tmp_path, open_recipe, load_registry()).recipe
     ours = recipe.to_json()
     assert ours.pop("name") == name
     assert ours.pop("description")

@@ -40,7 +40,7 @@ hub_model_id: me/mine
 def recipe_of(text: str, tmp_path: Path) -> tuple[dict[str, Any], Any]:
     done = imported(text, "trl")
     (tmp_path / "imported.yaml").write_text(done.text, encoding="utf-8")
-    _, recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry())
+    recipe = validate("imported.yaml", tmp_path, open_recipe, load_registry()).recipe
     return recipe.to_json(), done.report
 
 

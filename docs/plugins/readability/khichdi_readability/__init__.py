@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
-from khichdi.plugins import Drop, Filter, Params, hookimpl
+from khichdi.plugins import Drop, Filter, Params, Row, hookimpl
 from pydantic import Field, model_validator
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 VOWELS = re.compile(r"[aeiouy]+")
@@ -47,12 +44,10 @@ class Readability(Filter[ReadabilityParams]):
     name = "readability"
     example = {"field": "output", "at_least": 30.0}
 
-    def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
+    def reason(self, row: Row) -> Drop | None:
         """Return `hard-to-read` or `too-simple`, with the ease that was found."""
-        return [self._reason(text) for text in batch.column(self.params.field).to_pylist()]
-
-    def _reason(self, text: str) -> Drop | None:
         params = self.params
+        text = row[params.field]
         words = WORD.findall(text.lower())
         if len(words) < params.min_words:
             return None
