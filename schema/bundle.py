@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from .document import Digest
+from .document import Digest, refuse_duplicates
 from .file_names import inside
 from .record import FileDigest
 from .seal import Sealed
@@ -43,12 +43,18 @@ class Contents(Sealed):
     files: dict[str, FileDigest]
     left_out: tuple[str, ...] = ()
 
+    @field_validator("left_out")
+    @classmethod
+    def _name_outputs_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_duplicates(names, "output")
+        return names
+
     @field_validator("files")
     @classmethod
     def _stay_inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
         for path in files:
             if not inside(path) or path == CONTENTS:
-                raise ValueError(f"{path!r} is no path inside a bundle")
+                raise ValueError(f"{path!r} is not a path inside a bundle")
         twice = clash(list(files))
         if twice is not None:
             raise ValueError(f"{twice!r} clashes with another path")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .document import Digest, Document
+from .document import Digest, Document, unique
 from .seal import Sealed
 
 
@@ -71,7 +71,7 @@ class Calibrated(Document):
     """What follows from the samples by the rule alone; whoever reads it derives it again."""
 
     envelope: tuple[float, ...]
-    criteria: tuple[Criterion, ...]
+    criteria: Annotated[tuple[Criterion, ...], unique("name")]
     rejected: dict[str, Rejected]
 
 

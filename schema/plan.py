@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StringConstraints
 
 from .digest import digest
-from .document import Digest, Document, PathBelow
+from .document import Digest, Document, PathBelow, unique
 from .lock import Material
 from .seal import Sealed
+
+Reference = Annotated[str, StringConstraints(pattern=r"^.+#[^#]+$")]
+"""`<step name>#<output name>`."""
 
 
 class PluginRef(Document):
@@ -48,7 +51,7 @@ class PlanStep(Document):
     plugin: PluginRef
     parts: dict[str, PluginRef] = {}
     settings: dict[str, JsonValue] = {}
-    inputs: dict[str, str] = {}
+    inputs: dict[str, Reference] = {}
     seed: int | None = None
     key: Digest
     material: Material | None = None
@@ -73,7 +76,7 @@ class Plan(Sealed):
     seed: int
     locked: bool
     recipe_hash: Digest
-    steps: tuple[PlanStep, ...] = Field(min_length=1)
+    steps: Annotated[tuple[PlanStep, ...], unique("name")] = Field(min_length=1)
 
     def step(self, name: str) -> PlanStep:
         """Return the step of this name."""
