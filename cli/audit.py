@@ -11,20 +11,22 @@ from __future__ import annotations
 import contextlib
 import secrets
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plugins.registry import Registry, load_registry
 from ..runtime.audit.audit import audit, audit_again, audit_segments
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
+from ..runtime.audit.figures import by_plugins
 from ..runtime.signing.audit_statement import audit_statement, statement_text
 from ..runtime.store.store import Store, write_atomically
 from ..runtime.tempdirs import scratch_folder
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import InputError, RegistryError
 from ..schema.lock import Distribution
+from ..schema.record import RecordedStep
 from ..schema.secrets import masked
 from .audit_page import page
 from .audit_text import text
@@ -118,7 +120,7 @@ def _check(options: Namespace) -> None:
 
 
 def _once(claim: Claim, options: Namespace) -> AuditReport:
-    return audit(claim, _lower, options.level, _installed)
+    return audit(claim, _lower, options.level, _installed, _recompute)
 
 
 def _again(claim: Claim, options: Namespace) -> AuditReport:
@@ -127,7 +129,7 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
     from ..runtime.audit.segments import Segments
 
     if claim.plan is None:
-        return _once(claim, options)
+        return _once(claim, options)  # a run without its plan diverged already
     origin, steps = Path(options.data).resolve(), claim.plan.steps
     registry = load_registry()
     tolerance = _tolerance(claim, options, registry)
@@ -148,8 +150,10 @@ def _again(claim: Claim, options: Namespace) -> AuditReport:
             nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
             given = options.nonce is not None
             segments = Segments(rerun, options.segments, nonce, given)
-            return audit_segments(claim, _lower, segments, options.level, _installed)
-        return audit_again(claim, _lower, rerun, options.level, _installed)
+            return audit_segments(
+                claim, _lower, segments, options.level, _installed, by_plugins(registry)
+            )
+        return audit_again(claim, _lower, rerun, options.level, _installed, by_plugins(registry))
 
 
 def _tolerance(claim: Claim, options: Namespace, registry: Registry) -> Tolerance | None:
@@ -179,6 +183,14 @@ def _installed(claim: Claim) -> Sequence[Distribution]:
         return load_registry().distributions(claim.plan)
     except RegistryError:
         return ()
+
+
+def _recompute(claim: Claim, step: RecordedStep, output: Any) -> Mapping[str, float]:
+    """Recompute metrics by the installed plugins; none where plugins cannot be loaded."""
+    try:
+        return by_plugins(load_registry())(claim, step, output)
+    except RegistryError:
+        return {}
 
 
 def _status(report: AuditReport, *, strict: bool) -> int:

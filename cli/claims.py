@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..runtime.audit.audited_run import Claim, open_claim
-from ..runtime.bundle.read import unpacked
+from ..runtime.bundle.read import check_contents, unpacked
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
 from .past import open_run
@@ -37,9 +37,11 @@ def opened_claim(options: Namespace) -> Iterator[Claim]:
     given = Path(options.run)
     if is_bundle(given):
         store = Store(store_folder(options)).root
-        with unpacked(given, getattr(options, "scratch", None)) as (folder, _):
-            # What a bundle leaves out may be in the auditor's own store; it is hashed all the same.
-            yield open_claim(folder, given.name, (folder, store))
+        with unpacked(given, getattr(options, "scratch", None)) as (folder, contents):
+            # The auditor's own store may have what a bundle leaves out; it is hashed all the same.
+            claim = open_claim(folder, given.name, (folder, store))
+            check_contents(contents, claim)
+            yield claim
         return
     if given.name == RECORD and given.is_file():
         options = Namespace(**{**vars(options), "run": str(given.parent)})

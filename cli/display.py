@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..plugins.kinds import Progress as Reached
 from ..schema.plan import Plan, PlanStep
+from ..schema.printable import one_line
 from ..schema.record import RecordedStep
 from ..schema.secrets import mask
 from .facts import described
@@ -53,7 +55,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line above what moves."""
-        self.console.print(mask(text), markup=False)
+        self.console.print(one_line(mask(text)), markup=False)
 
     def started(self, step: PlanStep) -> None:
         """Show a bar for the step."""
@@ -67,7 +69,7 @@ class Display:
                 self.task,
                 completed=reached.done,
                 total=reached.total or None,
-                note=mask(_beside(reached)),
+                note=escape(one_line(mask(_beside(reached)))),
             )
 
     def finished(self, step: RecordedStep) -> None:

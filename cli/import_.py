@@ -20,6 +20,7 @@ from ..compiler.validate import validate
 from ..plugins.registry import Registry, load_registry
 from ..runtime.store.store import write_atomically
 from ..schema.errors import InputError, RecipeError
+from ..schema.printable import printable
 from ..schema.secrets import mask
 from ..schema.yaml_reader import parse
 from .diagnostics import show
@@ -121,7 +122,7 @@ def _tell(options: Namespace, report: Report) -> None:
         f"{report.file}: {len(report.mapped)} keys mapped, {len(report.inert)} inert, "
         f"{missing} not mapped"
     )
-    print(mask("\n".join(lines)), file=sys.stderr)
+    print(printable(mask("\n".join(lines))), file=sys.stderr)
 
 
 def _mapped(report: Report) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..runtime.store.store import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
+from ..schema.printable import printable
 from ..schema.secrets import mask
 from .output import emit
 from .shipped import open_recipe
@@ -80,7 +81,7 @@ def run(options: Namespace, rewrite: Rewrite, done: str) -> int:
         document["text"] = piped
     for diagnostic in found:
         if not options.json:
-            print(mask(str(diagnostic)), file=sys.stderr)
+            print(printable(mask(str(diagnostic))), file=sys.stderr)
     if STDIN in options.files and not keep and not options.json:
         sys.stdout.write(piped)
     elif changes or options.json:

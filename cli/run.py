@@ -15,6 +15,7 @@ from ..runtime.execute import Executor, pending
 from ..runtime.sources.pin import check_local, other_plugins, stale
 from ..runtime.store.runs import exports, finished_run, make_record, new_run, write_run
 from ..schema.errors import LockError
+from ..schema.printable import printable
 from ..schema.record import Record
 from ..schema.secrets import mask
 from .causes import Causes, causes
@@ -119,7 +120,7 @@ def _locked(session: Session, options: Namespace) -> Session:
 
 def _say(options: Namespace, text: str) -> None:
     if not (options.quiet or options.json):
-        print(mask(text), file=sys.stderr)
+        print(printable(mask(text)), file=sys.stderr)
 
 
 def _document(record: Record, folder: Path, changed: Causes | None) -> dict[str, Any]:

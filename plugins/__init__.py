@@ -11,6 +11,7 @@ from .hookspecs import hookimpl
 from .kinds import (
     Adapter,
     Breach,
+    ContradictionError,
     Drop,
     Editor,
     EvaluationJob,
@@ -47,6 +48,7 @@ from .kinds import (
 __all__ = [
     "Adapter",
     "Breach",
+    "ContradictionError",
     "Drop",
     "Editor",
     "EvaluationJob",

@@ -27,6 +27,7 @@ from .data import (
 from .launch import Launch
 from .model import (
     Adapter,
+    ContradictionError,
     EvaluationJob,
     EvaluationResult,
     Evaluator,
@@ -48,6 +49,7 @@ __all__ = [
     "KINDS",
     "Adapter",
     "Breach",
+    "ContradictionError",
     "Drop",
     "Editor",
     "EvaluationJob",

@@ -1,9 +1,9 @@
-"""Opens a bundle that anybody may have sent: checks first, and writes only below its own folder.
+"""Open a bundle from an untrusted sender: checks first, and writes only below its own folder.
 
-A bundle's contents stand first, and say all that follows: every header, every size, every digest.
-So nothing is parsed but the contents: each later byte is compared with the only one that can stand
-there. A link, a device, a name twice, one that leaves the folder, something compressed, hidden or
-appended cannot be said in contents, and is refused. Nothing is ever run or unpickled.
+The table of contents comes first and determines every later byte: each header, size and digest. So
+only the contents are parsed, and each later byte is compared with the only one that is valid there.
+Links, devices, duplicate names, names that leave the folder, compressed, hidden or appended data
+cannot be expressed in the contents, and are refused. Nothing is executed or unpickled.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import IO
 from ...schema.bundle import CONTENTS, Contents
 from ...schema.errors import InputError
 from ...schema.record import FileDigest
+from ..audit.audited_run import Claim
 from ..tempdirs import scratch_folder
 from .tar_format import end, header, padding
 
@@ -30,7 +31,7 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     """Give a folder with a bundle's files, and its contents; the folder is removed at the end.
 
     Raises:
-        InputError: it is no bundle, or not as it was written; names what is damaged.
+        InputError: it is not a bundle, or not as it was written; names what is damaged.
     """
     with scratch_folder("bundle", scratch) as folder:
         try:
@@ -39,6 +40,39 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
         except OSError as error:
             raise InputError(f"cannot read {bundle.name}: {error.strerror or error}") from None
         yield Path(folder), contents
+
+
+class BundleError(InputError):
+    """A bundle whose table of contents contradicts its documents: a true negative answer."""
+
+    status = 1
+    code = "bundle"
+
+
+def check_contents(contents: Contents, claim: Claim) -> None:
+    """Compare a bundle's table of contents with the documents in it.
+
+    Raises:
+        BundleError: a field, or the list of artifacts that were left out, is another.
+    """
+    record = claim.record
+    inside = {path.split("/")[1] for path in contents.files if path.startswith("artifacts/")}
+    left_out = [
+        f"{step.name}#{name}"
+        for step, name, output, _ in claim.outputs()
+        if output.manifest.removeprefix("sha256:") not in inside
+    ]
+    for what, told, found in (
+        ("recipe", contents.recipe, record.recipe),
+        ("recipe hash", contents.recipe_hash, record.recipe_hash),
+        ("result hash", contents.result_hash, record.result_hash),
+        ("list of what is left out", sorted(contents.left_out), sorted(left_out)),
+    ):
+        if told != found:
+            raise BundleError(
+                f"{CONTENTS} contradicts the record: {what} is {told}, the record gives {found}",
+                hint="it was changed after it was written; ask for the original",
+            )
 
 
 class _Reader:
@@ -65,14 +99,14 @@ class _Reader:
         try:
             first = tarfile.TarInfo.frombuf(self.file.read(512), "utf-8", "strict")
         except (tarfile.HeaderError, ValueError):
-            raise self._fault("it is no bundle") from None
+            raise self._fault("it is not a bundle") from None
         if first.name != CONTENTS or not 0 <= first.size <= CONTENTS_BYTES:
-            raise self._fault(f"it is no bundle: {CONTENTS} does not stand first")
+            raise self._fault(f"it is not a bundle: {CONTENTS} does not stand first")
         self.file.seek(0)
         self._expect(header(CONTENTS, first.size), f"the header of {CONTENTS}")
         raw = self._read(first.size)
         if len(raw) < first.size:
-            raise self._fault(f"it is cut short in {CONTENTS}")
+            raise self._fault(f"it is truncated in {CONTENTS}")
         contents = Contents.from_json(raw, f"{self.name}: {CONTENTS}")
         if contents.to_text().encode() != raw:
             raise self._fault(f"{CONTENTS} is not as it was written")
@@ -89,11 +123,13 @@ class _Reader:
                 state.update(chunk)
                 out.write(chunk)
         if left:
-            raise self._fault(f"it is cut short in {path}")
+            raise self._fault(f"it is truncated in {path}")
         found = f"sha256:{state.hexdigest()}"
         if found != expected.sha256:
             raise self._fault(
-                f"{path} is damaged: it is {found}, the contents say {expected.sha256}"
+                f"{path} has other bytes than the contents say, and the same size: it is {found}, "
+                f"not {expected.sha256}",
+                "a bad copy or a forgery: compare the bundle's sha256 with the sender's",
             )
 
     def _expect(self, wanted: bytes, what: str) -> None:
@@ -102,7 +138,7 @@ class _Reader:
         if found == wanted:
             return
         if wanted.startswith(found):
-            raise self._fault(f"it is cut short in {what}")
+            raise self._fault(f"it is truncated in {what}")
         pairs = enumerate(zip(found, wanted, strict=False))
         place = start + next(number for number, (a, b) in pairs if a != b)
         raise self._fault(f"{what} is not as a bundle lays it out, at byte {place:,}")
@@ -112,7 +148,5 @@ class _Reader:
         self.at += len(found)
         return found
 
-    def _fault(self, what: str) -> InputError:
-        return InputError(
-            f"{self.name}: {what}", hint="get the bundle again, from where it was written"
-        )
+    def _fault(self, what: str, hint: str = "fetch the bundle again from its sender") -> InputError:
+        return InputError(f"{self.name}: {what}", hint=hint)

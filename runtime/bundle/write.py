@@ -11,9 +11,8 @@ from ...schema.bundle import CONTENTS, Contents, clash
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, StoreError
 from ...schema.file_names import inside
-from ...schema.plan import Plan
 from ...schema.record import FileDigest, Output, RecordedStep
-from ..audit.audited_run import Claim
+from ..audit.audited_run import Claim, base_steps
 from ..store.store import store_error
 from .privacy_check import check
 from .tar_format import laid_out
@@ -114,13 +113,6 @@ def _linked(path: Path, folder: Path) -> bool:
     """Return whether a path is, or in the run's folder lies behind, anything but a plain file."""
     above = [one for one in path.parents if one != folder and one.is_relative_to(folder)]
     return path.is_symlink() or not path.is_file() or any(one.is_symlink() for one in above)
-
-
-def base_steps(plan: Plan | None) -> set[str]:
-    """Return the sources whose bytes are weights: those that a step takes as its base."""
-    if plan is None:
-        return set()
-    return {name for step in plan.steps for role, name, _ in step.sources() if role == "base"}
 
 
 def _as_recorded(step: RecordedStep, name: str, output: Output, path: Path, sha256: str) -> Path:

@@ -91,6 +91,7 @@ def _byproducts(claim: Claim) -> Iterator[Resource]:
     names = ["record.json", "plan.json"]
     names += [f"recipe/{file.path}" for file in claim.record.files]
     names += [f"recipe/{claim.record.recipe}.lock"] if claim.lock else []
+    names.append("calibration.json")
     for name in names:
         path = claim.folder / name
         if path.is_file():
