@@ -265,7 +265,7 @@ def _of_numbers(claim: Claim) -> Iterator[Injection]:
             yield Injection(
                 f"rows of {step.name}",
                 "data",
-                f"step {step.name}#rows, rows_out",
+                f"step {step.name}, rows_out",
                 _in_document(
                     claim, "record.json", Record,
                     lambda r, n=number: r["steps"][n]["result"]["facts"].update(rows_out=10**6),
