@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..schema.printable import one_line
 from .output import columns, emit, quoted
 from .past import open_run, run_argument
 
@@ -40,8 +41,8 @@ def run(options: Namespace) -> int:
 def _text(row_id: str, origin: Origin, events: list[Event], row: dict[str, Any] | None) -> str:
     revision = f" at {origin.revision}" if origin.revision else ""
     lines = [
-        row_id,
-        f"  from {origin.file}, record {origin.number} counted from 0,"
+        one_line(row_id),
+        f"  from {one_line(origin.file)}, record {origin.number} counted from 0,"
         f" of {origin.use} source `{origin.data_set}`{revision}",
     ]
     for name in ("instruction", "input", "output"):

@@ -1,7 +1,7 @@
-"""What is signed: in-toto Statements v1, of a run (SLSA Provenance v1) or an audit (Test Result).
+"""The signed statements: in-toto v1, of a run (SLSA Provenance v1) or an audit (Test Result).
 
 Field names are those of the specifications. The provenance's `buildType` is this project's own:
-`docs/proof.md` says how such a run is made again.
+`docs/proof.md` says how to reproduce such a run.
 """
 
 from __future__ import annotations

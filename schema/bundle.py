@@ -31,7 +31,7 @@ def clash(paths: list[str]) -> str | None:
 
 
 class Contents(Sealed):
-    """What a bundle holds; it stands first in it, and nothing else is in it.
+    """The files of a bundle: it comes first in the bundle, which holds nothing else.
 
     `left_out` names the outputs whose bytes are not in it, `<step>#<output>`.
     """

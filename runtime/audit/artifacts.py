@@ -16,6 +16,7 @@ from ..adapter_files import adapter_digest
 from ..store.runs import metrics
 from ..training_states import states_digest
 from .audited_run import Claim, committed, weights_of
+from .documents import first_difference
 from .figures import Recompute, check_figures, main_output, nothing_recomputed
 from .level import Level
 
@@ -127,8 +128,10 @@ def _pins(claim: Claim, level: Level) -> None:
             continue
         if claim.lock is not None:
             locked = claim.lock.materials.get(step.name)
-            pins = [one.manifest() if one else None for one in (step.material, locked)]
-            level.compare(Finding(step=step.name, at="pins", claimed=pins[0], derived=pins[1]))
+            found = first_difference(step.material.to_json(), locked.to_json() if locked else None)
+            at, claimed, derived = found or ("", None, None)
+            at = f"pins, {at}"
+            level.compare(Finding(step=step.name, at=at, claimed=claimed, derived=derived))
         for name, output in outputs.items():
             for finding in undeclared(step, name, output):
                 level.compare(finding)

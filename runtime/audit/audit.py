@@ -1,4 +1,4 @@
-"""A whole audit: level after level, by the bytes, and where asked by executing the steps again."""
+"""Run a whole audit: documents and bytes, and where asked execution, level after level."""
 
 from __future__ import annotations
 

@@ -222,8 +222,10 @@ def audit_environment(claim: Claim, installed: Installed = nothing_installed) ->
 
 
 def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
-    """Yield what is installed otherwise; an old record has versions alone."""
+    """Yield distributions that differ, or that the record lacks; old records have only versions."""
     found = {one.name: one for one in here}
+    for missing in found.keys() - {one.name for one in told}:
+        yield Finding(at=f"plugins of {missing}", claimed=None, derived=found[missing].version)
     for one in told if here else ():
         now = found.get(one.name)
         name = f"plugins of {one.name}"

@@ -1,4 +1,4 @@
-"""The same run again: each step executed from the pinned bytes, and compared as it finishes."""
+"""Execute a run again from the pinned bytes, and compare each step as it finishes."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Rerun:
     """Executes a claim's plan again.
 
     Attributes:
-        claim: what is claimed.
-        store: where results go; nothing of the run is in it.
+        claim: the run.
+        store: where results go; it holds nothing of the run.
         registry: the installed plugins.
         origins: by source, the folder that its relative paths start in.
-        reporter: who wants to see how it goes.
+        reporter: receives progress.
         mirror: where sources come from that the run's stores do not have.
         tolerance: the calibration that decides where bits differ; without one they diverge.
         elsewhere: after `run`, the steps that were done on another device.

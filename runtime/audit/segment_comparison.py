@@ -1,4 +1,4 @@
-"""What segments gave when they were executed again, held to what the training claims."""
+"""Compare segments that were executed again with the claims of the training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run to one file. What is in it is decided by a list of what may be, never of what may not."""
+"""Write a run to one file, a bundle: only files that a list allows go in."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ def bundle(
     no segment of the training can be executed again from the bundle.
 
     Raises:
-        InputError: something in it must not leave this machine, or is not as the record says.
+        InputError: something in it must not leave this machine, or differs from the record.
     """
     documents = dict(_documents(claim))
     artifacts, left_out = _artifacts(claim, data=data, weights=weights, states=states)
     files = {**documents, **artifacts}
     linked = next((name for name, path in files.items() if _linked(path, claim.folder)), None)
     if linked is not None:
-        raise InputError(f"{linked} is a link or no plain file: a bundle takes a run's own bytes")
+        raise InputError(
+            f"{linked} is a link, or not a plain file: a bundle takes a run's own bytes"
+        )
     odd = next((name for name in files if not inside(name)), None) or clash(list(files))
     if odd is not None:
         raise InputError(
@@ -119,7 +121,7 @@ def _as_recorded(step: RecordedStep, name: str, output: Output, path: Path, sha2
     if path.is_symlink() or not path.is_file() or file_sha256(path) != sha256:
         raise StoreError(
             f"the store's copy of {step.name}#{name} is damaged: {path.name}",
-            hint="see `recipe store verify`; run the recipe again to make it anew",
+            hint="see `recipe store verify`; run the recipe again to recompute it",
         )
     return path
 
