@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from forgery import change_row, change_values, forge, reseal, retrain, rewrite, 
 
 from khichdi.cli.main import main
 from khichdi.runtime.bundle.tar_format import laid_out
+from khichdi.runtime.store.store import Store
 from khichdi.runtime.training_states import read_states
 from khichdi.schema.bundle import CONTENTS, Contents
 from khichdi.schema.digest import file_sha256
-from khichdi.schema.record import FileDigest
+from khichdi.schema.record import FileDigest, Record
 from khichdi.schema.training_states import INDEX
 
 from .conftest import Kitchen
@@ -105,6 +107,23 @@ def test_a_file_that_the_lock_does_not_pin(
     for mode in MODES:
         found = audit(warm[0], *mode, status=1)
         assert found["where"] == f"{expected}: step {source}#files, file {file}"
+
+
+def test_a_store_whose_base_has_one_more_file(warm: Warm) -> None:
+    kitchen, _ = warm
+    store = Store(kitchen.folder / "store")
+    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+    honest = next(one for one in record.steps if one.name == "base").result
+    with store.staging() as staging:
+        shutil.copytree(store.folder(honest.outputs["files"]), staging / "files")
+        (staging / "files" / "pytorch_model.bin").write_bytes(b"x")
+        made = store.publish(staging / "files", "files")
+    store.forget(honest.key)
+    store.keep(honest.model_copy(update={"outputs": {"files": made}}))
+    kitchen.edit("seed: 5", "seed: 6")
+    status, out, err = kitchen.call("run", "pico.yaml")
+    assert status == 3
+    assert "base does not hold exactly the pinned files" in out + err
 
 
 def test_data_that_was_poisoned_before_an_honest_training(warm: Warm) -> None:
