@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Figures = dict[str, Any]
 """Recomputed figures by their dotted path in a step's facts, such as `train.tokens`."""
 
-OPTIONAL = ("sources", "asked")
+OPTIONAL = ("sources", "asked", "tasks")
 """Figures that results of earlier versions do not have."""
 
 Recompute = Callable[[Claim, RecordedStep, Any], Mapping[str, float]]
@@ -138,14 +138,14 @@ def _scored(claim: Claim, step: RecordedStep) -> Figures:
     rows = _table(claim, step, "rows")
     if rows is None:
         return {}
-    from ..steps.rows import _by_task
+    from ..steps.rows import mean_by_task
 
     scored = rows.num_rows - rows.column("score").null_count
     return {
         "rows_in": rows.num_rows,
         "rows_out": rows.num_rows,
         "scored": scored,
-        "tasks": _by_task(rows),
+        "tasks": mean_by_task(rows),
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forgery import change_values, flip_in_tensor, forge
+from forgery import change_values, flip_in_tensor, forge, retrain
 from strangers import HEAD, install
 
 from khichdi.cli.audit_text import share
@@ -338,8 +338,7 @@ def test_a_training_that_ended_early_is_found_whatever_is_drawn(warm: Warm) -> N
         (folder / INDEX).write_text(json.dumps(value))
 
     forge(run_of(warm), store, "train", "states", shorter)
-    cut = change_values(lambda trace: trace.__delitem__(slice(steps, None)))
-    forge(run_of(warm), store, "train", "trace", cut)
+    retrain(run_of(warm), store, lambda trace: trace.__delitem__(slice(steps, None)))
     found = audit(warm[0], "latest", "--segments", "1", status=1)
     assert found["where"] == "steps: step train#trace, training steps in all"
     finding = level(found, "steps")["findings"][0]

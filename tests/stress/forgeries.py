@@ -280,7 +280,7 @@ class Campaign:
         elif mutant.kind == "add":
             path.with_name(f"{path.name}.bin").write_bytes(b"\x80\x04.")
         else:
-            raw = bytearray(path.read_bytes())
+            raw = bytearray(path.read_bytes() or b" ")
             raw[len(raw) // 2] ^= 1
             path.write_bytes(raw)
             self._recipe_sha(mutant, folder, path)
