@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from .digest import digest
-from .document import Digest, Document, PathBelow, unique
+from .document import Digest, Document, PathBelow, refuse_duplicates, unique
 from .lock import Material
 from .seal import Sealed
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_duplicates(names, "parameter")
+    return names
+
 
 Reference = Annotated[str, StringConstraints(pattern=r"^.+#[^#]+$")]
 """`<step name>#<output name>`."""
@@ -23,7 +29,7 @@ class PluginRef(Document):
     name: str
     version: int
     params: dict[str, JsonValue] = {}
-    operational: tuple[str, ...] = ()
+    operational: Annotated[tuple[str, ...], AfterValidator(_once)] = ()
 
     def identity(self) -> dict[str, Any]:
         """Return what goes into a key: the parameters that can change results."""

@@ -222,7 +222,7 @@ def audit_environment(claim: Claim, installed: Installed = nothing_installed) ->
 
 
 def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
-    """Yield distributions that differ, or that the record lacks; old records have only versions."""
+    """Yield distributions that differ, or that the record lacks."""
     found = {one.name: one for one in here}
     for missing in found.keys() - {one.name for one in told}:
         yield Finding(at=f"plugins of {missing}", claimed=None, derived=found[missing].version)
@@ -231,7 +231,7 @@ def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iter
         name = f"plugins of {one.name}"
         if now is None or now.version != one.version:
             yield Finding(at=name, claimed=one.version, derived=now.version if now else None)
-        elif one.files and now.files != one.files:
+        elif now.files and now.files != one.files:
             install = ", an editable install" if one.editable or now.editable else ""
             yield Finding(at=f"{name}{install}", claimed=one.files, derived=now.files)
 

@@ -34,6 +34,10 @@ Recompute = Callable[[Claim, RecordedStep, Any], Mapping[str, float]]
 """Recomputes metrics from a trace or from predictions; given by whoever has the plugins."""
 
 
+class OutputError(ValueError):
+    """The plugin of a step cannot read the step's own output."""
+
+
 def nothing_recomputed(*_: Any) -> Mapping[str, float]:
     """Recompute no metric."""
     return {}
@@ -49,9 +53,12 @@ def by_plugins(registry: Registry) -> Recompute:
             if not planned or found.version != step.version:
                 return {}
             plugin = registry.create(step.kind, step.plugin, planned[0].plugin.params)
+        except (KhichdiError, ValueError):
+            return {}  # not installed here
+        try:
             return dict(plugin.metrics_of(output))
-        except (KhichdiError, ValueError, KeyError, TypeError, ArithmeticError):
-            return {}  # not installed, or an output that the plugin did not write
+        except Exception as error:  # a plugin may raise anything on an output that it did not write
+            raise OutputError(f"{type(error).__name__}: {error}") from None
 
     return recompute
 
@@ -61,7 +68,14 @@ def check_figures(
 ) -> None:
     """Compare a step's facts with those that its artifacts give; name the others as claimed."""
     told = step.result.facts
-    derived = recomputed(claim, step, recompute)
+    try:
+        derived = recomputed(claim, step, recompute)
+    except OutputError as error:
+        derived = {}
+        at = "metrics that follow from its output"
+        level.compare(Finding(step=step.name, at=at, claimed="recorded", derived=str(error)))
+    except Exception:  # an artifact that cannot be read is a finding at its own level
+        derived = {}
     for path, value in derived.items():
         found = _at(told, path)
         if found is not None or path not in OPTIONAL:
