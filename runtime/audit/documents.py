@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from ...schema.audit import Finding, LevelReport
 from ...schema.digest import file_sha256
 from ...schema.lock import Distribution
-from ...schema.plan import Plan, PlanStep, recipe_hash, source_key, step_key
+from ...schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ...schema.record import RecordedStep
 from ..environment import environment
 from .audited_run import MADE, OPTIONAL, Claim, unknown_files
@@ -111,6 +111,7 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
     for step in lowered.plan.steps:
         if told.get(step.name) != step.key:
             yield Finding(step=step.name, at="key", claimed=told.get(step.name), derived=step.key)
+    yield from _origins(claim, lowered.plan)
     pairs: list[tuple[str, JsonValue, JsonValue]] = [
         ("recipe hash", claim.record.recipe_hash, lowered.plan.recipe_hash),
         ("name", claim.record.recipe, lowered.plan.recipe),
@@ -121,6 +122,31 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
     for what, claimed, derived in pairs:
         if claimed != derived:
             yield Finding(at=what, claimed=claimed, derived=derived)
+
+
+def _origins(claim: Claim, compiled: Plan) -> Iterator[Finding]:
+    """Yield each source whose origin in the plan is not the recipe's; its key binds only bytes."""
+    planned = {step.name: step.plugin for step in claim.plan.steps} if claim.plan else {}
+    for step in compiled.steps:
+        if step.kind != "source" or step.name not in planned:
+            continue
+        found = first_difference(*_shared(planned[step.name], step.plugin))
+        if found is not None:
+            at, claimed, derived = found
+            yield Finding(step=step.name, at=f"origin, {at}", claimed=claimed, derived=derived)
+
+
+def _shared(one: PluginRef, other: PluginRef) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what two references to a plugin say of what both know.
+
+    A later version of a plugin may have other parameters, and the bytes are pinned all the same.
+    """
+    known = one.params.keys() & other.params.keys() if one.version == other.version else set()
+    first, second = (
+        {"kind": ref.kind, "name": ref.name, "params": {key: ref.params[key] for key in known}}
+        for ref in (one, other)
+    )
+    return first, second
 
 
 def audit_plan(claim: Claim) -> LevelReport:

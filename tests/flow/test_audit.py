@@ -71,6 +71,18 @@ def test_an_audit_needs_neither_plugins_nor_network_for_documents_and_bytes(warm
     audit(kitchen, "--strict", status=1)
 
 
+def test_a_recipe_that_extends_files_elsewhere_is_compiled_from_the_kept_ones(warm: Warm) -> None:
+    kitchen, _ = warm
+    (kitchen.folder / "mine").mkdir()
+    child = "recipe: 1\nname: child\nextends: ../pico.yaml\n"
+    (kitchen.folder / "mine" / "child.yaml").write_text(child)
+    kitchen.json("run", "mine/child.yaml", "--set", "seed=5")
+    kitchen.recipe.unlink()
+    found = level(audit(kitchen, "--level", "plan"), "recipe")
+    assert (found["verdict"], found["basis"]) == ("identical", "derived")
+    assert found["detail"] == "compiled again from 2 files with 1 --set"
+
+
 def test_plugins_with_other_files_make_the_environment_unverifiable(warm: Warm) -> None:
     def edited(record: Any) -> None:
         (own,) = (one for one in record["plugins"] if one["name"] == "khichdi")

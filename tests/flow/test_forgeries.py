@@ -78,6 +78,14 @@ def test_a_recipe_shown_that_is_not_the_one_that_ran(
     assert audit(warm[0], status=1)["where"] == f"recipe: {where}"
 
 
+def test_a_base_that_is_said_to_come_from_elsewhere(warm: Warm) -> None:
+    def rename(plan: Any) -> None:
+        step(plan, "base")["plugin"]["params"]["folder"] = "mistralai/Mistral-7B-v0.1"
+
+    rewrite(run_of(warm), "plan.json", rename)
+    assert audit(warm[0], status=1)["where"] == "recipe: step base, origin, params.folder"
+
+
 def test_a_file_beside_the_recipe_that_no_document_names(warm: Warm) -> None:
     (run_of(warm) / "recipe" / "sitecustomize.py").write_text("")
     assert audit(warm[0], status=1)["where"] == "recipe: file recipe/sitecustomize.py"
@@ -199,6 +207,13 @@ def test_a_figure_that_nothing_can_derive_is_named_as_claimed(warm: Warm) -> Non
 
     rewrite(run_of(warm), "record.json", claim)
     assert "train metrics.eval_loss_before" in level(audit(warm[0]), "steps")["claimed"]
+
+
+def test_a_trace_that_metrics_cannot_be_recomputed_from(warm: Warm) -> None:
+    forget = change_values(lambda trace: [entry.pop("epoch") for entry in trace])
+    forge(run_of(warm), warm[0].folder / "store", "train", "trace", forget)
+    found = audit(warm[0], status=1)
+    assert found["where"] == "steps: step train, metrics that follow from its output"
 
 
 def test_a_training_of_more_steps_than_the_recipe_has(warm: Warm) -> None:

@@ -45,7 +45,9 @@ NOT_COVERED = {
     r"record\.json installed": "distributions that no plugin of the plan comes from",
     r"record\.json bound$": "the record's copy of the recipe, compiled from its files instead",
     r"\.lock (plugins|language)": "what was installed when the lock was made",
-    r"plan\.json steps\.\d+\.(plugin|parts\.\w+)\.params": "operational parameters move no result",
+    r"plan\.json steps\.\d+\.(plugin|parts\.\w+)\.(params|operational|version)": (
+        "operational parameters, and the version of a source's plugin, move no result"
+    ),
     r"file (loss\.png|log\.txt)": "a picture and a log, which no signature covers",
 }
 """Fields and files that may differ unnoticed, and why."""
