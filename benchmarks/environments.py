@@ -6,7 +6,7 @@ Runs the quickstart up to its first training step, each time from the command li
 files that was written in another order and with other times, and otherwise surrounded: hash seed,
 time zone, locale, umask, folder, number of worker processes, of data workers and of threads that
 the environment asks for, encodings of the terminal, and a home that is empty or none. Compared are
-the recipe hash, every document's digests and every artifact of the levels recipe to quantized
+the recipe hash, every document's digests and every artifact of the levels recipe to starting
 weights.
 """
 

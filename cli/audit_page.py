@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from ..schema.audit import AuditReport, Finding, LevelReport, SegmentReplay
-from .audit_text import BASIS, closing, replayed, share, shown
+from ..schema.printable import printable
+from .audit_text import beside, closing, replayed, share, shown
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -30,14 +31,14 @@ def page(report: AuditReport) -> str:
     verdict = "".join(f"<p>{escape(line)}</p>" for line in closing(report))
     replays = "\n".join(map(_replay, report.replays))
     title = f"Audit of {escape(report.recipe)}"
-    return f"""<!doctype html>
+    return printable(f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
 <h1>{title}: <span class="{_class(report.verdict)}">{escape(report.verdict)}</span></h1>
 <dl><dt>Run</dt><dd>{escape(report.subject)}</dd>
 <dt>Recipe hash</dt><dd><code>{escape(report.recipe_hash)}</code></dd>
 <dt>Result hash</dt><dd><code>{escape(report.result_hash)}</code></dd></dl>
-<table><thead><tr><th>Level</th><th>Verdict</th><th>How</th><th></th></tr></thead>
+<table><thead><tr><th>Level</th><th>Verdict</th><th>Basis</th></tr></thead>
 <tbody>
 {rows}
 </tbody></table>
@@ -45,15 +46,14 @@ def page(report: AuditReport) -> str:
 {replays}
 {verdict}
 </body></html>
-"""
+""")
 
 
 def _row(level: LevelReport) -> str:
-    beside = f"at {level.where}" if level.where else level.detail
     return (
         f"<tr><th>{escape(level.level)}</th>"
         f'<td class="verdict {_class(level.verdict)}">{escape(level.verdict)}</td>'
-        f"<td>{escape(BASIS[level.basis])}</td><td>{escape(beside)}</td></tr>"
+        f"<td>{escape(beside(level))}</td></tr>"
     )
 
 

@@ -5,35 +5,35 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..schema.audit import LARGEST, AuditReport, LevelReport, SegmentReplay, SegmentVerdict
+from ..schema.audit import (
+    FULL,
+    LARGEST,
+    AuditReport,
+    LevelReport,
+    SegmentReplay,
+    SegmentVerdict,
+)
+from ..schema.printable import one_line
 from .output import columns, quoted, short
 
 SHOWN = 5
-BASIS = {
-    "derived": "derived again",
-    "hashed": "bytes hashed again",
-    "sampled": "executed in part",
-    "executed": "executed again",
-    None: "",
-}
+CLAIMED = 6
+"""Figures shown of those that an audit could not recompute."""
 
 
 def text(report: AuditReport) -> str:
     """Return the report for a person."""
     head = (
-        f"claim: {report.recipe}   recipe {short(report.recipe_hash)} "
+        f"claim: {one_line(report.recipe)}   recipe {short(report.recipe_hash)} "
         f"-> result {short(report.result_hash)}"
     )
-    rows = [
-        (level.level, _verdict(level), BASIS[level.basis], _beside(level))
-        for level in report.levels
-    ]
+    rows = [(level.level, _verdict(level), beside(level)) for level in report.levels]
     lines = [head, "", columns(rows)]
     first = report.first_diverged()
     if first is not None:
         lines.append("")
         for finding in first.findings[:SHOWN]:
-            lines.append(f"  {finding.where()}")
+            lines.append(f"  {one_line(finding.where())}")
             lines.append(f"    claimed {shown(finding.claimed)}")
             lines.append(f"    derived {shown(finding.derived)}")
         if len(first.findings) > SHOWN:
@@ -82,29 +82,63 @@ def closing(report: AuditReport) -> list[str]:
                 "honest reruns on both have shown"
             )
         return lines
-    lines = [f"verdict: {report.verdict.upper()}"]
-    open_ = [
-        level.level
-        for level in report.levels
-        if level.verdict == "unverifiable" and level.level != "environment"
-    ]
-    if open_:
-        lines[0] += f": {', '.join(open_)}"
+    lines = [f"verdict: {report.verdict.upper()}{_rests_on(report)}"]
     if report.verdict == "equivalent":
         lines.append(
             f"within the limits of calibration {short(report.calibration or '')}: different "
             "bits, within the spread of honest reruns, closer than every forgery tested"
         )
-    if any(level.basis == "sampled" for level in report.levels):
+    if report.mode == "bytes":
         lines.append(
-            "of the training only the segments above were executed: of the rest this says that "
-            "nothing was changed since"
+            "nothing was executed: the documents and bytes agree with one another, which does not "
+            "show that the run was done"
         )
-    if not any(level.basis in ("sampled", "executed") for level in report.levels):
+    lines += [*_not_passed(report), *_bring(report)]
+    claimed = [name for level in report.levels for name in level.claimed]
+    if claimed:
+        more = f" and {len(claimed) - CLAIMED} more" if len(claimed) > CLAIMED else ""
         lines.append(
-            "nothing was executed: this says that nothing was changed since, not that it was done"
+            f"claimed, not recomputed: {', '.join(map(one_line, claimed[:CLAIMED]))}{more}"
         )
     return lines
+
+
+def _rests_on(report: AuditReport) -> str:
+    """Return what the verdict rests on: open levels, else its weakest basis."""
+    unsure = [
+        level.level
+        for level in report.levels
+        if level.verdict == "unverifiable" and level.level != "environment"
+    ]
+    if unsure:
+        return f": {', '.join(unsure)}"
+    if report.passed:
+        return ", PASSED: every level was derived or executed in full"
+    samples = [level.sample for level in report.levels if level.sample]
+    sampled = f", training sampled ({samples[0][0]} of {samples[0][1]})" if samples else ""
+    return f"{sampled}, weakest basis: {report.basis}" if report.basis else sampled
+
+
+def _not_passed(report: AuditReport) -> list[str]:
+    """Return the line that says which levels were not derived or executed in full."""
+    short_of = [
+        f"{level.level} ({level.basis})"
+        for level in report.levels
+        if level.verdict in ("identical", "equivalent") and level.basis not in FULL
+    ]
+    if report.passed or not short_of:
+        return []
+    return [f"not PASSED: {', '.join(short_of)} were not derived or executed in full"]
+
+
+def _bring(report: AuditReport) -> list[str]:
+    """Return the line that says what would make the unverifiable levels verifiable."""
+    if not any("not here" in level.detail for level in report.levels if not level.findings):
+        return []
+    return [
+        "to verify them: a bundle written with --with-data (and --with-weights), or --rerun with "
+        "the sources given by --data DIR or --mirror DIR"
+    ]
 
 
 def shown(value: Any) -> str:
@@ -118,5 +152,10 @@ def _verdict(level: LevelReport) -> str:
     return "DIVERGED" if level.verdict == "diverged" else level.verdict
 
 
-def _beside(level: LevelReport) -> str:
-    return f"at {level.where}" if level.where else level.detail
+def beside(level: LevelReport) -> str:
+    """Return a level's basis with its detail, or the place where it diverged."""
+    if level.where:
+        return f"at {level.where}"
+    sample = f" {level.sample[0]} of {level.sample[1]}" if level.sample else ""
+    basis = f"{level.basis}{sample}" if level.basis else ""
+    return f"{basis}: {level.detail}" if basis and level.detail else basis or level.detail

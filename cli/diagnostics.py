@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from ..schema.errors import Diagnostic
+from ..schema.printable import one_line, printable
 from ..schema.secrets import mask
 
 STYLES = {
@@ -23,7 +24,7 @@ def show(found: Sequence[Diagnostic], screen: TextIO, what: str = "error") -> No
     files = len({d.file for d in found})
     total = f"{len(found)} {what}{'s' * (len(found) != 1)} in {files} recipe{'s' * (files != 1)}"
     if not screen.isatty():
-        print(mask("\n".join([*map(str, found), total])), file=screen)
+        print(printable(mask("\n".join([*map(str, found), total]))), file=screen)
         return
     # Here for its colors, NO_COLOR and the width of the terminal; where there is none it is not
     # loaded.
@@ -33,6 +34,6 @@ def show(found: Sequence[Diagnostic], screen: TextIO, what: str = "error") -> No
     console = Console(file=screen, highlight=False, soft_wrap=True)
     for diagnostic in found:
         for line in diagnostic.layout(console.width):
-            parts = [(mask(text), STYLES[role]) for text, role in line]
+            parts = [(one_line(mask(text)), STYLES[role]) for text, role in line]
             console.print(Text.assemble(*parts))
     console.print(Text(total, "bold"))

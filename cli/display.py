@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..plugins.kinds import Progress as Reached
 from ..schema.plan import Plan, PlanStep
+from ..schema.printable import one_line
 from ..schema.record import RecordedStep
 from ..schema.secrets import mask
 from .capture_output import capture_output
@@ -55,7 +57,7 @@ class Display(Notices):
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if self.console is not None:
-            self.console.print(mask(text), markup=False)
+            self.console.print(one_line(mask(text)), markup=False)
 
     def started(self, step: PlanStep) -> None:
         """Show a bar for the step."""
@@ -69,7 +71,7 @@ class Display(Notices):
                 self.task,
                 completed=reached.done,
                 total=reached.total or None,
-                note=mask(_beside(reached)),
+                note=escape(one_line(mask(_beside(reached)))),
             )
 
     def finished(self, step: RecordedStep) -> None:

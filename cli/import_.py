@@ -14,6 +14,7 @@ from pathlib import Path
 from ..compiler.importers import FORMATS
 from ..compiler.importers.report import Report, key_text
 from ..project.import_config import INFO, import_file
+from ..schema.printable import printable
 from ..schema.secrets import mask
 from .diagnostics import show
 from .output import columns, emit, quoted
@@ -72,7 +73,7 @@ def _tell(options: Namespace, report: Report) -> None:
         f"{report.file}: {len(report.mapped)} keys mapped, {len(report.inert)} inert, "
         f"{missing} not mapped"
     )
-    print(mask("\n".join(lines)), file=sys.stderr)
+    print(printable(mask("\n".join(lines))), file=sys.stderr)
 
 
 def _mapped(report: Report) -> list[str]:

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from ..schema.did_you_mean import nearest
 from ..schema.errors import InputError, KhichdiError, RecipeError
+from ..schema.printable import printable
 from ..schema.secrets import mask, masked
 
 COMMANDS = {
@@ -150,7 +151,7 @@ def _debug() -> None:
     if os.environ.get("KHICHDI_DEBUG"):
         from traceback import format_exc
 
-        print(mask(format_exc()), end="", file=sys.stderr)
+        print(printable(mask(format_exc())), end="", file=sys.stderr)
 
 
 def _fail(error: KhichdiError, as_json: bool) -> int:
@@ -163,7 +164,7 @@ def _fail(error: KhichdiError, as_json: bool) -> int:
         show(error.diagnostics, sys.stderr)
     else:
         text = f"error: {error}" if not error.file else str(error)
-        print(mask(text), file=sys.stderr)
+        print(printable(mask(text)), file=sys.stderr)
     return error.status
 
 

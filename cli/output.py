@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from ..schema.record import Record
 
 from ..project.units import size as size
+from ..schema.printable import one_line, printable
 from ..schema.secrets import mask, masked
 
 
 def emit(options: Namespace, document: Any, text: str) -> None:
-    """Print the document with `--json`, else the text; a secret's kind stands in its place."""
+    """Print the document with `--json`, else the text, secrets masked and nothing in it active."""
     if options.json:
         # A terminal of another encoding is given escapes, which are the same JSON.
         plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
         text = json.dumps(masked(document), indent=1, ensure_ascii=plain)
     else:
-        text = mask(text)
+        text = printable(mask(text))
     print(text)
 
 
@@ -30,6 +31,7 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
     """Align rows of cells; the last column is not padded."""
     if not rows:
         return ""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     lines = []
     for row in rows:
@@ -39,9 +41,9 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
 
 
 def quoted(value: Any, width: int = 88) -> str:
-    """Return a value on one line, cut to a width."""
+    """Return a value on one line, truncated to a width."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split())
+    text = one_line(" ".join(text.split()))
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..project.bundled_recipes import open_recipe
 from ..runtime.store.store import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
+from ..schema.printable import printable
 from ..schema.secrets import mask
 from .output import emit
 
@@ -82,7 +83,7 @@ def run(options: Namespace, rewrite: Rewrite, done: str) -> int:
         document["text"] = piped
     for diagnostic in found:
         if not options.json:
-            print(mask(str(diagnostic)), file=sys.stderr)
+            print(printable(mask(str(diagnostic))), file=sys.stderr)
     if STDIN in options.files and not keep and not options.json:
         sys.stdout.write(piped)
     elif changes or options.json:

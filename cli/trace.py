@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..project.run_lookup import open_run
 from .arguments import run_argument
+from ..schema.printable import one_line
 from .output import columns, emit, quoted
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def run(options: Namespace) -> int:
 def _text(row_id: str, origin: Origin, events: list[Event], row: dict[str, Any] | None) -> str:
     revision = f" at {origin.revision}" if origin.revision else ""
     lines = [
-        row_id,
-        f"  from {origin.file}, record {origin.number} counted from 0,"
+        one_line(row_id),
+        f"  from {one_line(origin.file)}, record {origin.number} counted from 0,"
         f" of {origin.use} source `{origin.data_set}`{revision}",
     ]
     for name in ("instruction", "input", "output"):

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..project.audit_target import open_target
 from ..runtime.audit.audit import audit
-from ..runtime.audit.audited_run import Claim
+from ..runtime.audit.audited_run import UNSIGNED, Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.signing.signing import SignatureError, verify
 from ..schema.errors import InputError
@@ -47,7 +47,16 @@ def run(options: Namespace) -> int:
         report = audit(claim, lambda claim: Lowered(why_not="not compiled to verify"))
         if report.verdict == "diverged" and more.get("result") != "FAILED":
             raise SignatureError(f"the signatures hold, and the run does not: {report.where}")
-    document = {"valid": True, "keys": keys, "result_hash": claim.record.result_hash, **more}
+        unsigned = [name for name in UNSIGNED if (claim.folder / name).is_file()]
+    if unsigned:
+        lines.append(f"not signed: {', '.join(unsigned)}")
+    document = {
+        "valid": True,
+        "keys": keys,
+        "result_hash": claim.record.result_hash,
+        "not_signed": unsigned,
+        **more,
+    }
     lines = [*(f"signed with {key[:16]}…: valid" for key in keys), *lines]
     emit(options, document, "\n".join(lines))
     return int(more.get("result") == "FAILED")

@@ -33,7 +33,7 @@ def canonical(value):
 def ecmascript(value):
     """Write a double by its shortest digits, laid out as Number::toString of ECMA-262 does."""
     if value != value or abs(value) == float("inf"):
-        raise ValueError(f"{value} is no number of JSON")
+        raise ValueError(f"{value} is not a number of JSON")
     sign = "-" if value < 0 else ""
     _, parts, exponent = Decimal(repr(abs(value))).normalize().as_tuple()
     digits = "".join(map(str, parts))
@@ -156,19 +156,24 @@ def step_key(step, keys):
     )
 
 
+def once(pairs):
+    """Return a dict; a name given twice is refused, because two readers would differ on it."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"a name is given twice among {[name for name, _ in pairs]}")
+    return dict(pairs)
+
+
 def recipe_hash(plan):
     keys = {}
-    for step in plan["steps"]:
-        keys[step["name"]] = step_key(step, keys)
+    for name, step in once([(step["name"], step) for step in plan["steps"]]).items():
+        keys[name] = step_key(step, keys)
     locked = all(s["material"] for s in plan["steps"] if s["kind"] == "source")
     return digest("recipe", {"locked": locked, "steps": keys}), keys
 
 
 def result_hash(record):
-    found = {}
-    for step in record["steps"]:
-        outputs = step["result"]["outputs"]
-        found[step["name"]] = {name: outputs[name]["digest"] for name in outputs}
+    steps = once([(step["name"], step["result"]["outputs"]) for step in record["steps"]])
+    found = {n: {name: one["digest"] for name, one in steps[n].items()} for n in steps}
     return digest("result", found)
 
 
@@ -193,7 +198,8 @@ def claims(plan, record, store=None):
 if __name__ == "__main__":
     folder, *rest = map(Path, sys.argv[1:])
     documents = [(folder / name).read_bytes() for name in ("plan.json", "record.json")]
-    found = list(claims(*map(json.loads, documents), *rest))
+    parsed = [json.loads(text, object_pairs_hook=once) for text in documents]
+    found = list(claims(*parsed, *rest))
     wrong = [f"{what}: {told}, derived {made}" for what, told, made in found if told != made]
     print("\n".join([*wrong, f"{len(found) - len(wrong)} of {len(found)} digests agree"]))
     raise SystemExit(bool(wrong))

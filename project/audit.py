@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..plugins.registry import Registry, load_registry
 from ..runtime.audit.audit import audit, audit_again, audit_segments
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
+from ..runtime.audit.figures import by_plugins
 from ..runtime.audit.plugin_files import registry_of
 from ..runtime.sources.mirror import Mirror
 from ..runtime.store.store import Store
@@ -21,6 +22,7 @@ from ..runtime.tempdirs import scratch_folder
 from ..schema.audit import LEVELS, AuditReport
 from ..schema.errors import InputError, RegistryError
 from ..schema.lock import Distribution
+from ..schema.record import RecordedStep
 from ..schema.secrets import masked
 from .observer import Observer
 from .recompile import lower_again
@@ -99,8 +101,9 @@ def audit_claim(
     options.check()
     if options.executes and claim.plan is not None:
         found = _again(claim, options, observer, mirror)
-    else:
-        found = audit(claim, partial(_lower, options), options.level, _installed)
+    else:  # a run without its plan diverged already
+        recompute = partial(_recompute, options)
+        found = audit(claim, partial(_lower, options), options.level, _installed, recompute)
     return AuditReport.model_validate(masked(found.to_json()))
 
 
@@ -133,8 +136,10 @@ def _again(
             nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
             given = options.nonce is not None
             segments = Segments(rerun, options.segments, nonce, given)
-            return audit_segments(claim, lower, segments, options.level, _installed)
-        return audit_again(claim, lower, rerun, options.level, _installed)
+            return audit_segments(
+                claim, lower, segments, options.level, _installed, by_plugins(registry)
+            )
+        return audit_again(claim, lower, rerun, options.level, _installed, by_plugins(registry))
 
 
 def _tolerance(claim: Claim, options: AuditOptions, registry: Registry) -> Tolerance | None:
@@ -169,3 +174,13 @@ def _installed(claim: Claim) -> Sequence[Distribution]:
         return load_registry().distributions(claim.plan)
     except RegistryError:
         return ()
+
+
+def _recompute(
+    options: AuditOptions, claim: Claim, step: RecordedStep, output: Any
+) -> Mapping[str, float]:
+    """Recompute metrics by the installed plugins; none where plugins cannot be loaded."""
+    try:
+        return by_plugins(_registry(claim, options))(claim, step, output)
+    except RegistryError:
+        return {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim, open_claim
 from ..runtime.audit.plugin_files import not_loaded, registry_of
-from ..runtime.bundle.read import unpacked
+from ..runtime.bundle.read import check_contents, unpacked
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
 from ..schema.errors import InputError
@@ -39,9 +39,11 @@ def open_target(
     given = Path(run)
     if is_bundle(given):
         root = Store(store_folder(store)).root
-        with unpacked(given, str(scratch) if scratch else None) as (folder, _):
-            # What a bundle leaves out may be in the auditor's own store; it is hashed all the same.
-            yield open_claim(folder, given.name, (folder, root))
+        with unpacked(given, str(scratch) if scratch else None) as (folder, contents):
+            # The auditor's own store may have what a bundle leaves out; it is hashed all the same.
+            claim = open_claim(folder, given.name, (folder, root))
+            check_contents(contents, claim)
+            yield claim
         return
     if given.name == RECORD and given.is_file():
         run = given.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -9,61 +10,93 @@ from pydantic import ValidationError
 from ..compiler.bind import bound_model
 from ..compiler.compile import compile_recipe
 from ..compiler.lower import lower
+from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim
 from ..runtime.audit.documents import Lowered
 from ..runtime.audit.plugin_files import not_loaded
+from ..schema.audit import Finding
 from ..schema.errors import InputError, KhichdiError
 from ..schema.lock import Lock
 from .bundled_recipes import open_recipe
 
 
 def lower_again(claim: Claim, registry: Registry) -> Lowered:
-    """Compile a claim's recipe: from its files, else from the bound form in the record.
+    """Compile a claim's recipe: from its files where it has any, else from its bound form.
 
-    What is pinned is taken from the plan: whether the lock says so too is another level's matter.
+    Pins are taken from the plan: whether the lock agrees is checked at another level.
     """
     record = claim.record
-    missing = not_loaded(record, registry)
-    if missing is not None:
-        return Lowered(why_not=missing)
+    refused = not_loaded(record, registry)
+    if refused is not None:
+        return Lowered(why_not=refused)
+    missing = _missing_plugin(claim, registry)
     try:
         if record.files:
-            found = _from_files(claim, registry)
-            if found is not None:
-                return found
+            return _from_files(claim, registry)
         if record.bound is None:
             return Lowered(why_not="the record does not hold the recipe that ran")
         recipe = bound_model(registry).model_validate(record.bound)
-        return Lowered(lower(recipe, registry, _lock(claim)), recipe.to_json())
+        source = "compiled from the record; the recipe's files are not kept"
+        return Lowered(lower(recipe, registry, _lock(claim)), recipe.to_json(), source)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return Lowered(
-            why_not=f"its recipe does not fit the installed plugins: {place}: {first['msg']}"
-        )
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except KhichdiError as error:
-        return Lowered(why_not=f"it cannot be compiled here: {error.message}")
+        fault = str(error)
+    if missing:
+        return Lowered(why_not=f"{missing}: {fault}")
+    return Lowered(fault=Finding(at="the recipe's text", claimed="compiles", derived=fault))
 
 
-def _from_files(claim: Claim, registry: Registry) -> Lowered | None:
-    """Compile the recipe's files; None where one that it extends lay elsewhere."""
-    home = (claim.folder / "recipe").resolve()
+def _missing_plugin(claim: Claim, registry: Registry) -> str:
+    """Return, in words, a plugin of the plan that is not installed in its version; else nothing."""
+    for step in claim.plan.steps if claim.plan else ():
+        for ref in (step.plugin, *step.parts.values()):
+            if ref.kind not in KINDS:
+                continue
+            known = ref.name in registry.names(ref.kind)
+            here = registry.get(ref.kind, ref.name).plugin.version if known else None
+            if here != ref.version:
+                found = f"version {here} is installed" if known else "which is not installed"
+                return f"it needs version {ref.version} of {ref.kind} `{ref.name}`, {found}"
+    return ""
+
+
+def _from_files(claim: Claim, registry: Registry) -> Lowered:
+    """Compile the recipe's files, each opened in the order in which the run opened it.
+
+    Raises:
+        KhichdiError: they do not compile, or are not the files that the recipe extends.
+    """
+    home, kept = (claim.folder / "recipe").resolve(), list(claim.record.files)
 
     def open_kept(name: str, folder: Path) -> tuple[Path, bytes]:
-        path, raw = open_recipe(name, folder)
-        if not path.is_relative_to(home):
+        if not kept or not _same_file(name, kept[0].path):
             raise InputError(f"{name} is not among the run's files")
-        return path, raw
+        path = home / kept.pop(0).path
+        return open_recipe(str(path), home)
 
-    first = claim.record.files[0].path
-    try:
-        compiled = compile_recipe(
-            str(home / first), home, open_kept, registry, _lock(claim), claim.record.settings
-        )
-    except InputError:
-        return None
-    return Lowered(compiled.plan, compiled.recipe.to_json())
+    compiled = compile_recipe(
+        claim.record.files[0].path, home, open_kept, registry, _lock(claim), claim.record.settings
+    )
+    if kept:
+        raise InputError(f"the recipe does not extend {kept[0].path}")
+    count = len(claim.record.files)
+    source = f"compiled again from {count} file{'s' * (count != 1)}"
+    if claim.record.settings:
+        source += f" with {len(claim.record.settings)} --set"
+    return Lowered(compiled.plan, compiled.recipe.to_json(), source)
+
+
+def _same_file(name: str, kept: str) -> bool:
+    """Return whether a kept file can be the one that was written as `name`.
+
+    A run keeps files that lie outside the recipe's folder by their name, numbered where it clashes.
+    """
+    stem = Path(name).name.removesuffix(".yaml")
+    found = Path(kept).name.removesuffix(".yaml")
+    return found == stem or re.fullmatch(rf"\d+(-{re.escape(stem)})?", found) is not None
 
 
 def _lock(claim: Claim) -> Lock | None:

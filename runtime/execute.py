@@ -116,6 +116,8 @@ class Executor:
         result = self.store.result(step.key)
         if result is None:
             return None
+        if step.material is not None:
+            _check_pins(step, result)
         self.store.used(step.key)
         return _recorded(step, result, "cached", 0.0)
 
@@ -168,6 +170,18 @@ class Executor:
                 hint=again if self.store.drop(output) else "fix it with `recipe store repair`",
             )
         return self.store.folder(output)
+
+
+def _check_pins(step: PlanStep, result: StepResult) -> None:
+    """Refuse a source in the store that holds other files than the lock pins, or more."""
+    assert step.material is not None
+    pinned = {file.path: (file.size, file.sha256) for file in step.material.files}
+    for output in result.outputs.values():
+        if {path: (file.size, file.sha256) for path, file in output.files.items()} != pinned:
+            raise StoreError(
+                f"the store's copy of {step.name} does not hold exactly the pinned files",
+                hint="see `recipe store verify`",
+            )
 
 
 def guarded(context: Context, perform: Callable[[Context], Outcome]) -> Outcome:

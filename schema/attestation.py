@@ -1,18 +1,18 @@
 """In-toto statements v1: of a run (SLSA Provenance v1) or an audit (Test Result).
 
 Field names are those of the specifications. The provenance's `buildType` is this project's own:
-`docs/proof.md` says how such a run is made again.
+`docs/proof.md` says how to reproduce such a run.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
-from .document import Document
+from .document import Document, unique
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PROVENANCE: Final = "https://slsa.dev/provenance/v1"
@@ -58,7 +58,7 @@ class RunDetails(Camel):
 
     builder: Builder
     metadata: dict[str, str]
-    byproducts: tuple[Resource, ...]
+    byproducts: Annotated[tuple[Resource, ...], unique("name")]
 
 
 class Provenance(Camel):
@@ -72,7 +72,7 @@ class AuditResult(Camel):
     """Test Result v0.1 of an audit: a test is a level with its verdict, and where it diverged."""
 
     result: Literal["PASSED", "WARNED", "FAILED"]
-    configuration: tuple[Resource, ...]
+    configuration: Annotated[tuple[Resource, ...], unique("name")]
     passed_tests: tuple[str, ...] = ()
     warned_tests: tuple[str, ...] = ()
     failed_tests: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Signable(Camel):
     """in-toto Statement v1, of whatever predicate."""
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT, alias="_type")
-    subject: tuple[Resource, ...] = Field(min_length=1)
+    subject: Annotated[tuple[Resource, ...], unique("name")] = Field(min_length=1)
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are signed; a signature is of bytes, whatever their layout."""

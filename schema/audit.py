@@ -1,4 +1,4 @@
-"""Audit report: level by level, whether a record's claims can be derived again."""
+"""The report of an audit: level by level, whether the claims of a run hold, and on what basis."""
 
 from __future__ import annotations
 
@@ -16,24 +16,38 @@ LEVELS = (
     "data",
     "batches",
     "base weights",
-    "quantized weights",
+    "starting weights",
     "steps",
     "adapter",
+    "exports",
     "metrics",
 )
-"""From what was asked to what came out; the first that diverged is where two worlds part."""
+"""From the request to the result. The first that diverged is where claim and audit part.
+
+`base weights` are the pinned files of the base model; `starting weights` are the tensors that
+training starts from: the base as quantized, and the adapter before its first step.
+"""
 
 Verdict = Literal["identical", "equivalent", "diverged", "not run", "unverifiable"]
 """`equivalent` needs calibrated limits, and is never given without."""
 
-Basis = Literal["derived", "hashed", "sampled", "executed"]
-"""What a verdict rests on: the claim derived again from the documents, bytes hashed again and
-compared with the claim, parts of the step executed again that were drawn after the claim was made
-(all else hashed), or the whole step executed again."""
+Basis = Literal["read", "hashed", "sampled", "derived", "executed"]
+"""How a level was checked, weakest first.
 
+    read      a digest in one document agrees with another; the bytes were not here
+    hashed    the bytes are those that the record claims; how they were made was not checked
+    sampled   the same, and k of n parts were executed again, drawn after the claim was made
+    derived   recomputed from documents and pinned bytes alone
+    executed  every step of the level was executed again
+"""
+STRENGTH: tuple[Basis, ...] = ("read", "hashed", "sampled", "derived", "executed")
+FULL: tuple[Basis, ...] = ("derived", "executed")
+
+Mode = Literal["bytes", "segments", "rerun"]
+"""What an audit was asked to execute: nothing, segments of the training, or every step."""
 
 LARGEST = 1e300
-"""Stands for an infinite distance, which JSON has no number for, and of what cannot be compared."""
+"""Stands for an infinite distance, which JSON cannot express, and for values without a distance."""
 
 
 class Finding(Document):
@@ -72,12 +86,15 @@ class Held(Document):
 class LevelReport(Document):
     """One level of the ladder; `where` is the place of its first finding.
 
-    `criteria` are there where bits differ and a calibration decided.
+    `criteria` are there where bits differ and a calibration decided. `sample` is (k, n) where k of
+    n parts were executed. `claimed` names figures that the audit neither recomputed nor executed.
     """
 
     level: str
     verdict: Verdict
     basis: Basis | None = None
+    sample: tuple[int, int] | None = None
+    claimed: tuple[str, ...] = ()
     checked: int = Field(0, ge=0, description="Claims that were compared.")
     detail: str = ""
     where: str | None = None
@@ -144,7 +161,11 @@ class SegmentReplay(Document):
 class AuditReport(Document):
     """Audit report; `verdict` is the worst of the audited levels, except the environment.
 
-    `calibration` is the seal of the calibration that the audit was given.
+    Attributes:
+        mode: what was to be executed.
+        basis: the weakest basis among the levels that hold.
+        passed: whether every level was derived or executed in full, and holds.
+        calibration: the seal of the calibration that the audit was given.
     """
 
     audit: Literal[1] = 1
@@ -153,6 +174,9 @@ class AuditReport(Document):
     recipe_hash: Digest
     result_hash: Digest
     verdict: Verdict
+    mode: Mode = "bytes"
+    basis: Basis | None = None
+    passed: bool = False
     where: str | None = None
     calibration: Digest | None = None
     levels: tuple[LevelReport, ...]
@@ -162,9 +186,34 @@ class AuditReport(Document):
         """Return the first level that diverged."""
         return next((level for level in self.levels if level.verdict == "diverged"), None)
 
+    def not_in_full(self) -> tuple[LevelReport, ...]:
+        """Return the levels that keep the audit from having passed."""
+        return tuple(level for level in self.levels if not in_full(level))
+
+
+def _judged(levels: tuple[LevelReport, ...]) -> tuple[LevelReport, ...]:
+    """Return the levels that decide; a different environment alone makes no claim false."""
+    return tuple(level for level in levels if level.level != "environment")
+
 
 def overall(levels: tuple[LevelReport, ...]) -> Verdict:
-    """Return the worst verdict; another environment alone makes no claim false."""
-    said = [level.verdict for level in levels if level.level != "environment"]
+    """Return the worst verdict."""
+    found = [level.verdict for level in _judged(levels)]
     order: tuple[Verdict, ...] = ("diverged", "unverifiable", "equivalent", "identical")
-    return next((verdict for verdict in order if verdict in said), "not run")
+    return next((verdict for verdict in order if verdict in found), "not run")
+
+
+def weakest(levels: tuple[LevelReport, ...]) -> Basis | None:
+    """Return the weakest basis of the levels that hold."""
+    found = [level.basis for level in _judged(levels) if holds(level)]
+    return min((basis for basis in found if basis), key=STRENGTH.index, default=None)
+
+
+def holds(level: LevelReport) -> bool:
+    """Return whether a level is as claimed."""
+    return level.verdict in ("identical", "equivalent")
+
+
+def in_full(level: LevelReport) -> bool:
+    """Return whether a level holds, and was derived or executed without exception."""
+    return holds(level) and level.basis in FULL and not level.claimed

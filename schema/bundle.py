@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from .document import Digest
+from .document import Digest, refuse_duplicates
 from .file_names import inside
 from .record import FileDigest
 from .seal import Sealed
@@ -42,6 +42,12 @@ class Contents(Sealed):
     result_hash: Digest
     files: dict[str, FileDigest]
     left_out: tuple[str, ...] = ()
+
+    @field_validator("left_out")
+    @classmethod
+    def _name_outputs_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_duplicates(names, "output")
+        return names
 
     @field_validator("files")
     @classmethod

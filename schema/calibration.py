@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .document import Digest, Document
+from .document import Digest, Document, unique
 from .seal import Sealed
 
 RERUN = "rerun"
@@ -88,7 +88,7 @@ class Calibrated(Document):
     """Limits derived from the samples by the rule; readers derive them again."""
 
     envelope: tuple[float, ...]
-    criteria: tuple[Criterion, ...]
+    criteria: Annotated[tuple[Criterion, ...], unique("name")]
     rejected: dict[str, Rejected]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from .digest import digest, manifest_digest
-from .document import Digest, Document, PathBelow
+from .document import Digest, Document, PathBelow, unique
 from .seal import Sealed
 
 
@@ -34,7 +34,7 @@ class Material(Document):
     use: str
     request: Digest
     revision: str | None = None
-    files: tuple[PinnedFile, ...]
+    files: Annotated[tuple[PinnedFile, ...], unique("path")]
 
     def manifest(self) -> str:
         """Return the digest that binds each path to its bytes."""
@@ -70,7 +70,7 @@ class Lock(Sealed):
     recipe: str
     language: int
     materials: dict[str, Material]
-    plugins: tuple[Distribution, ...] = ()
+    plugins: Annotated[tuple[Distribution, ...], unique("name")] = ()
 
 
 def request_digest(use: str, version: int, params: dict[str, Any], file: str | None = None) -> str:

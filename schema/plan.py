@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from .digest import digest
-from .document import Digest, Document, PathBelow
+from .document import Digest, Document, PathBelow, refuse_duplicates, unique
 from .lock import Material, request_digest
 from .seal import Sealed
+
+
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    refuse_duplicates(names, "parameter")
+    return names
+
+
+Reference = Annotated[str, StringConstraints(pattern=r"^.+#[^#]+$")]
+"""`<step name>#<output name>`."""
 
 
 class PluginRef(Document):
@@ -23,7 +32,7 @@ class PluginRef(Document):
     name: str
     version: int
     params: dict[str, JsonValue] = {}
-    operational: tuple[str, ...] = ()
+    operational: Annotated[tuple[str, ...], AfterValidator(_once)] = ()
     file: Digest | None = Field(None, exclude_if=lambda file: file is None)
 
     def identity(self) -> dict[str, Any]:
@@ -59,7 +68,7 @@ class PlanStep(Document):
     plugin: PluginRef
     parts: dict[str, PluginRef] = {}
     settings: dict[str, JsonValue] = {}
-    inputs: dict[str, str] = {}
+    inputs: dict[str, Reference] = {}
     seed: int | None = None
     key: Digest
     material: Material | None = None
@@ -91,7 +100,7 @@ class Plan(Sealed):
     seed: int
     locked: bool
     recipe_hash: Digest
-    steps: tuple[PlanStep, ...] = Field(min_length=1)
+    steps: Annotated[tuple[PlanStep, ...], unique("name")] = Field(min_length=1)
     varies_by: str | None = None
 
     def step(self, name: str) -> PlanStep:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import JsonValue, field_validator
 
-from .document import Digest, Document, PathBelow
+from .document import Digest, Document, PathBelow, unique
 from .estimate import Comparison
 from .file_names import inside
 from .lock import Distribution
@@ -100,13 +100,13 @@ class Record(Sealed):
     seed: int
     started: str
     seconds: float
-    steps: tuple[RecordedStep, ...]
+    steps: Annotated[tuple[RecordedStep, ...], unique("name")]
     metrics: dict[str, float]
-    plugins: tuple[Distribution, ...]
+    plugins: Annotated[tuple[Distribution, ...], unique("name")]
     environment: dict[str, Any]
     bound: dict[str, Any] | None = None
     settings: tuple[str, ...] = ()
-    files: tuple[RecipeFile, ...] = ()
+    files: Annotated[tuple[RecipeFile, ...], unique("path")] = ()
     lock: Digest | None = None
-    installed: tuple[Distribution, ...] = ()
+    installed: Annotated[tuple[Distribution, ...], unique("name")] = ()
     estimate: Comparison | None = None

@@ -1,7 +1,7 @@
 """Seal documents with a digest of themselves, so that no change goes unnoticed.
 
-A seal shows damage and careless edits. It does not show who wrote the document: whoever changes it
-on purpose can seal it again, and only a signature stands against that.
+A seal detects damage and careless edits. It does not prove who wrote the document: an attacker can
+change it and seal it again, and only a signature stands against that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from typing import Any, ClassVar, Self
 
 from .digest import digest
-from .document import Document
+from .document import Document, check_numbers, parse_json
 from .errors import InputError
 
 SEAL = "seal"
@@ -45,23 +45,37 @@ class Sealed(Document):
         """
         value = _object(text)
         told = None if value is None else value.pop(SEAL, None)
-        # The model comes first: it says more of a file that is something else, or half of one.
-        found = super().from_json(text if value is None else json.dumps(value), file)
-        if value is None or told is None:
-            raise InputError(f"this {cls.__name__.lower()} is not sealed", file=file, hint=HINT)
+        if value is None:
+            super().from_json(text, file)  # it explains a file of another kind, or half of one
+            raise cls._broken("is not sealed", file)
+        try:
+            check_numbers(value)
+        except (ValueError, RecursionError) as error:
+            raise cls._refused(error, file) from None
+        found = cls._validated(json.dumps(value), file)
+        if told is None:
+            raise cls._broken("is not sealed", file)
         made = cls._seal(value)
         raw = text.encode() if isinstance(text, str) else text
-        # A checkout may have turned the ends of lines; no single bit does that.
-        written = cls._text({**value, SEAL: told}).encode()
-        if made != told or raw.replace(b"\r\n", b"\n") != written:
-            raise InputError(
-                f"this {cls.__name__.lower()} is not as it was written: it is sealed with {told}, "
-                f"what it says now gives {made}"
-                + ("" if made != told else ", laid out in another way"),
-                file=file,
-                hint=HINT,
-            )
-        return found
+        # A checkout may have converted line endings; no single flipped bit does that.
+        if (
+            made == told
+            and raw.replace(b"\r\n", b"\n") == cls._text({**value, SEAL: told}).encode()
+        ):
+            return found
+        try:
+            parse_json(text)
+        except ValueError as error:
+            raise cls._refused(error, file) from None
+        raise cls._broken(
+            f"is not as it was written: its seal is {told}, its content gives {made}"
+            + ("" if made != told else ", laid out in another way"),
+            file,
+        )
+
+    @classmethod
+    def _broken(cls, what: str, file: str) -> InputError:
+        return InputError(f"this {cls.__name__.lower()} {what}", file=file, hint=HINT)
 
     @classmethod
     def _seal(cls, value: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from .quantizer import Quantizer
 from .reader import Reader
 from .rule import Facts, Rule
 from .runtime import (
+    ContradictionError,
     Replay,
     ReplayedSegment,
     Runtime,
@@ -38,6 +39,7 @@ __all__ = [
     "AccountError",
     "Adapter",
     "Breach",
+    "ContradictionError",
     "Drop",
     "Editor",
     "EvaluationJob",

@@ -49,3 +49,10 @@ class Evaluator(Plugin[P], ABC):
     @abstractmethod
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:
         """Return metrics and predictions. Raises `StepError`."""
+
+    def metrics_of(self, predictions: list[dict[str, Any]]) -> dict[str, float]:
+        """Return the metrics that follow from the predictions alone.
+
+        An audit recomputes them without generating; the others are reported as claimed.
+        """
+        return {}

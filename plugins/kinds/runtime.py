@@ -88,6 +88,10 @@ class TrainingResult:
     states_folder: Path | None = None
 
 
+class ContradictionError(StepError):
+    """A training to be replayed is one that the recipe cannot have given, such as a longer one."""
+
+
 @dataclass(frozen=True)
 class TrainingSegment:
     """A part of a training, to be executed again.
@@ -250,12 +254,20 @@ class Runtime(Plugin[P], ABC):
         Samples of a pack must not see one another. Raises `StepError`.
         """
 
+    def metrics_of(self, trace: list[dict[str, Any]]) -> dict[str, float]:
+        """Return the metrics that follow from the trace alone, by the names that `train` gives.
+
+        An audit recomputes them without training; the others are reported as claimed.
+        """
+        return {}
+
     def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
         """Execute parts of a training again, each from the state that it started from.
 
         A runtime whose trainings keep states can have any part of one audited. `job` is the
         training's own, with an empty `work`; adapters go to folders below `job.output`.
-        Raises `StepError`, as here, where the runtime cannot.
+        Raises `StepError`, as here, where the runtime cannot, and `ContradictionError` where the
+        recipe takes other steps than the claim.
         """
         raise StepError(
             f"the runtime `{self.name}` cannot execute a part of a training again",

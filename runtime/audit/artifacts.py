@@ -1,77 +1,33 @@
-"""What steps produced, by its bytes: each file hashed, each content digest made again."""
+"""Artifacts by their bytes: each file hashed, each content digest and figure recomputed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...schema.audit import Finding, Held, LevelReport, Verdict
+from ...schema.audit import Finding, LevelReport
 from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
 from ...schema.file_hashing import files_sha256
-from ...schema.plan import result_hash
+from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
 from ...schema.training_states import IN_TRACE
 from ..adapter_files import adapter_digest
 from ..store.runs import metrics
 from ..training_states import states_digest
-from .audited_run import QUANTIZED, Claim, committed, weights_of
-from .documents import diverged
+from .audited_run import Claim, committed, weights_of
+from .documents import first_difference
+from .figures import Recompute, check_figures, main_output, nothing_recomputed
+from .level import Level
 
 
-class Level:
-    """One level as it is gone through: what was compared, what parted, what was not there."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.checked = 0
-        self.findings: list[Finding] = []
-        self.absent: list[str] = []
-        self.said: list[str] = []
-        self.held: list[Held] = []
-
-    def compare(self, finding: Finding) -> None:
-        """Count a comparison, and keep it where the two sides differ."""
-        self.checked += 1
-        if finding.claimed != finding.derived:
-            self.findings.append(finding)
-
-    def report(self) -> LevelReport:
-        """Return the level's verdict."""
-        held = tuple(self.held)
-        if self.findings:
-            return diverged(self.name, self.checked, self.findings, basis="hashed", criteria=held)
-        detail = ", ".join(self.said)
-        if held:
-            nearest = max(held, key=lambda one: one.value / one.limit)
-            detail = (
-                f"{len(held)} figures within their limits; {nearest.criterion} comes nearest, "
-                f"{nearest.value:.2g} of {nearest.limit:.2g}"
-            )
-        if self.absent:
-            more = f" and {len(self.absent) - 1} more" if len(self.absent) > 1 else ""
-            detail = f"not here: {self.absent[0]}{more}"
-        elif not self.checked:
-            detail = "the run has nothing at this level"
-        whole = self.checked and not self.absent
-        same: Verdict = "equivalent" if held else "identical"
-        return LevelReport(
-            level=self.name,
-            verdict=same if whole else "unverifiable",
-            criteria=held,
-            basis="hashed",
-            checked=self.checked,
-            detail=detail,
-        )
-
-
-def audit_artifacts(claim: Claim, name: str) -> LevelReport:
-    """Audit one level of what steps produced."""
-    level = Level(name)
-    if name == "sources":
-        _materials(claim, level)
-    if name == "quantized weights":
-        _quantized(claim, level)
+def audit_artifacts(
+    claim: Claim, name: str, recompute: Recompute = nothing_recomputed
+) -> LevelReport:
+    """Audit one level of the artifacts that steps produced."""
+    pinned = name in ("sources", "base weights") and _all_pinned(claim)
+    level = Level(name, "derived" if pinned else "hashed")
+    _pins(claim, level)
     files, size = 0, 0
     for step, output_name, output, place in claim.outputs():
         if place == name:
@@ -79,20 +35,20 @@ def audit_artifacts(claim: Claim, name: str) -> LevelReport:
             files += len(output.files)
             size += sum(file.size for file in output.files.values())
     if files:
-        level.said.append(f"{files:,} file{'s' * (files != 1)}, {size:,} bytes")
-    if name == "steps":
-        _committed(claim, level)
-    if name == "adapter":
-        _taken(claim, level)
-    if name == "metrics":
-        _numbers(claim, level)
+        exact = ", no more and no fewer" if pinned else ""
+        level.details.append(f"{files:,} file{'s' * (files != 1)}, {size:,} bytes{exact}")
+    for step in claim.record.steps if not level.findings else ():
+        if claim.level_of(step, main_output(step)) == name:
+            check_figures(claim, level, step, recompute)
+    if name in FURTHER:
+        FURTHER[name](claim, level)
     return level.report()
 
 
 def _output(
     claim: Claim, level: Level, step: RecordedStep, output_name: str, output: Output
 ) -> None:
-    """Hash an artifact's files; where they are as claimed, make its content digest again."""
+    """Hash an artifact's files; where they are as claimed, recompute its content digest."""
     before = len(level.findings)
     manifest = manifest_digest({path: (f.size, f.sha256) for path, f in output.files.items()})
     place = {"step": step.name, "output": output_name}
@@ -110,12 +66,9 @@ def _output(
     except ModuleNotFoundError as error:
         level.absent.append(f"the package {error.name}, to read {step.name}#{output_name}")
         return
-    except Exception as error:  # whatever its reader makes of bytes that are not what they claim
+    except Exception as error:  # a reader may raise anything on forged bytes
         derived = f"it cannot be read: {type(error).__name__}"
     level.compare(Finding(**place, at="content digest", claimed=output.digest, derived=derived))
-    if output.kind == "rows" and output_name == "rows" and "rows_out" in step.result.facts:
-        told = step.result.facts["rows_out"]
-        level.compare(Finding(**place, at="rows_out", claimed=told, derived=_rows(folder)))
 
 
 def _bytes(folder: Path, output: Output, place: dict[str, str]) -> Iterator[Finding]:
@@ -127,6 +80,8 @@ def _bytes(folder: Path, output: Output, place: dict[str, str]) -> Iterator[Find
         if isinstance(sha, OSError):
             raise sha
         yield Finding(**place, at=f"file {name}", claimed=file.sha256, derived=sha)
+        size = paths[name].stat().st_size if sha else file.size
+        yield Finding(**place, at=f"size of file {name}", claimed=file.size, derived=size)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name not in output.files and (path.is_symlink() or not path.is_dir()):
@@ -134,7 +89,7 @@ def _bytes(folder: Path, output: Output, place: dict[str, str]) -> Iterator[Find
 
 
 def content_digest(output: Output, folder: Path) -> str:
-    """Return the digest of an artifact's content, made from its files."""
+    """Return the digest of an artifact's content, computed from its files."""
     if output.kind in ("rows", "drops", "packs"):
         from ..tables import read_table
 
@@ -147,59 +102,67 @@ def content_digest(output: Output, folder: Path) -> str:
         return adapter_digest(folder)
     if output.kind == "states":
         return states_digest(folder)
+    if output.kind == "model":
+        from ..steps.export import exported_digest
+
+        return exported_digest(folder)
     return output.manifest
 
 
-def _rows(folder: Path) -> int:
-    from ..tables import read_table
-
-    return int(read_table(folder).num_rows)
-
-
-def _materials(claim: Claim, level: Level) -> None:
-    """Compare the lock with the plan, and what each source brought with what it pins."""
+def _all_pinned(claim: Claim) -> bool:
     steps = [step for step in claim.plan.steps if step.kind == "source"] if claim.plan else []
+    return bool(steps) and all(step.material is not None for step in steps)
+
+
+def _pins(claim: Claim, level: Level) -> None:
+    """Compare each source's files with its pins, both ways, and the plan's pins with the lock's."""
+    steps = [step for step in claim.plan.steps if step.kind == "source"] if claim.plan else []
+    if level.name == "sources" and (claim.record.lock is not None or claim.lock is not None):
+        told, lock = claim.record.lock, claim.lock
+        derived = lock.seal() if lock else None
+        level.compare(Finding(at="seal of the lock", claimed=told or derived, derived=derived))
     ran = {step.name: step for step in claim.record.steps}
-    if claim.lock is not None:
-        if claim.record.lock is not None:
-            seal = claim.lock.seal()
-            level.compare(Finding(at="seal of the lock", claimed=claim.record.lock, derived=seal))
-        for step in steps:
-            pinned = claim.lock.materials.get(step.name)
-            a = step.material.manifest() if step.material else None
-            b = pinned.manifest() if pinned else None
-            level.compare(Finding(step=step.name, at="pinned files", claimed=a, derived=b))
     for step in steps:
-        if step.material is None or step.name not in ran:
+        outputs = ran[step.name].result.outputs if step.name in ran else {}
+        if step.material is None or level.name not in {claim.level_of(step, n) for n in outputs}:
             continue
-        for output_name, output in ran[step.name].result.outputs.items():
-            brought = {path: file.sha256 for path, file in output.files.items()}
-            for file in step.material.files:
-                level.compare(
-                    Finding(
-                        step=step.name,
-                        output=output_name,
-                        at=f"file {file.path}",
-                        claimed=brought.get(file.path),
-                        derived=file.sha256,
-                    )
-                )
+        if claim.lock is not None:
+            locked = claim.lock.materials.get(step.name)
+            found = first_difference(step.material.to_json(), locked.to_json() if locked else None)
+            at, claimed, derived = found or ("", None, None)
+            at = f"pins, {at}"
+            level.compare(Finding(step=step.name, at=at, claimed=claimed, derived=derived))
+        for name, output in outputs.items():
+            for finding in undeclared(step, name, output):
+                level.compare(finding)
 
 
-def _quantized(claim: Claim, level: Level) -> None:
-    """Look for the quantized base's digest; the file that has it is hashed with base weights."""
-    for step, name, _, _ in claim.outputs():
-        if step.kind == "runtime" and name == "weights":
-            found = weights_of(claim, step)
-            if found is None or QUANTIZED not in found:
-                level.absent.append(f"{step.name}#weights")
-            else:
-                level.checked += 1
-                level.said.append(found[QUANTIZED])
+def undeclared(step: PlanStep, name: str, output: Output) -> Iterator[Finding]:
+    """Yield a comparison for each file that a source brought or pins: a file too many is one."""
+    assert step.material is not None
+    pinned = {file.path: [file.size, file.sha256] for file in step.material.files}
+    brought = {path: [file.size, file.sha256] for path, file in output.files.items()}
+    for path in sorted(pinned.keys() | brought.keys()):
+        yield Finding(
+            step=step.name,
+            output=name,
+            at=f"file {path}",
+            claimed=brought.get(path),
+            derived=pinned.get(path),
+        )
 
 
-def _committed(claim: Claim, level: Level) -> None:
-    """Compare the states that a training kept with the digests that its trace is committed to."""
+def _starting(claim: Claim, level: Level) -> None:
+    """Name what was read: digests of tensors that nobody hashed here."""
+    level.basis = "read"
+    for step, _, _, place in claim.outputs():
+        found = weights_of(claim, step) if place == level.name else None
+        if found is not None:
+            level.details = [f"digests of {' and '.join(sorted(found))}; the tensors are not here"]
+
+
+def _states(claim: Claim, level: Level) -> None:
+    """Compare the states that a training kept with the digests in its trace."""
     for step in claim.record.steps:
         commitment = committed(claim, step) if step.kind == "runtime" else None
         if commitment is None or level.findings:
@@ -219,26 +182,50 @@ def _committed(claim: Claim, level: Level) -> None:
             )
 
 
-def _taken(claim: Claim, level: Level) -> None:
-    """Compare the copy of the adapter in the run's folder with the artifact that was recorded."""
-    for step, name, output, _ in claim.outputs():
-        if step.kind != "runtime" or name != "adapter":
+def _copies(claim: Claim, level: Level) -> None:
+    """Compare the copies in the run's folder, which people take, with the recorded artifacts."""
+    for step, name, output, place in claim.outputs():
+        if place != level.name or name not in ("adapter", "model"):
             continue
-        for path, file in output.files.items():
-            copy = claim.folder / "adapter" / path
-            if copy.is_file() and not copy.is_symlink():
-                level.compare(
-                    Finding(
-                        step=step.name,
-                        at=f"copy adapter/{path}",
-                        claimed=file.sha256,
-                        derived=file_sha256(copy),
-                    )
+        copy = step.name if name == "model" else "adapter"
+        for path, derived in copied(claim.folder / copy).items():
+            told = output.files.get(path)
+            level.compare(
+                Finding(
+                    step=step.name,
+                    at=f"copy {copy}/{path}",
+                    claimed=told.sha256 if told else None,
+                    derived=derived,
                 )
+            )
+        for path in sorted(output.files.keys() - copied(claim.folder / copy).keys()):
+            if (claim.folder / copy).is_dir():
+                at = f"copy {copy}/{path}"
+                level.compare(Finding(step=step.name, at=at, claimed=output.files[path].sha256))
+
+
+def _exported(claim: Claim, level: Level) -> None:
+    """Compare the copies; a plan that exports nothing has nothing to show here."""
+    _copies(claim, level)
+    if claim.plan and not any(step.kind == "exporter" for step in claim.plan.steps):
+        level.basis, level.checked = "derived", level.checked + 1
+        level.details.append("the plan exports nothing")
+
+
+def copied(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file in a folder of a run; a link or device is given as such."""
+    if folder.is_symlink():
+        return {".": "a link"}
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: file_sha256(path) if path.is_file() and not path.is_symlink() else "not a plain file"
+        for name, path in sorted(files.items())
+        if path.is_symlink() or not path.is_dir()
+    }
 
 
 def _numbers(claim: Claim, level: Level) -> None:
-    """Hold the record's numbers to its steps', those to their files, and the result hash to all."""
+    """Compare the record's metrics with its steps', theirs with files, and the result hash."""
     record = claim.record
     derived = metrics(list(record.steps))
     for name in dict.fromkeys([*record.metrics, *derived]):
@@ -248,13 +235,23 @@ def _numbers(claim: Claim, level: Level) -> None:
             )
         )
     for step, name, output, _ in claim.outputs():
-        if step.kind != "evaluator" or name != "metrics":
-            continue
-        told = step.result.facts.get("metrics")
-        made = digest("values", told)
-        level.compare(
-            Finding(step=step.name, output=name, at="facts", claimed=output.digest, derived=made)
-        )
-    # Over everything that came out, so it is compared last.
+        if step.kind == "evaluator" and name == "metrics":
+            made = digest("values", step.result.facts.get("metrics"))
+            level.compare(
+                Finding(
+                    step=step.name, output=name, at="facts", claimed=output.digest, derived=made
+                )
+            )
+    # It is over every output, so it is compared last.
     result = result_hash({step.name: step.digests() for step in record.steps})
     level.compare(Finding(at="result hash", claimed=record.result_hash, derived=result))
+
+
+FURTHER: dict[str, Callable[[Claim, Level], None]] = {
+    "starting weights": _starting,
+    "steps": _states,
+    "adapter": _copies,
+    "exports": _exported,
+    "metrics": _numbers,
+}
+"""Checks of single levels, beside the bytes."""

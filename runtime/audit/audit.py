@@ -1,10 +1,10 @@
-"""A whole audit: level after level, by the bytes, and where asked by executing the steps again."""
+"""Run a whole audit: documents and bytes, and where asked execution, level after level."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...schema.audit import LEVELS, AuditReport, LevelReport, overall
+from ...schema.audit import LEVELS, AuditReport, LevelReport, Mode, in_full, overall, weakest
 from .artifacts import audit_artifacts
 from .audited_run import Claim, upto
 from .documents import (
@@ -16,6 +16,9 @@ from .documents import (
     differs,
     nothing_installed,
 )
+from .figures import Recompute, nothing_recomputed
+
+BEFORE_TRAINING = LEVELS[LEVELS.index("sources") : LEVELS.index("starting weights")]
 
 if TYPE_CHECKING:
     from .rerun import Rerun
@@ -27,6 +30,7 @@ def audit(
     lower: Lower,
     level: str | None = None,
     installed: Installed = nothing_installed,
+    recompute: Recompute = nothing_recomputed,
 ) -> AuditReport:
     """Audit documents and bytes up to a level; nothing is executed."""
     found = []
@@ -38,7 +42,7 @@ def audit(
         elif name == "environment":
             found.append(audit_environment(claim, installed))
         else:
-            found.append(audit_artifacts(claim, name))
+            found.append(audit_artifacts(claim, name, recompute))
     return report(claim, found)
 
 
@@ -48,18 +52,21 @@ def audit_again(
     rerun: Rerun,
     level: str | None = None,
     installed: Installed = nothing_installed,
+    recompute: Recompute = nothing_recomputed,
 ) -> AuditReport:
     """Audit documents and bytes, and where they hold execute every step again.
 
     A claim that does not even fit its own bytes is not worth the machine's time.
     """
-    found = audit(claim, lower, level, installed)
-    if found.verdict == "diverged" or claim.plan is None:
-        return found
+    found = audit(claim, lower, level, installed, recompute)
+    if found.verdict == "diverged":
+        return found.model_copy(update={"mode": "rerun"})
     executed = {level.level: level for level in rerun.run(level)}
     if rerun.elsewhere:
         executed["environment"] = differs(claim, tuple(rerun.elsewhere))
-    merged = report(claim, [_merged(level, executed.get(level.level)) for level in found.levels])
+    merged = report(
+        claim, [_merged(level, executed.get(level.level)) for level in found.levels], "rerun"
+    )
     return _calibrated(merged, rerun)
 
 
@@ -69,14 +76,19 @@ def audit_segments(
     segments: Segments,
     level: str | None = None,
     installed: Installed = nothing_installed,
+    recompute: Recompute = nothing_recomputed,
 ) -> AuditReport:
-    """Audit documents and bytes, and where they hold execute some segments of training again."""
-    found = audit(claim, lower, level, installed)
-    if found.verdict == "diverged" or claim.plan is None:
-        return found
+    """Audit documents and bytes, and where they hold execute some segments of training again.
+
+    All that training starts from is derived from the pinned bytes first, where it can be.
+    """
+    found = audit(claim, lower, level, installed, recompute)
+    if found.verdict == "diverged":
+        return found.model_copy(update={"mode": "segments"})
     segments.run()
     levels = [_sampled(level, segments.levels.get(level.level)) for level in found.levels]
-    done = report(claim, levels).model_copy(update={"replays": tuple(segments.replays)})
+    done = report(claim, levels, "segments")
+    done = done.model_copy(update={"replays": tuple(segments.replays)})
     return _calibrated(done, segments.rerun)
 
 
@@ -88,21 +100,35 @@ def _calibrated(report: AuditReport, rerun: Rerun) -> AuditReport:
 
 
 def _sampled(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:
-    """Return a level's report; what was hashed and holds is not less for being executed too."""
+    """Return a level's report; bytes that hold stay hashed where they could not be executed."""
     if executed is None or hashed.verdict == "not run":
         return hashed
-    checked = hashed.checked + executed.checked
-    detail = executed.detail or hashed.detail
-    return executed.model_copy(update={"checked": checked, "detail": detail})
+    if executed.verdict == "not run" or (
+        executed.verdict == "unverifiable" and hashed.level in BEFORE_TRAINING
+    ):
+        detail = f"not derived here: {executed.detail}" if executed.detail else hashed.detail
+        return hashed.model_copy(update={"detail": detail})
+    update = {
+        "checked": hashed.checked + executed.checked,
+        "detail": executed.detail or _hashed_detail(hashed),
+        "claimed": hashed.claimed if executed.level not in BEFORE_TRAINING else (),
+    }
+    return executed.model_copy(update=update)
 
 
 def _merged(hashed: LevelReport, executed: LevelReport | None) -> LevelReport:
-    if executed is None:
+    """Return a level's report; a level without steps, such as no exports, stays as it was."""
+    if executed is None or (not executed.checked and hashed.basis == "derived"):
         return hashed
-    return executed.model_copy(update={"detail": executed.detail or hashed.detail})
+    return executed.model_copy(update={"detail": executed.detail or _hashed_detail(hashed)})
 
 
-def report(claim: Claim, found: list[LevelReport]) -> AuditReport:
+def _hashed_detail(level: LevelReport) -> str:
+    """Return what stays true of a level once it was executed."""
+    return "" if level.basis == "read" else level.detail
+
+
+def report(claim: Claim, found: list[LevelReport], mode: Mode = "bytes") -> AuditReport:
     """Return the report; levels that were not asked for are `not run`."""
     done = {level.level: level for level in found}
     levels = tuple(done.get(name) or LevelReport(level=name, verdict="not run") for name in LEVELS)
@@ -113,6 +139,9 @@ def report(claim: Claim, found: list[LevelReport]) -> AuditReport:
         recipe_hash=claim.record.recipe_hash,
         result_hash=claim.record.result_hash,
         verdict=overall(levels),
+        mode=mode,
+        basis=weakest(levels),
+        passed=all(in_full(level) for level in levels),
         where=f"{first.level}: {first.where}" if first else None,
         levels=levels,
     )

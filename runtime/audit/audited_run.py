@@ -1,4 +1,4 @@
-"""What is audited: a run's documents, and the places where its artifacts may lie."""
+"""The run that is audited: its documents, and the places where its artifacts may lie."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from typing import Any
 from ...schema.audit import LEVELS
 from ...schema.errors import InputError
 from ...schema.lock import Lock
-from ...schema.plan import Plan
+from ...schema.plan import Plan, PlanStep
 from ...schema.record import Output, Record, RecordedStep
 from ...schema.training_states import States
 from ..training_states import read_states
 
-OF_KIND = {"source": "sources", "pack": "batches", "evaluator": "metrics"}
-OF_TRAINING = {"trace": "steps", "states": "steps", "weights": "base weights"}
+OF_KIND = {"source": "sources", "pack": "batches", "evaluator": "metrics", "exporter": "exports"}
+OF_TRAINING = {"trace": "steps", "states": "steps", "weights": "starting weights"}
 QUANTIZED = "quantized"
 """The name, among a training's weights, of the base as it is stored after quantization."""
 
-
-def level_of(kind: str, output: str) -> str:
-    """Return the level that an output of a step of this kind is audited at."""
-    if kind == "runtime":
-        return OF_TRAINING.get(output, "adapter")
-    return OF_KIND.get(kind, "data")
+ROWS = {"rows": "rows", "drops": "drops"}
+MADE: dict[str, dict[str, str]] = {
+    "source": {"files": "files"},
+    "reader": ROWS,
+    "filter": ROWS,
+    "sampler": ROWS,
+    "scorer": {"rows": "rows"},
+    "mixture": {"rows": "rows"},
+    "split": {"train": "rows", "validation": "rows"},
+    "pack": {"train": "packs", "validation": "packs"},
+    "runtime": {"adapter": "adapter", "trace": "values", "weights": "values", "states": "states"},
+    "evaluator": {"predictions": "values", "metrics": "values"},
+    "exporter": {"model": "model"},
+}
+"""The outputs of a step of each kind, each with its own kind."""
+OPTIONAL = {("runtime", "states")}
 
 
 def upto(level: str | None) -> tuple[str, ...]:
@@ -36,12 +46,12 @@ def upto(level: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Claim:
-    """A run as it is told.
+    """A run as its documents claim it.
 
     Attributes:
-        subject: what it is called in the report; no path.
+        subject: its name in the report; never a path.
         folder: where the run's own files are.
-        record: what is claimed.
+        record: the claims.
         plan: the plan that ran, unless only the record is there.
         lock: the lock that it ran with, where it is there.
         stores: roots of stores whose artifacts may be the run's.
@@ -66,7 +76,43 @@ class Claim:
         """Yield each output with its step, its name and its level, in the order of the run."""
         for step in self.record.steps:
             for name, output in step.result.outputs.items():
-                yield step, name, output, level_of(step.kind, name)
+                yield step, name, output, self.level_of(step, name)
+
+    def level_of(self, step: RecordedStep | PlanStep, output: str) -> str:
+        """Return the level that an output of a step is audited at."""
+        if step.kind == "runtime":
+            return OF_TRAINING.get(output, "adapter")
+        if step.name in base_steps(self.plan):
+            return "base weights"
+        return OF_KIND.get(step.kind, "data")
+
+
+def base_steps(plan: Plan | None) -> set[str]:
+    """Return the sources whose files are weights: those that a step takes as its base."""
+    if plan is None:
+        return set()
+    return {name for step in plan.steps for role, name, _ in step.sources() if role == "base"}
+
+
+UNSIGNED = ("adapter.sig", "loss.png", "log.txt", "report.html", "audit.html")
+"""Files that a run's folder may hold and no signature of ours covers."""
+OWN_FILES = {"record.json", "plan.json", "attestation.json", "calibration.json", *UNSIGNED}
+"""Files of a run's folder, or of a bundle, beside those that its documents name."""
+
+
+def unknown_files(claim: Claim) -> list[str]:
+    """Return the files of a run's folder that neither its documents nor its layout name."""
+    known = {f"recipe/{file.path}" for file in claim.record.files} | OWN_FILES
+    known.add(f"recipe/{claim.record.recipe}.lock")
+    for step, name, output, _ in claim.outputs():
+        folder = {"adapter": "adapter", "model": step.name}.get(name)
+        known |= {f"{folder}/{path}" for path in output.files} if folder else set()
+        known |= {f"{step.name}.sig"} if name == "model" else set()
+        artifact = f"artifacts/{output.manifest.removeprefix('sha256:')}"
+        known |= {f"{artifact}/{path}" for path in output.files}
+    found = (path for path in claim.folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(claim.folder).as_posix() for path in found)
+    return sorted(name for name in names if name not in known)
 
 
 def open_claim(folder: Path, subject: str, stores: tuple[Path, ...]) -> Claim:
@@ -118,5 +164,5 @@ def committed(claim: Claim, step: RecordedStep) -> tuple[list[dict[str, Any]], S
 
 def _read(path: Path) -> bytes:
     if path.is_symlink() or not path.is_file():
-        raise InputError(f"{path.name} is missing, or not a plain file")
+        raise InputError(f"{path.name} is missing, or is not a plain file")
     return path.read_bytes()

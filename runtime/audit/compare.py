@@ -1,4 +1,4 @@
-"""Where two artifacts first part: the file, the row, the tensor or the training step."""
+"""Find where two artifacts first differ: the file, row, tensor or training step."""
 
 from __future__ import annotations
 

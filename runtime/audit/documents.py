@@ -1,4 +1,4 @@
-"""The levels that documents alone decide: recipe, plan and environment."""
+"""The levels that follow from documents alone: recipe, plan and environment."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from pydantic import JsonValue
 from ...schema.audit import Finding, LevelReport
 from ...schema.digest import file_sha256
 from ...schema.lock import Distribution
-from ...schema.plan import Plan, PlanStep, recipe_hash, source_key, step_key
+from ...schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ...schema.record import RecordedStep
 from ..environment import environment
-from .audited_run import Claim
+from .audited_run import MADE, OPTIONAL, Claim, unknown_files
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A recipe compiled again: its plan and its bound form, or in words why it could not be."""
+    """A recipe compiled again.
+
+    Attributes:
+        plan: its plan, if it compiles.
+        bound: its bound form.
+        source: the text that was compiled, in words.
+        fault: a finding that contradicts the claim, such as a file that does not compile.
+        why_not: why it could not be compiled here, which contradicts nothing.
+    """
 
     plan: Plan | None = None
     bound: dict[str, Any] | None = None
+    source: str = "compiled again"
+    fault: Finding | None = None
     why_not: str = ""
 
 
@@ -56,6 +66,8 @@ def audit_recipe(claim: Claim, lower: Lower) -> LevelReport:
     checked = len(claim.record.files)
     if not findings:
         lowered = lower(claim)
+        if lowered.fault is not None:
+            return diverged("recipe", checked + 1, [lowered.fault], basis="derived")
         if lowered.plan is None:
             return LevelReport(
                 level="recipe",
@@ -68,17 +80,20 @@ def audit_recipe(claim: Claim, lower: Lower) -> LevelReport:
         findings = list(_compiled(claim, lowered))
     if findings:
         return diverged("recipe", checked, findings, basis="derived")
-    files = len(claim.record.files)
     return LevelReport(
         level="recipe",
         verdict="identical",
         basis="derived",
         checked=checked,
-        detail=f"{files} file{'s' * (files != 1)}, compiled again" if files else "compiled again",
+        detail=lowered.source,
     )
 
 
 def _files(claim: Claim) -> Iterator[Finding]:
+    """Yield each recipe file that is not as recorded, then each that nothing declares."""
+    for name in unknown_files(claim):
+        if not name.startswith(("adapter/", "export/")):
+            yield Finding(at=f"file {name}", claimed=None, derived="a file that no document names")
     for file in claim.record.files:
         path = claim.folder / "recipe" / file.path
         found = file_sha256(path) if path.is_file() and not path.is_symlink() else None
@@ -96,22 +111,55 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
     for step in lowered.plan.steps:
         if told.get(step.name) != step.key:
             yield Finding(step=step.name, at="key", claimed=told.get(step.name), derived=step.key)
-    if lowered.plan.recipe_hash != claim.record.recipe_hash:
-        yield Finding(
-            at="recipe hash",
-            claimed=claim.record.recipe_hash,
-            derived=lowered.plan.recipe_hash,
-        )
+    yield from _origins(claim, lowered.plan)
+    pairs: list[tuple[str, JsonValue, JsonValue]] = [
+        ("recipe hash", claim.record.recipe_hash, lowered.plan.recipe_hash),
+        ("name", claim.record.recipe, lowered.plan.recipe),
+        ("seed", claim.record.seed, lowered.plan.seed),
+    ]
+    if claim.plan is not None and claim.record.files:
+        pairs.append(("language", claim.plan.language, lowered.plan.language))
+    for what, claimed, derived in pairs:
+        if claimed != derived:
+            yield Finding(at=what, claimed=claimed, derived=derived)
+
+
+def _origins(claim: Claim, compiled: Plan) -> Iterator[Finding]:
+    """Yield each source whose origin in the plan is not the recipe's; its key binds only bytes."""
+    planned = {step.name: step.plugin for step in claim.plan.steps} if claim.plan else {}
+    for step in compiled.steps:
+        if step.kind != "source" or step.name not in planned:
+            continue
+        found = first_difference(*_shared(planned[step.name], step.plugin))
+        if found is not None:
+            at, claimed, derived = found
+            yield Finding(step=step.name, at=f"origin, {at}", claimed=claimed, derived=derived)
+
+
+def _shared(one: PluginRef, other: PluginRef) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what two references to a plugin say of what both know.
+
+    A later version of a plugin may have other parameters, and the bytes are pinned all the same.
+    """
+    known = one.params.keys() & other.params.keys() if one.version == other.version else set()
+    first, second = (
+        {"kind": ref.kind, "name": ref.name, "params": {key: ref.params[key] for key in known}}
+        for ref in (one, other)
+    )
+    return first, second
 
 
 def audit_plan(claim: Claim) -> LevelReport:
-    """Derive every key and the recipe hash again, and hold the record's steps to the plan's."""
+    """Recompute every key and the recipe hash, and compare the record's steps with the plan's."""
     plan, record = claim.plan, claim.record
     if plan is None:
-        return LevelReport(
-            level="plan", verdict="unverifiable", detail="only the record is there, no plan"
-        )
+        missing = Finding(at="plan.json", claimed=record.recipe_hash, derived="no plan is here")
+        return diverged("plan", 1, [missing], basis="derived")
     findings = list(_keys(plan))
+    names = {"record": record.recipe, **({"lock": claim.lock.recipe} if claim.lock else {})}
+    for what, name in names.items():
+        if name != plan.recipe:
+            findings.append(Finding(at=f"name of the {what}", claimed=name, derived=plan.recipe))
     derived = recipe_hash(plan.steps, plan.locked)
     for what, told in (("plan", plan.recipe_hash), ("record", record.recipe_hash)):
         if told != derived:
@@ -160,7 +208,14 @@ def _as_planned(plan: Plan, steps: tuple[RecordedStep, ...]) -> Iterator[Finding
             there = "in the record only" if a is None else "in the plan only"
             yield Finding(step=name, at=there, claimed=b is not None, derived=a is not None)
             continue
+        made = {name: output.kind for name, output in b.result.outputs.items()}
+        due = {
+            name: kind
+            for name, kind in MADE.get(a.kind, made).items()
+            if name in made or (a.kind, name) not in OPTIONAL
+        }
         pairs: list[tuple[str, JsonValue, JsonValue]] = [
+            ("outputs", dict(made), dict(due)),
             ("kind", b.kind, a.kind),
             ("plugin", b.plugin, a.plugin.name),
             ("plugin version", b.version, a.plugin.version),
@@ -193,11 +248,13 @@ def audit_environment(claim: Claim, installed: Installed = nothing_installed) ->
 
 
 def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
-    """Yield what is installed otherwise; an old record has versions alone.
+    """Yield distributions that differ, or that the record lacks.
 
     Plugin files are not installed: the run keeps them, and the recipe's level hashes them.
     """
     found = {one.name: one for one in here}
+    for missing in found.keys() - {one.name for one in told}:
+        yield Finding(at=f"plugins of {missing}", claimed=None, derived=found[missing].version)
     for one in told if here else ():
         if one.local:
             continue
@@ -205,7 +262,7 @@ def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iter
         name = f"plugins of {one.name}"
         if now is None or now.version != one.version:
             yield Finding(at=name, claimed=one.version, derived=now.version if now else None)
-        elif one.files and now.files != one.files:
+        elif now.files and now.files != one.files:
             install = ", an editable install" if one.editable or now.editable else ""
             yield Finding(at=f"{name}{install}", claimed=one.files, derived=now.files)
 

@@ -1,4 +1,4 @@
-"""The same run again: each step executed from the pinned bytes, and compared as it finishes."""
+"""Execute a run again from the pinned bytes, and compare each step as it finishes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from ..execute import Executor, Reporter
 from ..sources.mirror import Mirror
 from ..store.runs import metrics
 from ..store.store import Store
-from .artifacts import Level
-from .audited_run import QUANTIZED, Claim, level_of, upto, weights_of
+from .audited_run import QUANTIZED, Claim, upto, weights_of
 from .compare import difference
 from .documents import first_difference
+from .figures import main_output
+from .level import Level
 from .plugin_files import check_loaded
 from .tolerance import Tolerance
 
@@ -34,11 +35,11 @@ class Rerun:
     """Executes a claim's plan again.
 
     Attributes:
-        claim: what is claimed.
-        store: where results go; nothing of the run is in it.
+        claim: the run.
+        store: where results go; it holds nothing of the run.
         registry: the installed plugins.
         origins: by source, the folder that its relative paths start in.
-        reporter: who wants to see how it goes.
+        reporter: receives progress.
         mirror: where sources come from that the run's stores do not have.
         tolerance: the calibration that decides where bits differ; without one they diverge.
         elsewhere: after `run`, the steps that were done on another device.
@@ -90,7 +91,7 @@ class Rerun:
         names: set[str] = set()
         for step in reversed(self.claim.plan.steps):
             outputs = self.claimed[step.name].result.outputs
-            if step.name in names or any(level_of(step.kind, name) in asked for name in outputs):
+            if step.name in names or any(self.claim.level_of(step, n) in asked for n in outputs):
                 names |= {step.name, *(name for _, name, _ in step.sources())}
         return [step for step in self.claim.plan.steps if step.name in names]
 
@@ -169,7 +170,7 @@ class Rerun:
             finding = Finding(
                 step=claimed.name, at=f"fact {found[0]}", claimed=found[1], derived=found[2]
             )
-            parted.append((self._level(claimed, "trace"), finding))
+            parted.append((self._level(claimed, main_output(claimed)), finding))
         if parted and not self._judged(claimed, derived):
             for level, finding in parted:
                 level.compare(finding)
@@ -205,7 +206,7 @@ class Rerun:
         return judged is not None
 
     def _weights(self, claimed: RecordedStep, derived: RecordedStep) -> None:
-        """Compare the digests of weights one by one: they belong to two levels."""
+        """Compare the digests of weights one by one, so that the one that differs is named."""
         here = Claim("", self.store.root, self.claim.record, None, None, (self.store.root,))
         told, found = weights_of(self.claim, claimed), weights_of(here, derived)
         if told is None or found is None:  # only the digest of both together is known
@@ -214,7 +215,6 @@ class Rerun:
                 for step in (claimed, derived)
             )
         for what in dict.fromkeys([*told, *found]):
-            level = "quantized weights" if what == QUANTIZED else "base weights"
             finding = Finding(
                 step=claimed.name,
                 output="weights",
@@ -222,7 +222,7 @@ class Rerun:
                 claimed=told.get(what),
                 derived=found.get(what),
             )
-            self.levels.get(level, Level(level)).compare(finding)
+            self._level(claimed, "weights").compare(finding)
 
     def _parted(self, step: str, name: str, a: Output | None, b: Output | None) -> Finding:
         """Return where an output first differs, as near as what is there allows."""
@@ -253,7 +253,7 @@ class Rerun:
     # ---- reporting --------------------------------------------------------------------------
 
     def _level(self, step: RecordedStep, output: str) -> Level:
-        name = level_of(step.kind, output)
+        name = self.claim.level_of(step, output)
         return self.levels.get(name) or Level(name)
 
     def _report(self, level: Level) -> LevelReport:

@@ -1,4 +1,4 @@
-"""What segments gave when they were executed again, held to what the training claims."""
+"""Compare segments that were executed again with the claims of the training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
 from ...schema.record import RecordedStep
 from ...schema.training_states import States
 from ..adapter_files import adapter_digest
-from .artifacts import Level
-from .audited_run import QUANTIZED, Claim, weights_of
+from .audited_run import Claim, weights_of
 from .compare import difference, state
 from .documents import differs, first_difference
+from .level import Level
 from .segment_distance import UNKNOWN, Errors, errors
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Comparison:
     ) -> None:  # fmt: skip
         self.claim, self.told, self.trace, self.states = claim, told, trace, states
         self.plan = plan
-        names = ("base weights", "quantized weights", "steps", "adapter")
+        names = ("starting weights", "steps", "adapter")
         self.levels = {name: Level(name) for name in names}
         self.elsewhere: list[Finding] = []
         self.exact = True
@@ -101,8 +101,8 @@ class Comparison:
         if told is None:
             return
         for what in dict.fromkeys([*told, *found]):
-            level = "quantized weights" if what == QUANTIZED else "base weights"
-            self._hold(level, "weights", f"tensors of {what}", told.get(what), found.get(what))
+            at = f"tensors of {what}"
+            self._hold("starting weights", "weights", at, told.get(what), found.get(what))
 
     def _segment(self, one: SegmentVerdict, given: ReplayedSegment) -> None:
         """Compare a segment's steps one by one, then the state that it ends in."""
@@ -167,8 +167,10 @@ class Comparison:
         for name, level in self.levels.items():
             if not level.checked:
                 continue
-            sampled = name == "steps" and not whole
+            sampled = name in ("steps", "adapter") and not whole
             update: dict[str, Any] = {"basis": "sampled" if sampled else "executed"}
+            if sampled:
+                update["sample"] = (len(self.plan.replayed), self.plan.segments)
             if name == "steps":
                 said = f"; {level.report().detail}" if level.held or level.absent else ""
                 update["detail"] = in_words(self.plan) + self._looseness() + said

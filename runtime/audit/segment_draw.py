@@ -1,4 +1,4 @@
-"""Which segments are executed again, and what such a draw would have caught.
+"""Draw the segments to execute again, and compute the odds of finding a forged one.
 
 The draw is a function of the run's result hash and of the auditor's nonce. The result hash is over
 the trace, and so over every state that the training is committed to; the nonce comes later, so

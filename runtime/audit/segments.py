@@ -1,8 +1,10 @@
-"""Segments of a training executed again: a few, drawn by what the run could not know.
+"""Execute a few segments of a training again, drawn by a nonce that the run could not know.
 
-Each starts from the state that the training is committed to before it, and is compared with what
-the trace says of its steps and with the state that it ends in. The segment that the adapter comes
-out of is executed as well, drawn or not: without it nothing would bind the adapter to the states.
+All that comes before the training (rows, filters, packs) is derived from the pinned bytes first, so
+that the segments are of the data that the recipe asks for. Each segment starts from the state that
+the training is committed to before it, and is compared with the trace of its steps and with the
+state that it ends in. The segment that the adapter comes out of is executed as well, drawn or not:
+without it nothing would bind the adapter to the states.
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...plugins.kinds import Replay, TrainingSegment
+from ...plugins.kinds import ContradictionError, Replay, TrainingSegment
 from ...plugins.registry import Registry
 from ...plugins.result_checks import check_replayed
-from ...schema.audit import LevelReport, SegmentReplay, SegmentVerdict
+from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
 from ...schema.digest import file_sha256
 from ...schema.errors import KhichdiError, StoreError, WorkError
 from ...schema.plan import PlanStep, result_hash
@@ -23,6 +25,7 @@ from ..adapter_files import CONFIG, WEIGHTS
 from ..execute import Reporter, guarded
 from ..steps.context import Context, Outcome
 from .audited_run import Claim, committed
+from .documents import diverged
 from .rerun import Rerun
 from .segment_comparison import Comparison
 from .segment_draw import drawn, odds, surely_caught
@@ -54,8 +57,11 @@ class Segments:
         return self.rerun.claim
 
     def run(self) -> None:
-        """Execute segments of each training of the plan."""
+        """Derive what training starts from, then execute segments of each training of the plan."""
         assert self.claim.plan is not None
+        self.levels |= {level.level: level for level in self.rerun.run("base weights")}
+        if self.rerun.parted:
+            return
         for step in self.claim.plan.steps:
             if step.kind == "runtime" and "steps" not in self.levels:
                 self._training(step, self.rerun.claimed[step.name])
@@ -73,7 +79,13 @@ class Segments:
             inputs = self._inputs(step)
             asked = [self._asked(told, states, one.segment) for one in plan.replayed]
             replay = self._execute(step, inputs, asked)
+        except ContradictionError as error:
+            self._contradicted(step, str(error))
+            return
         except KhichdiError as error:
+            if isinstance(error.__cause__, ContradictionError):
+                self._contradicted(step, str(error.__cause__))
+                return
             # Memory, network, weights or a package may be missing here: no proof of anything.
             why = f"no segment could be executed here: {error.message}"
             self.replays.append(plan.model_copy(update={"why_not": why}))
@@ -117,6 +129,11 @@ class Segments:
             surely_caught=surely_caught(len(spans), len(chosen)),
         )
 
+    def _contradicted(self, step: PlanStep, why: str) -> None:
+        """Report a training that the recipe cannot have given, whatever was drawn."""
+        finding = Finding(step=step.name, output="trace", at="training steps", claimed=why)
+        self.levels["steps"] = diverged("steps", 1, [finding], basis="derived")
+
     def _unverifiable(self, why: str) -> None:
         self.levels["steps"] = LevelReport(level="steps", verdict="unverifiable", detail=why)
 
@@ -138,16 +155,13 @@ class Segments:
         self.rerun.check_plugins(step)
         planned = {one.name: one for one in self.claim.plan.steps}
         missing = {name for _, name, output in step.sources() if self._kept(name, output) is None}
-        if any(planned[name].kind != "source" for name in missing):
-            for level in self.rerun.run("batches"):
-                self.levels[level.level] = level
-            if self.rerun.failed or self.rerun.parted:
-                raise WorkError(
-                    "what it trained on is not here, and could not be made again: "
-                    f"{self.rerun.failed or self.rerun.parted}",
-                    hint="give the sources and base weights with --data DIR or --mirror DIR, or a "
-                    "bundle written with --with-data and --with-weights",
-                )
+        if any(planned[name].kind != "source" for name in missing - self.rerun.done.keys()):
+            raise WorkError(
+                "its training data is not here, and could not be computed from the sources: "
+                f"{self.rerun.failed}",
+                hint="give the sources and base weights with --data DIR or --mirror DIR, or a "
+                "bundle written with --with-data and --with-weights",
+            )
         for name in sorted(missing - self.rerun.done.keys()):
             self._fetch(planned[name])
         return {role: self._input(name, output) for role, name, output in step.sources()}
@@ -256,14 +270,17 @@ def _no_states(step: PlanStep, told: RecordedStep) -> str:
 
 
 def _check(output: Output, folder: Path, prefix: str = "") -> None:
-    """Hash the files of an artifact, or those of one folder of it.
+    """Hash the files of an artifact, or those of one folder of it; nothing else may be there.
 
     Raises:
-        StoreError: one is not what the record says.
+        StoreError: one is not as recorded, or not recorded.
     """
-    for name, file in output.files.items():
+    recorded = {name: file for name, file in output.files.items() if name.startswith(prefix)}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if name.startswith(prefix) and name not in recorded and not path.is_dir():
+            raise StoreError(f"{name} is not a file of the artifact")
+    for name, file in recorded.items():
         path = folder / name
-        if not name.startswith(prefix):
-            continue
         if path.is_symlink() or not path.is_file() or file_sha256(path) != file.sha256:
             raise StoreError(f"{name} is not, or no longer, as the record says")

@@ -1,7 +1,7 @@
-"""Nothing personal leaves: secrets, folders of this machine and the user's name stop a bundle.
+"""Refuse to bundle secrets, folders of this machine, and the name of the user.
 
-What is refused is never shown: the message says which file, which line and what kind of thing.
-Nothing is taken out silently, because that would change the bytes that the hashes are of.
+The message names the file, the line and the kind, never the text. Nothing is removed silently,
+because that would change the bytes that were hashed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _patterns(allowed: set[str]) -> Iterator[tuple[str, re.Pattern[bytes]]]:
 
 
 def _names() -> Iterator[tuple[str, str]]:
-    """Yield what tells whose machine this is."""
+    """Yield texts that identify this machine or its user."""
     home = str(Path.home())
     if home not in ("/", "/root"):
         yield "the path of the home folder", home

@@ -1,9 +1,9 @@
-"""Opens a bundle that anybody may have sent: checks first, and writes only below its own folder.
+"""Open a bundle from an untrusted sender: checks first, and writes only below its own folder.
 
-A bundle's contents stand first, and say all that follows: every header, every size, every digest.
-So nothing is parsed but the contents: each later byte is compared with the only one that can stand
-there. A link, a device, a name twice, one that leaves the folder, something compressed, hidden or
-appended cannot be said in contents, and is refused. Nothing is ever run or unpickled.
+The table of contents comes first and determines every later byte: each header, size and digest. So
+only the contents are parsed, and each later byte is compared with the only one that is valid there.
+Links, devices, duplicate names, names that leave the folder, compressed, hidden or appended data
+cannot be expressed in the contents, and are refused. Nothing is executed or unpickled.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import IO
 from ...schema.bundle import CONTENTS, Contents
 from ...schema.errors import InputError
 from ...schema.record import FileDigest
+from ..audit.audited_run import Claim
 from ..tempdirs import scratch_folder
 from .tar_format import end, header, padding
 
@@ -39,6 +40,39 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
         except OSError as error:
             raise InputError(f"cannot read {bundle.name}: {error.strerror or error}") from None
         yield Path(folder), contents
+
+
+class BundleError(InputError):
+    """A bundle whose table of contents contradicts its documents: a true negative answer."""
+
+    status = 1
+    code = "bundle"
+
+
+def check_contents(contents: Contents, claim: Claim) -> None:
+    """Compare a bundle's table of contents with the documents in it.
+
+    Raises:
+        BundleError: a field, or the list of artifacts that were left out, is another.
+    """
+    record = claim.record
+    inside = {path.split("/")[1] for path in contents.files if path.startswith("artifacts/")}
+    left_out = [
+        f"{step.name}#{name}"
+        for step, name, output, _ in claim.outputs()
+        if output.manifest.removeprefix("sha256:") not in inside
+    ]
+    for what, told, found in (
+        ("recipe", contents.recipe, record.recipe),
+        ("recipe hash", contents.recipe_hash, record.recipe_hash),
+        ("result hash", contents.result_hash, record.result_hash),
+        ("list of what is left out", sorted(contents.left_out), sorted(left_out)),
+    ):
+        if told != found:
+            raise BundleError(
+                f"{CONTENTS} contradicts the record: {what} is {told}, the record gives {found}",
+                hint="it was changed after it was written; ask for the original",
+            )
 
 
 class _Reader:
@@ -93,7 +127,9 @@ class _Reader:
         found = f"sha256:{state.hexdigest()}"
         if found != expected.sha256:
             raise self._fault(
-                f"{path} is damaged: it is {found}, the contents say {expected.sha256}"
+                f"{path} has other bytes than the contents say, and the same size: it is {found}, "
+                f"not {expected.sha256}",
+                "a bad copy or a forgery: compare the bundle's sha256 with the sender's",
             )
 
     def _expect(self, wanted: bytes, what: str) -> None:
@@ -112,7 +148,5 @@ class _Reader:
         self.at += len(found)
         return found
 
-    def _fault(self, what: str) -> InputError:
-        return InputError(
-            f"{self.name}: {what}", hint="get the bundle again, from where it was written"
-        )
+    def _fault(self, what: str, hint: str = "fetch the bundle again from its sender") -> InputError:
+        return InputError(f"{self.name}: {what}", hint=hint)

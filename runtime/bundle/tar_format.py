@@ -1,7 +1,7 @@
-"""The one form of a bundle's bytes: a tar without times and owners, its contents first.
+"""Lay out a bundle: a tar without times and owners, its table of contents first.
 
-Having one form only, a bundle can be held to it: given the contents, every byte that is not a
-file's own is known, and whoever opens a bundle refuses any other.
+There is one layout only: given the contents, every byte outside the files is known, and a reader
+refuses any other.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def laid_out(members: Iterable[tuple[str, Path | bytes]]) -> Iterator[bytes]:
 
 
 def header(name: str, size: int) -> bytes:
-    """Return what stands in front of a file."""
+    """Return the header of a file."""
     info = tarfile.TarInfo(name)
     info.mode, info.size = 0o644, size
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
 
 
 def padding(size: int) -> bytes:
-    """Return what stands behind a file of this many bytes."""
+    """Return the padding after a file of this many bytes."""
     return bytes(-size % BLOCK)
 
 
 def end(written: int) -> bytes:
-    """Return what stands behind the last file, after this many bytes."""
+    """Return the end of a bundle, after this many bytes."""
     blank = 2 * BLOCK
     return bytes(blank + -(written + blank) % tarfile.RECORDSIZE)
 

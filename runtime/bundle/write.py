@@ -1,4 +1,4 @@
-"""A run to one file. What is in it is decided by a list of what may be, never of what may not."""
+"""Write a run to one file, a bundle: only files that a list allows go in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from ...schema.bundle import CONTENTS, Contents, clash
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, StoreError
 from ...schema.file_names import inside
-from ...schema.plan import Plan
 from ...schema.record import FileDigest, Output, RecordedStep
-from ..audit.audited_run import Claim
+from ..audit.audited_run import Claim, base_steps
 from ..store.store import store_error
 from .privacy_check import check
 from .tar_format import laid_out
@@ -37,14 +36,16 @@ def bundle(
     no segment of the training can be executed again from the bundle.
 
     Raises:
-        InputError: something in it must not leave this machine, or is not as the record says.
+        InputError: something in it must not leave this machine, or differs from the record.
     """
     documents = dict(_documents(claim))
     artifacts, left_out = _artifacts(claim, data=data, weights=weights, states=states)
     files = {**documents, **artifacts}
     linked = next((name for name, path in files.items() if _linked(path, claim.folder)), None)
     if linked is not None:
-        raise InputError(f"{linked} is a link or no plain file: a bundle takes a run's own bytes")
+        raise InputError(
+            f"{linked} is a link, or not a plain file: a bundle takes a run's own bytes"
+        )
     odd = next((name for name in files if not inside(name)), None) or clash(list(files))
     if odd is not None:
         raise InputError(
@@ -114,13 +115,6 @@ def _linked(path: Path, folder: Path) -> bool:
     """Return whether a path is, or in the run's folder lies behind, anything but a plain file."""
     above = [one for one in path.parents if one != folder and one.is_relative_to(folder)]
     return path.is_symlink() or not path.is_file() or any(one.is_symlink() for one in above)
-
-
-def base_steps(plan: Plan | None) -> set[str]:
-    """Return the sources whose bytes are weights: those that a step takes as its base."""
-    if plan is None:
-        return set()
-    return {name for step in plan.steps for role, name, _ in step.sources() if role == "base"}
 
 
 def _as_recorded(step: RecordedStep, name: str, output: Output, path: Path, sha256: str) -> Path:

@@ -1,4 +1,4 @@
-"""Write a data set card of a run: composition, licenses and filters of the training set."""
+"""Write the data set card of a run: composition, licenses, drops by reason, example rows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...schema.plan import Plan, PlanStep
+from ...schema.printable import one_line, printable
 from ...schema.record import Record
 from ..store.store import Store
 from ..tables import read_table
@@ -28,7 +29,7 @@ def card(plan: Plan, record: Record, store: Store) -> str:
         read_table(store.folder(done["split"].outputs[side])) for side in ("train", "validation")
     )
     rows = pa.concat_tables([train, held])
-    lines = [*_metadata(record, rows), f"# {record.recipe}", ""]
+    lines = [*_metadata(record, rows), f"# {_inline(record.recipe)}", ""]
     lines += [
         f"{train.num_rows:,} rows to train on and {held.num_rows:,} for validation, "
         f"made by a recipe whose hash is `{record.recipe_hash}`.",
@@ -46,7 +47,7 @@ def card(plan: Plan, record: Record, store: Store) -> str:
     lines += ["", "## Length in tokens", ""]
     lines += _table(["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts)))
     lines += ["", "## Examples", *_examples(rows)]
-    return "\n".join(lines).rstrip() + "\n"
+    return printable("\n".join(lines)).rstrip() + "\n"
 
 
 def _metadata(record: Record, rows: pa.Table) -> list[str]:
@@ -118,15 +119,20 @@ def _examples(rows: pa.Table) -> Iterator[str]:
         mine = ordered.filter(pc.equal(ordered.column("source"), name))
         yield from ["", f"### {name}", ""]
         for row in mine.slice(0, EXAMPLES).to_pylist():
-            yield f"`{row['id']}`"
+            yield f"`{_inline(row['id'])}`"
             for field in ("instruction", "input", "output"):
                 if row[field]:
                     text = row[field] if len(row[field]) <= CUT else row[field][:CUT] + " …"
-                    quoted = "\n".join(f"> {line}" for line in text.splitlines())
+                    quoted = "\n".join(f"> {_inline(line)}" for line in text.splitlines())
                     yield f"\n*{field}*\n\n{quoted}"
             yield ""
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
+    return [f"| {' | '.join(_inline(cell).replace('|', '/') for cell in line)} |" for line in lines]
+
+
+def _inline(text: str) -> str:
+    """Return text of others that stays on its line and holds no HTML."""
+    return one_line(text).replace("&", "&amp;").replace("<", "&lt;")

@@ -1,20 +1,20 @@
-"""An audit's result as a statement that its auditor signs, beside the trainer's on the run.
+"""The result of an audit as a statement that its auditor signs, beside the trainer's signature.
 
-The file of a statement is text at first, and becomes the envelope that holds it when it is signed;
-whoever signs after that adds a signature to the same envelope.
+A statement's file is text at first, and becomes the envelope that holds it when it is signed; later
+signers add their signatures to the same envelope.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import JsonValue
 
 from ...schema.attestation import AuditResult, AuditStatement, Resource
-from ...schema.audit import AuditReport, LevelReport
+from ...schema.audit import FULL, LEVELS, AuditReport, LevelReport, holds
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError
 from ..audit.audited_run import Claim
@@ -30,31 +30,26 @@ from .signing import (
 )
 
 AUDITOR = "khichdi"
-"""The name of the resource that says with which version of the program was audited."""
+"""The resource that names the auditing program, its version, and what it executed."""
+CALIBRATION = "calibration"
+"""The resource with the seal of the calibration that decided where bits differ."""
 MADE = "make it with `recipe audit RUN --statement FILE`"
 
 
 def audit_statement(claim: Claim, report: AuditReport) -> AuditStatement:
-    """Return what an audit found, about what the run claims came out.
+    """Return the statement of an audit, about the results that the run claims.
 
-    `PASSED` needs every level; one that was not asked for, or cannot be verified, or an
-    environment that differs, is a warning.
+    `PASSED` needs every level derived or executed in full. A level that was not asked for, cannot
+    be verified, or is a different environment, is a warning.
     """
     tests: dict[str, list[str]] = {"passed": [], "warned": [], "failed": []}
     for level in report.levels:
         tests[_kind(level)].append(_test(level))
-    result: Literal["PASSED", "WARNED", "FAILED"] = "PASSED"
-    if tests["warned"]:
-        result = "WARNED"
-    if tests["failed"]:
-        result = "FAILED"
-    version = installed(AUDITOR) or "0"
-    auditor = Resource(name=AUDITOR, uri=f"pkg:pypi/{AUDITOR}@{version}")
     return AuditStatement(
         subject=tuple(subjects(claim)),
         predicate=AuditResult(
-            result=result,
-            configuration=(*_configuration(claim), auditor),
+            result=stated_result(**tests),
+            configuration=(*_configuration(claim), *_method(report)),
             passed_tests=tuple(tests["passed"]),
             warned_tests=tuple(tests["warned"]),
             failed_tests=tuple(tests["failed"]),
@@ -62,20 +57,73 @@ def audit_statement(claim: Claim, report: AuditReport) -> AuditStatement:
     )
 
 
+def stated_result(
+    passed: Sequence[str], warned: Sequence[str], failed: Sequence[str]
+) -> Literal["PASSED", "WARNED", "FAILED"]:
+    """Return the result that follows from tests.
+
+    Raises:
+        ValueError: they are not the levels of an audit, each once.
+    """
+    names = [test.partition(":")[0] for test in (*passed, *warned, *failed)]
+    if sorted(names) != sorted(LEVELS):
+        raise ValueError("the tests are not the levels of an audit, each once")
+    if failed:
+        return "FAILED"
+    full = all(test.endswith(tuple(f"({basis})" for basis in FULL)) for test in passed)
+    return "PASSED" if full and not warned else "WARNED"
+
+
+def _method(report: AuditReport) -> Iterator[Resource]:
+    """Yield how it was audited: by which version, what was executed, and by which limits."""
+    version = installed(AUDITOR) or "0"
+    draws: list[JsonValue] = [
+        {
+            "step": replay.step,
+            "nonce": replay.nonce,
+            "nonceFrom": replay.nonce_from,
+            "drawn": list(replay.drawn),
+            "replayed": [one.segment for one in replay.replayed],
+            "segments": replay.segments,
+        }
+        for replay in report.replays
+    ]
+    yield Resource(
+        name=AUDITOR,
+        uri=f"pkg:pypi/{AUDITOR}@{version}",
+        annotations={"mode": report.mode, "basis": report.basis, "segments": draws},
+    )
+    if report.calibration is not None:
+        yield Resource(name=CALIBRATION, digest=as_digest_set(report.calibration))
+
+
 def statement_text(statement: AuditStatement) -> str:
     """Return the file of a statement that nobody signed yet."""
     return json.dumps(json.loads(statement.to_bytes()), indent=1, sort_keys=True) + "\n"
 
 
-def sign_audit(claim: Claim, path: Path, key: Path) -> tuple[AuditStatement, str]:
+def sign_audit(
+    claim: Claim, path: Path, key: Path, found: AuditReport
+) -> tuple[AuditStatement, str]:
     """Sign the statement of an audit of this very run; return it and the key's id.
 
+    Args:
+        claim: the run.
+        path: the statement, signed by others or not.
+        key: the private key.
+        found: an audit of the run's documents and bytes, made just now.
+
     Raises:
-        InputError: the file holds no such statement, or it is of another run.
+        InputError: the file holds no such statement, it is of another run, or it does not say that
+            the run diverged.
     """
     payload, known = _payload(path)
     statement = _parsed(payload, path)
     _hold(claim, statement, path)
+    if found.verdict == "diverged" and statement.predicate.result != "FAILED":
+        raise InputError(
+            f"{path.name} says {statement.predicate.result}, and the run diverges: {found.where}"
+        )
     return statement, add_signature(
         path, payload if known else statement.to_bytes(), key, known=known
     )
@@ -101,18 +149,22 @@ def verify_audit(
 
 
 def _kind(level: LevelReport) -> str:
-    if level.verdict in ("identical", "equivalent"):
+    if holds(level):
         return "passed"
-    # Another environment alone makes no claim false.
+    # A different environment alone makes no claim false.
     failed = level.verdict == "diverged" and level.level != "environment"
     return "failed" if failed else "warned"
 
 
 def _test(level: LevelReport) -> str:
     """Return a level in words: `adapter: identical (executed)`, `data: diverged: step ...`."""
-    basis = f" ({level.basis})" if level.basis and level.verdict == "identical" else ""
-    where = f": {level.where}" if level.verdict == "diverged" and level.where else ""
-    return f"{level.level}: {level.verdict}{basis}{where}"
+    text = f"{level.level}: {level.verdict}"
+    if level.verdict == "diverged" and level.where:
+        return f"{text}: {level.where}"
+    if level.basis is None or not holds(level):
+        return text
+    sample = f" {level.sample[0]} of {level.sample[1]}" if level.sample else ""
+    return f"{text} ({level.basis}{sample}{', some figures claimed' if level.claimed else ''})"
 
 
 def _configuration(claim: Claim) -> Iterator[Resource]:
@@ -127,7 +179,11 @@ def _configuration(claim: Claim) -> Iterator[Resource]:
 
 def _hold(claim: Claim, statement: AuditStatement, path: Path) -> None:
     told: dict[str, Any] = json.loads(statement.to_bytes())
-    stated = [one for one in told["predicate"]["configuration"] if one["name"] != AUDITOR]
+    stated = [
+        one
+        for one in told["predicate"]["configuration"]
+        if one["name"] not in (AUDITOR, CALIBRATION)
+    ]
     made = [Resource.model_dump(one, exclude_none=True) for one in _configuration(claim)]
     came = [Resource.model_dump(one, exclude_none=True) for one in subjects(claim)]
     try:
@@ -152,11 +208,23 @@ def _payload(path: Path) -> tuple[bytes, bool]:
 
 
 def _parsed(payload: bytes, path: Path) -> AuditStatement:
+    """Parse a statement; its result must be the one that follows from its tests.
+
+    Raises:
+        InputError: it is not the statement of an audit, or was edited.
+    """
     try:
-        return AuditStatement.model_validate_json(payload)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        statement = AuditStatement.from_json(payload, path.name)
+        found = statement.predicate
+        derived = stated_result(found.passed_tests, found.warned_tests, found.failed_tests)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error.message}", hint=MADE) from None
+    except ValueError as error:
         raise InputError(
-            f"{path.name} is not an audit statement: {place}: {first['msg']}", hint=MADE
+            f"{path.name} is not an audit statement: {error}", hint=MADE
         ) from None
+    if found.result != derived:
+        raise InputError(
+            f"{path.name} says {found.result}, its tests give {derived}: it was edited", hint=MADE
+        )
+    return statement

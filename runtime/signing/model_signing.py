@@ -1,4 +1,4 @@
-"""Signatures on a model's folder in OpenSSF model-signing's format, for that project's own tool.
+"""Sign model folders in OpenSSF model-signing's format, to be verified by that project's tool.
 
 The signature is of the files' bytes by name, and says nothing about how they came to be: that is
 the attestation's part. It is made offline, with an ECDSA key; nothing is sent anywhere.

@@ -1,7 +1,7 @@
-"""Signatures on a run: who stands for it, by keys that lie on this machine.
+"""Sign and verify runs with local keys: DSSE envelopes around in-toto statements.
 
-The envelope is DSSE, the signatures are made and checked by securesystemslib; none of that is
-written here. What is verified is the bytes that were signed, and then the run is held to them.
+securesystemslib makes and checks the signatures. The signed bytes are verified first, then the run
+is compared with them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PUBLIC = "a public key in PEM (`openssl pkey -in key.pem -pubout -out key.pub`) 
 
 
 def statement(claim: Claim) -> Statement:
-    """Return the statement that a run's documents and files make."""
+    """Return the provenance statement of a run, made from its documents and files."""
     record = claim.record
     versions = {one.name: one.version for one in record.plugins}
     return Statement(
@@ -57,7 +57,7 @@ def statement(claim: Claim) -> Statement:
 
 
 def subjects(claim: Claim) -> Iterator[Resource]:
-    """Yield what came out: the adapter's files, then every number, by file."""
+    """Yield the results: the adapter's files, then the files of every metric and prediction."""
     for step, name, output, _ in claim.outputs():
         if output.kind not in ("adapter", "values"):
             continue
@@ -67,7 +67,7 @@ def subjects(claim: Claim) -> Iterator[Resource]:
                 digest=as_digest_set(file.sha256),
                 annotations={"content": output.digest},
             )
-    # Over everything that came out; a digest of its own kind, so it can be taken for no file's.
+    # Over every output; a digest of its own kind, so it cannot be mistaken for a file's.
     yield Resource(name="result hash", digest=as_digest_set(claim.record.result_hash))
 
 
@@ -92,6 +92,7 @@ def _byproducts(claim: Claim) -> Iterator[Resource]:
     names = ["record.json", "plan.json"]
     names += [f"recipe/{file.path}" for file in claim.record.files]
     names += [f"recipe/{claim.record.recipe}.lock"] if claim.lock else []
+    names.append("calibration.json")
     for name in names:
         path = claim.folder / name
         if path.is_file():
@@ -181,7 +182,7 @@ def signed_payload(
 
 
 def hold(told: Any, made: Any) -> None:
-    """Hold what was signed to what the run's files give.
+    """Compare the signed statement with the one that the run's files give.
 
     Raises:
         SignatureError: names the first place where they differ.

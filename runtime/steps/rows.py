@@ -165,13 +165,13 @@ def score(context: Context) -> Outcome:
             "rows_out": table.num_rows,
             "scored": len(scores),
             "metrics": dict(found.metrics),
-            "tasks": _by_task(scored),
+            "tasks": mean_by_task(scored),
         },
         measured=dict(found.measured),
     )
 
 
-def _by_task(scored: pa.Table) -> dict[str, float]:
+def mean_by_task(scored: pa.Table) -> dict[str, float]:
     """Return the mean score of each task, for data sets that have tasks."""
     means = scored.group_by("task").aggregate([("score", "mean")]).sort_by("task")
     tasks, values = means.column("task").to_pylist(), means.column("score_mean").to_pylist()

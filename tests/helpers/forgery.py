@@ -13,6 +13,7 @@ from khichdi.runtime.store.store import Store
 from khichdi.schema.lock import Lock
 from khichdi.schema.plan import Plan, result_hash
 from khichdi.schema.record import Output, Record
+from khichdi.schema.seal import SEAL
 
 DOCUMENTS: dict[str, type[Record] | type[Plan] | type[Lock]] = {
     "record.json": Record,
@@ -27,6 +28,34 @@ def rewrite(run: Path, name: str, change: Callable[[Any], None]) -> None:
     value = model.from_json((run / name).read_bytes(), name).to_json()
     change(value)
     (run / name).write_text(model.model_validate(value).to_text())
+
+
+def reseal(run: Path, name: str, change: Callable[[Any], None]) -> None:
+    """Change a sealed document in a way that its own model would refuse, and seal it again."""
+    model = DOCUMENTS[name]
+    value = json.loads((run / name).read_bytes())
+    value.pop(SEAL)
+    change(value)
+    (run / name).write_text(model._text({**value, SEAL: model._seal(value)}))
+
+
+def retrain(run: Path, store: Path, change: Callable[[Any], None]) -> None:
+    """Change a training's trace, and make its metrics and every figure made of it fit."""
+    from khichdi.plugins.builtin.runtime.qlora.trace_metrics import trace_metrics
+
+    found: dict[str, float] = {}
+
+    def changed(trace: Any) -> None:
+        change(trace)
+        found.update(trace_metrics(trace, best=True))
+
+    forge(run, store, "train", "trace", change_values(changed))
+
+    def claim(document: Any) -> None:
+        step(document, "train")["result"]["facts"]["metrics"].update(found)
+        document["metrics"].update(found)
+
+    rewrite(run, "record.json", claim)
 
 
 def step(document: Any, name: str) -> Any:

@@ -25,6 +25,12 @@ class Generate(Evaluator[GenerateParams]):
 
         return evaluate(self.params, job)
 
+    def metrics_of(self, predictions: list[dict[str, Any]]) -> dict[str, float]:
+        """Return the mean scores."""
+        from .mean_scores import mean_scores
+
+        return mean_scores(predictions)
+
     def rehearsal(self) -> dict[str, Any]:
         """Answer a few rows in a few tokens."""
         return {

@@ -6,7 +6,6 @@ padded, so nothing is masked. Which rows these are follows from the rows alone.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ from khichdi.plugins.toolkit.model_loading import (
 from khichdi.plugins.toolkit.text_metrics import exact_match, rouge_l
 from khichdi.schema.digest import draws
 from khichdi.schema.errors import RowError, StepError
+
+from .mean_scores import mean_scores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -132,9 +133,4 @@ def _scored(
                 "rouge_l": rouge_l(answer, references),
             }
         )
-    count = len(predictions)
-    metrics = {
-        name: math.fsum(prediction[name] for prediction in predictions) / count
-        for name in ("exact_match", "rouge_l")
-    }
-    return EvaluationResult(metrics=metrics | {"rows": float(count)}, predictions=predictions)
+    return EvaluationResult(metrics=mean_scores(predictions), predictions=predictions)

@@ -265,7 +265,7 @@ def _of_numbers(claim: Claim) -> Iterator[Injection]:
             yield Injection(
                 f"rows of {step.name}",
                 "data",
-                f"step {step.name}#rows, rows_out",
+                f"step {step.name}, rows_out",
                 _in_document(
                     claim, "record.json", Record,
                     lambda r, n=number: r["steps"][n]["result"]["facts"].update(rows_out=10**6),
@@ -289,12 +289,12 @@ def _of_numbers(claim: Claim) -> Iterator[Injection]:
 
 def _executed(claim: Claim, draw: random.Random) -> Iterator[Injection]:
     for step, name, output, level in claim.outputs():
-        if level == "sources" or claim.artifact(output) is None:
+        if level in ("sources", "base weights") or claim.artifact(output) is None:
             continue
         for where, change in _forgeries(claim, step, name, output, draw):
             yield Injection(
                 f"forged {step.name}#{name}, {where}",
-                level if not where.startswith("tensors of quantized") else "quantized weights",
+                level,
                 f"step {step.name}#{name}, {where}",
                 _forged(claim, step.name, name, change),
                 executed=True,

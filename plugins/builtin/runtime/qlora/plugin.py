@@ -128,6 +128,12 @@ class Qlora(Runtime[QloraParams]):
 
         return run(self.params, job)
 
+    def metrics_of(self, trace: list[dict[str, Any]]) -> dict[str, float]:
+        """Return the metrics that follow from the trace."""
+        from .trace_metrics import trace_metrics
+
+        return dict(trace_metrics(trace, best=self.params.metric_for_best_model is not None))
+
     def replay(self, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
         """Execute segments of a training again, each from the state before it."""
         before_torch()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from khichdi.schema.training_states import States
 
 from .environment import bits_depend_on
 from .segments import segment_states as states
+from .trace_metrics import trace_metrics
 
 if TYPE_CHECKING:
     from .trainer import Training
@@ -67,18 +67,9 @@ def _memory(training: Training) -> dict[str, float | str]:
 
 
 def _metrics(training: Training) -> Iterator[tuple[str, float]]:
-    """Yield numbers for the record. `train_loss` is the mean over the last epoch's tokens."""
-    trace, losses = training.trace, training.losses
-    last = [entry for entry in trace if entry["epoch"] == trace[-1]["epoch"]]
-    learnt = sum(entry["response_tokens"] for entry in last)
-    total = math.fsum(entry["loss"] * entry["response_tokens"] for entry in last)
-    yield "train_loss", total / max(1, learnt)
-    if 0 in losses:
-        kept = _adapter_step(training)
-        yield "eval_loss_before", losses[0]
-        yield "eval_loss", losses[kept]
-        yield "best_step", float(kept)
-    yield "optimizer_steps", float(len(trace))
-    for name, key in (("train_tokens", "tokens"), ("response_tokens", "response_tokens")):
-        yield name, float(sum(entry[key] for entry in trace))
+    """Yield the metrics of the trace, and those that only the training itself knows."""
+    best = training.params.metric_for_best_model is not None
+    yield from trace_metrics(training.trace, best=best)
+    if 0 in training.losses:
+        yield "eval_loss_before", training.losses[0]
     yield "trainable_parameters", float(sum(p.numel() for p in training.trainee.trained))

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from khichdi.plugins.kinds import Progress, Replay, ReplayedSegment, TrainingSegment
+from khichdi.plugins.kinds import (
+    ContradictionError,
+    Progress,
+    Replay,
+    ReplayedSegment,
+    TrainingSegment,
+)
 from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.model_loading import quiet
 from khichdi.schema.errors import StepError
@@ -70,8 +76,8 @@ class _Replayer:
         """Execute one segment; `done` of `total` steps were executed before it."""
         training = self.training
         if segment.last > len(training.plans):
-            raise StepError(
-                f"the training is said to have taken {segment.last} steps, and this recipe has "
+            raise ContradictionError(
+                f"the training is claimed to have taken {segment.last} steps, the recipe has "
                 f"{len(training.plans)}"
             )
         work = self.job.work / f"from-{segment.first:08d}"

@@ -1,0 +1,271 @@
+"""The figures of a step, recomputed from its hashed artifacts without executing anything.
+
+Counts, drops by reason, tokens, losses and scores are facts that a step reports. Each that follows
+from an artifact (a table, a training trace, predictions) is recomputed here; the others are named
+as claimed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...plugins.registry import Registry
+from ...schema.audit import Finding
+from ...schema.errors import KhichdiError
+from ...schema.record import RecordedStep
+from .audited_run import MADE, Claim, committed
+from .level import Level
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Figures = dict[str, Any]
+"""Recomputed figures by their dotted path in a step's facts, such as `train.tokens`."""
+
+OPTIONAL = ("sources", "asked", "tasks")
+"""Figures that results of earlier versions do not have."""
+
+Recompute = Callable[[Claim, RecordedStep, Any], Mapping[str, float]]
+"""Recomputes metrics from a trace or from predictions; given by whoever has the plugins."""
+
+
+class OutputError(ValueError):
+    """The plugin of a step cannot read the step's own output."""
+
+
+def nothing_recomputed(*_: Any) -> Mapping[str, float]:
+    """Recompute no metric."""
+    return {}
+
+
+def by_plugins(registry: Registry) -> Recompute:
+    """Return a function that asks the installed plugin which metrics follow from its output."""
+
+    def recompute(claim: Claim, step: RecordedStep, output: Any) -> Mapping[str, float]:
+        planned = [one for one in claim.plan.steps if one.name == step.name] if claim.plan else []
+        try:
+            found = registry.get(step.kind, step.plugin).plugin
+            if not planned or found.version != step.version:
+                return {}
+            plugin = registry.create(step.kind, step.plugin, planned[0].plugin.params)
+        except (KhichdiError, ValueError):
+            return {}  # not installed here
+        try:
+            return dict(plugin.metrics_of(output))
+        except Exception as error:  # a plugin may raise anything on an output that it did not write
+            raise OutputError(f"{type(error).__name__}: {error}") from None
+
+    return recompute
+
+
+def check_figures(
+    claim: Claim, level: Level, step: RecordedStep, recompute: Recompute = nothing_recomputed
+) -> None:
+    """Compare a step's facts with those that its artifacts give; name the others as claimed."""
+    told = step.result.facts
+    try:
+        derived = recomputed(claim, step, recompute)
+    except OutputError as error:
+        derived = {}
+        at = "metrics that follow from its output"
+        level.compare(Finding(step=step.name, at=at, claimed="recorded", derived=str(error)))
+    except Exception:  # an artifact that cannot be read is a finding at its own level
+        derived = {}
+    for path, value in derived.items():
+        found = _at(told, path)
+        if found is not None or path not in OPTIONAL:
+            made = found if _near(found, value) else value
+            level.compare(Finding(step=step.name, at=path, claimed=found, derived=made))
+    kept = committed(claim, step) if "metrics.best_step" in derived else None
+    if kept is not None:
+        at, best = "training step of the adapter", derived["metrics.best_step"]
+        step_kept = float(kept[1].adapter_step)
+        level.compare(Finding(step=step.name, at=at, claimed=step_kept, derived=best))
+    level.claimed += [
+        f"{step.name} {path}"
+        for path in _leaves(told)
+        if not any(path == known or path.startswith(f"{known}.") for known in derived)
+    ]
+
+
+def main_output(step: RecordedStep) -> str:
+    """Return the output whose level a step's figures belong to."""
+    return "trace" if step.kind == "runtime" else next(iter(MADE.get(step.kind, {"": ""})))
+
+
+def recomputed(claim: Claim, step: RecordedStep, recompute: Recompute) -> Figures:
+    """Return the facts of a step that follow from artifacts which are here."""
+    ways = {
+        "source": _files,
+        "exporter": _files,
+        "reader": _filtered,
+        "filter": _filtered,
+        "sampler": _filtered,
+        "scorer": _scored,
+        "mixture": _mixed,
+        "split": _split,
+        "pack": _packed,
+    }
+    if step.kind in ways:
+        return ways[step.kind](claim, step)
+    output = {"runtime": "trace", "evaluator": "predictions"}.get(step.kind, "")
+    values = read_values(claim, step, output)
+    if values is None:
+        return {}
+    found = {f"metrics.{n}": value for n, value in recompute(claim, step, values).items()}
+    if step.kind == "evaluator":
+        found["rows_in"] = len(values)
+    return found
+
+
+def read_values(claim: Claim, step: RecordedStep, output: str) -> Any:
+    """Return the JSON of an output of values; None where it is not here."""
+    folder = _folder(claim, step, output)
+    return json.loads((folder / "values.json").read_bytes()) if folder else None
+
+
+# ---- by kind --------------------------------------------------------------------------------
+
+
+def _files(claim: Claim, step: RecordedStep) -> Figures:
+    sizes = [f.size for one in step.result.outputs.values() for f in one.files.values()]
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _filtered(claim: Claim, step: RecordedStep) -> Figures:
+    rows, drops = _table(claim, step, "rows"), _table(claim, step, "drops")
+    if rows is None or drops is None:
+        return {}
+    reasons = Counter(drops.column("reason").to_pylist())
+    found: Figures = {"rows_out": rows.num_rows, "drops": dict(sorted(reasons.items()))}
+    before = _input(claim, step, "rows")
+    found["rows_in"] = rows.num_rows + drops.num_rows if before is None else before.num_rows
+    return found
+
+
+def _scored(claim: Claim, step: RecordedStep) -> Figures:
+    rows = _table(claim, step, "rows")
+    if rows is None:
+        return {}
+    from ..steps.rows import mean_by_task
+
+    scored = rows.num_rows - rows.column("score").null_count
+    return {
+        "rows_in": rows.num_rows,
+        "rows_out": rows.num_rows,
+        "scored": scored,
+        "tasks": mean_by_task(rows),
+    }
+
+
+def _mixed(claim: Claim, step: RecordedStep) -> Figures:
+    rows = _table(claim, step, "rows")
+    if rows is None:
+        return {}
+    names = _inputs(claim, step)
+    counts = Counter(rows.column("source").to_pylist())
+    sources = {name: counts[name] for name in sorted(names.keys() | counts.keys())}
+    return {"rows_in": rows.num_rows, "rows_out": rows.num_rows, "sources": sources}
+
+
+def _split(claim: Claim, step: RecordedStep) -> Figures:
+    train, held = (_table(claim, step, name) for name in ("train", "validation"))
+    if train is None or held is None:
+        return {}
+    kept, out = (Counter(table.column("source").to_pylist()) for table in (train, held))
+    found: Figures = {
+        "rows_in": train.num_rows + held.num_rows,
+        "rows_out": train.num_rows,
+        "held_out": held.num_rows,
+        "sources": {
+            name: {"train": kept[name], "held_out": out[name]} for name in sorted(kept | out)
+        },
+    }
+    wanted: Any = _settings(claim, step).get("validation")
+    if wanted:
+        share = wanted.get("fraction") or 0
+        found["asked"] = int(wanted.get("count") or math.ceil(share * found["rows_in"]))
+    return found
+
+
+def _packed(claim: Claim, step: RecordedStep) -> Figures:
+    import pyarrow.compute as pc
+
+    found: Figures = {}
+    size = int(str(_settings(claim, step).get("sequence_len", 0)))
+    for name in ("train", "validation"):
+        packs = _table(claim, step, name)
+        if packs is None:
+            continue
+        tokens = pc.sum(pc.list_value_length(packs.column("input_ids"))).as_py() or 0
+        labels = pc.list_flatten(packs.column("labels"))
+        found[f"{name}.packs"] = packs.num_rows
+        found[f"{name}.tokens"] = tokens
+        found[f"{name}.response_tokens"] = pc.sum(pc.not_equal(labels, -100)).as_py() or 0
+        capacity = packs.num_rows * size
+        found[f"{name}.fill"] = round(tokens / capacity, 6) if capacity else 0.0
+        rows = _input(claim, step, name)
+        if rows is not None:
+            found[f"{name}.rows"] = rows.num_rows
+    return found
+
+
+# ---- looking up -----------------------------------------------------------------------------
+
+
+def _folder(claim: Claim, step: RecordedStep, output: str) -> Path | None:
+    found = step.result.outputs.get(output)
+    return claim.artifact(found) if found else None
+
+
+def _table(claim: Claim, step: RecordedStep, output: str) -> pa.Table | None:
+    from ..tables import read_table
+
+    folder = _folder(claim, step, output)
+    return read_table(folder) if folder else None
+
+
+def _inputs(claim: Claim, step: RecordedStep) -> dict[str, tuple[str, str]]:
+    planned = [one for one in claim.plan.steps if one.name == step.name] if claim.plan else []
+    return {role: (name, output) for one in planned for role, name, output in one.sources()}
+
+
+def _settings(claim: Claim, step: RecordedStep) -> dict[str, Any]:
+    planned = [one for one in claim.plan.steps if one.name == step.name] if claim.plan else []
+    return dict(planned[0].settings) if planned else {}
+
+
+def _input(claim: Claim, step: RecordedStep, role: str) -> pa.Table | None:
+    """Return the table that a step took in, where it is here."""
+    name, output = _inputs(claim, step).get(role, ("", ""))
+    before = [one for one in claim.record.steps if one.name == name]
+    return _table(claim, before[0], output) if before else None
+
+
+def _at(facts: Any, path: str) -> Any:
+    for part in path.split("."):
+        facts = facts.get(part) if isinstance(facts, dict) else None
+    return facts
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(item, f"{path}.{name}".lstrip("."))
+    else:
+        yield path
+
+
+def _near(told: Any, derived: Any) -> bool:
+    """Return whether two figures agree; a mean may be summed in another order elsewhere."""
+    if isinstance(told, dict) and isinstance(derived, dict):
+        return told.keys() == derived.keys() and all(_near(told[n], derived[n]) for n in told)
+    numbers = isinstance(told, int | float) and isinstance(derived, int | float)
+    if numbers and (isinstance(told, float) or isinstance(derived, float)):
+        return math.isclose(told, derived, rel_tol=1e-12)
+    return bool(told == derived)

@@ -1,0 +1,312 @@
+"""Forgeries by someone who seals every document again; each test says what the forger wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forgery import change_row, change_values, forge, reseal, retrain, rewrite, step
+
+from khichdi.cli.main import main
+from khichdi.runtime.bundle.tar_format import laid_out
+from khichdi.runtime.store.store import Store
+from khichdi.runtime.training_states import read_states
+from khichdi.schema.bundle import CONTENTS, Contents
+from khichdi.schema.digest import file_sha256
+from khichdi.schema.record import FileDigest, Record
+from khichdi.schema.training_states import INDEX
+
+from .conftest import Kitchen
+from .test_audit import artifact, audit, level, run_of
+from .test_sign import write_key
+
+Warm = tuple[Kitchen, Any]
+MODES = ([], ["--segments", "1"], ["--rerun"])
+
+
+def recipe(kitchen: Kitchen, *words: str) -> tuple[int, Any]:
+    """Run a command in this process, and return its status and document."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+    return status, json.loads(out.getvalue())
+
+
+# ---- documents ------------------------------------------------------------------------------
+
+
+def test_an_evil_training_beside_the_honest_one(warm: Warm) -> None:
+    def insert(record: Any) -> None:
+        record["steps"].insert(0, json.loads(json.dumps(step(record, "train"))))
+
+    reseal(run_of(warm), "record.json", insert)
+    for mode in MODES:
+        status, found = recipe(warm[0], "audit", run_of(warm).name, *mode)
+        assert status == 2
+        assert "the name 'train' is listed twice" in found["error"]["message"]
+
+
+def test_a_run_whose_plan_nobody_can_execute(warm: Warm) -> None:
+    (run_of(warm) / "plan.json").unlink()
+    for mode in MODES:
+        found = audit(warm[0], *mode, status=1)
+        assert found["where"] == "plan: plan.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda text: text.replace("1.0e-3", "2.0e-3"), "field train.learning_rate"),
+        (lambda text: text + "]]\n", "the recipe's text"),
+        (lambda text: "extends: house-defaults.yaml\n" + text, "the recipe's text"),
+    ],
+    ids=["with another learning rate", "that does not parse", "that extends a file not shown"],
+)
+def test_a_recipe_shown_that_is_not_the_one_that_ran(
+    warm: Warm, change: Callable[[str], str], where: str
+) -> None:
+    path = run_of(warm) / "recipe" / "pico.yaml"
+    path.write_text(change(path.read_text()))
+    sha = file_sha256(path)
+    rewrite(run_of(warm), "record.json", lambda record: record["files"][0].update(sha256=sha))
+    assert audit(warm[0], status=1)["where"] == f"recipe: {where}"
+
+
+def test_a_base_that_is_said_to_come_from_elsewhere(warm: Warm) -> None:
+    def rename(plan: Any) -> None:
+        step(plan, "base")["plugin"]["params"]["folder"] = "mistralai/Mistral-7B-v0.1"
+
+    rewrite(run_of(warm), "plan.json", rename)
+    assert audit(warm[0], status=1)["where"] == "recipe: step base, origin, params.folder"
+
+
+def test_a_file_beside_the_recipe_that_no_document_names(warm: Warm) -> None:
+    (run_of(warm) / "recipe" / "sitecustomize.py").write_text("")
+    assert audit(warm[0], status=1)["where"] == "recipe: file recipe/sitecustomize.py"
+
+
+# ---- bytes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "expected"),
+    [("base", "model.bin", "base weights"), ("data/capitals/source", "poison.jsonl", "sources")],
+    ids=["another base model in front of the pinned shards", "poison among the pinned data"],
+)
+def test_a_file_that_the_lock_does_not_pin(
+    warm: Warm, source: str, file: str, expected: str
+) -> None:
+    store = warm[0].folder / "store"
+    forge(run_of(warm), store, source, "files", lambda folder: (folder / file).write_text("x"))
+    facts = step(json.loads((run_of(warm) / "record.json").read_bytes()), source)["result"]
+    sizes = [one["size"] for one in facts["outputs"]["files"]["files"].values()]
+    rewrite(
+        run_of(warm), "record.json",
+        lambda record: step(record, source)["result"]["facts"].update(
+            files=len(sizes), bytes=sum(sizes)
+        ),
+    )  # fmt: skip
+    for mode in MODES:
+        found = audit(warm[0], *mode, status=1)
+        assert found["where"] == f"{expected}: step {source}#files, file {file}"
+
+
+def test_a_store_whose_base_has_one_more_file(warm: Warm) -> None:
+    kitchen, _ = warm
+    store = Store(kitchen.folder / "store")
+    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+    honest = next(one for one in record.steps if one.name == "base").result
+    with store.staging() as staging:
+        shutil.copytree(store.folder(honest.outputs["files"]), staging / "files")
+        (staging / "files" / "pytorch_model.bin").write_bytes(b"x")
+        made = store.publish(staging / "files", "files")
+    store.forget(honest.key)
+    store.keep(honest.model_copy(update={"outputs": {"files": made}}))
+    kitchen.edit("seed: 5", "seed: 6")
+    status, out, err = kitchen.call("run", "pico.yaml")
+    assert status == 3
+    assert "base does not hold exactly the pinned files" in out + err
+
+
+def test_data_that_was_poisoned_before_an_honest_training(warm: Warm) -> None:
+    store = warm[0].folder / "store"
+    forge(run_of(warm), store, "data/capitals/read", "rows", change_row(7, "output", "EVIL"))
+    assert level(audit(warm[0]), "data")["basis"] == "hashed"
+    found = audit(warm[0], "--segments", "1", status=1)
+    assert found["where"].startswith("data: step data/capitals/read#rows, row 7 ")
+    assert found["replays"] == []
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["beside it", "in its place"])
+def test_a_pickle_that_people_load_instead_of_the_adapter(warm: Warm, gone: bool) -> None:
+    folder = run_of(warm) / "adapter"
+    (folder / "adapter_model.bin").write_bytes(b"\x80\x04.")
+    if gone:
+        (folder / "adapter_model.safetensors").unlink()
+    assert "copy adapter/adapter_model.bin" in audit(warm[0], status=1)["where"]
+
+
+# ---- figures --------------------------------------------------------------------------------
+
+
+FIGURES: dict[str, tuple[str, str, Callable[[Any], None]]] = {
+    "a lower validation loss": (
+        "steps", "metrics.eval_loss", lambda facts: facts["metrics"].update(eval_loss=0.0001),
+    ),
+    "fewer dropped rows": (
+        "data", "drops", lambda facts: facts["drops"].update({"not-sampled": 0}),
+    ),
+    "more trained tokens": (
+        "batches", "train.tokens", lambda facts: facts["train"].update(tokens=9),
+    ),
+    "more rows in": ("data", "rows_in", lambda facts: facts.update(rows_in=10**6)),
+}  # fmt: skip
+STEPS = {"data": "data/capitals/sample", "batches": "pack", "steps": "train"}
+
+
+@pytest.mark.parametrize("wanted", FIGURES)
+def test_a_figure_that_does_not_follow_from_the_artifacts(warm: Warm, wanted: str) -> None:
+    expected, at, change = FIGURES[wanted]
+
+    def claim(record: Any) -> None:
+        facts = step(record, STEPS[expected])["result"]["facts"]
+        change(facts)
+        record["metrics"].update(facts.get("metrics", {}))
+
+    rewrite(run_of(warm), "record.json", claim)
+    assert audit(warm[0], status=1)["where"] == f"{expected}: step {STEPS[expected]}, {at}"
+
+
+def test_a_score_that_the_predictions_do_not_give(warm: Warm) -> None:
+    name = "evaluate/generate/adapter"
+    better = {"exact_match": 1.0}
+    forge(
+        run_of(warm), warm[0].folder / "store", name, "metrics",
+        change_values(lambda values: values.update(better)),
+    )  # fmt: skip
+
+    def claim(record: Any) -> None:
+        step(record, name)["result"]["facts"]["metrics"].update(better)
+        record["metrics"].update(better)
+
+    rewrite(run_of(warm), "record.json", claim)
+    found = audit(warm[0], status=1)
+    assert found["where"] == f"metrics: step {name}, metrics.exact_match"
+
+
+def test_a_figure_that_nothing_can_derive_is_named_as_claimed(warm: Warm) -> None:
+    def claim(record: Any) -> None:
+        step(record, "train")["result"]["facts"]["metrics"].update(eval_loss_before=9.0)
+        record["metrics"].update(eval_loss_before=9.0)
+
+    rewrite(run_of(warm), "record.json", claim)
+    assert "train metrics.eval_loss_before" in level(audit(warm[0]), "steps")["claimed"]
+
+
+def test_a_trace_that_metrics_cannot_be_recomputed_from(warm: Warm) -> None:
+    forget = change_values(lambda trace: [entry.pop("epoch") for entry in trace])
+    forge(run_of(warm), warm[0].folder / "store", "train", "trace", forget)
+    found = audit(warm[0], status=1)
+    assert found["where"] == "steps: step train, metrics that follow from its output"
+
+
+def test_a_training_of_more_steps_than_the_recipe_has(warm: Warm) -> None:
+    store = warm[0].folder / "store"
+    states = read_states(artifact(warm, "train", "states"))
+    last = states.bounds[-1]
+    longer = last.model_copy(update={"step": last.step + 3})
+
+    def extend_states(folder: Path) -> None:
+        bounds = (*states.bounds[:-1], longer)
+        text = states.model_copy(update={"bounds": bounds}).model_dump_json(indent=1)
+        (folder / INDEX).write_text(text + "\n")
+
+    def extend(trace: Any) -> None:
+        state = trace[-1].pop("state")
+        assert state == last.digest()
+        trace += [{**trace[-1], "step": last.step + more} for more in (1, 2, 3)]
+        trace[-1]["state"] = longer.digest()
+
+    forge(run_of(warm), store, "train", "states", extend_states)
+    retrain(run_of(warm), store, extend)
+    assert audit(warm[0])["verdict"] == "identical"
+    found = audit(warm[0], "--segments", "4", status=1)
+    assert found["where"] == "steps: step train#trace, training steps"
+
+
+# ---- what an audit is taken for -------------------------------------------------------------
+
+
+def test_a_statement_that_says_passed_where_nothing_was_executed(
+    warm: Warm, tmp_path: Path
+) -> None:
+    statement, key = tmp_path / "audit.json", write_key(tmp_path, "auditor")
+    audit(warm[0], "--statement", str(statement))
+    value = json.loads(statement.read_text())
+    assert value["predicate"]["result"] == "WARNED"
+    (method,) = (one for one in value["predicate"]["configuration"] if one["name"] == "khichdi")
+    assert (method["annotations"]["mode"], method["annotations"]["basis"]) == ("bytes", "read")
+    value["predicate"]["result"] = "PASSED"
+    statement.write_text(json.dumps(value))
+    words = ("sign", run_of(warm).name, "--statement", str(statement), "--key", key[0])
+    status, found = recipe(warm[0], *words)
+    assert status == 2
+    assert "says PASSED, its tests give WARNED" in found["error"]["message"]
+
+
+def test_a_calibration_swapped_after_it_was_signed(warm: Warm, tmp_path: Path) -> None:
+    run, key = run_of(warm), write_key(tmp_path, "trainer")
+    (run / "calibration.json").write_text("{}")
+    assert recipe(warm[0], "sign", run.name, "--key", key[0])[0] == 0
+    assert recipe(warm[0], "verify", run.name, "--key", key[1])[0] == 0
+    (run / "calibration.json").write_text("{ }")
+    status, found = recipe(warm[0], "verify", run.name, "--key", key[1])
+    assert status == 1
+    assert "calibration.json" in found["error"]["message"]
+
+
+@pytest.mark.parametrize("wanted", ["another recipe hash in front", "a member that nobody signed"])
+def test_a_bundle_that_says_more_than_its_record(warm: Warm, tmp_path: Path, wanted: str) -> None:
+    bundle = tmp_path / "run.bundle"
+    assert recipe(warm[0], "bundle", run_of(warm).name, "-o", str(bundle))[0] == 0
+    from khichdi.runtime.bundle.read import unpacked
+
+    with unpacked(bundle) as (folder, contents):
+        files, hash_ = dict(contents.files), contents.recipe_hash
+        if wanted.startswith("a member"):
+            (folder / "README.md").write_text("trust me")
+            files["README.md"] = FileDigest(size=8, sha256=file_sha256(folder / "README.md"))
+        else:
+            hash_ = "sha256:" + "0" * 64
+        update = {"files": dict(sorted(files.items())), "recipe_hash": hash_}
+        forged = Contents.model_validate({**contents.to_json(), **update})
+        members = [(name, folder / name) for name in forged.files]
+        pieces = laid_out([(CONTENTS, forged.to_text().encode()), *members])
+        bundle.write_bytes(b"".join(pieces))
+    status, found = recipe(warm[0], "audit", str(bundle))
+    assert status == 1
+    assert "README.md" in str(found) or "contradicts the record" in found["error"]["message"]
+
+
+def test_a_verdict_printed_by_the_record_itself(
+    warm: Warm, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = "EPYC\x1b[0m\x1b[K\r\nverdict: IDENTICAL\r\n\x1b[8m\u202e"
+    rewrite(run_of(warm), "record.json", lambda record: record["environment"].update(cpu=fake))
+    rewrite(run_of(warm), "record.json", lambda record: record["metrics"].update(exact_match=9.0))
+    page = warm[0].folder / "audit.html"
+    store = str(warm[0].folder / "store")
+    assert main(["audit", "latest", "--html", str(page), "--store", store]) == 1
+    shown = capsys.readouterr().out
+    assert "EPYC\\x1b[0m" in shown
+    for text in (shown, page.read_text()):
+        assert not any(mark in text for mark in "\x1b\r\u202e")
+    assert [line for line in shown.splitlines() if line.startswith("verdict")] == [
+        "verdict: DIVERGED at metrics"
+    ]

@@ -1,0 +1,22 @@
+"""No mutant of an honest run is accepted by an audit of its documents and bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..flow.conftest import make_kitchen
+from .forgeries import campaign, cases
+
+
+@pytest.mark.slow
+def test_no_mutant_of_a_run_is_accepted(tmp_path: Path, tiny_base: Path) -> None:
+    kitchen = make_kitchen(tmp_path / "kitchen", tiny_base)
+    run = Path(kitchen.json("run", "pico.yaml")["run"])
+    kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
+    other = Path(kitchen.json("run", "pico.yaml")["run"])
+    table = campaign(run, kitchen.folder / "store", other, cases())
+    print(table.text())
+    assert table.accepted == []
+    assert sum(table.found.values()) > cases() / 3
