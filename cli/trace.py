@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..project.run_lookup import open_run
-from .arguments import run_argument
 from ..schema.printable import one_line
+from .arguments import run_argument
 from .output import columns, emit, quoted
 
 if TYPE_CHECKING:

@@ -220,9 +220,7 @@ def _parsed(payload: bytes, path: Path) -> AuditStatement:
     except InputError as error:
         raise InputError(f"{path.name}: {error.message}", hint=MADE) from None
     except ValueError as error:
-        raise InputError(
-            f"{path.name} is not an audit statement: {error}", hint=MADE
-        ) from None
+        raise InputError(f"{path.name} is not an audit statement: {error}", hint=MADE) from None
     if found.result != derived:
         raise InputError(
             f"{path.name} says {found.result}, its tests give {derived}: it was edited", hint=MADE

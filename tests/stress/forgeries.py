@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from khichdi.cli.lowered import lower_again
+
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.audit import audit
 from khichdi.runtime.audit.audited_run import Claim, open_claim
