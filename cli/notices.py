@@ -18,4 +18,4 @@ class Notices(Observer):
     def notice(self, text: str) -> None:
         """Print a line."""
         if not self.silent:
-            print(mask(text), file=sys.stderr)
+            print(printable(mask(text)), file=sys.stderr)
