@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 
 from ..project.observer import Observer
+from ..schema.printable import printable
 from ..schema.secrets import mask
 
 
