@@ -31,7 +31,7 @@ QUESTIONS = {
     "did you mean suggestion": r"compiler/(spelling|errors/did_you_mean)\.py",
     "gradient all-reduce sync": r"qlora/(gradients|distributed/grad_sync)\.py",
     "whole audit": r"(runtime/audit/(ladder|audit)|cli/audit)\.py",
-    "download retry resume": r"source/transfer\.py",
+    "download retry resume": r"toolkit/http_download\.py",
     "truncate long texts": r"filter/truncate\.py",
     "gradient clipping": r"qlora/optimizer\.py",
 }

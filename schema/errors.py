@@ -28,6 +28,7 @@ CODES = {
     "empty": "a file with nothing in it",
     "encoding": "bytes that are no UTF-8, or control characters",
     "extends": "a recipe that cannot be extended",
+    "file": "a file that the recipe names and that cannot be read",
     "input": "a file that is not there, or cannot be read",
     "key": "a key that is not a plain word",
     "migration": "part of an older recipe that this version of the language lacks",

@@ -6,13 +6,17 @@
     BaseWeight            a linear weight of a loaded base, unpacked
     before_torch          settings that torch reads when it is imported
     best_device           the GPU that torch would use, else the CPU
+    check_pattern         refuses a wrong regular expression; Pattern searches in limited time
+    content_length        the size that a server states for a file
     described, digest_of  digests of tensors, equal to those of their files
     deterministic         the same bits again on the same kind of hardware
+    download              a file over HTTP, resumed and retried, never past its expected size
     encode, encode_all    token ids and labels of rendered rows; IGNORE marks a masked label
     exact_match, rouge_l  scores of an answer against references
     Generator             greedy answers, with the shared beginning of prompts computed once
     install               frozen linear layers that are unpacked once where memory allows
     keeping_freed_memory  memory of a CPU kept by the process from step to step
+    first_line, scrub     texts of errors without logins, query strings and tokens
     load_model            a base model, quantized, from verified files
     load_tokenizer        its tokenizer
     quiet                 libraries that print nothing
@@ -34,8 +38,11 @@ if TYPE_CHECKING:
     from .determinism import deterministic
     from .frozen_linear import BaseWeight, install
     from .generation import Generator
+    from .http_download import content_length, download
     from .malloc import keeping_freed_memory
     from .model_loading import attach_adapter, best_device, load_model
+    from .patterns import Pattern, check_pattern
+    from .scrubbing import first_line, scrub
     from .tensors import described, digest_of
     from .text_metrics import exact_match, rouge_l
     from .tokenization import IGNORE, encode, encode_all, load_tokenizer, quiet
@@ -46,22 +53,28 @@ __all__ = [
     "BaseFiles",
     "BaseWeight",
     "Generator",
+    "Pattern",
     "adapter_tensors",
     "attach_adapter",
     "before_torch",
     "best_device",
+    "check_pattern",
+    "content_length",
     "described",
     "deterministic",
     "digest_of",
+    "download",
     "encode",
     "encode_all",
     "exact_match",
+    "first_line",
     "install",
     "keeping_freed_memory",
     "load_model",
     "load_tokenizer",
     "quiet",
     "rouge_l",
+    "scrub",
     "write_adapter",
 ]
 
@@ -70,22 +83,28 @@ _MODULES = {
     "BaseWeight": "frozen_linear",
     "Generator": "generation",
     "IGNORE": "tokenization",
+    "Pattern": "patterns",
     "adapter_tensors": "adapter_files",
     "attach_adapter": "model_loading",
     "before_torch": "torch_environment",
     "best_device": "model_loading",
+    "check_pattern": "patterns",
+    "content_length": "http_download",
     "described": "tensors",
     "deterministic": "determinism",
     "digest_of": "tensors",
+    "download": "http_download",
     "encode": "tokenization",
     "encode_all": "tokenization",
     "exact_match": "text_metrics",
+    "first_line": "scrubbing",
     "install": "frozen_linear",
     "keeping_freed_memory": "malloc",
     "load_model": "model_loading",
     "load_tokenizer": "tokenization",
     "quiet": "tokenization",
     "rouge_l": "text_metrics",
+    "scrub": "scrubbing",
     "write_adapter": "adapter_files",
 }
 

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ...plugins.kinds import Pin, Source
-from ...plugins.toolkit.download import NotFoundError, download
+from ...plugins.toolkit.http_download import NotFoundError, download
 from ...schema.digest import file_sha256
 from ...schema.errors import FetchError, InputError
 from ...schema.lock import Material, PinnedFile

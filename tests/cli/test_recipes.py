@@ -90,7 +90,7 @@ def test_new_copies_all_that_a_recipe_is_made_of(
     assert shown == {**original, "name": "mine"}
     status, _, err = said(capsys, "lock", "mine.yaml", "--update", "nothing")
     assert status == 2
-    assert "there is no source `nothing`" in err
+    assert "there is no source or plugin file `nothing`" in err
 
 
 def test_show_writes_every_default_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_migrate_rewrites_old_recipes_only(
     assert main(["migrate", "--check", "old.yaml", "ugly.yaml"]) == 1
     assert Path("old.yaml").read_text() == old
     assert main(["fmt", "old.yaml"]) == 2
-    assert "`recipe migrate` brings it to this one" in capsys.readouterr().err
+    assert "`recipe migrate` upgrades it to this version" in capsys.readouterr().err
     assert main(["migrate", "old.yaml", "ugly.yaml"]) == 0
     assert "line 2: title -> name" in capsys.readouterr().out
     assert Path("old.yaml").read_text() == NEAT

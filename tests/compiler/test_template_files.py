@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from khichdi.project.bundled_recipes import open_recipe
 
 from khichdi.compiler.compile import Compiled, compile_recipe
 from khichdi.plugins.registry import load_registry
+from khichdi.project.bundled_recipes import open_recipe
 from khichdi.schema.errors import RecipeError
 
 RECIPE = """\

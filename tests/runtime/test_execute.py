@@ -184,7 +184,7 @@ def test_a_plan_for_another_version_of_a_plugin_is_refused(tmp_path: Path) -> No
     run = executor(tmp_path)
     other = executor(tmp_path, changed(version=2))
     run.registry = other.registry
-    with pytest.raises(StepError, match=r"asks for version 1 of filter `odd`, version 2"):
+    with pytest.raises(StepError, match=r"needs version 1 of filter `odd`, version 2"):
         run.run()
 
 

@@ -19,11 +19,12 @@ from khichdi.schema.plan import PlanStep
 
 
 def step(name: str, params: dict[str, Any]) -> PlanStep:
+    version = load_registry().get("filter", name).plugin.version
     return PlanStep.model_validate(
         {
             "name": f"data/mine/filter/{name}",
             "kind": "filter",
-            "plugin": {"kind": "filter", "name": name, "version": 1, "params": params},
+            "plugin": {"kind": "filter", "name": name, "version": version, "params": params},
             "key": "sha256:" + "0" * 64,
         }
     )

@@ -105,7 +105,7 @@ class Git(Source[GitParams]):
 
     @property
     def _where(self) -> str:
-        from khichdi.plugins.toolkit.scrub import scrub
+        from khichdi.plugins.toolkit.scrubbing import scrub
 
         return scrub(self.params.url)
 

@@ -56,8 +56,8 @@ class Http(Source[HttpParams]):
 
         Of a server that states no size the file is downloaded, to count its bytes.
         """
-        from khichdi.plugins.toolkit.download import content_length
-        from khichdi.plugins.toolkit.scrub import scrub
+        from khichdi.plugins.toolkit.http_download import content_length
+        from khichdi.plugins.toolkit.scrubbing import scrub
 
         from .transfer import pinned
 
@@ -88,8 +88,8 @@ class Http(Source[HttpParams]):
 
     def _download(self, place: Path | None, size: int | None) -> int:
         """Download to a file (or nowhere), compare the digest, and return the size in bytes."""
-        from khichdi.plugins.toolkit.download import download
-        from khichdi.plugins.toolkit.scrub import scrub
+        from khichdi.plugins.toolkit.http_download import download
+        from khichdi.plugins.toolkit.scrubbing import scrub
 
         size, sha256 = download(self.params.url, place, size)
         if sha256 != self.params.sha256:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import datasets
 
-from khichdi.plugins.toolkit.scrub import first_line
+from khichdi.plugins.toolkit.scrubbing import first_line
 from khichdi.schema.errors import FetchError
 
 if TYPE_CHECKING:

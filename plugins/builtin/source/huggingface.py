@@ -189,7 +189,7 @@ def _errors(params: HuggingFaceParams) -> Iterator[None]:
     """Turn what the client raises into sentences; the client's own may hold a signed address."""
     from huggingface_hub import errors as hub
 
-    from khichdi.plugins.toolkit.scrub import first_line
+    from khichdi.plugins.toolkit.scrubbing import first_line
 
     place = f"{params.repo} ({params.holds})"
     login = "log in with `hf auth login` or set HF_TOKEN"

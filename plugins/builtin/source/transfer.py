@@ -12,7 +12,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from khichdi.plugins import PinnedFile
-from khichdi.plugins.toolkit.scrub import scrub
+from khichdi.plugins.toolkit.scrubbing import scrub
 from khichdi.schema.digest import CHUNK
 from khichdi.schema.errors import FetchError
 

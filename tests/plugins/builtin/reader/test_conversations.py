@@ -70,7 +70,7 @@ def test_turns_without_an_answer_are_left_out_only_when_asked(read, tmp_path):
     [row] = read("conversations", {"unanswered": "trim"}, file)
 
     assert [turn["text"] for turn in row["turns"]] == ["a", "b"]
-    with pytest.raises(StepError, match="continues after the last assistant turn"):
+    with pytest.raises(StepError, match="continues after the assistant's last turn"):
         read("conversations", {}, file)
 
 

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from ...schema.errors import FetchError
 from ..side_effects import loading
-from .scrub import first_line, scrub
+from .scrubbing import first_line, scrub
 
 if TYPE_CHECKING:
     import httpx

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from khichdi.plugins.toolkit import download as module
-from khichdi.plugins.toolkit.download import NotFoundError, content_length, download
+from khichdi.plugins.toolkit import http_download as module
+from khichdi.plugins.toolkit.http_download import NotFoundError, content_length, download
 from khichdi.schema.errors import FetchError
 
 BODY = random.Random(7).randbytes(400_000)
