@@ -12,7 +12,7 @@ import pytest
 import khichdi
 from khichdi.schema.errors import InputError, LockError, RecipeError
 
-QUICKSTART = "sha256:629bb91313a3108cfd1a92b5d6cdcb1117efc5eb0b4b564658045fa1238c10fb"
+QUICKSTART = "sha256:0e026890f36f8acf6b06b5500924e769ebe88271b1f0b86bd3967bc8228f9540"
 
 
 @pytest.fixture
