@@ -30,13 +30,13 @@ MADE: dict[str, dict[str, str]] = {
     "scorer": {"rows": "rows"},
     "mixture": {"rows": "rows"},
     "split": {"train": "rows", "validation": "rows"},
-    "pack": {"train": "packs", "validation": "packs"},
+    "pack": {"train": "packs", "validation": "packs", "drops": "drops"},
     "runtime": {"adapter": "adapter", "trace": "values", "weights": "values", "states": "states"},
     "evaluator": {"predictions": "values", "metrics": "values"},
     "exporter": {"model": "model"},
 }
 """The outputs of a step of each kind, each with its own kind."""
-OPTIONAL = {("runtime", "states")}
+OPTIONAL = {("runtime", "states"), ("pack", "drops")}
 
 
 def upto(level: str | None) -> tuple[str, ...]:

@@ -212,6 +212,10 @@ def _packed(claim: Claim, step: RecordedStep) -> Figures:
         rows = _input(claim, step, name)
         if rows is not None:
             found[f"{name}.rows"] = rows.num_rows
+    drops = _table(claim, step, "drops")
+    if drops is not None:
+        counted = Counter(drops.column("reason").to_pylist())
+        found["drops"] = dict(sorted(counted.items()))
     return found
 
 

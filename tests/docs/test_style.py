@@ -19,7 +19,7 @@ from khichdi.plugins.registry import load_registry
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "docs" / "style.md"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-PRODUCT = ("schema", "plugins", "compiler", "runtime", "cli")
+PRODUCT = ("schema", "plugins", "compiler", "runtime", "project", "cli")
 DIALECT = {
     "anew": r"anew",
     "apart (a distance)": r"(?:far|further|are|is) apart",

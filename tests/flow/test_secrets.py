@@ -176,5 +176,5 @@ def test_a_secret_in_a_recipe_is_told_with_its_place(cooked: Cooked, tmp_path: P
     kitchen.recipe.write_text(f"recipe: 1\nname: x\nseed: 1  # {KINDS['GitHub'][0]}\n")
     code, out, _ = kitchen.call("validate", "pico.yaml")
     assert code == 2
-    assert out.startswith("pico.yaml:3:12: a token of GitHub must not stand in a recipe")
+    assert out.startswith("pico.yaml:3:12: a token of GitHub must not be in a recipe")
     assert kitchen.json("validate", "pico.yaml", status=2)["diagnostics"][0]["code"] == "secret"

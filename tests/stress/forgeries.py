@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.lowered import lower_again
+from khichdi.project.recompile import lower_again
 
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.audit.audit import audit
