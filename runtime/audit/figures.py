@@ -216,6 +216,9 @@ def _packed(claim: Claim, step: RecordedStep) -> Figures:
     if drops is not None:
         counted = Counter(drops.column("reason").to_pylist())
         found["drops"] = dict(sorted(counted.items()))
+        if {"train.rows", "validation.rows"} <= found.keys():
+            found["rows_in"] = found["train.rows"] + found["validation.rows"]
+            found["rows_out"] = found["rows_in"] - counted.total() + counted["truncated"]
     return found
 
 

@@ -77,7 +77,7 @@ def test_a_link_in_a_run_s_folder_is_not_followed_into_a_bundle(
         for path in outside.iterdir():
             (run / "recipe" / path.name).symlink_to(path)
     found = recipe(warm[0], "bundle", run.name, "-o", str(tmp_path / "x"), status=2)
-    assert "no plain file" in found["error"]["message"]
+    assert "not a plain file" in found["error"]["message"]
     assert not (tmp_path / "x").exists()
 
 

@@ -369,7 +369,7 @@ def failing(tmp_path: Path, setting: Setting) -> str:
 
 
 def test_a_worker_that_fails_says_why(tmp_path: Path) -> None:
-    assert "record.json is not there" in failing(tmp_path, HERE)
+    assert "record.json is missing" in failing(tmp_path, HERE)
     assert (tmp_path / "work" / FAILED).is_file()
 
 
