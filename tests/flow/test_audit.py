@@ -54,10 +54,7 @@ def test_an_honest_run_is_identical_at_every_level(cooked: Warm) -> None:
     }
     assert (found["mode"], found["basis"], found["passed"]) == ("bytes", "read", False)
     claimed = {
-        name
-        for one in found["levels"]
-        for name in one["claimed"]
-        if ".token_lengths." not in name
+        name for one in found["levels"] for name in one["claimed"] if ".token_lengths." not in name
     }
     assert claimed == {
         *(f"pack {side}.{count}" for side in ("train", "validation") for count in UNDERIVED),

@@ -4,14 +4,13 @@ A mutant changes, deletes, adds, duplicates or swaps one thing; then seals, mani
 result hash are made to fit. An audit must refuse it, find it diverged, or name the figure as
 claimed. What is neither stands in `NOT_COVERED`, with its reason.
 
-    KHICHDI_CASES=300 python tests/stress/forgeries.py RUN STORE [OTHER_RUN]
+    python -m tests.stress.forgeries RUN STORE [OTHER_RUN] [MUTANTS]
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import os
 import random
 import re
 import shutil
@@ -23,9 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from khichdi.project.recompile import lower_again
-
 from khichdi.plugins.registry import load_registry
+from khichdi.project.recompile import lower_again
 from khichdi.runtime.audit.audit import audit
 from khichdi.runtime.audit.audited_run import Claim, open_claim
 from khichdi.runtime.audit.figures import by_plugins
@@ -320,13 +318,9 @@ def campaign(run: Path, store: Path, other: Path | None, cases: int, seed: int =
     return table
 
 
-def cases() -> int:
-    """Return how many mutants are asked for."""
-    return int(os.environ.get("KHICHDI_CASES", "300"))
-
-
 if __name__ == "__main__":
-    folders = [Path(word) for word in sys.argv[1:]]
-    done = campaign(folders[0], folders[1], folders[2] if len(folders) > 2 else None, cases())
+    folders = [Path(word) for word in sys.argv[1:] if not word.isdecimal()]
+    count = int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 3_000
+    done = campaign(folders[0], folders[1], folders[2] if len(folders) > 2 else None, count)
     print(done.text())
     raise SystemExit(bool(done.accepted))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from sizes import sized
 
 from ..flow.conftest import make_kitchen
-from .forgeries import campaign, cases
+from .forgeries import campaign
 
 
-@pytest.mark.slow
 def test_no_mutant_of_a_run_is_accepted(tmp_path: Path, tiny_base: Path) -> None:
     kitchen = make_kitchen(tmp_path / "kitchen", tiny_base)
     run = Path(kitchen.json("run", "pico.yaml")["run"])
     kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
     other = Path(kitchen.json("run", "pico.yaml")["run"])
-    table = campaign(run, kitchen.folder / "store", other, cases())
+    count = sized(3_000, few=60)
+    table = campaign(run, kitchen.folder / "store", other, count)
     print(table.text())
     assert table.accepted == []
-    assert sum(table.found.values()) > cases() / 3
+    assert sum(table.found.values()) > count / 3
