@@ -28,7 +28,7 @@ QUESTIONS = {
     "recipe hash": r"(schema/plan|compiler/lower|cli/hash)\.py",
     "NF4 dequantize": r"plugins/(linears|toolkit/frozen_linear)\.py",
     "loss mask": r"(plugins/(tokens|toolkit/tokenization)|template/turns|qlora/loss)\.py",
-    "did you mean suggestion": r"compiler/(spelling|errors/did_you_mean)\.py",
+    "did you mean suggestion": r"schema/did_you_mean\.py",
     "gradient all-reduce sync": r"qlora/(gradients|distributed/grad_sync)\.py",
     "whole audit": r"(runtime/audit/(ladder|audit)|cli/audit)\.py",
     "download retry resume": r"toolkit/http_download\.py",

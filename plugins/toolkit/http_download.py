@@ -1,4 +1,4 @@
-"""Download over HTTP: retries, resumes with range requests, and stops at the expected size.
+"""Download a file over HTTP: retry, resume with range requests, stop at the expected size.
 
 Redirects stay on http(s), never fall back from https to http, and never lead from a public
 address to a loopback, link-local or private one: whoever wrote the address of a source has no
