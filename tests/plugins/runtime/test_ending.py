@@ -43,7 +43,7 @@ def once(tiny_base: Path, tmp_path: Path) -> Any:
 
 
 def other_rows() -> Any:
-    return jobs.packs(2, seed=1, first=200)
+    return jobs.packs(2, seed=3, first=200)
 
 
 def test_patience_ends_training_with_the_best_weights(once: Any) -> None:
@@ -130,7 +130,8 @@ def test_time_spent_before_a_kill_counts(once: Any) -> None:
     assert not ending.is_last(1)
     ending.restore({"stopped": None, "spent": 3600.0})
     assert ending.is_last(2)
-    assert ending.said(2) == {"by": "max_hours", "step": 2, "of": 9}
+    again = {"max_hours": None, "stop_after_steps": 2}
+    assert ending.said(2) == {"by": "max_hours", "step": 2, "of": 9, "again": again}
 
 
 @pytest.mark.parametrize(
