@@ -147,7 +147,7 @@ def test_a_process_that_raises_ends_all_and_is_named(trained: Trainings) -> None
         StepError, match="rank 1 of 2, before its first step: the adapter fell"
     ) as e:
         trained(Launch(2), adapter=adapter)
-    assert e.value.hint == "pick it up; the next run goes on from the last checkpoint"
+    assert e.value.hint == "pick it up; the next run resumes from the last checkpoint"
     assert not multiprocessing.active_children()
 
 
@@ -164,5 +164,5 @@ def test_a_plugin_that_no_other_process_can_import_is_refused(trained: Trainings
     class Hidden(Lora):
         pass
 
-    with pytest.raises(StepError, match=r"cannot be told to other processes: .*Hidden"):
+    with pytest.raises(StepError, match=r"cannot be sent to other processes: .*Hidden"):
         trained(Launch(2), adapter=Hidden(LoraParams(r=8)))
