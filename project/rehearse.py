@@ -46,7 +46,7 @@ def check_rows(rows: int) -> None:
     """
     if rows < FEWEST_ROWS:
         raise InputError(
-            f"--rows must be at least {FEWEST_ROWS}: some are held out, others are filtered"
+            f"--rows must be at least {FEWEST_ROWS}: some are for validation, others are filtered"
         )
 
 

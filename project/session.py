@@ -84,7 +84,7 @@ def read_lock(path: Path) -> Lock | None:
     try:
         return Lock.from_json(path.read_bytes(), str(path))
     except InputError as error:
-        hint = "bring it back as it was, or remove it and pin again with `recipe lock FILE`"
+        hint = "restore it as it was, or remove it and pin again with `recipe lock FILE`"
         raise LockError(error.message, file=str(path), hint=hint) from None
 
 

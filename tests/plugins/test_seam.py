@@ -55,19 +55,19 @@ ALLOWED = {
     "plugins/starter/": "examples for authors, who see them beside the shipped plugins",
     "plugins/testing/": "the kit gives a plugin shipped ones of the other kinds to work with",
     "compiler/importers/": "translates the words of other tools into those of shipped plugins",
-    "compiler/errors/foreign_terms.py": "answers the words of other tools",
+    "compiler/foreign_terms/": "answers the words of other tools",
     "runtime/calibration/lowrank.py": "reads peft's adapter_config.json",
     "plugins/kinds/runtime.py:alpaca": "the template of a runtime's example",
     "plugins/toolkit/model_loading.py:attn_implementation": "transformers' own argument",
     "plugins/toolkit/http_download.py:http": "a scheme of addresses",
-    "plugins/toolkit/http_download.py:truncate": "a method of Python's files",
     "plugins/toolkit/patterns.py:ignore_case": "an option of every regular expression",
     "runtime/calibration/statistics.py:learning_rate": "a key of every training's trace",
 }
 """Where names of plugins and parameters may stand, and why."""
 WORDS = frozenset({
     "all", "at_least", "bitsandbytes", "categories", "files", "gguf", "git", "json", "licenses",
-    "lower-case", "merged", "none", "random", "replace", "strip", "text", "where",
+    "lower-case", "merged", "none", "random", "replace", "strip", "text", "truncate",
+    "where",
 })  # fmt: skip
 """Names that are words of the language, of Python or of distributions too."""
 

@@ -92,7 +92,7 @@ def test_pinning_can_be_refused_and_the_lock_is_written_when_asked_for(folder: P
     assert project.lock_file == folder / "mine.lock"
     assert khichdi.open_recipe("mine.yaml").recipe_hash == project.recipe_hash
     assert [text.split()[0] for text in notes.notices] == ["pinning", "pinning"]
-    with pytest.raises(InputError, match="there is no source `nope`"):
+    with pytest.raises(InputError, match="there is no source or plugin file `nope`"):
         project.lock(update=["nope"])
 
 
