@@ -1,9 +1,12 @@
 """How many rows a second filters look at, beside what others need for the same rows.
 
     python benchmarks/curation.py [--rows 100000] [--peers PYTHON ...] [--only WORD]
+                                  [--tasks FOLDER]
 
 Each contender runs in a process of its own on the same Arrow file: rows of 20 to 60 words, one in
-ten a copy of another with one other word. Reading the file and loading libraries is not counted.
+ten a copy of another with one other word; with `--tasks`, the instances of the Natural Instructions
+tasks in a folder, where thousands of rows share their instruction. Reading the file and loading
+libraries is not counted.
 data-juicer and semhash run where they are installed: in this Python or in one given by `--peers`.
 Where embeddings are compared, ours and semhash get the same vectors, made from a hash of each word:
 what is counted is the comparing, and not a model.
@@ -44,13 +47,25 @@ def texts(count: int) -> list[str]:
     return found
 
 
-def write_rows(folder: Path, count: int) -> None:
+def task_texts(folder: Path, count: int) -> list[str]:
+    found: list[str] = []
+    for path in sorted(folder.glob("task*.json")):
+        task = json.loads(path.read_text("utf-8"))
+        instruction = "\n".join(task["Definition"])
+        found += [
+            f"{instruction}\n{instance['input']}\n{instance['output'][0]}"
+            for instance in task["Instances"]
+        ]
+    return found[:count]
+
+
+def write_rows(folder: Path, inputs: list[str]) -> None:
     import pyarrow as pa
 
     from khichdi.runtime.tables import write_table
     from khichdi.schema.rows import row_schema
 
-    values = pa.array(texts(count))
+    values, count = pa.array(inputs), len(inputs)
     columns = []
     for field in row_schema():
         if field.name == "id":
@@ -70,13 +85,19 @@ Work = Callable[[], int]
 
 def khichdi_filter(name: str, **params: Any) -> Callable[[Path], Work]:
     def ready(folder: Path) -> Work:
+        from khichdi.plugins import FilterInputs
         from khichdi.plugins.registry import load_registry
         from khichdi.runtime.tables import read_table
 
         batches = read_table(folder).to_batches(max_chunksize=BATCH)
         filter_ = load_registry().create("filter", name, params)
         filter_.reasons(batches[0].slice(0, 0))  # imports what it needs
-        return lambda: sum(filter_.reasons(batch).count(None) for batch in batches)
+
+        def work() -> int:
+            filter_.begin(FilterInputs(rows=read_table(folder)))
+            return sum(filter_.reasons(batch).count(None) for batch in batches)
+
+        return work
 
     return ready
 
@@ -239,10 +260,10 @@ CONTENDERS: dict[str, dict[str, Callable[[Path], Work]]] = {
         "datasets filter, batched": datasets_exact,
     },
     "near duplicates": {
-        "khichdi minhash-duplicates": khichdi_filter(
-            "minhash-duplicates", fields=["input"], above=ABOVE
+        "khichdi jaccard-duplicates": khichdi_filter(
+            "jaccard-duplicates", fields=["input"], above=ABOVE
         ),
-        "khichdi, whole step": khichdi_step("minhash-duplicates", fields=["input"], above=ABOVE),
+        "khichdi, whole step": khichdi_step("jaccard-duplicates", fields=["input"], above=ABOVE),
         "data-juicer minhash": data_juicer,
     },
     "embeddings": {
@@ -300,6 +321,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--peers", nargs="*", default=[], metavar="PYTHON")
     parser.add_argument("--only", default="", help="groups with this word in their name")
+    parser.add_argument("--tasks", type=Path, help="a folder of Natural Instructions tasks")
     parser.add_argument("--contend", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contend:
@@ -307,11 +329,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_rows(folder, options.rows)
+        inputs = texts(options.rows)
+        if options.tasks:
+            inputs = task_texts(options.tasks, options.rows)
+        write_rows(folder, inputs)
         stream_copy(folder)
         for group in CONTENDERS:
             if options.only in group:
-                show(group, options.rows, outcomes(group, [sys.executable, *options.peers], folder))
+                show(group, len(inputs), outcomes(group, [sys.executable, *options.peers], folder))
 
 
 def stream_copy(folder: Path) -> None:

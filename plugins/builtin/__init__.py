@@ -25,9 +25,9 @@ from .filter.counts import CharacterCount, ReferenceCount, TokenCount
 from .filter.decontaminate import Decontaminate, DecontaminateEmbedding
 from .filter.exact_duplicates import ExactDuplicates
 from .filter.field_similarity import FieldSimilarity
+from .filter.jaccard_duplicates import JaccardDuplicates
 from .filter.label_filters import Categories, Languages
 from .filter.language_id import LanguageId
-from .filter.minhash_duplicates import MinHashDuplicates
 from .filter.near_duplicates import NearDuplicates
 from .filter.refusals import Refusals
 from .filter.render import Render
@@ -101,7 +101,7 @@ def khichdi_filters() -> list[type[Any]]:
         Languages,
         LowerCase,
         MaxWords,
-        MinHashDuplicates,
+        JaccardDuplicates,
         MinWords,
         NearDuplicates,
         NormalizeUnicode,

@@ -26,11 +26,14 @@ class FilterInputs:
         files: by the names in `Filter.sources`, the folder with the verified files.
         benchmarks: by name, the rows of each benchmark of the recipe's `against:`.
         base: folder of the base model's files, for a filter with `uses_tokenizer`; else None.
+        rows: all rows that it will be asked about, in order, mapped from disk: for what depends
+            on all of them, such as how often a word is met.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     benchmarks: Mapping[str, pa.Table] = field(default_factory=dict)
     base: Path | None = None
+    rows: pa.Table | None = None
 
 
 class Filter(Plugin[P]):

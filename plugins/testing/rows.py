@@ -125,7 +125,8 @@ class FilterTests(PluginTests):
             raise Skipped(f"`files` has no folder for {', '.join(missing)}")
         against = {"exam": make_rows(6)} if plugin.uses_benchmarks else {}
         base = make_base() if plugin.uses_tokenizer else None
-        plugin.begin(FilterInputs({n: self.files[n] for n in plugin.sources}, against, base))
+        files = {name: self.files[name] for name in plugin.sources}
+        plugin.begin(FilterInputs(files, against, base, self.table()))
         return plugin
 
     def table(self) -> pa.Table:

@@ -53,7 +53,7 @@ class Job:
     def begin(self) -> None:
         """Make the filter ready."""
         tables = {name: read_table(folder) for name, folder in self.benchmarks.items()}
-        self.plugin.begin(FilterInputs(self.files, tables, self.base))
+        self.plugin.begin(FilterInputs(self.files, tables, self.base, read_table(self.rows)))
 
     def answer(self, batch: pa.RecordBatch) -> Answer:
         """Return the batch, as an editor leaves it, and why each row goes.

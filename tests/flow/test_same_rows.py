@@ -55,7 +55,7 @@ data:
       - {use: max-words, fields: [input], below: 70}
       - {use: lower-case, fields: [input], fraction: 0.4}
       - {use: truncate, tokens: 60}
-      - {use: minhash-duplicates, fields: [input], above: 0.6}
+      - {use: jaccard-duplicates, fields: [input], above: 0.6}
     sample: {use: per-group, count: 150, short: take-all}
   sums:
     source: {use: files, include: ["sums-*.parquet"]}

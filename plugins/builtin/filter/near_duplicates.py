@@ -56,7 +56,7 @@ class NearDuplicates(Filter[NearDuplicatesParams]):
         import numpy as np
 
         from .similarity.embedding import Embedder
-        from .similarity.minhash import Grown
+        from .similarity.growing import Grown
 
         self._embedder = Embedder(inputs.files["embedding"])
         self._ids: list[str] = []

@@ -1,1 +1,1 @@
-"""Text similarity: embeddings, MinHash, n-gram indexes, duplicate detection."""
+"""Text similarity: embeddings, set similarity joins, n-gram indexes, duplicate detection."""

@@ -73,7 +73,7 @@ def test_words_for_near_duplicates_are_characters_in_scripts_without_spaces() ->
 def test_a_near_copy_in_chinese_is_found_as_one_in_english_is() -> None:
     copy = CHINESE + CHINESE.replace("改变", "重塑")
     near = load_registry().create(
-        "filter", "minhash-duplicates", {"fields": ["input"], "above": 0.6, "words": 3}
+        "filter", "jaccard-duplicates", {"fields": ["input"], "above": 0.6, "words": 3}
     )
     near.begin(FilterInputs())
     first, second = near.reasons(batch_of([{"input": CHINESE * 2}, {"input": copy}]))

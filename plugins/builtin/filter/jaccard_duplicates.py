@@ -1,4 +1,4 @@
-"""Drop near-duplicates by MinHash: rows that share most shingles with an earlier row."""
+"""Drop near-duplicates by words: rows that share most shingles with an earlier row (Jaccard)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from khichdi.plugins import Drop, Filter, Params
+from khichdi.plugins import Drop, Filter, FilterInputs, Params
 
 from .base.text_fields import TextField
 from .similarity.first_of_kind import near_duplicate
@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
 BLOCK = 1024  # rows that are compared with one another at once
 THREADS = 4
+SAMPLE = 1 << 14  # rows that are looked at to learn which shingles are common
 
 
-class MinHashDuplicatesParams(Params):
-    """Similarity threshold, shingle length and number of permutations."""
+class JaccardDuplicatesParams(Params):
+    """Fields, similarity threshold and shingle length."""
 
     fields: tuple[TextField, ...] = Field(
         ("instruction", "input", "output"),
         min_length=1,
-        description="Fields whose words are compared, joined.",
+        description=(
+            "Fields whose words are compared, joined. Where the rows of a task share a long "
+            "instruction, leave it out: else rows with short inputs are near-duplicates."
+        ),
     )
     above: float = Field(
         0.7,
@@ -45,46 +49,44 @@ class MinHashDuplicatesParams(Params):
             "character is a word."
         ),
     )
-    permutations: int = Field(
-        128,
-        ge=16,
-        le=1024,
-        description=(
-            "Number of MinHash permutations. More find weaker similarities and take longer; at any "
-            "number, at most 1 in 100 pairs exactly at the threshold is missed."
-        ),
-    )
 
 
-class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
-    """Drop rows that share most of their shingles with an earlier kept row (MinHash).
+class JaccardDuplicates(Filter[JaccardDuplicatesParams]):
+    """Drop rows that share most of their shingles with an earlier kept row.
 
-    Candidates are found by MinHash and compared truly, so nothing goes that is not as similar as
-    was asked. A row is compared with rows that stay, and the first stays; rows without words
-    stay. Memory grows with the rows that stay: about 0.5 kB each and 4 bytes a word.
+    This is what MinHash deduplication approximates, computed exactly: every row that is as
+    similar to a kept row as `above` says is dropped, and no other. The first of similar rows
+    stays; rows without words stay. Memory grows with the rows that stay: about 0.2 kB each and 7
+    bytes a word.
     """
 
-    name = "minhash-duplicates"
-    version = 2
+    name = "jaccard-duplicates"
+    version = 1
     stateful = True
     requires = ("numpy", "pyarrow")
 
-    def __init__(self, params: MinHashDuplicatesParams) -> None:
+    def __init__(self, params: JaccardDuplicatesParams) -> None:
         super().__init__(params)
         self._finder: Any = None
+
+    def begin(self, inputs: FilterInputs) -> None:
+        """Learn from a sample of the rows which shingles are common."""
+        from .similarity.word_hashes import field_texts
+
+        if inputs.rows is None or not inputs.rows.num_rows:
+            return
+        rows = inputs.rows.select(sorted(set(self.params.fields)))
+        places = range(0, rows.num_rows, -(-rows.num_rows // SAMPLE))
+        for batch in rows.take(list(places)).to_batches(max_chunksize=BLOCK):
+            self._duplicates().sample(field_texts(batch, self.params.fields))
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:
         """Return `near-duplicate` with the row that stays and the similarity."""
         from concurrent.futures import ThreadPoolExecutor
 
-        from .similarity.minhash_finder import MinHashFinder
         from .similarity.word_hashes import field_texts
 
-        if self._finder is None:
-            self._finder = MinHashFinder(
-                self.params.words, self.params.permutations, self.params.above
-            )
-        finder: MinHashFinder = self._finder
+        finder = self._duplicates()
         blocks = [batch.slice(start, BLOCK) for start in range(0, batch.num_rows, BLOCK)]
         ids = [block.column("id").to_pylist() for block in blocks]
         texts = [field_texts(block, self.params.fields) for block in blocks]
@@ -94,3 +96,10 @@ class MinHashDuplicates(Filter[MinHashDuplicatesParams]):
             for sketch in threads.map(finder.sketch, ids, texts):
                 reasons += map(near_duplicate, finder.repeats(sketch))
         return reasons
+
+    def _duplicates(self) -> Any:
+        from .similarity.duplicate_finder import DuplicateFinder
+
+        if self._finder is None:
+            self._finder = DuplicateFinder(self.params.words, self.params.above)
+        return self._finder
