@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...schema.record import Output, StepResult
 from .atomic_io import discard
-from .runs import all_runs
+from .runs import newest_runs
 from .store import Store
 
 
@@ -108,7 +108,7 @@ def make_room(
 
 def run_results(store: Store) -> Iterator[StepResult]:
     """Yield the result of every step of every run that finished."""
-    for _, record in all_runs(store):
+    for _, record in newest_runs(store):
         if record is not None:
             yield from (step.result for step in record.steps)
 

@@ -321,10 +321,10 @@ def _load() -> None:
 
 def _steps(folder: Path) -> dict[str, Path]:
     """Return the file of each step's result by the step's name."""
-    from khichdi.runtime.store.runs import all_runs
+    from khichdi.runtime.store.runs import newest_runs
 
     store = Store(folder / "store")
-    record = next(record for _, record in all_runs(store) if record)
+    record = next(record for _, record in newest_runs(store) if record)
     return {step.name: store.result_path(step.result.key) for step in record.steps}
 
 

@@ -31,7 +31,7 @@ from khichdi.runtime.sources.pin import pin
 from khichdi.runtime.store import runs
 from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
 from khichdi.runtime.store.repair import Repair
-from khichdi.runtime.store.runs import all_runs, make_record, new_run, write_run
+from khichdi.runtime.store.runs import make_record, new_run, newest_runs, write_run
 from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import FetchError, StoreError
 from khichdi.schema.plan import Plan
@@ -282,7 +282,7 @@ def _look(
             result = store.result(key)
             if result is None:
                 wrong.append(f"lost what was done: {key}")
-    for folder, record in all_runs(store):
+    for folder, record in newest_runs(store):
         if record is None and (folder / "record.json").exists():
             wrong.append(f"a torn record: {folder.name}")
     if scene.damaged:

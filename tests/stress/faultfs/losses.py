@@ -13,7 +13,7 @@ from typing import Any
 
 from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
 from khichdi.runtime.store.repair import Repair
-from khichdi.runtime.store.runs import all_runs
+from khichdi.runtime.store.runs import newest_runs
 from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import digest, file_sha256
 from khichdi.schema.errors import FetchError
@@ -128,10 +128,10 @@ def look_at_store(world: Path, promised: list[str]) -> Iterator[str]:
         if store.result(key) is None:
             yield f"lost {key}"
     yield from (f"torn: {line}" for line in verify(store).damaged)
-    found = [record for _, record in all_runs(store) if record]
+    found = [record for _, record in newest_runs(store) if record]
     if "run" in whole and not found:
         yield "lost the run"
-    for folder, record in all_runs(store):
+    for folder, record in newest_runs(store):
         if record is None:
             if (folder / "record.json").exists():
                 yield "a torn record"
