@@ -11,7 +11,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 from ..project.bundled_recipes import open_recipe
-from ..runtime.store.store import write_atomically
+from ..runtime.store.atomic_io import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.printable import printable
 from ..schema.secrets import mask

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.cli.plugins_show import describe
 from khichdi.compiler.bind import step_models
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry
+from khichdi.project.plugin_description import describe
 
 REGISTRY = load_registry()
 
