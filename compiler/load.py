@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from ..schema.decoding import Mark
 from ..schema.errors import Diagnostic, InputError, RecipeError
-from ..schema.yaml_reader import Parsed, Path
+from ..schema.yaml_reader import Located, Parsed, Path
 from .language.migrate import read
 from .language.paths import step_names
 
@@ -31,7 +32,7 @@ Raises InputError when there is none."""
 
 
 @dataclass
-class Loaded:
+class Loaded(Located):
     """A recipe's values with all it extends, and where each came from.
 
     `faults` are those that left the rest readable; `incomplete` says that parts could not be read,
@@ -45,21 +46,13 @@ class Loaded:
     faults: list[Diagnostic] = field(default_factory=list)
     incomplete: bool = False
 
-    def diagnose(
-        self,
-        path: Path,
-        code: str,
-        message: str,
-        suggestion: str | None = None,
-        *,
-        key: bool = False,
-    ) -> Diagnostic:
-        """Return a diagnostic at a path of the merged tree, in the file that wrote it."""
+    def locate(self, path: Path, *, key: bool = False) -> tuple[Parsed, Mark]:
+        """Return the file that wrote a value, or the nearest above it, and its place there."""
         missing = path not in self.origins
         while path not in self.origins:
             path = path[:-1]
         parsed, local, _ = self.origins[path]
-        return parsed.diagnose(local, code, message, suggestion, key=key or missing)
+        return parsed.locate(local, key=key or missing)
 
     def place(self, path: Path) -> tuple[str, int] | None:
         """Return the file and line that a value was written in; None where nobody wrote it."""

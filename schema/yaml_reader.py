@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,8 +38,29 @@ CONSTANTS = {
 }
 
 
+class Located(ABC):
+    """Values with places in files."""
+
+    @abstractmethod
+    def locate(self, path: Path, *, key: bool = False) -> tuple[Parsed, Mark]:
+        """Return the file and the place of a value, or of its key; else the nearest above it."""
+
+    def diagnose(
+        self,
+        path: Path,
+        code: str,
+        message: str,
+        suggestion: str | None = None,
+        *,
+        key: bool = False,
+    ) -> Diagnostic:
+        """Return a diagnostic at a path, of a value or of its key."""
+        parsed, mark = self.locate(path, key=key)
+        return diagnose(parsed.file, parsed.lines, mark, code, message, suggestion)
+
+
 @dataclass
-class Parsed:
+class Parsed(Located):
     """A file's values and places.
 
     `keys` has the place of each mapping key (and list item), `values` of each value, by path.
@@ -53,23 +75,13 @@ class Parsed:
     faults: list[Diagnostic] = field(default_factory=list)
     incomplete: bool = False
 
-    def diagnose(
-        self,
-        path: Path,
-        code: str,
-        message: str,
-        suggestion: str | None = None,
-        *,
-        key: bool = False,
-    ) -> Diagnostic:
-        """Return a diagnostic at a path; a path that is not there takes the nearest above it."""
-        places = self.keys if key else self.values
-        mark = places.get(path)
+    def locate(self, path: Path, *, key: bool = False) -> tuple[Parsed, Mark]:
+        """Return the place of a value, or of its key; else the nearest above it."""
+        mark = (self.keys if key else self.values).get(path)
         while mark is None and path:
             path = path[:-1]
             mark = self.keys.get(path) or self.values.get(path)
-        place = mark or Mark(1, 1, 1)
-        return diagnose(self.file, self.lines, place, code, message, suggestion)
+        return self, mark or Mark(1, 1, 1)
 
 
 def parse(raw: bytes, file: str) -> Parsed:
