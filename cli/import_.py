@@ -59,7 +59,7 @@ def run(options: Namespace) -> int:
 
 
 def _tell(options: Namespace, report: Report) -> None:
-    """Print the three lists and the defaults to standard error; `-q` only what is not mapped."""
+    """Print the three lists and the defaults to standard error; `-q` only unmapped keys."""
     lines = []
     if not options.quiet:
         lines += _mapped(report) + _inert(report) + _defaults(report)

@@ -37,7 +37,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Sign, and say with which key."""
+    """Sign, and print the key's id."""
     if options.statement and options.model_signing:
         raise InputError("--statement and --model-signing are two things to sign: give one")
     if options.statement:

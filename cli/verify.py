@@ -33,7 +33,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Verify, and say which keys signed; exit status 1 where it does not hold."""
+    """Verify, and print the keys that signed; exit status 1 where the audit failed."""
     found = verify_run(
         options.run,
         [Path(key) for key in options.key],

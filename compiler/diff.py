@@ -22,7 +22,7 @@ MISSING = object()
 BYTES = "bytes"
 VERSIONS = "plugin versions"
 SECTIONS = (*Recipe.model_fields, BYTES, VERSIONS)
-"""What changes are grouped by: the keys of a recipe, and what is beside it."""
+"""Groups of changes: the keys of a recipe, and files beside it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Leaf:
 def changes(before: Recipe, after: Recipe) -> list[Change]:
     """Return every value that differs in meaning, by section in the language's order, then by path.
 
-    What is there on one side only is one change for each of its values.
+    A part on one side only is one change for each of its values.
     """
     found = []
     for section in Recipe.model_fields:

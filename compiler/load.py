@@ -74,7 +74,7 @@ def load(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
 
     Raises:
         InputError: there is no such file.
-        RecipeError: a file is no YAML a recipe can be, or the chain of `extends` is broken.
+        RecipeError: a file is not YAML for a recipe, or the chain of `extends` is broken.
     """
     loaded = load_leniently(name, folder, open_recipe)
     if loaded.faults:
@@ -117,7 +117,7 @@ def _load(name: str, folder: FilePath, open_recipe: Open, chain: tuple[FilePath,
 
 
 def _without_parent(loaded: Loaded, *faults: Diagnostic) -> Loaded:
-    """Return a recipe whose parent cannot be had, so that its own faults are told all the same."""
+    """Return a recipe whose parent cannot be read, so that its own errors are still reported."""
     loaded.faults = [*loaded.faults, *faults]
     loaded.incomplete = True
     return loaded
@@ -184,7 +184,7 @@ def _other_step(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _steps(value: Any) -> bool:
-    """Return whether a value is a list of steps; a `use` that is no word is a fault for later."""
+    """Return whether a value is a list of steps; other faults in them are errors for later."""
     return isinstance(value, list) and all(
         isinstance(item, dict) and isinstance(item.get("use"), str) for item in value
     )

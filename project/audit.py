@@ -71,7 +71,7 @@ class AuditOptions:
             raise InputError(f"there is no level `{self.level}`", hint=f"levels: {known}")
         if self.calibration and not self.executes:
             raise InputError(
-                "--calibration says how far a rerun may be apart, and nothing is run again",
+                "--calibration has limits for a rerun, and nothing is run again",
                 hint="add --rerun or --segments K",
             )
         if self.segments is None:

@@ -40,7 +40,7 @@ def _shipped(name: str) -> Path:
 def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
     """Return a recipe's path and bytes.
 
-    `name` is a path seen from `folder`; a bare name that is no file there means the shipped
+    `name` is a path seen from `folder`; a bare name that is not a file there means the shipped
     recipe of that name, with or without `.yaml`.
 
     Raises:

@@ -118,7 +118,7 @@ class Project:
         launch: str | None = None,
         mirror: str | None = None,
     ) -> Run:
-        """Pin what is not pinned, run what is not cached, and write the record.
+        """Pin unpinned sources, run steps that are not cached, and write the record.
 
         Args:
             observer: receives notices and the progress of steps.

@@ -10,7 +10,7 @@ from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import fetch
 from ..runtime.store.gc_and_verify import clean, make_room, size_of
 from ..runtime.store.gc_and_verify import verify as verify
-from ..runtime.store.repair import Mended, Repair
+from ..runtime.store.repair import Repair, Repaired
 from ..runtime.store.store import Store
 from ..schema.errors import FetchError
 from ..schema.plan import PlanStep
@@ -19,7 +19,7 @@ from .session import store_folder
 
 @dataclass(frozen=True)
 class Usage:
-    """What a store holds: results, artifacts, and the bytes of these."""
+    """The contents of a store: results, artifacts, and the bytes of these."""
 
     results: int
     artifacts: int
@@ -37,7 +37,7 @@ def open_store(folder: str | Path | None = None) -> Store:
     return Store(store_folder(folder))
 
 
-def repair_store(store: Store, mirror: Mirror | None = None) -> list[Mended]:
+def repair_store(store: Store, mirror: Mirror | None = None) -> list[Repaired]:
     """Restore damaged artifacts, download pinned sources again, and remove the rest.
 
     Raises:

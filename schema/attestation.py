@@ -47,7 +47,7 @@ class BuildDefinition(Camel):
 
 
 class Builder(Camel):
-    """Who ran it: the program and its version, never a person."""
+    """The builder: the program and its version, never a person."""
 
     id: Literal["urn:khichdi:recipe-run"] = BUILDER
     version: dict[str, str]

@@ -44,7 +44,7 @@ STRENGTH: tuple[Basis, ...] = ("read", "hashed", "sampled", "derived", "executed
 FULL: tuple[Basis, ...] = ("derived", "executed")
 
 Mode = Literal["bytes", "segments", "rerun"]
-"""What an audit was asked to execute: nothing, segments of the training, or every step."""
+"""The execution that an audit was asked for: none, segments of the training, or every step."""
 
 LARGEST = 1e300
 """Stands for an infinite distance, which JSON cannot express, and for values without a distance."""

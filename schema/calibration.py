@@ -35,10 +35,10 @@ class Sample(Document):
     Attributes:
         kind: `rerun`, or what the claimed training was instead of the recipe's.
         number: which of its kind.
-        setting: what stood for other hardware.
+        setting: the substitute for other hardware.
         adapter: digest of the adapter that was trained.
         curve: the differences of the losses at each step, in units of the mean claimed loss.
-        values: by criterion, how far the two are apart; infinite ones stand as the largest number.
+        values: by criterion, the distance of the two; infinite ones stand as the largest number.
     """
 
     kind: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .errors import Diagnostic, RecipeError
 
 MAX_BYTES = 1 << 18
-"""The largest recipe; what is read in full stays below a second and 64 MB."""
+"""The largest recipe; reading one takes less than a second and 64 MB."""
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 BREAK = re.compile(r"\r\n|\r|\n")

@@ -13,7 +13,7 @@ from pydantic import Field
 from .document import Document
 
 Basis = Literal["counted", "declared", "at most", "unknown"]
-"""What a number of rows rests on."""
+"""The basis of a number of rows."""
 
 
 class Memory(Document):

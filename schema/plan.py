@@ -89,7 +89,7 @@ class PlanStep(Document):
 class Plan(Sealed):
     """All steps, each after its inputs.
 
-    `language` is the version of the recipe language. It is no part of the recipe hash,
+    `language` is the version of the recipe language. It is not part of the recipe hash,
     which is of what the recipe means: brought to a newer version, a recipe keeps its hash.
     `varies_by` is the setting by which the recipe itself lets the same training end in other bits.
     """

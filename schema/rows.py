@@ -9,7 +9,7 @@
 | provenance | string | where the data set says the row came from; empty where it does not |
 | categories, domains | list<string> | as the data set labels them |
 | input_languages, output_languages | list<string> | English names, as in Natural Instructions |
-| instruction, input, output | string | what is asked, on what, and the answer to learn |
+| instruction, input, output | string | the question, its context, and the answer to train on |
 | references | list<string> | every acceptable answer, `output` among them |
 | turns | list<struct<role, text, extra>> | the whole conversation where there is one; else empty |
 | tools | string | JSON: the tools that the assistant may call; empty where there are none |

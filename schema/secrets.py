@@ -1,7 +1,7 @@
 """Detect and mask secrets: tokens, keys and passwords by their shape, and this shell's own.
 
-What is hashed or handed to others is refused where one is found, because taking it out would change
-what the hashes are of. What is only shown has the secret's kind in its place.
+Hashed or published files with a secret are refused, because removing it would change the hashes.
+In text that is only shown, the secret's kind replaces it.
 """
 
 from __future__ import annotations

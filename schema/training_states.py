@@ -32,7 +32,7 @@ class State(Document):
     Attributes:
         step: optimizer steps done.
         tensors: by group (`adapter`, `optimizer`) and name: dtype, shape and sha256.
-        numbers: what belongs to the state and is no tensor.
+        numbers: the parts of the state that are not tensors.
         kept: whether its tensors are kept as files; those of the last state are not, as nothing
             starts from it.
     """

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 Explained = tuple[int, str, str | None]
-"""Where in the text, what is wrong, and what to do."""
+"""The place in the text, the error, and the fix."""
 
 CLOSING = {"[": "]", "{": "}"}
 

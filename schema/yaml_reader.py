@@ -24,7 +24,7 @@ MAX_VALUES = 10_000
 MAX_KEY = 200
 MAX_INTEGER = 2**53 - 1
 SECTIONS = 64
-"""Top-level sections that are read one by one where a file is no YAML as a whole."""
+"""Top-level sections that are read one by one where a file as a whole is not YAML."""
 
 Path = tuple[str | int, ...]
 
@@ -100,8 +100,8 @@ def parse(raw: bytes, file: str) -> Parsed:
 def parse_leniently(raw: bytes, file: str) -> Parsed:
     """Parse a file's bytes and keep the faults beside what could be read.
 
-    A file that is no YAML as a whole is read section by section: a quote that is not closed in
-    one top-level key does not hide what is wrong in another.
+    A file that as a whole is not YAML is read section by section: a quote that is not closed in
+    one top-level key does not hide errors in another.
 
     Raises:
         RecipeError: nothing of it could be read.

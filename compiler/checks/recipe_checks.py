@@ -42,7 +42,7 @@ def check_base(
     architecture: Architecture | None,
     known: Known | None = None,
 ) -> list[Diagnostic]:
-    """Return what the base cannot do, and breaches of rules, given what is known by now."""
+    """Return requests that the base cannot meet, and breaches of rules, as far as known."""
     from .model_checks import check_architecture
 
     found = check_architecture(recipe, loaded, registry, architecture)

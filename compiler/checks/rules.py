@@ -21,7 +21,7 @@ from ..instances import ask, base_title, failure
 from ..load import Loaded
 
 TUNED = re.compile(r"(?i)(^|[-_.])(instruct|chat|it|sft|dpo|rlhf)([-_.]|$)")
-"""What the name of an instruction-tuned model has in it."""
+"""Words in the names of instruction-tuned models."""
 
 
 def check_rules(

@@ -24,7 +24,7 @@ TYPES = {
     "model_attributes_type": "a mapping",
     "none_required": "null",
 }
-"""What pydantic expects by the type of its error, as a person calls it."""
+"""Expected values by the type of pydantic's error, in plain words."""
 
 SIZES = {
     "too_short": ("a list of at least {min_length} item", "min_length"),

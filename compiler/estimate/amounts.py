@@ -93,7 +93,7 @@ class Amounts:
         data: rows by data set.
         per_row: tokens of a row on average.
         assumed: in sentences, the assumptions that the numbers rest on.
-        unknown: in sentences, what is not known, and why.
+        unknown: sentences on each unknown amount, and why.
     """
 
     def __init__(

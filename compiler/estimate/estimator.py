@@ -121,7 +121,7 @@ class _Estimator:
         )
 
     def _account(self, workload: Workload | None) -> Account | None:
-        """Return the runtime's account; without one, say why memory and time are not known."""
+        """Return the runtime's account; without one, the reason why memory and time are unknown."""
         if workload is None:
             self.unknown.append(f"memory and time: {UNKNOWN_BASE}")
             return None

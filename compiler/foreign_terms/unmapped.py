@@ -261,7 +261,7 @@ L tool_format enable_thinking
 ! load code that changes training | leave it out, or write a plugin
 A plugins
 
-! change how data is loaded | say it under `data`
+! change how data is loaded | set it under `data`
 R dataset_kwargs
 
 ! train in 8-bit floats | see `model.quantization`

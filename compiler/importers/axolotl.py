@@ -96,7 +96,7 @@ def _dtype(t: Translation) -> dict[str, str]:
 
 
 def adapter(t: Translation) -> None:
-    """Translate the adapter; axolotl hands what is left out to peft."""
+    """Translate the adapter; peft decides on options that are left out."""
     kind = t.text("adapter")
     if kind in ("lora", "qlora"):
         t.put("adapter", {"model.adapter.use": "lora"})
@@ -154,7 +154,7 @@ def _modules(t: Translation) -> None:
 
 
 def length(t: Translation) -> None:
-    """Translate length and packing of samples, and what of them is learnt."""
+    """Translate length, packing and loss mask of samples."""
     cut = t.text("excess_length_strategy") == "truncate"
     note = None if cut else "axolotl drops longer samples; here they are truncated, and counted"
     if cut:
@@ -216,7 +216,7 @@ def schedule(t: Translation) -> None:
 
 
 def evaluation(t: Translation) -> None:
-    """Translate what is held out, how often it is measured, and which weights are kept."""
+    """Translate the validation set, its schedule, and the choice of weights."""
     validation = training.held_out(t, "val_set_size")
     if not validation:
         for key in ("eval_steps", "evals_per_epoch", "eval_strategy", "evaluation_strategy",

@@ -68,7 +68,7 @@ def import_config(
         data_sets: LLaMA-Factory's descriptions of data sets, by name.
 
     Raises:
-        RecipeError: the file is no YAML that is read here; anchors and aliases are refused.
+        RecipeError: the file is not YAML that can be read; anchors and aliases are refused.
         InputError: the file says nothing of a model or of data.
     """
     found = FORMATS[kind]

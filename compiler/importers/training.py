@@ -1,4 +1,4 @@
-"""What the tools share, because all three train by transformers: one function for each concern.
+"""Keys that the tools share, because all three train with transformers: a function per concern.
 
 Each takes the translation and the tool's own words for the same thing.
 """
@@ -179,7 +179,7 @@ def warmup(t: Translation, schedule: str | None, default: str | None = None) -> 
 
 
 def _warmup(t: Translation, key: str, value: float) -> None:
-    """Translate one of both words; what is below 1 is a share of all steps."""
+    """Translate one of both words; below 1 it is a share of all steps."""
     if value == 0 or value >= 1:
         t.put(key, {"train.warmup_steps": int(value)})
     else:

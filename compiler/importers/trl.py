@@ -16,7 +16,7 @@ def translate(t: Translation) -> None:
     adapter(t)
     quantization(t)
     dataset(t)
-    learnt(t)
+    loss_mask(t)
     length(t)
     hf.arguments(t, 2e-5)
     hf.evaluation(t, validation=False)
@@ -123,8 +123,8 @@ def dataset(t: Translation) -> None:
                "split rows off with `mixture.validation`")  # fmt: skip
 
 
-def learnt(t: Translation) -> None:
-    """Translate what of a row is learnt: of conversations the answers, where TRL is told so."""
+def loss_mask(t: Translation) -> None:
+    """Translate the loss mask: the answers of conversations where TRL is asked for that."""
     name = next(iter(t.draft.data["data"]))
     read = {"use": "conversations", "field": "messages"}
     if t.flag("assistant_only_loss"):

@@ -73,7 +73,7 @@ class _Generator(GenerateJsonSchema):
     """Pydantic's generator with the language's ways."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Leave titles out: the key itself says more."""
+        """Leave titles out: the key itself is enough."""
         return False
 
     def default_schema(self, schema: Any) -> Json:

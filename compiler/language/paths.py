@@ -30,7 +30,7 @@ class Segment:
 
 
 class PathError(ValueError):
-    """A text is no path; `position` is where it stops being one."""
+    """A text is not a path; `position` is where it stops being one."""
 
     def __init__(self, position: int) -> None:
         super().__init__(f"not a path from position {position}")

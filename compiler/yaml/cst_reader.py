@@ -232,7 +232,7 @@ class _Placer:
         return self._above(chain, column)
 
     def _above(self, chain: tuple[Entry, ...], column: int) -> list[str]:
-        """Return where a comment goes that is indented with what is above it."""
+        """Return the place of a comment that is indented like the line above it."""
         flow = next((i for i, entry in enumerate(chain) if entry.node.flow), len(chain))
         chain = chain[: flow + 1]
         depth = max((i for i, entry in enumerate(chain) if entry.column <= column), default=-1)

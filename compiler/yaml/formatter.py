@@ -1,7 +1,7 @@
 """Format a recipe in canonical layout.
 
 - Keys stand in the order of the language, `use` first, a plugin's parameters in the order of its
-  model; what is unknown stays last, as it is.
+  model; unknown keys stay last, unchanged.
 - Sections, data sets and lists of steps are blocks, indented by two. Every other mapping or list
   is on one line where it fits into 100 columns and holds no comment and no text of several lines;
   else it is a block too.

@@ -13,7 +13,7 @@ from .cst import Entry, Node
 
 @dataclass(frozen=True)
 class Place:
-    """What the language has at a place of a recipe.
+    """The part of the language at a place of a recipe.
 
     `model` is a section's class, or `Step` or `Train`, where `kind` is the plugin's; None is a
     plugin's parameter or something unknown. `many` says that it is a list of steps, or, of

@@ -16,7 +16,7 @@ from ..language.paths import Segment, below, step_names
 WIDTH = 100
 """A list that is longer stands in a block."""
 WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "..."})
-"""What YAML 1.1 or 1.2 reads as null, as a truth value or as an end, in any case."""
+"""Text that YAML 1.1 or 1.2 reads as null, a boolean or an end of document, in any case."""
 NUMBER = re.compile(
     r"[-+.]?[0-9][0-9a-zA-Z_.:+-]*([ tT][0-9:.zZ +-]*)?|\.[0-9_]+|[-+]?\.(inf|nan)", re.I
 )

@@ -12,7 +12,7 @@ from khichdi.schema.did_you_mean import nearest
 
 
 class Text:
-    """A text with names in braces, taken apart once.
+    """A text with names in braces, parsed once.
 
     Attributes:
         names: the names in the text, each once, in order.

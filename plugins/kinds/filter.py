@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FilterInputs:
-    """What a filter asked for beside its rows.
+    """Inputs that a filter requested beside its rows.
 
     Attributes:
         files: by the names in `Filter.sources`, the folder with the verified files.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may look at: the declared facts of a bound recipe, and what it will take.
+    """Inputs of a rule: the declared facts of a bound recipe, and its estimated cost.
 
     Attributes:
         base: the base model's source parameters.

@@ -15,7 +15,7 @@ from .breach import Breach
 
 @dataclass(frozen=True)
 class Pin:
-    """What a source resolved to: an immutable revision where there is one, and every file."""
+    """The pinned state of a source: an immutable revision where there is one, and every file."""
 
     files: tuple[PinnedFile, ...]
     revision: str | None = None

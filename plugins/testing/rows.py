@@ -171,7 +171,7 @@ class FilterTests(PluginTests):
             _same(whole, self.answers(table, size), f"in batches of {size}")
 
     def test_order_does_not_matter(self) -> None:
-        """A filter without state says the same of a row wherever the row stands."""
+        """A stateless filter gives a row the same verdict at every position."""
         if self.plugin.stateful:  # type: ignore[attr-defined]
             raise Skipped("it says that it is stateful")
         table = self.table()

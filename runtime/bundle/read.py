@@ -31,7 +31,7 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     """Give a folder with a bundle's files, and its contents; the folder is removed at the end.
 
     Raises:
-        InputError: it is not a bundle, or not as it was written; names what is damaged.
+        InputError: it is not a bundle, or not as it was written; names the damaged file.
     """
     with scratch_folder("bundle", scratch) as folder:
         try:

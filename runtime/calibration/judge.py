@@ -109,7 +109,7 @@ class Tolerance:
         found = {"steps": LevelVerdict(), "adapter": LevelVerdict()}
         facts = [dict(step.result.facts) for step in (claimed, derived)]
         for fact in facts:
-            fact.pop("metrics", None)  # among what is measured
+            fact.pop("metrics", None)  # they are measurements
         parted = first_difference(facts[0], facts[1])
         apart = [(f"fact {parted[0]}", *parted[1:])] if parted else []
         for at, told, made in [*apart, *exact(theirs, ours)]:

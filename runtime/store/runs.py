@@ -5,7 +5,7 @@ plan.json     the plan that ran
 recipe/       the recipe's files and its lock, as they were
 adapter/      the trained adapter, in peft's format
 loss.png      the loss curve
-log.txt       what libraries said
+log.txt       output of libraries
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Lora(Adapter[LoraParams]):
             use_rslora=params.use_rslora,
             use_dora=params.use_dora,
             bias=params.bias,
-            # peft's own "loftq" would quantize the base anew, also when the adapter is loaded.
+            # peft's own "loftq" would quantize the base again, also when the adapter is loaded.
             init_lora_weights="gaussian" if params.init_lora_weights == "gaussian" else True,
         )
 

@@ -126,7 +126,7 @@ class Where(Filter[WhereParams]):
         return None if params.equals is None else {params.equals}
 
     def _narrow(self, left: set[str] | None, data_sets: set[str]) -> set[str] | None:
-        """Return what is left of the texts that a field may be; None: any."""
+        """Return the remaining texts that a field may be; None: any."""
         own = self._texts()
         if own is None or (self.params.field == "source" and own - data_sets):
             return left

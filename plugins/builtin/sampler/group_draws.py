@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LISTS = {"category": "categories", "domain": "domains"}
-"""What to group by -> the column of labels whose first one is the group."""
+"""Keys of `by`, with the column whose first label is the group."""
 
 
 @dataclass(frozen=True)

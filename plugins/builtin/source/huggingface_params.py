@@ -48,7 +48,7 @@ class HuggingFaceParams(Params):
 
     @property
     def holds(self) -> str:
-        """What the repository holds: `model` or `dataset`."""
+        """The repository's type: `model` or `dataset`."""
         return self.repo_type or ("dataset" if self.config or self.split else "model")
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ PLAIN_ROLES = ("system", "user", "assistant")
 
 
 class TemplateParams(Params):
-    """What every template that ships can be told."""
+    """Parameters that every built-in template has."""
 
     on_bad_row: Literal["error", "drop"] = Field(
         "error",

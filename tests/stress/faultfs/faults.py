@@ -379,14 +379,14 @@ def _untidy(folder: Path) -> None:
 
 def _damage(folder: Path) -> None:
     store = Store(folder / "store")
-    for key in store.kept()[:2]:
-        result = store.told(key)
+    for key in store.result_keys()[:2]:
+        result = store.recorded(key)
         assert result is not None
         output = next(iter(result.outputs.values()))
         path = store.folder(output) / next(iter(output.files))
         path.chmod(0o644)
         path.write_bytes(b"?" * path.stat().st_size)
-    store.result_path(store.kept()[-1]).write_text("{")
+    store.result_path(store.result_keys()[-1]).write_text("{")
 
 
 def _unformatted(folder: Path) -> None:

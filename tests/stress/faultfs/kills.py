@@ -169,7 +169,7 @@ def scenes(kitchen: Kitchen, folder: Path) -> list[Scene]:
         path = store.folder(output) / next(iter(output.files))
         path.chmod(0o644)
         path.write_bytes(b"x" * path.stat().st_size)
-    store.result_path(store.kept()[-1]).write_text("{")
+    store.result_path(store.result_keys()[-1]).write_text("{")
     run = Kitchen.run
     return [
         Scene("first run", empty, run),

@@ -51,7 +51,7 @@ def store_scene(world: Path, trace: Trace) -> None:
     """Keep, forget, publish again, clean up, make room and mend, in a store that is new."""
     store = Store(world / "new" / "store")
     trace.start()
-    with store.in_use():
+    with store.shared():
         for name in "abc":
             trace.mark(put(store, name, name))
         trace.mark(put(store, "again", "a"))
@@ -62,7 +62,7 @@ def store_scene(world: Path, trace: Trace) -> None:
     trace.mark(put(store, "b", "b"))
     output = store.result(gone).outputs["files"]  # type: ignore[union-attr]
     put(store, "copy", "b")
-    for key in store.kept():
+    for key in store.result_keys():
         trace.mark(f"-{key}")
     make_room(store, 0)
     trace.mark(put(store, "b", "b"))

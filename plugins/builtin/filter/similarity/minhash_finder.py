@@ -27,7 +27,7 @@ from .word_hashes import Numbers
 
 @dataclass(frozen=True)
 class Sketch:
-    """What a block of rows is compared by.
+    """Sketches that a block of rows is compared by.
 
     Of rows with one and the same set of shingles the first speaks for all: `first` has those
     rows, `speaker` says for each row of the block which of them speaks for it (-1: no words).

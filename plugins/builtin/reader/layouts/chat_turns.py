@@ -156,7 +156,7 @@ def _calls(record: Record, place: str, value: Any) -> list[Any]:
     for call in _dense(record, calls):
         function = call.get("function", call)
         if isinstance(arguments := function.get("arguments"), str):
-            # What is not JSON stays as the model wrote it, and the template writes that text.
+            # Text that is not JSON stays as the model wrote it, and the template writes it.
             with suppress(ValueError):
                 function = function | {"arguments": json.loads(arguments)}
         found.append(call | {"function": function} if "function" in call else function)
