@@ -79,7 +79,7 @@ def calibrate_run(
     trainings.check()
     with open_target(run, store=store, scratch=scratch) as claim:
         if output is None and not (claim.folder / "record.json").is_file():
-            raise InputError("this run has no folder to write to", hint="say where with --to FILE")
+            raise InputError("this run has no folder to write to", hint="add --to FILE")
         registry = training_registry(claim, allow_local_plugins=allow_local_plugins)
         with (
             scratch_folder("calibrate", str(scratch) if scratch else None) as folder,

@@ -58,4 +58,4 @@ def _check(name: str, kind: str | None) -> None:
             hint="for instance `recipe plugins new no-shouting --kind filter`",
         )
     if kind not in KINDS:
-        raise InputError("which kind?", hint=f"say --kind and one of {', '.join(KINDS)}")
+        raise InputError("which kind?", hint=f"add --kind and one of: {', '.join(KINDS)}")

@@ -64,7 +64,7 @@ def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     train, found = recipe.train, []
     if not train.sample_packing and train.packing_strategy != "bfd":
         message = f"`packing_strategy: {train.packing_strategy}` without packing"
-        hint = "leave it out, or say `sample_packing: true`"
+        hint = "leave it out, or set `sample_packing: true`"
         place = ("train", "packing_strategy")
         found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
     elif train.packing_strategy == "wrapped" and train.overlong != "truncate":

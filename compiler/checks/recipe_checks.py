@@ -132,7 +132,7 @@ def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
         message = (
             f"`weights` apply only to `order: interleave`; the order is `{recipe.mixture.order}`"
         )
-        hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
+        hint = "set `order: interleave`, or remove them; samplers decide how many rows there are"
         return [loaded.diagnose(place, "unused", message, hint, key=True)]
     found = []
     for name in sorted(weights.keys() - recipe.data.keys()):

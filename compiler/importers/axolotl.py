@@ -104,7 +104,7 @@ def adapter(t: Translation) -> None:
         t.draft.set(
             ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
         )
-        would, todo = "train every weight of the base", "say `adapter: qlora`, or use another tool"
+        would, todo = "train every weight of the base", "set `adapter: qlora`, or use another tool"
         if kind is None:
             t.no_default("adapter", None, f"axolotl would {would}: {todo}")
         else:
@@ -297,7 +297,10 @@ def kernels(t: Translation) -> None:
     training.acceleration(t, LIGER)
     integrations = t.texts("plugins") or []
     if integrations and all(name.endswith(SWITCHES) for name in integrations):
-        t.inert("plugins", "they add the keys of Liger and of a loss in chunks, which stand alone")
+        t.inert(
+            "plugins",
+            "they add the keys of Liger and of a chunked loss, which are mapped themselves",
+        )
 
 
 def trackers(t: Translation) -> None:

@@ -74,7 +74,7 @@ def _doubt(where: str) -> tuple[str, str] | None:
     if kind:
         return (
             f"start from weights that are quantized already ({kind[1]})",
-            "give the base that is not quantized, and say how under `model.quantization`",
+            "give the base that is not quantized, and quantize it under `model.quantization`",
         )
     return None
 

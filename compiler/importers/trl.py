@@ -40,7 +40,7 @@ def adapter(t: Translation) -> None:
         t.draft.set(
             ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
         )
-        would = "train every weight of the base: say `use_peft: true`, or use another tool"
+        would = "train every weight of the base: set `use_peft: true`, or use another tool"
         if t.value("use_peft") is None:
             t.no_default("use_peft", False, f"TRL would {would}")
         else:
@@ -137,7 +137,7 @@ def loss_mask(t: Translation) -> None:
     t.draft.set(("train", "template", "use"), "chat")
     for key in ("assistant_only_loss", "completion_only_loss"):
         if t.value(key) is not None:
-            t.lost(key, "learn whole texts, or completions just as they stand behind prompts",
+            t.lost(key, "learn whole texts, or completions exactly as they follow prompts",
                    "choose `read` and `train.template`; recipes learn answers")  # fmt: skip
     if t.value("assistant_only_loss") is None and t.value("completion_only_loss") is None:
         t.no_default("assistant_only_loss", False, "TRL looks at the columns of the data set, and "

@@ -1,4 +1,4 @@
-"""The kind that says which weights are trained beside the frozen base."""
+"""The kind that chooses the weights trained beside the frozen base."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ class Facts:
 
     Attributes:
         base: the base model's source parameters.
-        base_license: SPDX id of the base model, or None where the recipe does not say.
-        data_licenses: SPDX id of each data set by name, or None where the recipe does not say.
+        base_license: SPDX id of the base model, or None where the recipe has none.
+        data_licenses: SPDX id of each data set by name, or None where the recipe has none.
         data_sources: source parameters of each data set by name, its plugin as `use`.
         instruction_tuned: whether the base was instruction-tuned, as far as its name
             tells; None where it does not.

@@ -44,7 +44,7 @@ class TrainingJob:
         output: empty folder to write the adapter to, in peft's format.
         report: called after each optimizer step.
         launch: the processes to divide the training over; None: it stays in this one. Only
-            runtimes that say `launches` are given some. The result must not depend on it.
+            runtimes that set `launches` are given some. The result must not depend on it.
     """
 
     base: Path
@@ -249,7 +249,7 @@ class Runtime(Plugin[P], ABC):
 
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:
-        """Train, write the adapter to `job.output`, and say what happened.
+        """Train, write the adapter to `job.output`, and return the result.
 
         Samples of a pack must not see one another. Raises `StepError`.
         """

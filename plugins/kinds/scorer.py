@@ -54,7 +54,7 @@ class Scores:
 class Scorer(Plugin[P], ABC):
     """Gives each row a number, for samplers to draw by.
 
-    `uses_model` says that it needs the base model; its key then covers the base's bytes.
+    `uses_model` means that it needs the base model; its key then covers the base's bytes.
     """
 
     kind = "scorer"

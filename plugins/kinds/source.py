@@ -22,9 +22,9 @@ class Pin:
 
 
 class Source(Plugin[P], ABC):
-    """Brings bytes. `pin` says exactly which, `fetch` brings those and no others.
+    """Downloads bytes: `pin` decides exactly which, `fetch` downloads those and no others.
 
-    `local` says that the bytes lie on this machine and may be edited: they are then compared
+    `local` means that the bytes are on this machine and may be edited: they are then compared
     with the lock before every run, also when no step has to read them again.
     """
 

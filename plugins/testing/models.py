@@ -42,7 +42,7 @@ def _part(kind: str, name: str, **params: Any) -> Any:
 
 
 class QuantizerTests(PluginTests):
-    """A quantizer says how base weights are stored."""
+    """A quantizer chooses how base weights are stored."""
 
     def test_says_the_same_each_time(self) -> None:
         """The dtype is one of torch's; the configuration can be written down."""
@@ -62,10 +62,10 @@ class QuantizerTests(PluginTests):
 
 
 class AdapterTests(PluginTests):
-    """An adapter says which weights are trained."""
+    """An adapter chooses the weights that are trained."""
 
     def test_fits_a_model(self) -> None:
-        """The configuration is one of peft's, says the same each time, and trains something."""
+        """The configuration is one of peft's, is the same each time, and trains something."""
         self.needs("torch", "transformers", "peft")
         from peft import PeftConfig, get_peft_model
         from transformers import AutoModelForCausalLM

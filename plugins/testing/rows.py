@@ -106,7 +106,7 @@ class ReaderTests(PluginTests):
 
 
 class FilterTests(PluginTests):
-    """A filter says of each row whether it stays; an editor rewrites rows.
+    """A filter keeps or drops each row; an editor rewrites rows.
 
     Attributes:
         rows: the rows to filter; left out, rows of many sorts.

@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 def before_torch() -> None:
-    """Let threads spin briefly and few kernels be kept, unless the user has said how.
+    """Let threads spin briefly and few kernels be kept, unless the user has set it.
 
     Changes no bits. Has no effect once torch is loaded.
     """

@@ -127,7 +127,7 @@ class _Reader:
         found = f"sha256:{state.hexdigest()}"
         if found != expected.sha256:
             raise self._fault(
-                f"{path} has other bytes than the contents say, and the same size: it is {found}, "
+                f"{path} has other bytes than listed, and the same size: it is {found}, "
                 f"not {expected.sha256}",
                 "a bad copy or a forgery: compare the bundle's sha256 with the sender's",
             )

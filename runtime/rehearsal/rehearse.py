@@ -1,7 +1,7 @@
 """Rehearse the whole plan, end to end, on a few rows per source and a tiny base model.
 
-Every step runs as it would, by the same plugin, with the parameters that the plugin says a
-rehearsal may make smaller. What cannot be had is replaced, and the rehearsal says so: rows of a
+Every step runs as it would, by the same plugin, with the parameters that the plugin lets
+a rehearsal reduce. Unavailable inputs are replaced, and reported as such: rows of a
 source that is not on this machine by generated ones, the base by random weights.
 """
 

@@ -135,7 +135,7 @@ class _Side:
         if long and self.overlong == "error":
             raise self.context.fail(
                 f"row {row}: {len(ids):,} tokens, and `sequence_len` is {self.limit:,}",
-                "raise sequence_len, filter long rows, or say `overlong: drop` or `truncate`",
+                "raise sequence_len, filter long rows, or set `overlong: drop` or `truncate`",
             )
         detail = f"{len(ids):,} tokens, sequence_len {self.limit:,}" if long else ""
         if long and self.overlong == "drop":

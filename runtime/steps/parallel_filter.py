@@ -1,6 +1,6 @@
 """Run a filter in several processes where that pays off, always in row order.
 
-What a stateless filter says of a batch depends on that batch alone, so who is asked changes no
+The verdict of a stateless filter on a batch depends on that batch alone, so workers change no
 result. How many processes may work is `KHICHDI_WORKERS`, else the number of cores.
 """
 

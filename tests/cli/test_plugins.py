@@ -61,7 +61,7 @@ def test_the_text_says_types_defaults_meanings_and_where_a_step_stands(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["show", "alpaca"], "say `reader/alpaca` or `template/alpaca`"),
+        (["show", "alpaca"], "write `reader/alpaca` or `template/alpaca`"),
         (["show", "max-wrds"], "did you mean `max-words`"),
         (["show", "filter/max-wrds"], "did you mean `max-words`"),
         (["show"], "`recipe plugins` lists them"),

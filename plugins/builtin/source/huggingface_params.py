@@ -54,7 +54,7 @@ class HuggingFaceParams(Params):
     @model_validator(mode="after")
     def _splits_are_of_data_sets(self) -> Self:
         if self.repo_type == "model" and (self.config or self.split):
-            raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
+            raise ValueError("`config` and `split` are for data sets: set `repo_type: dataset`")
         if self.include is not None and set(self.include) <= set(self.exclude):
             raise ValueError("`exclude` leaves nothing of what `include` matches")
         return self

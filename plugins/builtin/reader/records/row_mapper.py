@@ -147,7 +147,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
         return value
     hint = None
     if as_text and isinstance(value, bool | int | float | Decimal):
-        hint = f"to read it as text say `as_text: [{as_text}]`"
+        hint = f"to read it as text, set `as_text: [{as_text}]`"
     raise record.error(f"{place} must be a text, found {what(value)}", hint, "wrong-type")
 
 
@@ -189,7 +189,7 @@ def _missing(record: Record, name: str, path: str, value: Any) -> RecordError:
 def _fields_hint(record: Record, path: str, name: str | None = None) -> str:
     known = record.fields
     guess = did_you_mean(path, known)
-    mapping = f"; say which one it is: `columns: {{{name}: ...}}`" if name and not guess else ""
+    mapping = f"; choose one with `columns: {{{name}: ...}}`" if name and not guess else ""
     return f"{guess}the record has: {', '.join(known) or 'no fields'}{mapping}"
 
 

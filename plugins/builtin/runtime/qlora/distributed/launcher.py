@@ -32,7 +32,7 @@ log = logging.getLogger("khichdi")
 
 ORDERS = "orders.pickle"
 GRACE = 3.0
-"""Seconds in which others may say what went wrong: the first to speak is seldom the cause."""
+"""Grace period for further error reports: the first failure is rarely the root cause."""
 
 AGAIN = "the next run resumes from the last checkpoint"
 
@@ -198,7 +198,7 @@ class Crew:
         return bool(ready)
 
     def _death(self, local: int) -> Failure:
-        """Return how a process ended that said nothing."""
+        """Return how a process ended that reported nothing."""
         process = self._processes[local]
         process.join(5)
         code = process.exitcode
@@ -233,7 +233,7 @@ def _elsewhere(cause: str) -> StepError:
 
 
 def work(orders: Path, local: int, channel: Connection) -> None:
-    """Train as one of the processes, and say what came of it."""
+    """Train as one of the processes, and report the outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started us ends us
     threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
     try:

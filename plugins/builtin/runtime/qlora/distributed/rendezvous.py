@@ -47,7 +47,7 @@ class News:
         self._launch, self._store = launch, store
 
     def failure(self, seconds: float = 0.0) -> str | None:
-        """Return what another machine said when it failed; wait so long for a word of it."""
+        """Return another machine's error; wait at most so long for it."""
         if self._store is None:
             return None
         end = time.monotonic() + seconds

@@ -52,7 +52,7 @@ class Processes:
         return self.size > 1 and self.launch.strategy == "fsdp"
 
     def measured(self, model: Any) -> dict[str, float | str]:
-        """Return what the record says of them; nothing for one process.
+        """Return their entry in the record; nothing for one process.
 
         `parameter_bytes` is what one process holds of the model between layers.
         """

@@ -44,7 +44,7 @@ def account(params: QloraParams, workload: Workload) -> Account:
     """Return the account of a training.
 
     Raises:
-        AccountError: quantizer or adapter are not accounted for; says which.
+        AccountError: quantizer or adapter are not accounted for; names it.
     """
     trained = sum(shapes_of(workload))
     activations = _Activations(params, workload)
@@ -65,7 +65,7 @@ def seconds(params: QloraParams, workload: Workload, device: Device, work: Work)
     """Return how long a training takes on a device.
 
     Raises:
-        AccountError: quantizer or adapter are not accounted for; says which.
+        AccountError: quantizer or adapter are not accounted for; names it.
     """
     activations = _Activations(params, workload)
     recomputed = activations.recomputed
