@@ -112,13 +112,13 @@ def test_a_file_that_is_edited_all_the_time_gives_old_new_or_an_error(tmp_path: 
 RUN = """
 import json, sys
 from pathlib import Path
-from tests.stress.faultfs.kills import RECIPE, Kitchen
+from tests.stress.faultfs.kills import RECIPE, Workdir
 folder, store, below = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 folder.mkdir()
-kitchen = Kitchen(folder, RECIPE.replace("below: 5", f"below: {below}"))
+workdir = Workdir(folder, RECIPE.replace("below: 5", f"below: {below}"))
 print("ready", flush=True)
 sys.stdin.readline()
-print(json.dumps(kitchen.run(store)))
+print(json.dumps(workdir.run(store)))
 """
 
 

@@ -19,7 +19,7 @@ from khichdi.schema.digest import digest, file_sha256
 from khichdi.schema.errors import FetchError
 from khichdi.schema.record import StepResult
 
-from .kills import Kitchen
+from .kills import Workdir
 from .power import Trace, build
 
 Look = Callable[[Path, list[str]], Iterator[str]]
@@ -92,14 +92,14 @@ def repair_scene(world: Path, trace: Trace) -> None:
     assert verify(store).damaged == []
 
 
-def run_scene(kitchen: Kitchen) -> Callable[[Path, Trace], None]:
+def run_scene(workdir: Workdir) -> Callable[[Path, Trace], None]:
     """Return a whole run in a new store, twice."""
 
     def scene(world: Path, trace: Trace) -> None:
         trace.start()
-        kitchen.run(world / "new" / "store", trace.mark)
+        workdir.run(world / "new" / "store", trace.mark)
         trace.mark("run")
-        kitchen.run(world / "new" / "store", trace.mark)
+        workdir.run(world / "new" / "store", trace.mark)
 
     return scene
 
@@ -168,13 +168,13 @@ def look_at_checkpoints(world: Path, promised: list[str]) -> Iterator[str]:
 
 def campaign(count: int, folder: Path, seed: int = 57, *, training: bool = True) -> Tally:
     """Try `count` states over all scenes."""
-    (folder / "kitchen").mkdir(parents=True)
-    kitchen = Kitchen(folder / "kitchen")
-    kitchen.warm(folder / "warm")
+    (folder / "workdir").mkdir(parents=True)
+    workdir = Workdir(folder / "workdir")
+    workdir.own_run(folder / "own_run")
     scenes: dict[str, tuple[Callable[[Path, Trace], None], Look]] = {
         "store": (store_scene, look_at_store),
         "repair": (repair_scene, look_at_repair),
-        "two runs in turn": (run_scene(kitchen), look_at_store),
+        "two runs in turn": (run_scene(workdir), look_at_store),
     }
     if training:
         scenes["checkpoints"] = (checkpoint_scene, look_at_checkpoints)

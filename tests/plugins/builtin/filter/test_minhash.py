@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import batch_of, planted_texts
+from row_batches import batch_of, texts_with_near_duplicates
 
 from khichdi.plugins import Drop
 from khichdi.plugins.builtin.filter.similarity.minhash import band_length
@@ -45,7 +45,7 @@ def by_every_pair(texts, above):
 
 @pytest.mark.parametrize("above", [0.5, 0.7, 0.9])
 def test_what_goes_is_what_comparing_every_pair_says(above):
-    texts = planted_texts(1500, seed=3, near=0.5)
+    texts = texts_with_near_duplicates(1500, seed=3, near=0.5)
     wanted = by_every_pair(texts, above)
     found = reasons(texts, above=above)
 
@@ -72,7 +72,7 @@ def test_a_drop_names_the_row_that_stays_and_the_true_similarity():
 
 
 def test_batches_do_not_change_what_goes():
-    texts = planted_texts(3000, seed=4, near=0.5)
+    texts = texts_with_near_duplicates(3000, seed=4, near=0.5)
     whole = reasons(texts, size=3000)
     assert whole == reasons(texts, size=1) == reasons(texts, size=7) == reasons(texts, size=1025)
 

@@ -9,8 +9,8 @@ from khichdi.plugins import StepError
 from khichdi.plugins.builtin.adapter.lora import Lora
 
 
-class FallsOnRank1(Lora):
+class FailsOnRank1(Lora):
     def config(self, model: Any) -> Any:
         if os.environ.get("RANK") == "1":
-            raise StepError("the adapter fell over", hint="pick it up")
+            raise StepError("the adapter failed", hint="pick it up")
         return super().config(model)

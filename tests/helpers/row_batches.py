@@ -21,7 +21,7 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(full, schema=row_schema())
 
 
-def planted_texts(count: int, seed: int, near: float = 0.2) -> list[str]:
+def texts_with_near_duplicates(count: int, seed: int, near: float = 0.2) -> list[str]:
     """Return texts of 20 to 60 words, some of them an earlier one with one to four other words."""
     chosen = random.Random(seed)
     vocabulary = [

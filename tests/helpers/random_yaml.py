@@ -52,7 +52,7 @@ def _shuffled(random: Random, mapping: dict[str, Any], drop: float) -> dict[str,
     return {key: mapping[key] for key in keys}
 
 
-class Scribe:
+class RandomYaml:
     """Writes values as YAML in a manner drawn at random; every comment is another one."""
 
     def __init__(self, random: Random) -> None:
