@@ -40,7 +40,7 @@ def consent_argument(parser: ArgumentParser) -> None:
 
 
 def mirror_argument(parser: ArgumentParser) -> None:
-    """Add the mirror that stands in for the hub, git servers and the web."""
+    """Add the mirror that replaces the hub, git servers and the web."""
     parser.add_argument(
         "--mirror", metavar="WHERE", help="a folder or address to get all sources from instead"
     )

@@ -68,7 +68,7 @@ def share(one: SegmentVerdict) -> str:
 
 
 def closing(report: AuditReport) -> list[str]:
-    """Return the verdict in words, and what it rests on."""
+    """Return the verdict in words, with its basis."""
     first = report.first_diverged()
     if first is not None:
         lines = [f"verdict: DIVERGED at {first.level}"]

@@ -1,4 +1,4 @@
-"""Write a run to one file: all that an auditor needs, and no data, base weights or secrets.
+"""Write a run to one file: everything an auditor needs, and no data, base weights or secrets.
 
 The same run gives the same bytes.
 """

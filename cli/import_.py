@@ -34,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Import one file; 0 if the recipe does all that it says, 1 if something is not mapped."""
+    """Import one file; 0 if everything is mapped, 1 if something is not."""
     output = Path(options.output) if options.output else None
     done = import_file(
         options.file,

@@ -1,6 +1,6 @@
 """Show the bound recipe: every default written out, `extends` merged in.
 
-With `--origin`, each value has the file and line it came from.
+With `--origin`, each value has its file and line.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class Partial:
 
 
 def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
-    """Return a recipe's faults, and what it is without the values that have them.
+    """Return a recipe's errors, and the recipe without the values that have them.
 
     The rest is checked again: one wrong value does not hide a contradiction elsewhere.
     """
@@ -173,7 +173,7 @@ def _validated(root: type[Recipe], data: Any) -> Recipe:
 
 
 def removable(path: Path, data: Any) -> Path:
-    """Return the path of what has to go for a fault to go; lists go whole, for places to stay."""
+    """Return the path to remove so that an error disappears; lists go whole, for places to stay."""
     path = path[: next((i for i, part in enumerate(path) if isinstance(part, int)), len(path))]
     for part in path[:-1]:
         data = data[part]

@@ -33,7 +33,7 @@ Raises InputError when there is none."""
 
 @dataclass
 class Loaded(Located):
-    """A recipe's values with all it extends, and where each came from.
+    """A recipe's values with all it extends, and the origin of each.
 
     `faults` are those that left the rest readable; `incomplete` says that parts could not be read,
     so that what seems to be missing may be there.
@@ -55,7 +55,7 @@ class Loaded(Located):
         return parsed.locate(local, key=key or missing)
 
     def place(self, path: Path) -> tuple[str, int] | None:
-        """Return the file and line that a value was written in; None where nobody wrote it."""
+        """Return the file and line that a value was written in; None where it was not written."""
         if path not in self.origins:
             return None
         parsed, local, _ = self.origins[path]

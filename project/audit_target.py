@@ -31,7 +31,7 @@ def open_target(
     Args:
         run: a run, as `open_run` takes it, its record.json, or a bundle.
         store: the store's folder; left out, found as `store_folder` says.
-        scratch: where a bundle is unpacked meanwhile.
+        scratch: the temporary folder that a bundle is unpacked in.
 
     Raises:
         InputError: there is no such run, or one of its documents is damaged; names it.

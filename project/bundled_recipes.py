@@ -44,7 +44,7 @@ def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
     recipe of that name, with or without `.yaml`.
 
     Raises:
-        InputError: there is none; says which shipped one may have been meant. Or it is not a file.
+        InputError: there is none; suggests a shipped one. Or it is not a file.
         RecipeError: it is too large, and is not read then; or there is a secret in it.
     """
     shipped = by_bare_name(name, folder) and is_shipped(name)

@@ -48,7 +48,7 @@ class Operand:
     session: Session | None = None
 
     def pinned_like(self, other: Operand) -> Operand:
-        """Return this recipe with the other's pins for what it asks in the same words and place.
+        """Return this recipe with the other's pins for identical requests in the same place.
 
         A variant that was never locked then reruns only what it changes. A record stays as it is.
         """

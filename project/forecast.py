@@ -164,8 +164,8 @@ def _waits(step: PlanStep, name: str, results: Results) -> bool:
 def compared(session: Session) -> Comparison | None:
     """Return the estimate of a finished training beside its measurements.
 
-    The estimate is the one just before training: packs are counted, and of what was measured only
-    other trainings count. None where there is no account, or nothing was measured.
+    The estimate is the one just before training: packs are counted, and only measurements of other
+    trainings are used. None where there is no account, or nothing was measured.
     """
     recipe, plan = session.compiled.recipe, session.compiled.plan
     results = {step.name: session.store.result(step.key) for step in plan.steps}

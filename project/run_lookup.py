@@ -46,12 +46,12 @@ class Run:
 
     @property
     def recipe_hash(self) -> str:
-        """The digest of everything that the run was asked to do."""
+        """The digest of everything that the run was to do."""
         return self.record.recipe_hash
 
     @property
     def result_hash(self) -> str:
-        """The digest of everything that came out of the run."""
+        """The digest of all outputs of the run."""
         return self.record.result_hash
 
     @property

@@ -25,7 +25,7 @@ class Linear(Document):
 
     @property
     def name(self) -> str:
-        """Return the last part of the path, which is what adapters are put on by."""
+        """Return the last part of the path, which adapters select modules by."""
         return self.path.rpartition(".")[2]
 
     @property

@@ -97,7 +97,7 @@ def too_large(size: int, file: str) -> RecipeError:
 
 
 def _not_utf_8(raw: bytes, position: int, file: str) -> RecipeError:
-    """Show the line as Latin-1 reads it: where the byte stands is then plain to see."""
+    """Show the line as Latin-1 reads it: so that the byte's place is visible."""
     before = raw[:position].decode("utf-8-sig")
     text = Text(before + raw[position:].decode("latin-1"), file)
     message = f"not UTF-8: byte 0x{raw[position]:02x} at position {position}"

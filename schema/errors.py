@@ -1,4 +1,4 @@
-"""The error tree: every failure a user can meet says where, what, and what to do.
+"""The error tree: every error that a user can meet has a place, a cause and a remedy.
 
 KhichdiError
 ├── InputError         the recipe or the options are wrong           exit status 2

@@ -101,7 +101,7 @@ class Found(NamedTuple):
 
 
 def secrets_in(raw: bytes, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
-    """Yield what looks like a secret, or is what a secret variable of the environment is set to."""
+    """Yield text that looks like a secret, or equals a secret environment variable."""
     lower = raw.lower()
     for kind, (_, hints) in SHAPES.items():
         text = lower if kind in ANY_CASE else raw

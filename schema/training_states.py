@@ -1,8 +1,8 @@
 """Training states: digests that a training commits to, segment by segment.
 
 A training is divided into segments. At the end of each one its whole state is hashed, and the
-digest stands in the trace of its steps, which the result hash covers. The states that a segment
-starts from are kept as files, so that any segment can be executed again without those before it.
+digest is in the trace of its steps, which the result hash covers. The states that a segment starts
+from are kept as files, so that any segment can be executed again without those before it.
 
     states.json                     this document
     step-00000012/<group>.safetensors   the tensors of a state, by group

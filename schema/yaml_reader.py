@@ -64,7 +64,7 @@ class Parsed(Located):
     """A file's values and places.
 
     `keys` has the place of each mapping key (and list item), `values` of each value, by path.
-    `faults` are those that left the rest readable; `incomplete` says that parts were not.
+    `faults` are those that left the rest readable; `incomplete` means that parts were not.
     """
 
     file: str
@@ -120,7 +120,7 @@ def parse_leniently(raw: bytes, file: str) -> Parsed:
 
 
 def _section_by_section(text: Text, whole: _SyntaxError) -> Parsed:
-    """Return what the sections that are YAML hold, with the faults of those that are not."""
+    """Return the sections that are YAML, with the errors of those that are not."""
     starts = [found.start() for found in re.finditer(r"(?m)^(?=[^\s#\-\]}%.])", text.text)]
     parsed = Parsed(text.file, {}, text.lines, incomplete=True)
     bad = []

@@ -72,7 +72,7 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
 
 
 def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
-    """A list of steps merges by name, so one name stands once in it."""
+    """A list of steps merges by name, so a name occurs once in it."""
     lists = {"evaluate": ("evaluator", recipe.evaluate), "export": ("exporter", recipe.export)}
     found = []
     for key, (kind, steps) in lists.items():

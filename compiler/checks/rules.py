@@ -51,7 +51,7 @@ def rule_warnings(
     architecture: Architecture | None,
     known: Known = NOTHING,
 ) -> dict[str, list[Breach]]:
-    """Return by rule what it only warns of; every rule of the recipe is there."""
+    """Return the warnings of rules; every rule of the recipe is there."""
     found: dict[str, list[Breach]] = {step.use: [] for step in recipe.rules}
     for index, breach in _breaches(recipe, registry, architecture, known):
         if breach.severity == "warning":

@@ -48,7 +48,7 @@ class Expected:
         self.is_type = all(fault["type"] in TYPES for fault in faults)
 
     def text(self) -> str:
-        """Return what was expected, after "must be"."""
+        """Return the expected value, to follow "must be"."""
         return " or ".join(dict.fromkeys(self._one(fault) for fault in self.faults))
 
     def _one(self, fault: Any) -> str:

@@ -251,7 +251,7 @@ class _Explanation:
         return step_kind(path)
 
     def _owner(self, path: Path) -> tuple[str, str, list[str]]:
-        """Return what a mapping's keys are called, what it is called, and the keys it takes."""
+        """Return the words for a mapping's keys and for itself, and the keys it takes."""
         model = model_at(self.root, self.loaded.data, path)
         fields = list(model.model_fields) if model else []
         kind = self._kind(path)

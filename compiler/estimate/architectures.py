@@ -109,7 +109,7 @@ def known_architecture(recipe: Recipe, registry: Registry) -> Architecture | Non
 def from_config(config: Config) -> Architecture | None:
     """Return the architecture that a `config.json` of transformers describes.
 
-    None for architectures that are not known here, and for files that lack what it takes.
+    None for unknown architectures and incomplete files.
     """
     make = LAYOUTS.get(str(config.get("model_type")))
     try:

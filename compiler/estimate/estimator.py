@@ -33,7 +33,7 @@ def estimate(
     device: Device | None = None,
     known: Known = NOTHING,
 ) -> Estimate:
-    """Return what a bound recipe will take.
+    """Return the estimated cost of a bound recipe.
 
     Args:
         recipe: the bound recipe.
@@ -140,7 +140,7 @@ class _Estimator:
         return None
 
     def _trained(self) -> int | None:
-        """Return the number of trained parameters, where the adapter tells."""
+        """Return the number of trained parameters, where the adapter reports it."""
         if self.architecture is None:
             return None
         adapter = self.recipe.model.adapter

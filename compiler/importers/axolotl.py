@@ -1,6 +1,6 @@
 """axolotl's configuration -> a recipe.
 
-What it does where a key is left out follows its own code: nf4 with double quantization, the
+Defaults follow its own code: nf4 with double quantization, the
 prompts of Alpaca with their first sentence, seed 42, the weights of the last step.
 """
 
@@ -316,7 +316,7 @@ def trackers(t: Translation) -> None:
 
 
 def special_tokens(t: Translation) -> None:
-    """Tell tokens that the base's tokenizer has already from those that would change it."""
+    """Distinguish tokens that the base's tokenizer already has from those that would change it."""
     repo = str(t.draft.get(("model", "base", "repo")))
     config = TABLE.get(ALIASES.get(repo, repo), {})
     kin = config.get("model_type") in ("llama", "mistral") and config.get("vocab_size") == 32000

@@ -183,7 +183,7 @@ def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
 
 
 def _unread(about: Any) -> list[str]:
-    """Return the keys of a description that no reader here goes by."""
+    """Return the keys of a description that no reader here reads."""
     if not isinstance(about, dict):
         return []
     columns, tags = about.get("columns") or {}, about.get("tags") or {}

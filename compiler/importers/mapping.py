@@ -121,7 +121,7 @@ class Translation:
             self.done.add(leaf)
 
     def lost(self, key: Key, would: str, todo: str, *, unknown: bool = False) -> None:
-        """Note a key, and those below it, as not mapped; of an `unknown` one `would` says why."""
+        """Note a key, and those below it, as not mapped; `would` is why, of an `unknown` one."""
         for leaf in self.leaves(_path(key)):
             mark = self.parsed.keys[leaf]
             self.report.not_mapped.append(

@@ -32,7 +32,7 @@ class Inert:
 
 @dataclass(frozen=True)
 class NotMapped:
-    """A key that the recipe does not do: what it would have done, and what to do now."""
+    """A key that the recipe does not do: its effect in the tool, and a remedy."""
 
     key: Path
     mark: Mark
@@ -51,7 +51,7 @@ class NotMapped:
 class Default:
     """A default of the tool that differs from ours.
 
-    Without `ours` a recipe cannot say it.
+    Without `ours` a recipe cannot express it.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether the recipe does all that the configuration does."""
+        """Whether every key of the configuration is mapped."""
         return not self.not_mapped and all(default.ours for default in self.defaults)
 
     def sort(self) -> None:

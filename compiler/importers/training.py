@@ -160,7 +160,7 @@ def scheduler(t: Translation, key: str, default: str) -> str | None:
 def warmup(t: Translation, schedule: str | None, default: str | None = None) -> None:
     """Translate the warm-up; steps go before a share of all steps.
 
-    `default` says what the tool does where neither is given.
+    `default` is the tool's default where neither is given.
     """
     given = {key: value for key in ("warmup_steps", "warmup_ratio")
              if (value := t.number(key)) is not None}  # fmt: skip

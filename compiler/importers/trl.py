@@ -95,7 +95,7 @@ def quantization(t: Translation) -> None:
 
 
 def dataset(t: Translation) -> None:
-    """Translate the data set; its columns say what it is, and they are not in the file."""
+    """Translate the data set; its format follows from columns that are not in the file."""
     where = t.text("dataset_name")
     if where is None:
         raise InputError("`dataset_name` is missing, a data set was expected", file=t.report.file)

@@ -215,7 +215,7 @@ class _Placer:
         return self._in_block(index, below, offset, column)
 
     def _in_block(self, index: int, below: Entry | None, offset: int, column: int) -> list[str]:
-        """Return where a comment goes between an entry and the one below it, if any."""
+        """Return the owner of a comment between an entry and the one below it, if any."""
         chain = self.chains[index]
         last = chain[-1].node
         whole = last.flow or (last.kind == "scalar" and last.span[1] > last.span[0])

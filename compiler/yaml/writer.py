@@ -1,6 +1,6 @@
 """Write values as YAML that every version of YAML reads back as the same values.
 
-Text stands in quotes where YAML 1.1 or 1.2 could read it as something else.
+Text is quoted where YAML 1.1 or 1.2 could read it as something else.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def layout(document: dict[str, Any]) -> list[Line]:
 
 
 def find(document: Any, segments: Sequence[Segment]) -> tuple[Place | None, list[str]]:
-    """Return the place of a path, or None and the names that there are where it goes wrong."""
+    """Return the place of a path, or None and the names known where it ends."""
     place: Place = ()
     for segment in segments:
         names: dict[str, str | int] = {}
