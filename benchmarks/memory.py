@@ -127,13 +127,41 @@ def on_gpu(config: Any) -> Any:
 # ---- one shape, in its own process -----------------------------------------------------------
 
 
+def packed(train: Any, tokens: int) -> dict[str, Any]:
+    """Return the part of a workload that packs decide."""
+    total = train.num_rows * tokens
+    samples = sum(len(row) for row in train["lengths"].to_pylist())
+    trained = sum(x != -100 for row in train["labels"].to_pylist() for x in row)
+    return {"sequence_len": tokens, "sample": total / samples, "trained_share": trained / total}
+
+
+def train_once(
+    params: Any, quantizer: Any, adapter: Any, train: Any, table: dict[str, Any], gpu: bool
+) -> Any:
+    """Train on the packs in a temporary folder, and return the measurements."""
+    from khichdi.plugins import TrainingJob
+    from khichdi.plugins.builtin.runtime.qlora.plugin import Qlora
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        if not gpu:
+            command = [sys.executable, __file__, "--write", json.dumps(table), folder + "/base"]
+            subprocess.run(command, check=True, capture_output=True)
+        (root / "work").mkdir()
+        job = TrainingJob(
+            root / "base", "random", train, train.slice(0, 0), quantizer, adapter, 57,
+            root / "work", root / "out",
+        )  # fmt: skip
+        return Qlora(params).train(job).measured
+
+
 def measure(shape: dict[str, Any]) -> dict[str, Any]:
     """Train two steps and return what was estimated and measured, in bytes."""
     import torch
     from transformers import AutoConfig
 
     from khichdi.compiler.estimate.architectures import TABLE, from_config
-    from khichdi.plugins import TrainingJob, Workload
+    from khichdi.plugins import Workload
     from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
     from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
     from khichdi.plugins.builtin.runtime.qlora import model as runtime_model
@@ -152,34 +180,19 @@ def measure(shape: dict[str, Any]) -> dict[str, Any]:
     adapter = LoraParams(r=shape["r"], dropout=shape.get("dropout", 0.0))
     tokens, micro = shape["tokens"], params.micro_batch_size
     train = packs(2 * micro, tokens, config.vocab_size)
-    learnt = sum(x != -100 for row in train["labels"].to_pylist() for x in row)
-    samples = sum(len(row) for row in train["lengths"].to_pylist())
-    total = train.num_rows * tokens
     workload = Workload(
         architecture=architecture,
         quantizer=BitsAndBytes(quantizer),
         adapter=Lora(adapter),
         gpu=gpu,
-        sequence_len=tokens,
-        sample=total / samples,
-        trained_share=learnt / total,
+        **packed(train, tokens),
     )
     if gpu:
         whole = torch.cuda.get_device_properties(0).total_memory
         if "cap" in shape:
             torch.cuda.set_per_process_memory_fraction(min(1.0, shape["cap"] * GIB / whole))
         runtime_model.load_model = on_gpu(config)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        if not gpu:
-            command = [sys.executable, __file__, "--write", json.dumps(table), folder + "/base"]
-            subprocess.run(command, check=True, capture_output=True)
-        job = TrainingJob(
-            root / "base", "random", train, train.slice(0, 0), BitsAndBytes(quantizer),
-            Lora(adapter), 57, root / "work", root / "out",
-        )  # fmt: skip
-        (root / "work").mkdir()
-        measured = Qlora(params).train(job).measured
+    measured = train_once(params, BitsAndBytes(quantizer), Lora(adapter), train, table, gpu)
     found = Qlora(params).account(workload)
     account = found.memory
     return {
@@ -188,7 +201,7 @@ def measure(shape: dict[str, Any]) -> dict[str, Any]:
         "before": measured["memory_before_bytes"],
         "of": measured["peak_memory_of"],
         "stored": measured.get("stored_layers", architecture.layers),
-        "told": found.stored_layers,
+        "planned": found.stored_layers,
         "rate": measured["tokens_per_second"],
     }
 
@@ -219,7 +232,7 @@ def main() -> None:
             continue
         row = json.loads(done.stdout.splitlines()[-1])
         off = 100 * (row["estimated"] / row["peak"] - 1)
-        kept = f"{row['told']} / {row['stored']:.0f}"
+        kept = f"{row['planned']} / {row['stored']:.0f}"
         print(
             f"{name:24}{row['estimated'] / GIB:7.2f} GiB{row['peak'] / GIB:6.2f} GiB{off:+7.1f}%"
             f"{kept:>13}{row['rate']:10,.0f}",

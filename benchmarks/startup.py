@@ -2,6 +2,7 @@
 
     python benchmarks/startup.py [RUNS]
 
+The second table leaves out one measure against slow starts at a time.
 Whole processes, taken in turn; the least of all runs counts, in wall-clock and processor seconds.
 """
 
@@ -21,6 +22,19 @@ COMMANDS = {
     "recipe hash quickstart": [sys.executable, "-m", "khichdi.cli", "hash", "quickstart"],
 }
 
+COMMAND = "from khichdi.cli.main import command; raise SystemExit(command())"
+UNDONE = {
+    "nothing left out": "",
+    "models of named plugins only": (
+        "from khichdi.plugins.registry import Registry\nRegistry.only = lambda self, names: self\n"
+    ),
+    "no search for pydantic's plugins": (
+        "import os\nos.environ['PYDANTIC_DISABLE_PLUGINS'] = ''\n"
+    ),
+    "no collection at the end": "import gc\ngc.freeze = lambda: None\n",
+}
+"""Measures against slow starts, each with the Python that undoes it."""
+
 
 def timed(command: list[str]) -> tuple[float, float]:
     """Return wall-clock and processor seconds of one process."""
@@ -36,6 +50,13 @@ def timed(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     table("command", COMMANDS, runs)
+    validated = ["validate", "quickstart"]
+    print()
+    table(
+        "recipe validate quickstart, without",
+        {name: [sys.executable, "-c", undo + COMMAND, *validated] for name, undo in UNDONE.items()},
+        runs,
+    )
     validate = [sys.executable, "-m", "khichdi.cli", "validate"]
     print()
     table("recipe validate", {p.stem: [*validate, p.stem] for p in shipped_recipes()}, runs)
@@ -47,9 +68,9 @@ def table(head: str, commands: dict[str, list[str]], runs: int) -> None:
     for _ in range(runs):
         for name, command in commands.items():
             least[name] = tuple(map(min, zip(least[name], timed(command), strict=True)))  # type: ignore[assignment]
-    print(f"{head:<34}{'wall s':>9}{'cpu s':>9}")
+    print(f"{head:<36}{'wall s':>9}{'cpu s':>9}")
     for name, (wall, used) in least.items():
-        print(f"{name:<34}{wall:>9.3f}{used:>9.3f}")
+        print(f"{name:<36}{wall:>9.3f}{used:>9.3f}")
 
 
 if __name__ == "__main__":

@@ -249,7 +249,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--r", type=int, nargs="+", default=[16, 128])
     parser.add_argument("--seq", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=10, help="timed steps of a run")
-    parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--own_run-up", type=int, default=3)
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory-gb", type=float, help="GPU memory that each process may take")

@@ -143,11 +143,30 @@ def trl(options: argparse.Namespace, row: dict[str, Any]) -> dict[str, Any]:
         def on_step_end(self, *_: Any, **__: Any) -> None:
             clock()
 
-    config = SFTConfig(
+    trainer = SFTTrainer(
+        model=adapted(options, attention),
+        args=SFTConfig(max_steps=table.num_rows, **sft_settings(options), **given),
+        train_dataset=rows,
+        processing_class=placeholder_tokenizer(),
+        callbacks=[Ticking()],
+    )
+    trainer.train()
+    chosen = [table.slice(i, 1) for i in order(options, table)]
+    return {
+        "steps": clock.steps(options.warm_up),
+        "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        "tokens": [len(part.column("input_ids")[0]) for part in chosen],
+        "response": [_trained_tokens(part) for part in chosen],
+        "attention": attention,
+    }
+
+
+def sft_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of SFTConfig that give the same training as ours."""
+    return dict(
         output_dir=str(options.work / f"trl-{os.getpid()}"),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=1,
-        max_steps=table.num_rows,
         learning_rate=RATE,
         lr_scheduler_type="constant",
         max_grad_norm=1.0,
@@ -163,29 +182,11 @@ def trl(options: argparse.Namespace, row: dict[str, Any]) -> dict[str, Any]:
         save_strategy="no",
         disable_tqdm=True,
         seed=SEED,
-        **given,
     )
-    trainer = SFTTrainer(
-        model=adapted(options, attention),
-        args=config,
-        train_dataset=rows,
-        processing_class=placeholder_tokenizer(),
-        callbacks=[Ticking()],
-    )
-    trainer.train()
-    chosen = [table.slice(i, 1) for i in order(options, table)]
-    learnt = [_learnt(part) for part in chosen]
-    return {
-        "steps": clock.steps(options.warm_up),
-        "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
-        "tokens": [len(part.column("input_ids")[0]) for part in chosen],
-        "response": learnt,
-        "attention": attention,
-    }
 
 
-def _learnt(part: pa.Table) -> int:
-    """Return how many tokens of a pack are learnt: never the first of a sample."""
+def _trained_tokens(part: pa.Table) -> int:
+    """Return how many tokens of a pack are trained on: never the first of a sample."""
     labels, lengths = part.column("labels")[0].as_py(), part.column("lengths")[0].as_py()
     starts = {sum(lengths[:i]) for i in range(len(lengths))}
     return sum(label != -100 and i not in starts for i, label in enumerate(labels))

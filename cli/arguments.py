@@ -7,6 +7,8 @@ from argparse import ArgumentParser
 from ..project.workers import VARIABLE
 from .set_option import set_argument
 
+RUN = "a run's name, a unique start of it, its folder, or `latest`"
+
 
 def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
     """Add the recipe that a command is about, and values set for this once."""
@@ -17,14 +19,12 @@ def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
 
 def run_argument(parser: ArgumentParser) -> None:
     """Add the run that a command is about."""
-    parser.add_argument("run", metavar="RUN", help="a run's name or folder, or `latest`")
+    parser.add_argument("run", metavar="RUN", help=RUN)
 
 
 def target_argument(parser: ArgumentParser) -> None:
     """Add the run, record or bundle that a command is about."""
-    parser.add_argument(
-        "run", metavar="RUN", help="a run's name or folder, `latest`, its record.json, or a bundle"
-    )
+    parser.add_argument("run", metavar="RUN", help=f"{RUN}; or its record.json, or a bundle")
 
 
 def consent_argument(parser: ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def consent_argument(parser: ArgumentParser) -> None:
 
 
 def mirror_argument(parser: ArgumentParser) -> None:
-    """Add the mirror that stands in for the hub, git servers and the web."""
+    """Add the mirror that replaces the hub, git servers and the web."""
     parser.add_argument(
         "--mirror", metavar="WHERE", help="a folder or address to get all sources from instead"
     )

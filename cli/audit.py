@@ -14,8 +14,8 @@ from pathlib import Path
 from ..project.audit import AuditOptions, audit_claim
 from ..project.audit_target import open_target
 from ..project.mirrors import open_mirror
-from ..runtime.signing.audit_statement import audit_statement, statement_text
-from ..runtime.store.store import write_atomically
+from ..project.signatures import statement_of
+from ..runtime.store.atomic_io import write_atomically
 from ..schema.audit import LEVELS, AuditReport
 from .arguments import consent_argument, mirror_argument, target_argument
 from .audit_page import page
@@ -90,9 +90,7 @@ def run(options: Namespace) -> int:
         mirror = open_mirror(options.mirror) if chosen.executes else None
         report = audit_claim(claim, chosen, Display(options), mirror)
         if options.statement:
-            write_atomically(
-                Path(options.statement), statement_text(audit_statement(claim, report))
-            )
+            write_atomically(Path(options.statement), statement_of(claim, report))
     if options.html:
         write_atomically(Path(options.html), page(report))
     emit(options, report.to_json(), text(report))

@@ -61,14 +61,14 @@ def replayed(replay: SegmentReplay) -> list[str]:
 
 
 def share(one: SegmentVerdict) -> str:
-    """Return how far what a segment learnt is apart, as a share of what it is said to be."""
+    """Return the relative error of a segment's update, as a share of the claimed update."""
     if one.error is None:
         return ""
     return "too large to measure" if one.error >= LARGEST else f"{one.error:.2g}"
 
 
 def closing(report: AuditReport) -> list[str]:
-    """Return the verdict in words, and what it rests on."""
+    """Return the verdict in words, with its basis."""
     first = report.first_diverged()
     if first is not None:
         lines = [f"verdict: DIVERGED at {first.level}"]
@@ -120,7 +120,7 @@ def _rests_on(report: AuditReport) -> str:
 
 
 def _not_passed(report: AuditReport) -> list[str]:
-    """Return the line that says which levels were not derived or executed in full."""
+    """Return a line on the levels that were not derived or executed in full."""
     short_of = [
         f"{level.level} ({level.basis})"
         for level in report.levels
@@ -132,7 +132,7 @@ def _not_passed(report: AuditReport) -> list[str]:
 
 
 def _bring(report: AuditReport) -> list[str]:
-    """Return the line that says what would make the unverifiable levels verifiable."""
+    """Return a line on how to make the unverifiable levels verifiable."""
     if not any("not here" in level.detail for level in report.levels if not level.findings):
         return []
     return [

@@ -1,4 +1,4 @@
-"""Write a run to one file: all that an auditor needs, and no data, base weights or secrets.
+"""Write a run to one file: everything an auditor needs, and no data, base weights or secrets.
 
 The same run gives the same bytes.
 """
@@ -6,11 +6,8 @@ The same run gives the same bytes.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from ..project.audit_target import is_bundle, open_target
-from ..runtime.bundle.write import bundle, states_size
-from ..schema.errors import InputError
+from ..project.bundling import bundle_run
 from .arguments import target_argument
 from .output import emit, size
 
@@ -37,25 +34,22 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Write the bundle, and print its contents."""
-    if is_bundle(Path(options.run)):
-        raise InputError(f"{options.run} is a bundle already", hint="name a run")
-    with open_target(options.run, store=options.store) as claim:
-        target = Path(options.output or f"{claim.record.recipe}.bundle")
-        contents = bundle(
-            claim,
-            target,
-            data=options.with_data,
-            weights=options.with_weights,
-            states=not options.without_states,
-            allowed=tuple(options.allow),
-        )
-        states = states_size(claim, contents)
-    text = (
-        f"wrote {target}: {len(contents.files)} files, {size(target.stat().st_size)}"
-        f"{f', {size(states)} of them states of the training' if states else ''}\n"
-        f"left out: {len(contents.left_out)} artifacts\n"
-        f"next: recipe audit {target}"
+    made = bundle_run(
+        options.run,
+        options.output,
+        data=options.with_data,
+        weights=options.with_weights,
+        states=not options.without_states,
+        allowed=tuple(options.allow),
+        store=options.store,
     )
-    document = {"bundle": str(target), "states_bytes": states, **contents.to_json()}
+    states = f", {size(made.states)} of them states of the training" if made.states else ""
+    text = (
+        f"wrote {made.file}: {len(made.contents.files)} files, "
+        f"{size(made.file.stat().st_size)}{states}\n"
+        f"left out: {len(made.contents.left_out)} artifacts\n"
+        f"next: recipe audit {made.file}"
+    )
+    document = {"bundle": str(made.file), "states_bytes": made.states, **made.contents.to_json()}
     emit(options, document, text)
     return 0

@@ -9,14 +9,12 @@ equivalent where its bits differ.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..project.audit_target import open_target, training_registry
-from ..runtime.audit.audited_run import Claim
-from ..runtime.store.store import write_atomically
-from ..runtime.tempdirs import scratch_folder
+from ..project.calibration import Trainings, calibrate_run
 from ..schema.calibration import Calibration
-from ..schema.errors import InputError
 from .arguments import consent_argument, target_argument
 from .capture_output import capture_output
 from .output import columns, emit, short
@@ -45,54 +43,32 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Calibrate; exit status 1 where the limits do not separate every forgery from a rerun."""
-    from ..runtime.calibration.calibration_file import FEWEST, lacks
 
-    if min(options.reruns, options.seeds) < FEWEST or options.controls < 1:
-        raise InputError(
-            f"a calibration needs {FEWEST} reruns, {FEWEST} seeds and a control of each kind"
-        )
-    with open_target(options.run, store=options.store, scratch=options.scratch) as claim:
-        found = _calibrate(claim, options)
-        path = _write(found, claim, options)
-    why = lacks(found)
+    @contextmanager
+    def screen(log: Path) -> Iterator[Callable[[str], None]]:
+        with capture_output(log) as shown:
+            silent = options.quiet or options.json
+            yield lambda text: None if silent else print(text, file=shown, flush=True)
+
+    made = calibrate_run(
+        options.run,
+        Trainings(options.reruns, options.seeds, options.controls),
+        screen,
+        output=options.to,
+        allow_local_plugins=options.allow_local_plugins,
+        scratch=options.scratch,
+        store=options.store,
+    )
+    found = made.calibration
     document = {
-        "calibration": str(path),
+        "calibration": str(made.file),
         "seal": found.seal(),
-        "usable": not why,
-        "lacks": why,
+        "usable": not made.lacks,
+        "lacks": made.lacks,
         **found.found.to_json(),
     }
-    emit(options, document, text(found, why, path))
-    return int(bool(why))
-
-
-def _calibrate(claim: Claim, options: Namespace) -> Calibration:
-    """Train again in a temporary folder, and derive the limits."""
-    from ..runtime.calibration.calibrate import Calibrator
-
-    registry = training_registry(claim, allow_local_plugins=options.allow_local_plugins)
-    with (
-        scratch_folder("calibrate", options.scratch) as folder,
-        capture_output(Path(folder) / "log.txt") as screen,
-    ):
-
-        def report(text: str) -> None:
-            if not (options.quiet or options.json):
-                print(text, file=screen, flush=True)
-
-        counts = options.reruns, options.seeds, options.controls
-        return Calibrator(claim, registry, Path(folder), report, *counts).make()
-
-
-def _write(found: Calibration, claim: Claim, options: Namespace) -> Path:
-    """Write the calibration to a file, else to the run's folder, and return its path."""
-    from ..runtime.calibration.calibration_file import FILE
-
-    path = Path(options.to) if options.to else claim.folder / FILE
-    if options.to is None and not (claim.folder / "record.json").is_file():
-        raise InputError("this run has no folder to write to", hint="say where with --to FILE")
-    write_atomically(path, found.to_text())
-    return path
+    emit(options, document, text(found, made.lacks, made.file))
+    return int(bool(made.lacks))
 
 
 def text(found: Calibration, why: list[str], path: Path) -> str:

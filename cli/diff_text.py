@@ -26,7 +26,7 @@ def difference_text(found: Difference) -> str:
 def _changes(found: list[Change]) -> str:
     """Return a line per change, grouped by section.
 
-    Of what is there on one side only, what is default anyway is left out.
+    Of a part on one side only, defaults are left out.
     """
     shown = [
         change

@@ -16,7 +16,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print the hash; without a whole lock it is provisional, and says so."""
+    """Print the hash; without a complete lock it is marked as provisional."""
     session = open_session(options)
     plan = session.compiled.plan
     check_local(plan, session.compiled.folders, session.registry, session.lock)

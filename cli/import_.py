@@ -34,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Import one file; 0 if the recipe does all that it says, 1 if something is not mapped."""
+    """Import one file; 0 if everything is mapped, 1 if something is not."""
     output = Path(options.output) if options.output else None
     done = import_file(
         options.file,
@@ -59,7 +59,7 @@ def run(options: Namespace) -> int:
 
 
 def _tell(options: Namespace, report: Report) -> None:
-    """Print the three lists and the defaults to standard error; `-q` only what is not mapped."""
+    """Print the three lists and the defaults to standard error; `-q` only unmapped keys."""
     lines = []
     if not options.quiet:
         lines += _mapped(report) + _inert(report) + _defaults(report)

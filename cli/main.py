@@ -37,7 +37,7 @@ COMMANDS = {
     "diff": "compare two recipes by meaning, and list the steps that rerun",
     "rehearse": "run the whole plan on a few rows and a tiny model, in about a minute",
     "run": "run a recipe, or resume it",
-    "runs": "list the runs in the store, or show one",
+    "runs": "list the runs in the store, newest first, or show one",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "audit": "derive a run's claims again, level by level",

@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Pin what is not pinned, download the bytes, and lay them out."""
+    """Pin unpinned sources, download the bytes, and lay them out."""
     from ..project.mirror_copy import copy_to_mirror
 
     session, root = open_session(options), Path(options.to)

@@ -16,8 +16,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from importlib import import_module
 
 from ..plugins.kinds import KINDS
-from ..plugins.registry import load_registry
-from ..schema.did_you_mean import nearest
+from ..project.plugin_description import list_plugins
 from ..schema.errors import InputError
 from .output import columns, emit
 
@@ -50,22 +49,7 @@ def run(options: Namespace) -> int:
 
 def _list(options: Namespace, kind: str | None) -> int:
     """Print a line per plugin."""
-    if kind is not None and kind not in KINDS:
-        known = (*KINDS, *ACTIONS)
-        near = nearest(kind, known)
-        hint = f"did you mean `{near}`? " if near else ""
-        raise InputError(f"there is no kind `{kind}`", hint=f"{hint}known: {', '.join(known)}")
-    found = [
-        {
-            "kind": entry.plugin.kind,
-            "name": entry.plugin.name,
-            "version": entry.plugin.version,
-            "distribution": f"{entry.distribution.name} {entry.distribution.version}",
-            "summary": entry.plugin.summary(),
-        }
-        for entry in load_registry()
-        if kind in (None, entry.plugin.kind)
-    ]
+    found = list_plugins(kind, ACTIONS)
     rows = [tuple(str(value) for value in plugin.values()) for plugin in found]
     emit(options, found, columns(rows))
     return 0

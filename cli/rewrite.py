@@ -11,7 +11,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 from ..project.bundled_recipes import open_recipe
-from ..runtime.store.store import write_atomically
+from ..runtime.store.atomic_io import write_atomically
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from ..schema.printable import printable
 from ..schema.secrets import mask
@@ -94,7 +94,7 @@ def run(options: Namespace, rewrite: Rewrite, done: str) -> int:
 def _rewrite(name: str, rewrite: Rewrite, keep: bool) -> Change:
     if name == STDIN:
         return rewrite(sys.stdin.buffer.read(), STDIN)
-    # With a folder before it, so that a name which is no file here is not one that ships.
+    # With a folder before it, so that a missing file is not taken for a shipped recipe.
     path, raw = open_recipe(f"./{name}" if "/" not in name else name, Path.cwd())
     change = rewrite(raw, name)
     if not keep and change.before != change.after:

@@ -1,39 +1,63 @@
-"""List the runs in the store; with a name, show one of them in full."""
+"""List the runs in the store, newest first; with a name, show one of them in full."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..project.run_lookup import open_run
+from ..project.run_lookup import ListedRun, list_runs, open_run
 from ..project.session import store_folder
-from ..runtime.store.runs import all_runs
-from ..runtime.store.store import Store
+from ..schema.errors import InputError
 from ..schema.record import Record
+from .arguments import RUN
 from .output import beside, columns, duration, emit, short
 from .step_summary import described, token_lengths
+
+LIMIT = 30
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder")
+    parser.add_argument("run", nargs="?", metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--limit", type=int, default=LIMIT, metavar="N", help="list at most N runs (default: 30)"
+    )
+    parser.add_argument(
+        "--all", action="store_const", dest="limit", const=None, help="list all runs"
+    )
+    parser.add_argument("--before", metavar="RUN", help="list only runs that started before RUN")
 
 
 def run(options: Namespace) -> int:
     """Print a line per run, or one run's steps and hashes."""
-    store = Store(store_folder(options.store))
     if options.run:
         record = open_run(options.run, store=options.store).record
         emit(options, record.to_json(), _one(record))
         return 0
-    rows, documents = [], []
-    for folder, found in all_runs(store):
-        state = "finished" if found else "unfinished"
-        result = short(found.result_hash) if found else ""
-        took = duration(found.seconds) if found else ""
-        rows.append((folder.name, state, took, result))
-        documents.append({"run": str(folder), "status": state, "result_hash": result or None})
-    emit(options, documents, columns(rows) or f"no runs in {store.root}")
+    limit = options.limit
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit {limit}: at least 1 was expected", hint="or `--all`")
+    runs = list_runs(limit and limit + 1, options.before, store=options.store)
+    page = runs[:limit]
+    text = columns([_row(found) for found in page]) or f"no runs in {store_folder(options.store)}"
+    if len(runs) > len(page):
+        text += f"\nolder ones: recipe runs --before {page[-1].folder.name}"
+    emit(options, [_document(found) for found in page], text)
     return 0
+
+
+def _row(found: ListedRun) -> tuple[str, ...]:
+    record = found.record
+    if record is None:
+        return found.folder.name, "unfinished", "", ""
+    return found.folder.name, "finished", duration(record.seconds), short(record.result_hash)
+
+
+def _document(found: ListedRun) -> dict[str, str | None]:
+    return {
+        "run": str(found.folder),
+        "status": "finished" if found.record else "unfinished",
+        "result_hash": found.record.result_hash if found.record else None,
+    }
 
 
 def _one(record: Record) -> str:

@@ -1,6 +1,6 @@
 """Show the bound recipe: every default written out, `extends` merged in.
 
-With `--origin`, each value has the file and line it came from.
+With `--origin`, each value has its file and line.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _place(document: Any, text: str) -> tuple[str | int, ...]:
     """Return the place of a path in the recipe's document.
 
     Raises:
-        InputError: nothing is there; names what is.
+        InputError: nothing is there; names the nearest part.
     """
     try:
         segments, _ = parse_path(text)

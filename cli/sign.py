@@ -11,18 +11,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..project.audit_target import is_bundle, open_target
-from ..runtime.audit.audit import audit
-from ..runtime.audit.audited_run import Claim
-from ..runtime.audit.documents import Lowered
-from ..runtime.signing.signing import ATTESTATION, sign
+from ..project.signatures import sign_models, sign_run, sign_statement
 from ..schema.errors import InputError
 from .arguments import target_argument
 from .output import emit, short
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     target_argument(parser)
     parser.add_argument(
         "--key", metavar="FILE", required=True, help="a private key in PEM, Ed25519 or ECDSA"
@@ -41,50 +37,35 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Sign, and say with which key."""
+    """Sign, and print the key's id."""
     if options.statement and options.model_signing:
         raise InputError("--statement and --model-signing are two things to sign: give one")
     if options.statement:
-        return _sign_audit(options)
-    if is_bundle(Path(options.run)):
-        raise InputError("a bundle is not changed any more", hint="sign the run, then bundle it")
-    with open_target(options.run, store=options.store) as claim:
-        if options.model_signing:
-            return _sign_models(claim, options)
-        report = audit(claim, lambda claim: Lowered(why_not="not compiled to sign"))
-        if report.verdict == "diverged":
-            raise InputError(
-                f"the run does not hold: {report.where}", hint="see `recipe audit` for the rest"
-            )
-        keyid = sign(claim, Path(options.key))
-        path = claim.folder / ATTESTATION
-    document = {"attestation": str(path), "key": keyid, "result_hash": claim.record.result_hash}
+        return _statement(options)
+    if options.model_signing:
+        return _models(options)
+    signed = sign_run(options.run, Path(options.key), store=options.store)
+    document = {"attestation": str(signed.file), "key": signed.key, "result_hash": signed.result}
     text = (
-        f"signed {short(claim.record.result_hash)} with key {keyid[:16]}…\n"
+        f"signed {short(signed.result)} with key {signed.key[:16]}…\n"
         f"next: recipe bundle {options.run}"
     )
     emit(options, document, text)
     return 0
 
 
-def _sign_models(claim: Claim, options: Namespace) -> int:
-    from ..runtime.signing.model_signing import sign_models
-
-    made = [str(path) for path in sign_models(claim, Path(options.key))]
+def _models(options: Namespace) -> int:
+    made = [str(path) for path in sign_models(options.run, Path(options.key), store=options.store)]
     lines = [f"wrote {path}" for path in made]
     lines.append("next: python -m model_signing verify key FOLDER --signature SIG --public_key PUB")
     emit(options, {"signatures": made}, "\n".join(lines))
     return 0
 
 
-def _sign_audit(options: Namespace) -> int:
-    from ..runtime.signing.audit_statement import sign_audit
-
-    path = Path(options.statement)
-    with open_target(options.run, store=options.store) as claim:
-        report = audit(claim, lambda claim: Lowered(why_not="not compiled to sign"))
-        statement, keyid = sign_audit(claim, path, Path(options.key), report)
-    found = statement.predicate.result
-    document = {"attestation": str(path), "key": keyid, "result": found}
-    emit(options, document, f"signed the audit of {options.run}, {found}, with key {keyid[:16]}…")
+def _statement(options: Namespace) -> int:
+    statement, key = Path(options.statement), Path(options.key)
+    signed = sign_statement(options.run, statement, key, store=options.store)
+    document = {"attestation": str(signed.file), "key": signed.key, "result": signed.result}
+    text = f"signed the audit of {options.run}, {signed.result}, with key {signed.key[:16]}…"
+    emit(options, document, text)
     return 0

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from ..project.mirrors import open_mirror
 from ..project.quota import quota
-from ..project.session import store_folder
-from ..runtime.store.gc_and_verify import size_of, verify
-from ..runtime.store.store import Store
+from ..project.store_upkeep import collect_garbage, open_store, repair_store, usage, verify
 from ..schema.errors import InputError
 from .arguments import mirror_argument
 from .output import emit, size
+
+if TYPE_CHECKING:
+    from ..runtime.store.store import Store
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -39,24 +41,22 @@ def run(options: Namespace) -> int:
     """Do the action."""
     if options.quota is not None and options.action != "gc":
         raise InputError("--quota goes with `recipe store gc`")
-    store = Store(store_folder(options.store))
+    store = open_store(options.store)
     actions = {"status": _status, "verify": _verify, "repair": _repair, "gc": _gc}
     return actions[options.action](store, options)
 
 
 def _status(store: Store, options: Namespace) -> int:
-    results = [result for _, result in store.results()]
-    artifacts = list(store.artifacts())
-    total = sum(size_of(folder) for folder in artifacts)
+    used = usage(store)
     most = quota(None)
     document = {
         "store": str(store.root),
-        "steps": len(results),
-        "artifacts": len(artifacts),
-        "bytes": total,
+        "steps": used.results,
+        "artifacts": used.artifacts,
+        "bytes": used.size,
         "quota": most,
     }
-    text = f"{store.root}: {len(results)} steps, {len(artifacts)} artifacts, {size(total)}"
+    text = f"{store.root}: {used.results} steps, {used.artifacts} artifacts, {size(used.size)}"
     text += "" if most is None else f", quota {size(most)}"
     emit(options, document, text)
     return 0
@@ -75,8 +75,6 @@ def _verify(store: Store, options: Namespace) -> int:
 
 def _repair(store: Store, options: Namespace) -> int:
     """Repair or remove damaged artifacts; print each with its repair."""
-    from ..project.store_upkeep import repair_store
-
     repaired = repair_store(store, open_mirror(options.mirror))
     lines = [f"{one.step}: {one.what}, {one.how}" for one in repaired]
     removed = sum(one.what == "removed" for one in repaired)
@@ -87,8 +85,6 @@ def _repair(store: Store, options: Namespace) -> int:
 
 def _gc(store: Store, options: Namespace) -> int:
     """Remove unreferenced results, then those over the quota; exit status 1 if still above."""
-    from ..project.store_upkeep import collect_garbage
-
     most = quota(options.quota)
     found = collect_garbage(store, most)
     document = {"freed_bytes": found.freed, "results": found.results}

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
-from ..project.audit_target import open_target
-from ..runtime.audit.audit import audit
-from ..runtime.audit.audited_run import UNSIGNED, Claim
-from ..runtime.audit.documents import Lowered
-from ..runtime.signing.signing import SignatureError, verify
-from ..schema.errors import InputError
+from ..project.signatures import verify_run
 from .arguments import target_argument
 from .output import emit, short
 
 
 def arguments(parser: ArgumentParser) -> None:
-    """Add what this command takes."""
+    """Add the command's arguments."""
     target_argument(parser)
     parser.add_argument(
         "--key", metavar="FILE", action="append", required=True,
@@ -39,46 +33,35 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Verify, and say which keys signed; exit status 1 where it does not hold."""
-    if options.threshold is not None and not 0 < options.threshold <= len(options.key):
-        raise InputError(f"--threshold is from 1 to {len(options.key)}, the number of keys")
-    with open_target(options.run, store=options.store) as claim:
-        keys, more, lines = _verified(claim, options)
-        report = audit(claim, lambda claim: Lowered(why_not="not compiled to verify"))
-        if report.verdict == "diverged" and more.get("result") != "FAILED":
-            raise SignatureError(f"the signatures hold, and the run does not: {report.where}")
-        unsigned = [name for name in UNSIGNED if (claim.folder / name).is_file()]
-    if unsigned:
-        lines.append(f"not signed: {', '.join(unsigned)}")
+    """Verify, and print the keys that signed; exit status 1 where the audit failed."""
+    found = verify_run(
+        options.run,
+        [Path(key) for key in options.key],
+        threshold=options.threshold,
+        statement=Path(options.statement) if options.statement else None,
+        store=options.store,
+    )
+    lines = [f"signed with {key[:16]}…: valid" for key in found.keys]
+    lines.append(f"result hash  {short(found.result_hash)}, as signed")
     document = {
         "valid": True,
-        "keys": keys,
-        "result_hash": claim.record.result_hash,
-        "not_signed": unsigned,
-        **more,
+        "keys": found.keys,
+        "result_hash": found.result_hash,
+        "not_signed": found.not_signed,
     }
-    lines = [*(f"signed with {key[:16]}…: valid" for key in keys), *lines]
+    audit = found.audit
+    if audit is None:
+        lines.append("a signature proves who signed; `recipe audit` checks whether the claims hold")
+    else:
+        tests = {
+            "passed": list(audit.passed_tests),
+            "warned": list(audit.warned_tests),
+            "failed": list(audit.failed_tests),
+        }
+        lines.append(f"the audit     {audit.result}")
+        lines += [f"  {kind:<7} {test}" for kind, named in tests.items() for test in named]
+        document |= {"result": audit.result, "tests": tests}
+    if found.not_signed:
+        lines.append(f"not signed: {', '.join(found.not_signed)}")
     emit(options, document, "\n".join(lines))
-    return int(more.get("result") == "FAILED")
-
-
-def _verified(claim: Claim, options: Namespace) -> tuple[list[str], dict[str, Any], list[str]]:
-    """Return the keys that signed, and what is said of it beside them."""
-    publics = [Path(key) for key in options.key]
-    hashed = f"result hash  {short(claim.record.result_hash)}, as signed"
-    if not options.statement:
-        keys = verify(claim, publics, options.threshold)
-        told = "a signature proves who signed; `recipe audit` checks whether the claims hold"
-        return keys, {}, [hashed, told]
-    from ..runtime.signing.audit_statement import verify_audit
-
-    statement, keys = verify_audit(claim, Path(options.statement), publics, options.threshold)
-    found = statement.predicate
-    tests = {
-        "passed": list(found.passed_tests),
-        "warned": list(found.warned_tests),
-        "failed": list(found.failed_tests),
-    }
-    lines = [hashed, f"the audit     {found.result}"]
-    lines += [f"  {kind:<7} {test}" for kind, named in tests.items() for test in named]
-    return keys, {"result": found.result, "tests": tests}, lines
+    return int(audit is not None and audit.result == "FAILED")

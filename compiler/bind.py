@@ -120,7 +120,7 @@ def bind(loaded: Loaded, registry: Registry) -> Recipe:
 class Partial:
     """A recipe as far as it is without fault.
 
-    `recipe` is what is left without the values at `without`, or None where nothing is.
+    `recipe` is the rest without the values at `without`, or None where nothing is left.
     """
 
     recipe: Recipe | None
@@ -129,9 +129,9 @@ class Partial:
 
 
 def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
-    """Return a recipe's faults, and what it is without the values that have them.
+    """Return a recipe's errors, and the recipe without the values that have them.
 
-    What is left is looked at again: one wrong value does not hide a contradiction elsewhere.
+    The rest is checked again: one wrong value does not hide a contradiction elsewhere.
     """
     whole = _without_fault(loaded.data, registry)
     if whole is not None:
@@ -158,7 +158,7 @@ def bind_partly(loaded: Loaded, registry: Registry) -> Partial:
 def _without_fault(data: Any, registry: Registry) -> Recipe | None:
     """Return the recipe where it has no fault, or None; only what it names has to be modelled.
 
-    What is wrong is said over all plugins that there are.
+    Errors refer to all installed plugins.
     """
     named = {use for _, use in steps_of(data)} | DEFAULTS.keys()
     try:
@@ -168,12 +168,12 @@ def _without_fault(data: Any, registry: Registry) -> Recipe | None:
 
 
 def _validated(root: type[Recipe], data: Any) -> Recipe:
-    """Validate as JSON and strictly: "1" is no number; what the JSON Schema rejects is rejected."""
+    """Validate as JSON and strictly: "1" is not a number, exactly as in the JSON Schema."""
     return root.model_validate_json(json.dumps(_numbers(data)), strict=True)
 
 
 def removable(path: Path, data: Any) -> Path:
-    """Return the path of what has to go for a fault to go; lists go whole, for places to stay."""
+    """Return the path to remove so that an error disappears; lists go whole, for places to stay."""
     path = path[: next((i for i, part in enumerate(path) if isinstance(part, int)), len(path))]
     for part in path[:-1]:
         data = data[part]
@@ -190,7 +190,7 @@ def remove(data: Any, path: Path) -> None:
 def _numbers(value: Any) -> Any:
     """Return a value with its numbers as JSON Schema sees them: 16.0 is the integer 16.
 
-    An integer that canonical JSON cannot hold is no integer.
+    An integer that canonical JSON cannot represent is refused.
     """
     if isinstance(value, dict):
         return {key: _numbers(item) for key, item in value.items()}

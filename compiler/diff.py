@@ -1,7 +1,7 @@
 """Compare two recipes by meaning.
 
 Compared are bound recipes, so order of keys, comments, and defaults written out do not count, nor
-does anything that cannot change a result. Steps of a list go by the name of their plugin.
+does anything that cannot change a result. Steps of a list are matched by plugin name.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ MISSING = object()
 BYTES = "bytes"
 VERSIONS = "plugin versions"
 SECTIONS = (*Recipe.model_fields, BYTES, VERSIONS)
-"""What changes are grouped by: the keys of a recipe, and what is beside it."""
+"""Groups of changes: the keys of a recipe, and files beside it."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One value that differs; None stands for not there, and for null.
+    """One value that differs; None means absent, or null.
 
-    `path` reads as the recipe is written. `before_default` and `after_default` say that a value is
-    the language's default, whether it stands in the file or not.
+    `path` reads as the recipe is written. `before_default` and `after_default` mean that a value is
+    the language's default, whether or not it is in the file.
     """
 
     path: str
@@ -55,7 +55,7 @@ class _Leaf:
 def changes(before: Recipe, after: Recipe) -> list[Change]:
     """Return every value that differs in meaning, by section in the language's order, then by path.
 
-    What is there on one side only is one change for each of its values.
+    A part on one side only is one change for each of its values.
     """
     found = []
     for section in Recipe.model_fields:
@@ -118,8 +118,8 @@ def _change(path: str, section: str, one: _Leaf | None, other: _Leaf | None) -> 
 def _leaves(value: Any, path: str, default: Any) -> Iterator[tuple[str, _Leaf]]:
     """Yield (path, leaf) of everything that can change a result.
 
-    `default` is what stands here when the recipe says nothing; where it has to say something,
-    anything that no value equals.
+    `default` is the value where the recipe has none; where one is required, an object that no value
+    equals.
     """
     if isinstance(value, BaseModel):
         skipped = operational_fields(type(value)) | ({"use"} if path.endswith("]") else set())

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from ..schema.decoding import Mark
 from ..schema.errors import Diagnostic, InputError, RecipeError
-from ..schema.yaml_reader import Parsed, Path
+from ..schema.yaml_reader import Located, Parsed, Path
 from .language.migrate import read
 from .language.paths import step_names
 
@@ -31,8 +32,8 @@ Raises InputError when there is none."""
 
 
 @dataclass
-class Loaded:
-    """A recipe's values with all it extends, and where each came from.
+class Loaded(Located):
+    """A recipe's values with all it extends, and the origin of each.
 
     `faults` are those that left the rest readable; `incomplete` says that parts could not be read,
     so that what seems to be missing may be there.
@@ -45,24 +46,16 @@ class Loaded:
     faults: list[Diagnostic] = field(default_factory=list)
     incomplete: bool = False
 
-    def diagnose(
-        self,
-        path: Path,
-        code: str,
-        message: str,
-        suggestion: str | None = None,
-        *,
-        key: bool = False,
-    ) -> Diagnostic:
-        """Return a diagnostic at a path of the merged tree, in the file that wrote it."""
+    def locate(self, path: Path, *, key: bool = False) -> tuple[Parsed, Mark]:
+        """Return the file that wrote a value, or the nearest above it, and its place there."""
         missing = path not in self.origins
         while path not in self.origins:
             path = path[:-1]
         parsed, local, _ = self.origins[path]
-        return parsed.diagnose(local, code, message, suggestion, key=key or missing)
+        return parsed.locate(local, key=key or missing)
 
     def place(self, path: Path) -> tuple[str, int] | None:
-        """Return the file and line that a value was written in; None where nobody wrote it."""
+        """Return the file and line that a value was written in; None where it was not written."""
         if path not in self.origins:
             return None
         parsed, local, _ = self.origins[path]
@@ -81,7 +74,7 @@ def load(name: str, folder: FilePath, open_recipe: Open) -> Loaded:
 
     Raises:
         InputError: there is no such file.
-        RecipeError: a file is no YAML a recipe can be, or the chain of `extends` is broken.
+        RecipeError: a file is not YAML for a recipe, or the chain of `extends` is broken.
     """
     loaded = load_leniently(name, folder, open_recipe)
     if loaded.faults:
@@ -124,7 +117,7 @@ def _load(name: str, folder: FilePath, open_recipe: Open, chain: tuple[FilePath,
 
 
 def _without_parent(loaded: Loaded, *faults: Diagnostic) -> Loaded:
-    """Return a recipe whose parent cannot be had, so that its own faults are told all the same."""
+    """Return a recipe whose parent cannot be read, so that its own errors are still reported."""
     loaded.faults = [*loaded.faults, *faults]
     loaded.incomplete = True
     return loaded
@@ -191,7 +184,7 @@ def _other_step(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _steps(value: Any) -> bool:
-    """Return whether a value is a list of steps; a `use` that is no word is a fault for later."""
+    """Return whether a value is a list of steps; other faults in them are errors for later."""
     return isinstance(value, list) and all(
         isinstance(item, dict) and isinstance(item.get("use"), str) for item in value
     )

@@ -29,8 +29,8 @@ CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
 def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
     """Return the plan of a bound recipe.
 
-    Without a lock, or where it does not have a source, the plan is provisional: `locked` is
-    false, and its hashes say what was asked, not which bytes.
+    Without a lock, or where it does not have a source, the plan is provisional: `locked` is false,
+    and its hashes cover requests, not bytes.
     """
     plan = _graph(recipe, registry, lock).plan()
     varies_by = ask(registry, "runtime", recipe.train, lambda runtime: runtime.varies_by())
@@ -69,7 +69,7 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
 
 
 def _split_settings(mixture: Mixture) -> dict[str, Any]:
-    """Return what the split goes by; what the recipe does not use stays out of its key."""
+    """Return the settings of the split; unused settings stay out of its key."""
     settings: dict[str, Any] = {"order": mixture.order, "validation": None}
     if mixture.validation is not None:
         settings["validation"] = mixture.validation.to_json()
@@ -94,7 +94,7 @@ def _pack_settings(train: Train) -> dict[str, Any]:
 
 
 def is_current(material: Material | None, plugin: PluginRef) -> bool:
-    """Return whether a pinned material is of what the recipe asks for now."""
+    """Return whether a pinned material matches the recipe's present request."""
     return material is not None and material.request == plugin.request()
 
 

@@ -43,7 +43,7 @@ def validate(
     loaded = with_template_files(loaded, open_recipe)
     registry = with_plugin_files(loaded, registry, open_recipe)
     partial = bind_partly(loaded, registry)
-    # A value that is no YAML we hold is read as nothing: saying so too would be noise.
+    # A value that is not YAML is read as nothing: reporting that too would be noise.
     told = {(fault.file, fault.line, fault.column) for fault in loaded.faults}
     found = [*loaded.faults]
     found += [

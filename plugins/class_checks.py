@@ -47,7 +47,7 @@ def fault(plugin: Any, kind: str, base: type[Plugin[Any]]) -> str | None:
 
 
 def params_fault(model: type[Params], reserved: frozenset[str] = frozenset()) -> str | None:
-    """Return what is wrong with a model of parameters, or None."""
+    """Return the error in a model of parameters, or None."""
     if not (inspect.isclass(model) and issubclass(model, Params)):
         return "its parameters must be a subclass of khichdi.plugins.Params"
     for name in model.model_fields:
@@ -97,7 +97,7 @@ def _choice_fault(plugin: type[Plugin[Any]]) -> str | None:
 
 
 def _owner(plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:
-    """Return the class whose methods a plugin stands on: its kind's, or Editor."""
+    """Return the base class of a plugin: its kind's, or Editor."""
     return next(cls for cls in plugin.__mro__ if "alternatives" in vars(cls))
 
 

@@ -49,7 +49,7 @@ def _recorded(installed: Installed) -> dict[str, Path] | None:
     """Return the files of RECORD that are the distribution's own, or None without a RECORD.
 
     Metadata that a build left in a project's folder has none, and is found where Python starts
-    there: its list of sources is of another set of files than what is imported.
+    there: its list of sources differs from the files that are imported.
     """
     if not installed.read_text("RECORD") or installed.files is None:
         return None
@@ -63,7 +63,7 @@ def _recorded(installed: Installed) -> dict[str, Path] | None:
 
 
 def _packages(points: Sequence[EntryPoint]) -> dict[str, Path]:
-    """Return the files of the outermost package that is no namespace, of each entry point."""
+    """Return the files of the outermost regular package of each entry point."""
     return {path: place for point in points for path, place in _package(point.module)}
 
 

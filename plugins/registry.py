@@ -143,7 +143,7 @@ class Registry:
             return found[0]
         if found:
             ways = " or ".join(f"`{entry.plugin.kind}/{name}`" for entry in found)
-            raise RegistryError(f"{len(found)} plugins are named `{name}`", hint=f"say {ways}")
+            raise RegistryError(f"{len(found)} plugins are named `{name}`", hint=f"write {ways}")
         hint = did_you_mean(name, sorted({known for _, known in self._plugins}))
         raise RegistryError(
             f"no plugin named `{name}` is installed", hint=f"{hint}`recipe plugins` lists them"

@@ -57,7 +57,7 @@ def check_drop(drop: Any, row: str | int | None) -> None:
 
 
 def check_reasons(reasons: Any, rows: int) -> None:
-    """Check what a filter says of a batch."""
+    """Check a filter's verdicts on a batch."""
     _sequence(reasons, "a list with None or a reason for each row")
     if len(reasons) != rows:
         raise PluginError(f"gave {len(reasons)} reasons for {rows} rows")
@@ -158,7 +158,7 @@ def _metrics(metrics: Any) -> None:
 
 
 def check_trained(result: Any) -> None:
-    """Check what a runtime says of its training."""
+    """Check a runtime's result."""
     if not isinstance(result, TrainingResult):
         raise PluginError(f"gave {_type(result)}; a TrainingResult was expected")
     _metrics(result.metrics)

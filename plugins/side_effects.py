@@ -49,7 +49,7 @@ def watched(files: Iterable[Path] = ()) -> Iterator[None]:
 
     Watched are the environment, the working directory, the global random generators of Python,
     numpy and torch, standard output, and the files in the folders given. What runs inside and
-    raises has its own error go on.
+    raises keeps its own error.
     """
     before = {name: read() for name, (read, _) in _STATES.items()}
     inputs = {folder: _listing(folder) for folder in files}
@@ -93,7 +93,7 @@ def patience(kind: str) -> float:
     Sources wait for the network as their own limits say, unless the environment says otherwise.
 
     Raises:
-        InputError: the environment variable is no number.
+        InputError: the environment variable is not a number.
     """
     text = os.environ.get(PATIENCE, "").strip()
     if not text:
@@ -143,7 +143,7 @@ def void(_: object) -> None:
     """Take a value and give none."""
 
 
-# ---- what is watched ------------------------------------------------------------------------
+# ---- watched state --------------------------------------------------------------------------
 
 
 LIBRARIES = (

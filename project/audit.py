@@ -71,7 +71,7 @@ class AuditOptions:
             raise InputError(f"there is no level `{self.level}`", hint=f"levels: {known}")
         if self.calibration and not self.executes:
             raise InputError(
-                "--calibration says how far a rerun may be apart, and nothing is run again",
+                "--calibration has limits for a rerun, and nothing is run again",
                 hint="add --rerun or --segments K",
             )
         if self.segments is None:
@@ -123,6 +123,7 @@ def _again(
         place = str(options.scratch) if options.scratch else None
         scratch = Path(stack.enter_context(scratch_folder("audit", place)))
         stack.enter_context(observer.running(claim.plan, scratch / "log.txt", len(steps)))
+        found = audit(claim, lower, options.level, _installed, by_plugins(registry))
         rerun = Rerun(
             claim,
             Store(scratch / "store"),
@@ -136,10 +137,8 @@ def _again(
             nonce = options.nonce if options.nonce is not None else secrets.token_hex(16)
             given = options.nonce is not None
             segments = Segments(rerun, options.segments, nonce, given)
-            return audit_segments(
-                claim, lower, segments, options.level, _installed, by_plugins(registry)
-            )
-        return audit_again(claim, lower, rerun, options.level, _installed, by_plugins(registry))
+            return audit_segments(claim, found, segments)
+        return audit_again(claim, found, rerun, options.level)
 
 
 def _tolerance(claim: Claim, options: AuditOptions, registry: Registry) -> Tolerance | None:

@@ -29,9 +29,9 @@ def open_target(
     """Yield the claim of a run or bundle.
 
     Args:
-        run: a run's name or folder, `latest`, its record.json, or a bundle.
+        run: a run, as `open_run` takes it, its record.json, or a bundle.
         store: the store's folder; left out, found as `store_folder` says.
-        scratch: where a bundle is unpacked meanwhile.
+        scratch: the temporary folder that a bundle is unpacked in.
 
     Raises:
         InputError: there is no such run, or one of its documents is damaged; names it.

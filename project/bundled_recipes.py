@@ -28,22 +28,27 @@ def by_bare_name(name: str, folder: Path) -> bool:
     return "/" not in name and not os.path.isfile(folder / name)
 
 
+def is_shipped(name: str) -> bool:
+    """Return whether a recipe of this bare name ships."""
+    return "/" not in name and os.path.isfile(_shipped(name))
+
+
+def _shipped(name: str) -> Path:
+    return shipped_folder() / f"{name.removesuffix('.yaml')}.yaml"
+
+
 def open_recipe(name: str, folder: Path) -> tuple[Path, bytes]:
     """Return a recipe's path and bytes.
 
-    `name` is a path seen from `folder`; a bare name that is no file there means the shipped
+    `name` is a path seen from `folder`; a bare name that is not a file there means the shipped
     recipe of that name, with or without `.yaml`.
 
     Raises:
-        InputError: there is none; says which shipped one may have been meant. Or it is not a file.
+        InputError: there is none; suggests a shipped one. Or it is not a file.
         RecipeError: it is too large, and is not read then; or there is a secret in it.
     """
-    path = folder / name
-    if by_bare_name(name, folder):
-        stem = name.removesuffix(".yaml")
-        shipped = shipped_folder() / f"{stem}.yaml"
-        if os.path.isfile(shipped):
-            path = shipped
+    shipped = by_bare_name(name, folder) and is_shipped(name)
+    path = _shipped(name) if shipped else folder / name
     try:
         raw = _bytes(path, name)
         refuse_secrets(raw, name)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from ..compiler.invalidation import reruns, roots
 from ..runtime.execute import pending
-from ..runtime.store.runs import PLAN, all_runs
+from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.errors import InputError
 from ..schema.plan import Plan
 from .session import Session
+
+SEARCHED = 20
+"""How many past runs are searched for one whose plan can be read, newest first."""
 
 FORGOTTEN = "the store no longer has its result"
 
@@ -45,9 +49,7 @@ def cache_misses(session: Session) -> CacheMisses | None:
     waiting = {step.name for step in pending(plan, store)}
     if not waiting:
         return None
-    for folder, record in reversed(list(all_runs(store))):
-        if record is None or record.recipe != plan.recipe:
-            continue
+    for folder, _ in islice(newest_runs(store, plan.recipe), SEARCHED):
         try:
             before = Plan.from_json((folder / PLAN).read_bytes(), str(folder / PLAN))
         except (OSError, InputError):

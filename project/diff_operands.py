@@ -21,8 +21,10 @@ from ..schema.lock import Lock, Material
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from ..schema.record import Record, StepResult
+from .bundled_recipes import is_shipped
 from .forecast import forecast
 from .revisions import open_revision, revision_of
+from .run_lookup import exact_run, run_by_prefix
 from .session import Session, open_session, store_folder
 
 EFFECTS = ("rows", "tokens", "steps", "gpu_memory_bytes", "seconds")
@@ -46,7 +48,7 @@ class Operand:
     session: Session | None = None
 
     def pinned_like(self, other: Operand) -> Operand:
-        """Return this recipe with the other's pins for what it asks in the same words and place.
+        """Return this recipe with the other's pins for identical requests in the same place.
 
         A variant that was never locked then reruns only what it changes. A record stays as it is.
         """
@@ -103,8 +105,9 @@ def open_operand(
 ) -> Operand:
     """Return the recipe, run or record that a text names.
 
-    A file or folder that is there comes first; then `REV:path` of git; then a run in the store;
-    then a recipe that ships. `allow_local_plugins` runs the plugin files that a run contains.
+    A file or folder that is there comes first; then `REV:path` of git; then a run in the store by
+    its name or `latest`; then a recipe that ships; then a run by the start of its name.
+    `allow_local_plugins` runs the plugin files that a run contains.
 
     Raises:
         InputError: it is none of these, or it is wrong.
@@ -116,9 +119,12 @@ def open_operand(
         return _of_record(path, settings, allow_local_plugins)
     if not path.exists() and revision_of(text):
         return _of_session(open_revision(text, store=store, settings=settings))
-    run = Store(store_folder(store)).runs / text / RECORD
-    if not path.exists() and run.is_file():
-        return _of_record(run, settings, allow_local_plugins)
+    usual = Store(store_folder(store))
+    run = None if path.exists() else exact_run(usual, text)
+    if run is None and not path.exists() and not is_shipped(text):
+        run = run_by_prefix(usual, text)
+    if run is not None:
+        return _of_record(run / RECORD, settings, allow_local_plugins)
     return _of_session(open_session(text, store=store, settings=settings))
 
 

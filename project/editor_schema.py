@@ -41,7 +41,8 @@ def write_schema(folder: Path, recipe: str | None = None) -> Path:
 def name_schema(text: str, recipe: Path) -> str:
     """Return a recipe that names the schema of the working folder in its first line.
 
-    `recipe` is where the text will lie, seen from there; a line that names another schema goes.
+    `recipe` is where the text will lie, seen from there; a line that names another schema is
+    replaced.
     """
     above = "../" * (len(recipe.parts) - 1)
     old = re.escape(modeline("")) + r".*\n"

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
 from ..plugins.registry import Registry
-from ..runtime.store.runs import all_runs
+from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.architecture import Architecture
 from ..schema.device import Device
 from ..schema.errors import InputError, RecipeError
@@ -163,8 +164,8 @@ def _waits(step: PlanStep, name: str, results: Results) -> bool:
 def compared(session: Session) -> Comparison | None:
     """Return the estimate of a finished training beside its measurements.
 
-    The estimate is the one just before training: packs are counted, and of what was measured only
-    other trainings count. None where there is no account, or nothing was measured.
+    The estimate is the one just before training: packs are counted, and only measurements of other
+    trainings are used. None where there is no account, or nothing was measured.
     """
     recipe, plan = session.compiled.recipe, session.compiled.plan
     results = {step.name: session.store.result(step.key) for step in plan.steps}
@@ -224,9 +225,9 @@ def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None
 
 
 def _runs(session: Session) -> Iterator[tuple[str, Record, Plan]]:
-    finished = [(folder, record) for folder, record in all_runs(session.store) if record]
-    for folder, record in finished[: -NEWEST - 1 : -1]:
-        path = folder / "plan.json"
+    finished = ((folder, record) for folder, record in newest_runs(session.store) if record)
+    for folder, record in islice(finished, NEWEST):
+        path = folder / PLAN
         try:
             yield folder.name, record, Plan.from_json(path.read_bytes(), str(path))
         except (OSError, InputError):

@@ -67,7 +67,7 @@ def import_file(
         raise InputError(f"`{name}` cannot name a recipe", hint=hint)
     if output is not None and output.exists():
         raise InputError(f"{output} exists already", hint="choose another name for --output")
-    # With a folder before it, so that a name which is no file here is not one that ships.
+    # With a folder before it, so that a missing file is not taken for a shipped recipe.
     path, raw = open_recipe(file if "/" in file else f"./{file}", Path.cwd())
     registry = load_registry()
     info = _data_sets(dataset_info, file, path, raw) if tool == "llama-factory" else {}

@@ -20,7 +20,7 @@ from .session import Session
 def write_lock(
     session: Session, observer: Observer, *, again: Sequence[str] = (), mirror: Mirror | None = None
 ) -> Session:
-    """Pin what the lock lacks and what is asked for again; write it; return the locked session.
+    """Pin sources that the lock lacks or that are asked for again; write it; return the session.
 
     The lock is of the recipe as it is written: what settings ask for instead is pinned for this
     once, and is in the session's lock but not written.
@@ -139,7 +139,7 @@ def check_lock(session: Session) -> LockCheck:
 
 
 def _lasting(session: Session, lock: Lock) -> Lock | None:
-    """Return the lock of the recipe as it is written, without what is set for this once."""
+    """Return the lock of the recipe as written, without `--set`."""
     if not session.settings:
         return lock
     path = session.compiled.loaded.path
@@ -147,7 +147,7 @@ def _lasting(session: Session, lock: Lock) -> Lock | None:
         written = compile_recipe(
             str(path), path.parent, open_recipe, session.registry, session.lock
         ).plan
-    except InputError:  # only what is set makes it whole
+    except InputError:  # only `--set` makes it complete
         return session.lock
     materials = {}
     for step in written.steps:

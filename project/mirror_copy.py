@@ -26,7 +26,7 @@ class Copied:
 def copy_to_mirror(
     session: Session, root: Path, observer: Observer, mirror: Mirror | None = None
 ) -> list[Copied]:
-    """Pin what is not pinned, download each source, and lay it out below the mirror's folder.
+    """Pin unpinned sources, download each source, and lay it out below the mirror's folder.
 
     Raises:
         FetchError: a source cannot be reached, or does not have the pinned bytes any more.

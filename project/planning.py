@@ -20,7 +20,7 @@ class Planned:
 
     Attributes:
         session: the recipe.
-        forecast: what the run will take.
+        forecast: the estimated cost of the run.
         results: by step, the cached result, or None where the step has to run.
         misses: why steps have to run again; None where none does, or the recipe never ran here.
         doubts: by rule of the recipe, what may break it.

@@ -69,7 +69,7 @@ class Project:
         return [step.name for step in pending(self.plan, self._session.store)]
 
     def forecast(self, device: str | None = None) -> Forecast:
-        """Estimate rows, tokens, memory, time and disk from all that the store knows.
+        """Estimate rows, tokens, memory, time and disk from everything known in the store.
 
         Args:
             device: such as `rtx-4090`; left out, the one that the recipe's rules name, or that
@@ -118,7 +118,7 @@ class Project:
         launch: str | None = None,
         mirror: str | None = None,
     ) -> Run:
-        """Pin what is not pinned, run what is not cached, and write the record.
+        """Pin unpinned sources, run steps that are not cached, and write the record.
 
         Args:
             observer: receives notices and the progress of steps.
@@ -239,7 +239,7 @@ def audit(
         mirror: a folder or address to download from instead; left out, KHICHDI_MIRROR.
         store: the store's folder; left out, KHICHDI_STORE, else `.khichdi` of the project.
         allow_local_plugins: run the plugin files that the run or bundle contains: they are code by
-            its author. Without it, what they did is reported as unverifiable.
+            its author. Without it, their results are reported as unverifiable.
 
     Raises:
         InputError: there is no such run, a document of it is damaged, or arguments contradict each

@@ -34,7 +34,7 @@ def make_room_for(session: Session, disk: Disk | None, observer: Observer) -> No
     """Make room for a run in a store that has a quota; send a notice where that changes anything.
 
     What no run names and this plan does not use is dropped. A run is never refused for a quota:
-    what it takes is an estimate, and what runs name is for the user to remove.
+    its size is an estimate, and files of runs are for the user to remove.
 
     Raises:
         InputError: the quota is not a size.

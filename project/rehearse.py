@@ -1,6 +1,6 @@
 """Rehearse a recipe: the whole plan on a few rows per source and a tiny base model.
 
-What a long run would fail at fails here first. Sources come from the store, from this machine, from
+Errors of a long run occur here first. Sources come from the store, from this machine, from
 a mirror, or where allowed over the network; rows of others are generated.
 """
 
@@ -29,7 +29,7 @@ class Rehearsed:
 
     Attributes:
         steps: every step of the plan, with its result on the few rows.
-        notes: by step, what was replaced or left out, unlike in a run.
+        notes: by step, replaced or omitted inputs, unlike in a run.
         seconds: how long it took.
     """
 
@@ -58,7 +58,7 @@ def rehearse(
     fetch: bool = False,
     mirror: Mirror | None = None,
 ) -> Rehearsed:
-    """Run the whole plan in a temporary store; report what was real and what was not.
+    """Run the whole plan in a temporary store; report which inputs were real.
 
     Args:
         session: the recipe.

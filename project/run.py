@@ -1,9 +1,9 @@
 """Run a recipe: the whole flow from lock to record.
 
-lock       pin what is not pinned                 locking.py
+lock       pin unpinned sources                   locking.py
 forecast   refuse what the base cannot do         forecast.py
 quota      make room in the store                 quota.py
-run        execute what is not cached             khichdi.runtime.execute
+run        execute steps that are not cached      khichdi.runtime.execute
 record     write down what happened               khichdi.runtime.store.runs
 """
 
@@ -56,7 +56,7 @@ def run_session(
     mirror: Mirror | None = None,
     launch: Launch | None = None,
 ) -> FinishedRun:
-    """Pin what is not pinned, run what is not cached, and write the record.
+    """Pin unpinned sources, run steps that are not cached, and write the record.
 
     Args:
         session: the recipe.

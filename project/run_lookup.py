@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.store.runs import PLAN, RECORD, all_runs
+from ..runtime.store.runs import PLAN, RECORD, newest_runs, run_names
 from ..runtime.store.store import Store
 from ..schema.errors import InputError, StoreError
 from ..schema.plan import Plan
@@ -43,12 +46,12 @@ class Run:
 
     @property
     def recipe_hash(self) -> str:
-        """The digest of everything that the run was asked to do."""
+        """The digest of everything that the run was to do."""
         return self.record.recipe_hash
 
     @property
     def result_hash(self) -> str:
-        """The digest of everything that came out of the run."""
+        """The digest of all outputs of the run."""
         return self.record.result_hash
 
     @property
@@ -135,23 +138,87 @@ def open_run(run: str | Path = LATEST, *, store: str | Path | None = None) -> Ru
     A run's folder may lie anywhere; its store is the one that it lies in, else the usual one.
 
     Args:
-        run: a run's name or folder, or `latest`.
+        run: a run's name, the start of its name if no other run's starts alike, its folder, or
+            `latest`.
         store: the store's folder; left out, KHICHDI_STORE, else `.khichdi` of the project.
 
     Raises:
-        InputError: there is no such finished run; the hint names the newest.
+        InputError: there is no such finished run, or there are several; the hint names some.
     """
     usual = Store(store_folder(store))
-    finished = [(folder, record) for folder, record in all_runs(usual) if record]
-    if run == LATEST and finished:
-        return Run(*finished[-1], usual)
-    for folder in (usual.runs / run, Path(run)):
-        path = folder / RECORD
-        if path.is_file():
-            record = Record.from_json(path.read_bytes(), str(path))
-            around = folder.resolve().parent
-            inside = around.name == "runs" and (around.parent / "artifacts").is_dir()
-            return Run(folder, record, Store(around.parent) if inside else usual)
-    newest = ", ".join(folder.name for folder, _ in finished[-3:])
-    hint = f"the newest: {newest}" if newest else f"no runs in {usual.root}"
-    raise InputError(f"there is no finished run {run}", hint=hint)
+    folder = exact_run(usual, str(run)) or (Path(run) if _finished(Path(run)) else None)
+    folder = folder or run_by_prefix(usual, str(run))
+    if folder is None:
+        newest = ", ".join(folder.name for folder in islice(_finished_runs(usual), 3))
+        hint = f"the newest: {newest}" if newest else f"no runs in {usual.root}"
+        raise InputError(f"there is no finished run {run}", hint=hint)
+    path = folder / RECORD
+    record = Record.from_json(path.read_bytes(), str(path))
+    around = folder.resolve().parent
+    inside = around.name == "runs" and (around.parent / "artifacts").is_dir()
+    return Run(folder, record, Store(around.parent) if inside else usual)
+
+
+def exact_run(store: Store, name: str) -> Path | None:
+    """Return the folder of the finished run of this name, or of the newest one for `latest`."""
+    if name == LATEST:
+        return next(_finished_runs(store), None)
+    inside = name not in ("", ".", "..") and "/" not in name
+    return store.runs / name if inside and _finished(store.runs / name) else None
+
+
+def run_by_prefix(store: Store, prefix: str) -> Path | None:
+    """Return the folder of the only finished run whose name starts so, if there is one.
+
+    Raises:
+        InputError: there are several.
+    """
+    names = sorted(name for name in run_names(store) if prefix and name.startswith(prefix))
+    finished = (name for name in reversed(names) if _finished(store.runs / name))
+    found = list(islice(finished, 4))
+    if len(found) > 1:
+        more = ", …" if len(found) > 3 else ""
+        hint = f"write more of the name: {', '.join(found[:3])}{more}"
+        raise InputError(f"several runs have names that start with {prefix}", hint=hint)
+    return store.runs / found[0] if found else None
+
+
+def _finished(folder: Path) -> bool:
+    return os.path.isfile(folder / RECORD)
+
+
+def _finished_runs(store: Store) -> Iterator[Path]:
+    return (folder for folder, record in newest_runs(store) if record)
+
+
+def list_runs(
+    limit: int | None = None, before: str | None = None, *, store: str | Path | None = None
+) -> list[ListedRun]:
+    """List runs by their recorded start, newest first; only the records listed are read.
+
+    Args:
+        limit: how many at most; left out, all.
+        before: only runs that started before the one that this names.
+        store: the store's folder; left out, found as `store_folder` says.
+
+    Raises:
+        InputError: `before` names no run of this store.
+    """
+    usual = Store(store_folder(store))
+    start = None
+    if before is not None:
+        start = exact_run(usual, before) or run_by_prefix(usual, before)
+        if start is None and before in run_names(usual):
+            start = usual.runs / before
+        if start is None:
+            raise InputError(f"there is no run {before} in {usual.root}")
+    found = islice(newest_runs(usual, before=start), limit)
+    return [ListedRun(folder, record) for folder, record in found]
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run in a list of runs; its record is None where it did not finish."""
+
+    folder: Path
+    record: Record | None

@@ -1,4 +1,4 @@
-"""Repair a store, and collect its garbage down to a quota."""
+"""Measure, verify and repair a store, and collect its garbage down to a quota."""
 
 from __future__ import annotations
 
@@ -8,14 +8,36 @@ from pathlib import Path
 from ..plugins.registry import load_registry
 from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import fetch
-from ..runtime.store.gc_and_verify import clean, make_room
-from ..runtime.store.repair import Mended, Repair
+from ..runtime.store.gc_and_verify import clean, make_room, size_of
+from ..runtime.store.gc_and_verify import verify as verify
+from ..runtime.store.repair import Repair, Repaired
 from ..runtime.store.store import Store
 from ..schema.errors import FetchError
 from ..schema.plan import PlanStep
+from .session import store_folder
 
 
-def repair_store(store: Store, mirror: Mirror | None = None) -> list[Mended]:
+@dataclass(frozen=True)
+class Usage:
+    """The contents of a store: results, artifacts, and the bytes of these."""
+
+    results: int
+    artifacts: int
+    size: int
+
+
+def usage(store: Store) -> Usage:
+    """Count a store's results, artifacts and bytes."""
+    artifacts = list(store.artifacts())
+    return Usage(len(list(store.results())), len(artifacts), sum(map(size_of, artifacts)))
+
+
+def open_store(folder: str | Path | None = None) -> Store:
+    """Open a store; left out, the folder is found as `store_folder` says."""
+    return Store(store_folder(folder))
+
+
+def repair_store(store: Store, mirror: Mirror | None = None) -> list[Repaired]:
     """Restore damaged artifacts, download pinned sources again, and remove the rest.
 
     Raises:

@@ -13,7 +13,7 @@ VARIABLE = "KHICHDI_WORKERS"
 
 
 def use_workers(workers: int | str | None) -> None:
-    """Let the steps of this process, and of those it starts, use so many; None changes nothing.
+    """Set the number for the steps of this process and of those it starts; None changes nothing.
 
     Raises:
         InputError: it is not a whole number above 0.

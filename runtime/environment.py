@@ -52,7 +52,7 @@ def distributions() -> tuple[Distribution, ...]:
 
     found: dict[str, str] = {}
     for one in installed_ones():
-        metadata = one.metadata  # it is read anew whenever it is asked for
+        metadata = one.metadata  # each access reads the file again
         if metadata["Name"]:
             # The first on the path is the one that is imported.
             found.setdefault(metadata["Name"], metadata["Version"] or "0")

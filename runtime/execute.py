@@ -27,7 +27,7 @@ log = logging.getLogger("khichdi")
 
 
 class Reporter(Protocol):
-    """Whoever wants to see how a run goes."""
+    """Progress observer."""
 
     def started(self, step: PlanStep) -> None:
         """Take note that a step runs now."""
@@ -69,14 +69,14 @@ class Executor:
     done: dict[str, RecordedStep] = field(default_factory=dict)
 
     def run(self) -> list[RecordedStep]:
-        """Run what is not in the store, and return every step in the plan's order.
+        """Run the steps that are not in the store, and return all in the plan's order.
 
         Raises:
             KhichdiError: a step failed; what was done before it stays in the store.
         """
         self._check_requirements()
         self._check_launch()
-        with self.store.in_use():
+        with self.store.shared():
             for step in self.plan.steps:
                 recorded = self._cached(step) or self._run(step)
                 self.done[step.name] = recorded
@@ -118,7 +118,7 @@ class Executor:
             return None
         if step.material is not None:
             _check_pins(step, result)
-        self.store.used(step.key)
+        self.store.mark_used(step.key)
         return _recorded(step, result, "cached", 0.0)
 
     def _run(self, step: PlanStep) -> RecordedStep:

@@ -75,7 +75,7 @@ class _Rooms:
         for room, packs in self._with_room(length):
             count = self._fill(packs, room, length, count)
             if count == 0:
-                if packs:  # what is left of them keeps its room
+                if packs:  # the rest of them keeps its room
                     self._put(room, packs)
                 return
         whole, rest = divmod(count, self.capacity // length)

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Event:
-    """What a step did with a row.
+    """The action of a step on a row.
 
     Attributes:
         step: the step's name.
@@ -58,7 +58,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Drop:
-    """A dropped row: why, and the row as the step saw it (None for a record that was no row)."""
+    """A dropped row: why, and the row as the step saw it (None for a record that was not a row)."""
 
     id: str
     reason: str
@@ -209,7 +209,7 @@ class Lineage:
         )
 
     def _noted(self, pack: PlanStep, row_id: str) -> list[Row]:
-        """Return what the drop log of packing says of a row; it may make several samples."""
+        """Return the entries of packing's drop log on a row; a row may make several samples."""
         if "drops" not in self.done[pack.name].result.outputs:
             return []
         log = self._table(pack.name, "drops")

@@ -24,10 +24,10 @@ def write_states(states: States, files: Path, folder: Path) -> None:
 
 
 def read_states(folder: Path) -> States:
-    """Return what an artifact says of its states.
+    """Return the index of states in an artifact.
 
     Raises:
-        InputError: it does not say it in the form that it was written in.
+        InputError: the index is not as it was written.
     """
     return States.from_json((folder / INDEX).read_bytes(), INDEX)
 

@@ -13,7 +13,7 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 class Linear(Document):
     """A linear module of one layer; its weight is (outputs, inputs).
 
-    `reads` names the tensor it multiplies: modules that read the same one share what is kept of
+    `reads` names the tensor it multiplies: modules that read the same one share what is saved of
     it for the backward pass.
     """
 
@@ -25,7 +25,7 @@ class Linear(Document):
 
     @property
     def name(self) -> str:
-        """Return the last part of the path, which is what adapters are put on by."""
+        """Return the last part of the path, which adapters select modules by."""
         return self.path.rpartition(".")[2]
 
     @property

@@ -1,7 +1,7 @@
 """In-toto statements v1: of a run (SLSA Provenance v1) or an audit (Test Result).
 
 Field names are those of the specifications. The provenance's `buildType` is this project's own:
-`docs/proof.md` says how to reproduce such a run.
+`docs/proof.md` describes how to reproduce such a run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BuildDefinition(Camel):
 
 
 class Builder(Camel):
-    """Who ran it: the program and its version, never a person."""
+    """The builder: the program and its version, never a person."""
 
     id: Literal["urn:khichdi:recipe-run"] = BUILDER
     version: dict[str, str]
@@ -79,7 +79,7 @@ class AuditResult(Camel):
 
 
 class Signable(Camel):
-    """in-toto Statement v1, of whatever predicate."""
+    """in-toto Statement v1, of any predicate."""
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT, alias="_type")
     subject: Annotated[tuple[Resource, ...], unique("name")] = Field(min_length=1)

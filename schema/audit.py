@@ -44,7 +44,7 @@ STRENGTH: tuple[Basis, ...] = ("read", "hashed", "sampled", "derived", "executed
 FULL: tuple[Basis, ...] = ("derived", "executed")
 
 Mode = Literal["bytes", "segments", "rerun"]
-"""What an audit was asked to execute: nothing, segments of the training, or every step."""
+"""The execution that an audit was asked for: none, segments of the training, or every step."""
 
 LARGEST = 1e300
 """Stands for an infinite distance, which JSON cannot express, and for values without a distance."""
@@ -57,8 +57,8 @@ class Finding(Document):
         step: the plan's step, where it is about one.
         output: the step's output, where it is about one.
         at: the file, row, tensor, training step or field.
-        claimed: what the record says, or the artifact that it names.
-        derived: what was found instead.
+        claimed: the value in the record, or in an artifact that it names.
+        derived: the value found instead.
     """
 
     step: str | None = None
@@ -103,7 +103,7 @@ class LevelReport(Document):
 
 
 class SegmentVerdict(Document):
-    """A segment of a training that was to be executed again, and what came of it."""
+    """A segment of a training that was to be executed again, with the outcome."""
 
     segment: int = Field(ge=1, description="Its number, from 1.")
     first: int = Field(ge=1, description="Its first optimizer step.")
@@ -162,7 +162,7 @@ class AuditReport(Document):
     """Audit report; `verdict` is the worst of the audited levels, except the environment.
 
     Attributes:
-        mode: what was to be executed.
+        mode: the requested execution.
         basis: the weakest basis among the levels that hold.
         passed: whether every level was derived or executed in full, and holds.
         calibration: the seal of the calibration that the audit was given.

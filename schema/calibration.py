@@ -35,10 +35,10 @@ class Sample(Document):
     Attributes:
         kind: `rerun`, or what the claimed training was instead of the recipe's.
         number: which of its kind.
-        setting: what stood for other hardware.
+        setting: the substitute for other hardware.
         adapter: digest of the adapter that was trained.
         curve: the differences of the losses at each step, in units of the mean claimed loss.
-        values: by criterion, how far the two are apart; infinite ones stand as the largest number.
+        values: by criterion, the distance of the two; infinity is the largest number.
     """
 
     kind: str
@@ -56,9 +56,9 @@ class Criterion(Document):
         name: such as `t4.direction`.
         level: the audit's level that it speaks for.
         honest: the largest among reruns.
-        controls: by kind, the smallest among its controls; what the figure was measured for.
+        controls: by kind of control that it was measured on, the smallest among these.
         separates: kinds that are far enough from every rerun.
-        limit: what a rerun may reach; None where the figure is not used.
+        limit: the largest value of a rerun; None where the figure is not used.
         why: in words, where it is not used.
     """
 

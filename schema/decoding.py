@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .errors import Diagnostic, RecipeError
 
 MAX_BYTES = 1 << 18
-"""The largest recipe; what is read in full stays below a second and 64 MB."""
+"""The largest recipe; reading one takes less than a second and 64 MB."""
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 BREAK = re.compile(r"\r\n|\r|\n")
@@ -97,7 +97,7 @@ def too_large(size: int, file: str) -> RecipeError:
 
 
 def _not_utf_8(raw: bytes, position: int, file: str) -> RecipeError:
-    """Show the line as Latin-1 reads it: where the byte stands is then plain to see."""
+    """Show the line as Latin-1 reads it: so that the byte's place is visible."""
     before = raw[:position].decode("utf-8-sig")
     text = Text(before + raw[position:].decode("latin-1"), file)
     message = f"not UTF-8: byte 0x{raw[position]:02x} at position {position}"

@@ -15,7 +15,7 @@ class Device:
         memory_bytes: None where it differs by machine.
         flops: dense bfloat16 rate with float32 sums, per second.
         bandwidth: bytes of memory read or written per second.
-        realised: share of `flops` that a training step comes to.
+        realised: share of `flops` that a training step reaches.
         launch: seconds that a layer takes at least, forward and backward.
         gpu: whether memory is a GPU's.
     """

@@ -1,7 +1,7 @@
 """Base class of documents: frozen, closed, and read from JSON with readable errors.
 
-A document says a thing once: a JSON key given twice, a name listed twice, and a number that has no
-canonical form are refused with the place where they stand.
+A document has each entry once: a JSON key given twice, a name listed twice, and a number that has
+no canonical form are refused with their place.
 """
 
 from __future__ import annotations

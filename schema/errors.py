@@ -1,4 +1,4 @@
-"""The error tree: every failure a user can meet says where, what, and what to do.
+"""The error tree: every error that a user can meet has a place, a cause and a remedy.
 
 KhichdiError
 ├── InputError         the recipe or the options are wrong           exit status 2
@@ -26,7 +26,7 @@ CODES = {
     "deprecated": "a deprecated plugin or parameter (a warning)",
     "duplicate-key": "a key that is given twice in one mapping",
     "empty": "a file with nothing in it",
-    "encoding": "bytes that are no UTF-8, or control characters",
+    "encoding": "bytes that are not UTF-8, or control characters",
     "extends": "a recipe that cannot be extended",
     "file": "a file that the recipe names and that cannot be read",
     "input": "a file that is not there, or cannot be read",
@@ -97,7 +97,7 @@ class Diagnostic:
             if self.suggestion:
                 lines[0].append((f"; {self.suggestion}", "suggestion"))
             return lines
-        # Of a very long line only what is around the place is shown.
+        # Of a very long line only the part around the place is shown.
         room = max(20, width - 9)
         start = max(0, self.column - 1 - room // 2) if len(self.source) > room else 0
         shown = self.source[start : start + room].replace("\t", " ")

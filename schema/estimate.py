@@ -1,7 +1,7 @@
 """Estimate of a recipe: rows, tokens, memory, time and disk, before it runs.
 
-A number that is not known is null; `unknown` says why. `assumed` has, in sentences, what numbers
-rest on beside the recipe and what was counted.
+A number that is not known is null; `unknown` has the reasons. `assumed` lists, in sentences, the
+assumptions behind numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import Field
 from .document import Document
 
 Basis = Literal["counted", "declared", "at most", "unknown"]
-"""What a number of rows rests on."""
+"""The basis of a number of rows."""
 
 
 class Memory(Document):
@@ -53,7 +53,7 @@ PARTS = (
 
 
 class DataEstimate(Document):
-    """Rows that a data set brings into the mixture."""
+    """Rows of a data set in the mixture."""
 
     rows: int | None = Field(description="Number of rows; null if unknown.")
     basis: Basis = Field(

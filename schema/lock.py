@@ -27,7 +27,7 @@ class PinnedFile(Document):
 class Material(Document):
     """One source, pinned.
 
-    `request` is the digest of what the recipe asked for: when the recipe asks for something
+    `request` is the digest of the recipe's request: when the recipe asks for something
     else, the material is stale. `revision` is the immutable one (a commit), where there is one.
     """
 
@@ -74,6 +74,6 @@ class Lock(Sealed):
 
 
 def request_digest(use: str, version: int, params: dict[str, Any], file: str | None = None) -> str:
-    """Return the digest of what a recipe asks of a source; `file` is of a local plugin's file."""
+    """Return the digest of a recipe's request to a source; `file` is of a local plugin's file."""
     asked = {"use": use, "version": version, "params": params}
     return digest("request", asked | ({"file": file} if file else {}))

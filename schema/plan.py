@@ -36,13 +36,13 @@ class PluginRef(Document):
     file: Digest | None = Field(None, exclude_if=lambda file: file is None)
 
     def identity(self) -> dict[str, Any]:
-        """Return what goes into a key: the parameters that can change results, and the file."""
+        """Return the part that enters a key: parameters that can change results, and the file."""
         hashed = {k: v for k, v in self.params.items() if k not in self.operational}
         known = {"kind": self.kind, "name": self.name, "version": self.version, "params": hashed}
         return known | ({"file": self.file} if self.file else {})
 
     def request(self) -> str:
-        """Return the digest of what a recipe asks of a source with this plugin."""
+        """Return the digest of a recipe's request to a source with this plugin."""
         return request_digest(self.name, self.version, dict(self.params), self.file)
 
 
@@ -54,7 +54,7 @@ class PlanStep(Document):
         kind: the plugin's kind, or one of khichdi's own: `mixture`, `split`, `pack`.
         plugin: the plugin that does the step.
         parts: further plugins that it is given, by role (a training step's quantizer).
-        settings: what the language, not the plugin, says about the step.
+        settings: parameters of the step that belong to the language, not to the plugin.
         inputs: by role, `<step name>#<output name>`.
         seed: the step's own seed, where it draws random numbers.
         key: digest of all of the above but the label; known before running.
@@ -89,8 +89,8 @@ class PlanStep(Document):
 class Plan(Sealed):
     """All steps, each after its inputs.
 
-    `language` is the version of the recipe language. It is no part of the recipe hash,
-    which is of what the recipe means: brought to a newer version, a recipe keeps its hash.
+    `language` is the version of the recipe language. It is not part of the recipe hash,
+    which is of what the recipe means: migrated to a newer version, a recipe keeps its hash.
     `varies_by` is the setting by which the recipe itself lets the same training end in other bits.
     """
 
@@ -161,5 +161,5 @@ def recipe_hash(steps: tuple[PlanStep, ...], locked: bool) -> str:
 
 
 def result_hash(digests: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the root digest of a run: by step and output name, what came out."""
+    """Return the root digest of a run: digests by step and output name."""
     return digest("result", {step: dict(outputs) for step, outputs in digests.items()})

@@ -87,10 +87,10 @@ class Record(Sealed):
 
     `bound` is the recipe that ran, every default written out, so that a record can be read and
     compared without the recipe's files; None in records from before it was kept. `settings` are
-    the `path=value` that were set for this run and do not stand in the files. `files` are the
+    the `path=value` that were set for this run and are not in the files. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
-    distribution of the interpreter. `estimate` is what training was estimated to take, beside what
-    was measured; it is in no hash of a result.
+    distribution of the interpreter. `estimate` is the estimated cost of training beside the
+    measured one; it is in no hash of a result.
     """
 
     record: Literal[1] = 1

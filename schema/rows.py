@@ -6,10 +6,10 @@
 | source | string | the data set's name in the recipe |
 | task | string | task or subject the row belongs to; empty where there is none |
 | license | string | SPDX id of the row, else of the data set; empty where not stated |
-| provenance | string | where the data set says the row came from; empty where it does not |
+| provenance | string | the row's origin according to the data set; empty where it does not |
 | categories, domains | list<string> | as the data set labels them |
 | input_languages, output_languages | list<string> | English names, as in Natural Instructions |
-| instruction, input, output | string | what is asked, on what, and the answer to learn |
+| instruction, input, output | string | the question, its context, and the answer to train on |
 | references | list<string> | every acceptable answer, `output` among them |
 | turns | list<struct<role, text, extra>> | the whole conversation where there is one; else empty |
 | tools | string | JSON: the tools that the assistant may call; empty where there are none |

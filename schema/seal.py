@@ -28,7 +28,7 @@ class Sealed(Document):
     sort_keys: ClassVar[bool] = False
 
     def seal(self) -> str:
-        """Return the digest that the file carries: of all that is in the document."""
+        """Return the digest that the file carries: of the whole document."""
         return self._seal(json.loads(self.model_dump_json()))
 
     def to_text(self) -> str:

@@ -1,7 +1,7 @@
 """Detect and mask secrets: tokens, keys and passwords by their shape, and this shell's own.
 
-What is hashed or handed to others is refused where one is found, because taking it out would change
-what the hashes are of. What is only shown has the secret's kind in its place.
+Hashed or published files with a secret are refused, because removing it would change the hashes.
+In text that is only shown, the secret's kind replaces it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Found(NamedTuple):
 
 
 def secrets_in(raw: bytes, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
-    """Yield what looks like a secret, or is what a secret variable of the environment is set to."""
+    """Yield text that looks like a secret, or equals a secret environment variable."""
     lower = raw.lower()
     for kind, (_, hints) in SHAPES.items():
         text = lower if kind in ANY_CASE else raw

@@ -1,8 +1,8 @@
 """Training states: digests that a training commits to, segment by segment.
 
 A training is divided into segments. At the end of each one its whole state is hashed, and the
-digest stands in the trace of its steps, which the result hash covers. The states that a segment
-starts from are kept as files, so that any segment can be executed again without those before it.
+digest is in the trace of its steps, which the result hash covers. The states that a segment starts
+from are kept as files, so that any segment can be executed again without those before it.
 
     states.json                     this document
     step-00000012/<group>.safetensors   the tensors of a state, by group
@@ -32,7 +32,7 @@ class State(Document):
     Attributes:
         step: optimizer steps done.
         tensors: by group (`adapter`, `optimizer`) and name: dtype, shape and sha256.
-        numbers: what belongs to the state and is no tensor.
+        numbers: the parts of the state that are not tensors.
         kept: whether its tensors are kept as files; those of the last state are not, as nothing
             starts from it.
     """

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 Explained = tuple[int, str, str | None]
-"""Where in the text, what is wrong, and what to do."""
+"""The place in the text, the error, and the fix."""
 
 CLOSING = {"[": "]", "{": "}"}
 
@@ -72,12 +72,12 @@ def _block(problem: str, context: str, found: str) -> tuple[str, str | None]:
 
 
 def _tab(text: str, at: int) -> bool:
-    """Return whether a tab indents the line of a place or stands at the place itself."""
+    """Return whether a tab indents the line of a place or is at the place itself."""
     return text[at : at + 1] == "\t" or _tab_place(text, at) >= 0
 
 
 def _tab_place(text: str, at: int) -> int:
-    """Return where the tab in the indentation of the place's line stands, or -1."""
+    """Return the column of a tab in the indentation of the place's line, or -1."""
     start = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
     indent = re.compile(r"[ \t]*").match(text, start)
     found = text.find("\t", start, indent.end() if indent else start)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ MAX_VALUES = 10_000
 MAX_KEY = 200
 MAX_INTEGER = 2**53 - 1
 SECTIONS = 64
-"""Top-level sections that are read one by one where a file is no YAML as a whole."""
+"""Top-level sections that are read one by one where a file as a whole is not YAML."""
 
 Path = tuple[str | int, ...]
 
@@ -37,21 +38,12 @@ CONSTANTS = {
 }
 
 
-@dataclass
-class Parsed:
-    """A file's values and places.
+class Located(ABC):
+    """Values with places in files."""
 
-    `keys` has the place of each mapping key (and list item), `values` of each value, by path.
-    `faults` are those that left the rest readable; `incomplete` says that parts were not.
-    """
-
-    file: str
-    data: Any
-    lines: list[str]
-    keys: dict[Path, Mark] = field(default_factory=dict)
-    values: dict[Path, Mark] = field(default_factory=dict)
-    faults: list[Diagnostic] = field(default_factory=list)
-    incomplete: bool = False
+    @abstractmethod
+    def locate(self, path: Path, *, key: bool = False) -> tuple[Parsed, Mark]:
+        """Return the file and the place of a value, or of its key; else the nearest above it."""
 
     def diagnose(
         self,
@@ -62,14 +54,34 @@ class Parsed:
         *,
         key: bool = False,
     ) -> Diagnostic:
-        """Return a diagnostic at a path; a path that is not there takes the nearest above it."""
-        places = self.keys if key else self.values
-        mark = places.get(path)
+        """Return a diagnostic at a path, of a value or of its key."""
+        parsed, mark = self.locate(path, key=key)
+        return diagnose(parsed.file, parsed.lines, mark, code, message, suggestion)
+
+
+@dataclass
+class Parsed(Located):
+    """A file's values and places.
+
+    `keys` has the place of each mapping key (and list item), `values` of each value, by path.
+    `faults` are those that left the rest readable; `incomplete` means that parts were not.
+    """
+
+    file: str
+    data: Any
+    lines: list[str]
+    keys: dict[Path, Mark] = field(default_factory=dict)
+    values: dict[Path, Mark] = field(default_factory=dict)
+    faults: list[Diagnostic] = field(default_factory=list)
+    incomplete: bool = False
+
+    def locate(self, path: Path, *, key: bool = False) -> tuple[Parsed, Mark]:
+        """Return the place of a value, or of its key; else the nearest above it."""
+        mark = (self.keys if key else self.values).get(path)
         while mark is None and path:
             path = path[:-1]
             mark = self.keys.get(path) or self.values.get(path)
-        place = mark or Mark(1, 1, 1)
-        return diagnose(self.file, self.lines, place, code, message, suggestion)
+        return self, mark or Mark(1, 1, 1)
 
 
 def parse(raw: bytes, file: str) -> Parsed:
@@ -88,8 +100,8 @@ def parse(raw: bytes, file: str) -> Parsed:
 def parse_leniently(raw: bytes, file: str) -> Parsed:
     """Parse a file's bytes and keep the faults beside what could be read.
 
-    A file that is no YAML as a whole is read section by section: a quote that is not closed in
-    one top-level key does not hide what is wrong in another.
+    A file that as a whole is not YAML is read section by section: a quote that is not closed in
+    one top-level key does not hide errors in another.
 
     Raises:
         RecipeError: nothing of it could be read.
@@ -108,7 +120,7 @@ def parse_leniently(raw: bytes, file: str) -> Parsed:
 
 
 def _section_by_section(text: Text, whole: _SyntaxError) -> Parsed:
-    """Return what the sections that are YAML hold, with the faults of those that are not."""
+    """Return the sections that are YAML, with the errors of those that are not."""
     starts = [found.start() for found in re.finditer(r"(?m)^(?=[^\s#\-\]}%.])", text.text)]
     parsed = Parsed(text.file, {}, text.lines, incomplete=True)
     bad = []

@@ -18,7 +18,7 @@ from ..load import Loaded
 
 
 def counts(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
-    """Return counts that the mixture cannot give, where the samplers say how many rows there are.
+    """Return counts that the mixture cannot reach, where the samplers fix the number of rows.
 
     Filters only make it fewer, so the most that samplers give is the most that there is.
     """
@@ -64,7 +64,7 @@ def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     train, found = recipe.train, []
     if not train.sample_packing and train.packing_strategy != "bfd":
         message = f"`packing_strategy: {train.packing_strategy}` without packing"
-        hint = "leave it out, or say `sample_packing: true`"
+        hint = "leave it out, or set `sample_packing: true`"
         place = ("train", "packing_strategy")
         found.append(loaded.diagnose(place, "contradiction", message, hint, key=True))
     elif train.packing_strategy == "wrapped" and train.overlong != "truncate":
@@ -95,7 +95,7 @@ def training(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnos
 
 
 def chains(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
-    """Return filters that stand twice, and those that together let nothing pass."""
+    """Return duplicate filters, and those that together let nothing pass."""
     found = []
     names = list(recipe.data)
     sets: dict[Path, list[tuple[Path, Step]]] = {
@@ -127,7 +127,7 @@ def _twins(chain: list[tuple[Path, Step]], loaded: Loaded) -> list[Diagnostic]:
 def _contradicted(
     chain: list[tuple[Path, Step]], data_sets: list[str], loaded: Loaded, registry: Registry
 ) -> list[Diagnostic]:
-    """Return filters that let nothing pass after those before them, as they say themselves."""
+    """Return filters that, by their own account, let nothing pass after those before them."""
     earlier: list[Any] = []
     found = []
     for path, step in chain:
@@ -143,7 +143,7 @@ def _contradicted(
 
 
 def sources(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
-    """Return sources that bring another thing than is wanted of them."""
+    """Return sources of the wrong type: a data set as a base, or a model as data."""
     roles: dict[Path, tuple[str, Step]] = {("model", "base"): ("model", recipe.model.base)}
     for section, group in (("data", recipe.data), ("benchmarks", recipe.benchmarks)):
         for name, data in group.items():

@@ -14,7 +14,7 @@ from ..load import Loaded
 def check_architecture(
     recipe: Recipe, loaded: Loaded, registry: Registry, architecture: Architecture | None
 ) -> list[Diagnostic]:
-    """Return what the base cannot do; nothing where its architecture is not known."""
+    """Return requests that the base cannot meet; nothing where its architecture is not known."""
     if architecture is None:
         return []
     return [

@@ -42,7 +42,7 @@ def check_base(
     architecture: Architecture | None,
     known: Known | None = None,
 ) -> list[Diagnostic]:
-    """Return what the base cannot do, and breaches of rules, given what is known by now."""
+    """Return requests that the base cannot meet, and breaches of rules, as far as known."""
     from .model_checks import check_architecture
 
     found = check_architecture(recipe, loaded, registry, architecture)
@@ -72,7 +72,7 @@ def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagn
 
 
 def _twice(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
-    """A list of steps merges by name, so one name stands once in it."""
+    """A list of steps merges by name, so a name occurs once in it."""
     lists = {"evaluate": ("evaluator", recipe.evaluate), "export": ("exporter", recipe.export)}
     found = []
     for key, (kind, steps) in lists.items():
@@ -132,7 +132,7 @@ def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
         message = (
             f"`weights` apply only to `order: interleave`; the order is `{recipe.mixture.order}`"
         )
-        hint = "say `order: interleave`, or remove them; samplers decide how many rows there are"
+        hint = "set `order: interleave`, or remove them; samplers decide how many rows there are"
         return [loaded.diagnose(place, "unused", message, hint, key=True)]
     found = []
     for name in sorted(weights.keys() - recipe.data.keys()):

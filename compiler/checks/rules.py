@@ -21,7 +21,7 @@ from ..instances import ask, base_title, failure
 from ..load import Loaded
 
 TUNED = re.compile(r"(?i)(^|[-_.])(instruct|chat|it|sft|dpo|rlhf)([-_.]|$)")
-"""What the name of an instruction-tuned model has in it."""
+"""Words in the names of instruction-tuned models."""
 
 
 def check_rules(
@@ -51,7 +51,7 @@ def rule_warnings(
     architecture: Architecture | None,
     known: Known = NOTHING,
 ) -> dict[str, list[Breach]]:
-    """Return by rule what it only warns of; every rule of the recipe is there."""
+    """Return the warnings of rules; every rule of the recipe is there."""
     found: dict[str, list[Breach]] = {step.use: [] for step in recipe.rules}
     for index, breach in _breaches(recipe, registry, architecture, known):
         if breach.severity == "warning":

@@ -24,7 +24,7 @@ TYPES = {
     "model_attributes_type": "a mapping",
     "none_required": "null",
 }
-"""What pydantic expects by the type of its error, as a person calls it."""
+"""Expected values by the type of pydantic's error, in plain words."""
 
 SIZES = {
     "too_short": ("a list of at least {min_length} item", "min_length"),
@@ -48,7 +48,7 @@ class Expected:
         self.is_type = all(fault["type"] in TYPES for fault in faults)
 
     def text(self) -> str:
-        """Return what was expected, after "must be"."""
+        """Return the expected value, to follow "must be"."""
         return " or ".join(dict.fromkeys(self._one(fault) for fault in self.faults))
 
     def _one(self, fault: Any) -> str:

@@ -21,7 +21,7 @@ from ..load import Loaded
 from .expectations import Expected, a, short
 
 MOST = 100
-"""Faults that are told; a file that is no recipe at all would have one in each line."""
+"""Errors shown at most; a file that is not a recipe at all would have one in each line."""
 
 NAME_FORM = "names have lower-case letters, digits, dots, dashes and underscores"
 
@@ -35,13 +35,13 @@ def diagnostics(
 ) -> list[Diagnostic]:
     """Return one diagnostic per fault, each at its place in the file that wrote it.
 
-    What follows from a value at one of the `known` paths, which was told before, is left out.
+    What follows from a value at one of the `known` paths, which was reported before, is left out.
     """
     return _Explanation(loaded, registry, root).diagnostics(error, known)
 
 
 def data_path(fault: Any, data: Any) -> Path:
-    """Drop from pydantic's location what is not in the file: the tags of unions."""
+    """Drop the tags of unions from pydantic's location: they are not in the file."""
     path: list[str | int] = []
     location = fault["loc"]
     for index, part in enumerate(location):
@@ -90,7 +90,7 @@ class _Explanation:
         return found
 
     def _of_no_account(self, fault: Any, path: Path, known: Collection[Path]) -> bool:
-        """Return whether a fault only follows from others that are told."""
+        """Return whether an error only follows from others that are reported."""
         if any(path[: len(told)] == told or told[: len(path)] == path for told in known):
             return True
         size = {"too_short": "min_length", "too_long": "max_length"}.get(fault["type"])
@@ -183,7 +183,7 @@ class _Explanation:
         return self._at(path, "unknown-plugin", message, suggestion or self._installed(kind))
 
     def _elsewhere(self, name: str, kind: str) -> str | None:
-        """Return what else a name is the name of: `lora` is no quantizer, but an adapter."""
+        """Return the kind that a name belongs to: `lora` is not a quantizer, but an adapter."""
         for entry in self.registry:
             if entry.plugin.name == name:
                 return f"{a(entry.plugin.kind)} is named so; {self._installed(kind)}"
@@ -251,7 +251,7 @@ class _Explanation:
         return step_kind(path)
 
     def _owner(self, path: Path) -> tuple[str, str, list[str]]:
-        """Return what a mapping's keys are called, what it is called, and the keys it takes."""
+        """Return the words for a mapping's keys and for itself, and the keys it takes."""
         model = model_at(self.root, self.loaded.data, path)
         fields = list(model.model_fields) if model else []
         kind = self._kind(path)

@@ -27,9 +27,9 @@ class Known:
     """The counts and measurements that a store has of a recipe.
 
     Attributes:
-        rows: by data set, rows that its sampler let through.
+        rows: by data set, rows after its sampler.
         before: by data set, rows of the last step before its sampler that is done.
-        filtered: data sets whose sampler is all that is left to do.
+        filtered: data sets of which only the sampler has to run.
         split: rows to train on.
         held_out: rows held out.
         packs: facts of the training packs: packs, tokens, response_tokens.
@@ -67,7 +67,7 @@ class Amount:
         packs: of one epoch.
         held_out: rows held out.
         a_pack: tokens of a pack on average.
-        steps: optimizer steps in all; None where the runtime does not tell.
+        steps: optimizer steps in all; None where the runtime does not report it.
         trained: tokens trained on in all; None likewise.
     """
 
@@ -93,7 +93,7 @@ class Amounts:
         data: rows by data set.
         per_row: tokens of a row on average.
         assumed: in sentences, the assumptions that the numbers rest on.
-        unknown: in sentences, what is not known, and why.
+        unknown: sentences on each unknown amount, and why.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The architecture of a base model, from its `config.json` or from a table of well-known ones.
 
 The table has configurations, so both come the same way. An architecture that is not known here
-is None, and whoever asks says so.
+is None, and callers report it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def known_architecture(recipe: Recipe, registry: Registry) -> Architecture | Non
 def from_config(config: Config) -> Architecture | None:
     """Return the architecture that a `config.json` of transformers describes.
 
-    None for architectures that are not known here, and for files that lack what it takes.
+    None for unknown architectures and incomplete files.
     """
     make = LAYOUTS.get(str(config.get("model_type")))
     try:
@@ -218,7 +218,7 @@ LAYOUTS: dict[str, Callable[[Config], Architecture]] = {
     "gpt2": _gpt2,
     "gpt_neox": _gpt_neox,
 }
-"""What makes an architecture of a configuration, by `model_type`."""
+"""Readers of configurations, by `model_type`."""
 
 TIED = ("gpt2",)
 """Those whose head is the embedding unless their configuration says otherwise."""

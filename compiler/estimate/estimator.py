@@ -33,7 +33,7 @@ def estimate(
     device: Device | None = None,
     known: Known = NOTHING,
 ) -> Estimate:
-    """Return what a bound recipe will take.
+    """Return the estimated cost of a bound recipe.
 
     Args:
         recipe: the bound recipe.
@@ -121,7 +121,7 @@ class _Estimator:
         )
 
     def _account(self, workload: Workload | None) -> Account | None:
-        """Return the runtime's account; without one, say why memory and time are not known."""
+        """Return the runtime's account; without one, the reason why memory and time are unknown."""
         if workload is None:
             self.unknown.append(f"memory and time: {UNKNOWN_BASE}")
             return None
@@ -140,7 +140,7 @@ class _Estimator:
         return None
 
     def _trained(self) -> int | None:
-        """Return the number of trained parameters, where the adapter tells."""
+        """Return the number of trained parameters, where the adapter reports it."""
         if self.architecture is None:
             return None
         adapter = self.recipe.model.adapter

@@ -1,4 +1,4 @@
-"""Look up what a parameter of another tool is in a recipe.
+"""Look up the equivalent of another tool's parameter in a recipe.
 
 The two tables were made from the configuration models of axolotl (2023 to 2026), LLaMA-Factory,
 TRL, transformers, peft, torchtune and Unsloth. Hints of `recipe validate` and the importers are
@@ -48,7 +48,7 @@ class Term(NamedTuple):
         return self.verdict == "mapped" and re.split(r"[.:]", self.text)[-1] == self.name
 
     def hint(self, place: str) -> str:
-        """Return whose parameter it is and what a recipe has instead, seen from a place."""
+        """Return the tool that a parameter belongs to, and its equivalent in a recipe."""
         tools = list(dict.fromkeys(TOOLS[letter] for letter in self.letters))
         whose = " and ".join(f"{tool}'s" for tool in tools[:2])
         if self.verdict == "mapped":

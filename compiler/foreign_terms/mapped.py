@@ -1,7 +1,7 @@
 """Parameters of other tools that a recipe has under another name, or in another place.
 
-A line is `PATH[: VALUE][ | note] = NAME:TOOLS …`, with tools by their letters; a longer one goes on
-below, indented.
+A line is `PATH[: VALUE][ | note] = NAME:TOOLS …`, with tools by their letters; a longer one
+continues below, indented.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parameters of other tools that a recipe does not have, and why.
 
 A paragraph starts with `- REASON` where it cannot change a result here, or with `! EFFECT | ADVICE`
-where it would. Below it stand the names, on a line for each group of tools (by their letters). A
+where it would. The names follow, on a line for each group of tools (by their letters). A
 name may end in `*`.
 """
 
@@ -261,7 +261,7 @@ L tool_format enable_thinking
 ! load code that changes training | leave it out, or write a plugin
 A plugins
 
-! change how data is loaded | say it under `data`
+! change how data is loaded | set it under `data`
 R dataset_kwargs
 
 ! train in 8-bit floats | see `model.quantization`

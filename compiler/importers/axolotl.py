@@ -1,6 +1,6 @@
 """axolotl's configuration -> a recipe.
 
-What it does where a key is left out follows its own code: nf4 with double quantization, the
+Defaults follow its own code: nf4 with double quantization, the
 prompts of Alpaca with their first sentence, seed 42, the weights of the last step.
 """
 
@@ -96,7 +96,7 @@ def _dtype(t: Translation) -> dict[str, str]:
 
 
 def adapter(t: Translation) -> None:
-    """Translate the adapter; axolotl hands what is left out to peft."""
+    """Translate the adapter; peft decides on options that are left out."""
     kind = t.text("adapter")
     if kind in ("lora", "qlora"):
         t.put("adapter", {"model.adapter.use": "lora"})
@@ -104,7 +104,7 @@ def adapter(t: Translation) -> None:
         t.draft.set(
             ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
         )
-        would, todo = "train every weight of the base", "say `adapter: qlora`, or use another tool"
+        would, todo = "train every weight of the base", "set `adapter: qlora`, or use another tool"
         if kind is None:
             t.no_default("adapter", None, f"axolotl would {would}: {todo}")
         else:
@@ -154,7 +154,7 @@ def _modules(t: Translation) -> None:
 
 
 def length(t: Translation) -> None:
-    """Translate length and packing of samples, and what of them is learnt."""
+    """Translate length, packing and loss mask of samples."""
     cut = t.text("excess_length_strategy") == "truncate"
     note = None if cut else "axolotl drops longer samples; here they are truncated, and counted"
     if cut:
@@ -216,7 +216,7 @@ def schedule(t: Translation) -> None:
 
 
 def evaluation(t: Translation) -> None:
-    """Translate what is held out, how often it is measured, and which weights are kept."""
+    """Translate the validation set, its schedule, and the choice of weights."""
     validation = training.held_out(t, "val_set_size")
     if not validation:
         for key in ("eval_steps", "evals_per_epoch", "eval_strategy", "evaluation_strategy",
@@ -297,7 +297,10 @@ def kernels(t: Translation) -> None:
     training.acceleration(t, LIGER)
     integrations = t.texts("plugins") or []
     if integrations and all(name.endswith(SWITCHES) for name in integrations):
-        t.inert("plugins", "they add the keys of Liger and of a loss in chunks, which stand alone")
+        t.inert(
+            "plugins",
+            "they add the keys of Liger and of a chunked loss, which are mapped themselves",
+        )
 
 
 def trackers(t: Translation) -> None:
@@ -313,7 +316,7 @@ def trackers(t: Translation) -> None:
 
 
 def special_tokens(t: Translation) -> None:
-    """Tell tokens that the base's tokenizer has already from those that would change it."""
+    """Distinguish tokens that the base's tokenizer already has from those that would change it."""
     repo = str(t.draft.get(("model", "base", "repo")))
     config = TABLE.get(ALIASES.get(repo, repo), {})
     kin = config.get("model_type") in ("llama", "mistral") and config.get("vocab_size") == 32000

@@ -69,7 +69,7 @@ def _one(t: Translation, key: Path, taken: set[str]) -> None:
 
 
 def _source(t: Translation, key: Path, place: tuple[str, ...], where: str) -> None:
-    """Put the source: its own keys as `path` says them, the others as theirs do."""
+    """Put the source: its own keys from `path`, others from theirs."""
     given = t.text((*key, "path"))
     files = t.texts((*key, "data_files"))
     source = data_source(where, files=None)

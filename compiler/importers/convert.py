@@ -57,19 +57,19 @@ def import_config(
     name: str | None = None,
     data_sets: Mapping[str, Any] | None = None,
 ) -> Imported:
-    """Return the recipe that does what a configuration does.
+    """Translate a configuration into a recipe.
 
     Args:
         raw: The bytes of the configuration.
-        file: Its name, for messages, and for the recipe's name where nothing else says it.
+        file: Its name, for messages and as a fallback for the recipe's name.
         kind: One of `FORMATS`.
         registry: The installed plugins, for the order of keys.
-        name: What the recipe is called.
+        name: The recipe's name.
         data_sets: LLaMA-Factory's descriptions of data sets, by name.
 
     Raises:
-        RecipeError: the file is no YAML that is read here; anchors and aliases are refused.
-        InputError: the file says nothing of a model or of data.
+        RecipeError: the file is not YAML that can be read; anchors and aliases are refused.
+        InputError: the file has neither a model nor data.
     """
     found = FORMATS[kind]
     t = Translation(_read(raw, file, found.tool), found.tool, found.terms)
@@ -99,7 +99,7 @@ def _read(raw: bytes, file: str, tool: str) -> Parsed:
 
 
 def _head(report: Report) -> list[str]:
-    """Return comments on top of the recipe: where it comes from, and what it does not do."""
+    """Return comments on top of the recipe: its origin, and the keys not mapped."""
     head = [f"From {PurePath(report.file).name}, a configuration of {report.tool}."]
     head += [
         f"Not mapped: {key_text(entry.key)} = {flow(entry.value)}, line {entry.mark.line}: "

@@ -17,7 +17,7 @@ from .training import real, whole
 NOT_CHAT = frozenset(
     {"default", "empty", "vanilla", "fewshot", "alpaca", "vicuna", "intern", "ziya"}
 )
-"""Templates that are no copy of the chat template of a model."""
+"""Templates that are not a copy of a model's chat template."""
 JOINED: list[dict[str, Any]] = [
     {"use": "render", "instruction": "{instruction}\n{input}", "input": ""},
     {"use": "strip", "fields": ["instruction"]},
@@ -35,7 +35,7 @@ TAGS = {
     "assistant_tag": ("gpt", "assistant"),
     "system_tag": ("system",),
 }
-"""What the parts of a turn may be called, because the reader takes them so."""
+"""Names for the parts of a turn that the reader accepts."""
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
 
 
@@ -183,7 +183,7 @@ def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
 
 
 def _unread(about: Any) -> list[str]:
-    """Return the keys of a description that no reader here goes by."""
+    """Return the keys of a description that no reader here reads."""
     if not isinstance(about, dict):
         return []
     columns, tags = about.get("columns") or {}, about.get("tags") or {}
@@ -225,7 +225,7 @@ def template(t: Translation) -> None:
 
 
 def length(t: Translation) -> None:
-    """Translate length, packing and order, and what of a sample is learnt."""
+    """Translate length, packing, order and loss mask of samples."""
     whole(t, "cutoff_len", "train.sequence_len",
           "theirs cuts prompt and answer in proportion; here the end is cut")  # fmt: skip
     packing, neat = t.flag("packing"), t.flag("neat_packing")

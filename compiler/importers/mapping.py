@@ -39,7 +39,7 @@ class Translation:
     # ---- reading ----------------------------------------------------------------------------
 
     def value(self, key: Key) -> Any:
-        """Return what the file says at a key; null and an empty text are as if left out."""
+        """Return the file's value at a key; null and an empty text are as if left out."""
         data: Any = self.parsed.data
         for part in _path(key):
             if isinstance(data, dict):
@@ -99,7 +99,7 @@ class Translation:
     def put(
         self, key: Key, ours: Ours, note: str | None = None, comment: str | None = None
     ) -> None:
-        """Say in the recipe what a key says; the comment goes beside the first value."""
+        """Put a key's values into the recipe; the comment goes beside the first."""
         for place, value in ours.items():
             self.draft.set(_place(place), value, comment)
             comment = None
@@ -121,7 +121,7 @@ class Translation:
             self.done.add(leaf)
 
     def lost(self, key: Key, would: str, todo: str, *, unknown: bool = False) -> None:
-        """Note a key, and those below it, as not mapped; of an `unknown` one `would` says why."""
+        """Note a key, and those below it, as not mapped; `would` is why, of an `unknown` one."""
         for leaf in self.leaves(_path(key)):
             mark = self.parsed.keys[leaf]
             self.report.not_mapped.append(
@@ -130,7 +130,7 @@ class Translation:
             self.done.add(leaf)
 
     def default(self, key: str, value: Any, ours: Ours, note: str | None = None) -> None:
-        """Write out what the tool does where a key is left out, unless the recipe says it."""
+        """Write out the tool's default of an omitted key, unless the recipe has a value."""
         new = {place: item for place, item in ours.items() if not self.draft.has(_place(place))}
         said = f"{self.tool}'s default" + (f": {note}" if note else "")
         for index, (place, item) in enumerate(new.items()):
@@ -140,7 +140,7 @@ class Translation:
             self.report.defaults.append(Default(key, value, paths, said))
 
     def no_default(self, key: str, value: Any, note: str) -> None:
-        """Note what the tool does where a key is left out, and a recipe cannot say."""
+        """Note the tool's default of an omitted key that a recipe cannot express."""
         self.report.defaults.append(Default(key, value, {}, note))
 
     # ---- the end ----------------------------------------------------------------------------

@@ -25,7 +25,7 @@ class Draft:
         self.comments: dict[Place, str] = {}
 
     def set(self, place: Place, value: Any, comment: str | None = None) -> None:
-        """Put a value at a path, and a comment beside it; an earlier value there goes."""
+        """Put a value at a path, and a comment beside it; an earlier value is replaced."""
         *above, last = place
         data = self.data
         for part in above:

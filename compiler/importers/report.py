@@ -1,4 +1,4 @@
-"""What became of every key of another tool's configuration: nothing is dropped in silence."""
+"""Report on every key of another tool's configuration: nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..language.paths import below
 
 @dataclass(frozen=True)
 class Mapped:
-    """A key that the recipe does: our paths and values, and what is to be known about it."""
+    """A key that the recipe does: our paths and values, and a remark."""
 
     key: Path
     mark: Mark
@@ -32,7 +32,7 @@ class Inert:
 
 @dataclass(frozen=True)
 class NotMapped:
-    """A key that the recipe does not do: what it would have done, and what to do now."""
+    """A key that the recipe does not do: its effect in the tool, and a remedy."""
 
     key: Path
     mark: Mark
@@ -43,15 +43,15 @@ class NotMapped:
 
     @property
     def sentence(self) -> str:
-        """What it would have done, and what to do."""
+        """The effect that it would have had, and what to do."""
         return f"{self.would if self.unknown else f'it would {self.would}'}; {self.todo}"
 
 
 @dataclass(frozen=True)
 class Default:
-    """What the tool does where a key is left out, and ours by itself would not do.
+    """A default of the tool that differs from ours.
 
-    Without `ours` a recipe cannot say it.
+    Without `ours` a recipe cannot express it.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether the recipe does all that the configuration does."""
+        """Whether every key of the configuration is mapped."""
         return not self.not_mapped and all(default.ours for default in self.defaults)
 
     def sort(self) -> None:

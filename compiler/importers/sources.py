@@ -1,4 +1,4 @@
-"""Where models and data come from: the hub or a folder, told apart by how they are written."""
+"""Where models and data come from: the hub or a folder, distinguished by spelling."""
 
 from __future__ import annotations
 

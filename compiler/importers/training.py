@@ -1,4 +1,4 @@
-"""What the tools share, because all three train by transformers: one function for each concern.
+"""Keys that the tools share, because all three train with transformers: a function per concern.
 
 Each takes the translation and the tool's own words for the same thing.
 """
@@ -74,7 +74,7 @@ def _doubt(where: str) -> tuple[str, str] | None:
     if kind:
         return (
             f"start from weights that are quantized already ({kind[1]})",
-            "give the base that is not quantized, and say how under `model.quantization`",
+            "give the base that is not quantized, and quantize it under `model.quantization`",
         )
     return None
 
@@ -160,7 +160,7 @@ def scheduler(t: Translation, key: str, default: str) -> str | None:
 def warmup(t: Translation, schedule: str | None, default: str | None = None) -> None:
     """Translate the warm-up; steps go before a share of all steps.
 
-    `default` says what the tool does where neither is given.
+    `default` is the tool's default where neither is given.
     """
     given = {key: value for key in ("warmup_steps", "warmup_ratio")
              if (value := t.number(key)) is not None}  # fmt: skip
@@ -179,7 +179,7 @@ def warmup(t: Translation, schedule: str | None, default: str | None = None) -> 
 
 
 def _warmup(t: Translation, key: str, value: float) -> None:
-    """Translate one of both words; what is below 1 is a share of all steps."""
+    """Translate one of both words; below 1 it is a share of all steps."""
     if value == 0 or value >= 1:
         t.put(key, {"train.warmup_steps": int(value)})
     else:

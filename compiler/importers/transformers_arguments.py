@@ -81,7 +81,7 @@ def _best(t: Translation) -> None:
 
 
 def dtype(t: Translation, note: str) -> None:
-    """Put the type of the calculation; `note` says where the tool's default comes from."""
+    """Put the type of the calculation; `note` is the origin of the tool's default."""
     quantized = t.draft.get(("model", "quantization", "use")) == "bitsandbytes"
     place = f"model.quantization.{'compute_dtype' if quantized else 'dtype'}"
     if not quantized:

@@ -16,7 +16,7 @@ def translate(t: Translation) -> None:
     adapter(t)
     quantization(t)
     dataset(t)
-    learnt(t)
+    loss_mask(t)
     length(t)
     hf.arguments(t, 2e-5)
     hf.evaluation(t, validation=False)
@@ -40,7 +40,7 @@ def adapter(t: Translation) -> None:
         t.draft.set(
             ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
         )
-        would = "train every weight of the base: say `use_peft: true`, or use another tool"
+        would = "train every weight of the base: set `use_peft: true`, or use another tool"
         if t.value("use_peft") is None:
             t.no_default("use_peft", False, f"TRL would {would}")
         else:
@@ -95,7 +95,7 @@ def quantization(t: Translation) -> None:
 
 
 def dataset(t: Translation) -> None:
-    """Translate the data set; its columns say what it is, and they are not in the file."""
+    """Translate the data set; its format follows from columns that are not in the file."""
     where = t.text("dataset_name")
     if where is None:
         raise InputError("`dataset_name` is missing, a data set was expected", file=t.report.file)
@@ -123,8 +123,8 @@ def dataset(t: Translation) -> None:
                "split rows off with `mixture.validation`")  # fmt: skip
 
 
-def learnt(t: Translation) -> None:
-    """Translate what of a row is learnt: of conversations the answers, where TRL is told so."""
+def loss_mask(t: Translation) -> None:
+    """Translate the loss mask: the answers of conversations where TRL is asked for that."""
     name = next(iter(t.draft.data["data"]))
     read = {"use": "conversations", "field": "messages"}
     if t.flag("assistant_only_loss"):
@@ -137,7 +137,7 @@ def learnt(t: Translation) -> None:
     t.draft.set(("train", "template", "use"), "chat")
     for key in ("assistant_only_loss", "completion_only_loss"):
         if t.value(key) is not None:
-            t.lost(key, "learn whole texts, or completions just as they stand behind prompts",
+            t.lost(key, "learn whole texts, or completions exactly as they follow prompts",
                    "choose `read` and `train.template`; recipes learn answers")  # fmt: skip
     if t.value("assistant_only_loss") is None and t.value("completion_only_loss") is None:
         t.no_default("assistant_only_loss", False, "TRL looks at the columns of the data set, and "

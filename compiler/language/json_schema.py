@@ -3,7 +3,7 @@
 A step is checked by `if`/`then` on its `use`, not by a union: whatever is wrong with a step is then
 said about the plugin that it names, and an editor completes that plugin's parameters and no others.
 
-Every definition is there twice. In a recipe of its own, all that has no default is required. In
+Every definition is there twice. In a standalone recipe, every key without a default is required. In
 one that `extends` another nothing is, and `null` takes away what the other one says.
 """
 
@@ -73,7 +73,7 @@ class _Generator(GenerateJsonSchema):
     """Pydantic's generator with the language's ways."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Leave titles out: the key itself says more."""
+        """Leave titles out: the key itself is enough."""
         return False
 
     def default_schema(self, schema: Any) -> Json:
@@ -84,7 +84,7 @@ class _Generator(GenerateJsonSchema):
         return found
 
     def int_schema(self, schema: Any) -> Json:
-        """Bound integers by what a recipe can hold."""
+        """Bound integers by the range of canonical JSON."""
         found = super().int_schema(schema)
         if "exclusiveMinimum" not in found:
             found.setdefault("minimum", -MAX_INTEGER)
@@ -93,7 +93,7 @@ class _Generator(GenerateJsonSchema):
         return found
 
     def dict_schema(self, schema: Any) -> Json:
-        """Say that no other names are allowed than those of the pattern, nor any too long."""
+        """Allow only names of the pattern, up to the maximum length."""
         found = super().dict_schema(schema)
         for pattern, value in found.pop("patternProperties", {}).items():
             found["propertyNames"] = {"pattern": pattern, **found.get("propertyNames", {})}
@@ -130,7 +130,7 @@ def _named(value: Any, prefix: str) -> Any:
 
 
 def _as_branch(body: Json, title: str) -> None:
-    """Leave `use` to the kind, which says it once for all plugins."""
+    """Leave `use` to the kind, which defines it once for all plugins."""
     body["title"] = title
     body["properties"]["use"] = True
     body["required"].remove("use")

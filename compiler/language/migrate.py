@@ -23,7 +23,7 @@ UNSTATED = 1
 
 
 def read(raw: bytes, file: str) -> Parsed:
-    """Parse one file of a recipe, in this version of the language whatever it is written in.
+    """Parse one file of a recipe, and migrate it to this version of the language.
 
     Faults of the text are kept beside what could be read, so that all are reported at once.
 
@@ -83,7 +83,7 @@ def migrate(raw: bytes, parsed: Parsed) -> tuple[Tree, Parsed, list[Note]]:
     """Return a file of an older version as a tree of this one, its values, and what changed.
 
     Raises:
-        RecipeError: what the file says has no place in this version; says where and why.
+        RecipeError: a value of the file has no place in this version; names it and the reason.
     """
     from ..yaml.cst import as_parsed
     from ..yaml.cst_reader import read_tree

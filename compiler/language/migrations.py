@@ -1,4 +1,4 @@
-"""Edits that bring a recipe from one version of the language to the next.
+"""Edits that migrate a recipe from one version of the language to the next.
 
 A migration is frozen when the next version is released: it names keys itself, and never looks at
 the classes of the language as they are now. There is one version so far, and so no migration.
@@ -25,7 +25,7 @@ class Note:
 
 @dataclass
 class Edit:
-    """A tree that is being changed; collects what was changed, and what cannot be."""
+    """A tree that is being changed; collects changes, and values that cannot be changed."""
 
     root: Node
     parsed: Parsed
@@ -50,7 +50,7 @@ class Edit:
             entry.node.value, entry.node.source = version, str(version)
 
     def fault(self, mark: Mark, message: str, suggestion: str) -> None:
-        """Record what has no place in the next version."""
+        """Record a value that has no place in the next version."""
         at = Parsed(self.parsed.file, None, self.parsed.lines, values={(): mark})
         self.faults.append(at.diagnose((), "migration", message, suggestion))
 

@@ -1,8 +1,8 @@
 """Apply `--set path=value` overrides: a layer over a recipe's files, with positions.
 
-The value is YAML by the rules of recipe files, and it replaces what stands at the path. `null`
-takes a key away that is there, as it does for a recipe that extends another. Steps of a list go by
-name; a mapping that names a plugin which the list does not have is put at its end.
+The value is YAML by the rules of recipe files, and it replaces the value at the path. `null`
+takes a key away that is there, as it does for a recipe that extends another. Steps of a list are
+addressed by name; a mapping that names a plugin which the list does not have is put at its end.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Setting:
         return result
 
     def _make(self, out: Loaded, path: tuple[str | int, ...], folder: Any, depth: int) -> Any:
-        """Return what has to be there for a key that is not: mappings down to the value."""
+        """Return the missing containers of a key: mappings down to the value."""
         if depth + 1 == len(self.path):
             return self._take(out, path, folder)
         out.origins[path] = (self._at(self.path[depth]), (), folder)

@@ -1,8 +1,8 @@
 """Format and parse recipe paths: `train.learning_rate`, `mixture.filters[max-words].below`.
 
-A step of a list goes by its plugin's name, never by its position; the second step of one plugin is
-`where-2`. A key that has a dot, a bracket, a quote mark, `=` or a space in it stands in double
-quotes: `data."lima-1.1".license`.
+A step of a list is addressed by its plugin's name, never by its position; the second step of one
+plugin is `where-2`. A key that has a dot, a bracket, a quote mark, `=` or a space in it is in
+double quotes: `data."lima-1.1".license`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Segment:
 
 
 class PathError(ValueError):
-    """A text is no path; `position` is where it stops being one."""
+    """A text is not a path; `position` is where it stops being one."""
 
     def __init__(self, position: int) -> None:
         super().__init__(f"not a path from position {position}")
@@ -40,7 +40,7 @@ class PathError(ValueError):
 def parse_path(text: str, end: str = "") -> tuple[list[Segment], int]:
     """Return the segments of a path, and the position after it.
 
-    The path goes up to the end of the text, or to the first character `end` outside quotes.
+    The path ends at the end of the text, or at the first character `end` outside quotes.
 
     Raises:
         PathError: the text is not a path.
@@ -74,7 +74,7 @@ def below(path: str, key: str) -> str:
 
 
 def step_names(uses: Sequence[str]) -> list[str]:
-    """Return what the steps of a list are called: the second and later ones of a plugin numbered.
+    """Return the names of the steps of a list: the second and later ones of a plugin numbered.
 
     The name is free: a plugin that is really called `where-2` is not mistaken for a second `where`.
     """

@@ -106,7 +106,7 @@ def _model(annotation: Any, data: Any) -> type[BaseModel] | None:
 
 
 def _item(annotation: Any) -> Any:
-    """Return what the items of a list or the values of a mapping are."""
+    """Return the schema of the items of a list or the values of a mapping."""
     for option in _options(annotation):
         if get_origin(option) in (tuple, list):
             return get_args(option)[0]
@@ -118,7 +118,7 @@ def _item(annotation: Any) -> Any:
 def home(name: str, steps: list[tuple[Path, str]], registry: Registry) -> str | None:
     """Return where a word of the language belongs, or None for a word that it does not have.
 
-    A plugin that the recipe uses goes before the others: `steps` has the place and name of each.
+    A plugin that the recipe uses comes first: `steps` has the place and name of each.
     """
     for place, model in SECTIONS.items():
         if name in model.model_fields and name != "use":

@@ -19,7 +19,7 @@ _NAMES = {
 
 
 def value_words(schema: Json) -> str:
-    """Return what a schema takes in words; empty where it names a definition."""
+    """Return a schema's type in words; empty where it names a definition."""
     if "anyOf" in schema:
         words = [value_words(choice) for choice in schema["anyOf"]]
         return " or ".join(dict.fromkeys(word for word in words if word and word != "nothing"))

@@ -215,7 +215,7 @@ class _Placer:
         return self._in_block(index, below, offset, column)
 
     def _in_block(self, index: int, below: Entry | None, offset: int, column: int) -> list[str]:
-        """Return where a comment goes between an entry and the one below it, if any."""
+        """Return the owner of a comment between an entry and the one below it, if any."""
         chain = self.chains[index]
         last = chain[-1].node
         whole = last.flow or (last.kind == "scalar" and last.span[1] > last.span[0])
@@ -232,7 +232,7 @@ class _Placer:
         return self._above(chain, column)
 
     def _above(self, chain: tuple[Entry, ...], column: int) -> list[str]:
-        """Return where a comment goes that is indented with what is above it."""
+        """Return the place of a comment that is indented like the line above it."""
         flow = next((i for i, entry in enumerate(chain) if entry.node.flow), len(chain))
         chain = chain[: flow + 1]
         depth = max((i for i, entry in enumerate(chain) if entry.column <= column), default=-1)

@@ -1,13 +1,13 @@
 """Format a recipe in canonical layout.
 
-- Keys stand in the order of the language, `use` first, a plugin's parameters in the order of its
-  model; what is unknown stays last, as it is.
+- Keys are in the order of the language, `use` first, a plugin's parameters in the order of its
+  model; unknown keys stay last, unchanged.
 - Sections, data sets and lists of steps are blocks, indented by two. Every other mapping or list
   is on one line where it fits into 100 columns and holds no comment and no text of several lines;
   else it is a block too.
 - One blank line parts sections, and data sets. Other blank lines are kept, one for several.
 - Quotes stay where the text could be read as something else; numbers stay as they are written.
-- Comments stay with what they are about: see `compiler.comments`.
+- Comments stay beside their subject: see `compiler.comments`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def format_recipe(raw: bytes, parsed: Parsed, registry: Registry) -> str:
     Laws: it means the same, it has the same comments, and formatting it again changes nothing.
 
     Raises:
-        InputError: the text cannot be laid out otherwise without a change of what it says.
+        InputError: another layout would change the text's values.
     """
     tree = read_tree(raw.decode("utf-8-sig"), parsed)
     return format_tree(tree, parsed.file, registry)
@@ -51,7 +51,7 @@ def format_tree(tree: Tree, file: str, registry: Registry) -> str:
 
 
 def _check(text: str, file: str, values: Any, comments: list[str]) -> None:
-    """Read the text again: nothing that a file says may be lost, whatever it is made of."""
+    """Read the text again: no value or comment may be lost."""
     try:
         again = parse(text.encode(), file)
         same = _same(again.data, values) and read_tree(text, again).comments() == comments
@@ -76,7 +76,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 class _Writer:
-    """Writes nodes as lines, each block's lines without the indent of what it is in."""
+    """Writes nodes as lines, each block's lines without the indent of its parent."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -142,7 +142,7 @@ class _Writer:
         return above, [f"- {inner[0]}", *_indented(inner[1:])]
 
     def one_line(self, node: Node, place: Place, before: str) -> str | None:
-        """Return a value that stands on its key's line, or None if it cannot."""
+        """Return a value written on its key's line, or None if it cannot be."""
         if node.kind == "scalar":
             lines = _scalar_lines(node)
             return lines[0] if len(lines) == 1 else None
@@ -232,7 +232,7 @@ def _not_text(node: Node) -> str:
 
 
 def _flow_safe(text: str) -> bool:
-    """Return whether plain text may stand inside braces and brackets as it is."""
+    """Return whether plain text needs no quotes inside braces and brackets."""
     if PLAIN.fullmatch(text):
         return True
     return not re.search(r"[,\[\]{}]|[:?](?![\w/])", text) and not text.startswith(("?", ":"))

@@ -13,10 +13,10 @@ from .cst import Entry, Node
 
 @dataclass(frozen=True)
 class Place:
-    """What the language has at a place of a recipe.
+    """The part of the language at a place of a recipe.
 
     `model` is a section's class, or `Step` or `Train`, where `kind` is the plugin's; None is a
-    plugin's parameter or something unknown. `many` says that it is a list of steps, or, of
+    plugin's parameter or something unknown. `many` means that it is a list of steps, or, of
     `DataSet`, the mapping of data sets. `known` is false below an unknown key.
     """
 
@@ -42,7 +42,7 @@ def below(place: Place, entry: Entry, registry: Registry, use: Any = None) -> Pl
 
 
 def keys(place: Place, registry: Registry, use: Any) -> list[str] | None:
-    """Return a mapping's keys in order, or None where the language says nothing of them."""
+    """Return a mapping's keys in order, or None where the language does not order them."""
     if place.model is None or place.many:
         return None
     names = list(place.model.model_fields)

@@ -1,6 +1,6 @@
 """Print a recipe as canonical lines for git's textconv.
 
-Each line has the whole path, so that a line of a diff says which value of which step it is about.
+Each line has the whole path, so that a line of a diff identifies the value and its step.
 Comments, order of keys, quoting and layout are gone.
 """
 
@@ -21,10 +21,10 @@ from ..validate import validate
 def canonical_text(raw: bytes, registry: Registry) -> bytes:
     """Return the canonical text of a recipe file's bytes.
 
-    A recipe that stands alone is bound, so that a default written out is not a difference. One
+    A standalone recipe is bound, so that a default written out is not a difference. One
     that extends another or names plugin files is shown as it is written: those files have diffs
-    of their own, and where the bytes were taken from is not known here. What is not a valid recipe
-    is returned as it is.
+    of their own, and where the bytes were taken from is not known here. Text that is not a valid
+    recipe is returned unchanged.
     """
     try:
         parsed = read(raw, "recipe")

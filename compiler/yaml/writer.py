@@ -1,6 +1,6 @@
 """Write values as YAML that every version of YAML reads back as the same values.
 
-Text stands in quotes where YAML 1.1 or 1.2 could read it as something else.
+Text is quoted where YAML 1.1 or 1.2 could read it as something else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..language.paths import Segment, below, step_names
 WIDTH = 100
 """A list that is longer stands in a block."""
 WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "..."})
-"""What YAML 1.1 or 1.2 reads as null, as a truth value or as an end, in any case."""
+"""Text that YAML 1.1 or 1.2 reads as null, a boolean or an end of document, in any case."""
 NUMBER = re.compile(
     r"[-+.]?[0-9][0-9a-zA-Z_.:+-]*([ tT][0-9:.zZ +-]*)?|\.[0-9_]+|[-+]?\.(inf|nan)", re.I
 )
@@ -47,7 +47,7 @@ def layout(document: dict[str, Any]) -> list[Line]:
 
 
 def find(document: Any, segments: Sequence[Segment]) -> tuple[Place | None, list[str]]:
-    """Return the place of a path, or None and the names that there are where it goes wrong."""
+    """Return the place of a path, or None and the names known where it ends."""
     place: Place = ()
     for segment in segments:
         names: dict[str, str | int] = {}

@@ -6,12 +6,13 @@ Light: imported at start-up. The names are put in as they are: no format, no exp
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from string import Formatter
+
+from khichdi.schema.did_you_mean import nearest
 
 
 class Text:
-    """A text with names in braces, taken apart once.
+    """A text with names in braces, parsed once.
 
     Attributes:
         names: the names in the text, each once, in order.
@@ -55,6 +56,6 @@ def check_names(text: str, known: Collection[str]) -> None:
     """Raise `ValueError` when a text has a name in braces that is not known."""
     for name in Text(text).names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            guess = f"did you mean `{{{near[0]}}}`? " if near else ""
+            near = nearest(name, known)
+            guess = f"did you mean `{{{near}}}`? " if near else ""
             raise ValueError(f"nothing is called `{{{name}}}`: {guess}known: {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""The kind that says which weights are trained beside the frozen base."""
+"""The kind that chooses the weights trained beside the frozen base."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Adapter(Plugin[P], ABC):
 
         Called once, with torch's random state seeded, after peft has put the adapter on the model
         and before the digest of its first weights is taken. It may change nothing of the base:
-        whoever uses the adapter later puts it on the base as it is published.
+        users of the adapter put it on the base as it is published.
 
         Args:
             model: the peft model; its base is quantized.

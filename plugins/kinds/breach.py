@@ -10,7 +10,7 @@ from typing import Literal
 class Breach:
     """A broken rule or a contradiction: the message, its path in the recipe, and what to change.
 
-    A `warning` does not refuse the recipe: it says what is doubtful, or cannot be known yet.
+    A `warning` does not refuse the recipe: the breach is doubtful, or cannot be known yet.
     """
 
     message: str

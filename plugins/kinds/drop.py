@@ -10,7 +10,7 @@ class Drop:
     """Why a row goes: a short slug (`too-long`), counted in the record, and what was seen.
 
     `detail` is for a person who asks about one row: the row it repeats, the phrase it holds.
-    `id` is for a reader alone, whose bad record is no row yet.
+    `id` is for readers, whose bad record is not a row yet.
     """
 
     reason: str

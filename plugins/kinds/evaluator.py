@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """All that an evaluator gets; `adapter` is None for the base alone.
+    """Inputs of an evaluator; `adapter` is None for the base alone.
 
     `rows` has the held-out rows, with the columns of `khichdi.schema.rows`.
     """

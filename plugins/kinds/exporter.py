@@ -15,7 +15,7 @@ from .quantizer import Quantizer
 
 @dataclass(frozen=True)
 class ExportJob:
-    """All that an exporter gets.
+    """Inputs of an exporter.
 
     Attributes:
         base: folder with the base weights and tokenizer files, verified; never written to.

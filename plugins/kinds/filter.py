@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FilterInputs:
-    """What a filter asked for beside its rows.
+    """Inputs that a filter requested beside its rows.
 
     Attributes:
         files: by the names in `Filter.sources`, the folder with the verified files.
@@ -49,7 +49,7 @@ class Filter(Plugin[P]):
         uses_benchmarks: whether it compares rows with benchmarks; the recipe then names them
             beside the parameters, by `against: [NAME, ...]`.
         uses_tokenizer: whether it needs the base model's tokenizer.
-        stateful: whether what it says of a row depends on rows before it. Batches then come in
+        stateful: whether its verdict on a row depends on rows before it. Batches then come in
             row order to one instance; else they may be shared out to several processes.
     """
 
@@ -101,7 +101,7 @@ class Editor(Filter[P]):
         """Return the columns of the row that have other values now, by name.
 
         `draw` is a number, uniform in 0 <= n < 2**64, that depends on the seed and the row's id
-        alone; it is None unless the class says `seeded = True`.
+        alone; it is None unless the class sets `seeded = True`.
         """
         raise NotImplementedError
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may look at: the declared facts of a bound recipe, and what it will take.
+    """Inputs of a rule: the declared facts of a bound recipe, and its estimated cost.
 
     Attributes:
         base: the base model's source parameters.
-        base_license: SPDX id of the base model, or None where the recipe does not say.
-        data_licenses: SPDX id of each data set by name, or None where the recipe does not say.
+        base_license: SPDX id of the base model, or None where the recipe has none.
+        data_licenses: SPDX id of each data set by name, or None where the recipe has none.
         data_sources: source parameters of each data set by name, its plugin as `use`.
         instruction_tuned: whether the base was instruction-tuned, as far as its name
             tells; None where it does not.

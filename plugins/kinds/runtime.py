@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that a runtime gets.
+    """Inputs of a runtime.
 
     Attributes:
         base: folder with the base weights and tokenizer files, verified; never written to.
@@ -40,11 +40,11 @@ class TrainingJob:
         adapter: what is trained.
         seed: of everything random in training: adapter, order, dropout, noise.
         work: folder that survives a killed run: checkpoints live here, and a job that finds its
-            own checkpoints goes on from the newest to the same bits.
+            own checkpoints resumes from the newest, bit-identically.
         output: empty folder to write the adapter to, in peft's format.
         report: called after each optimizer step.
         launch: the processes to divide the training over; None: it stays in this one. Only
-            runtimes that say `launches` are given some. What is learnt must not depend on it.
+            runtimes that set `launches` are given some. The result must not depend on it.
     """
 
     base: Path
@@ -62,7 +62,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training gave beside the adapter's files.
+    """Results of a training beside the adapter's files.
 
     Attributes:
         metrics: numbers for the record (`eval_loss_before`, `eval_loss`, `train_loss`, ...);
@@ -129,7 +129,7 @@ class TrainingSegment:
 
 @dataclass(frozen=True)
 class ReplayedSegment:
-    """What a segment gave when it was executed again.
+    """Results of a replayed segment.
 
     Attributes:
         trace: an entry per step, as in `TrainingResult`: with the digest of the state where a
@@ -249,7 +249,7 @@ class Runtime(Plugin[P], ABC):
 
     @abstractmethod
     def train(self, job: TrainingJob) -> TrainingResult:
-        """Train, write the adapter to `job.output`, and say what happened.
+        """Train, write the adapter to `job.output`, and return the result.
 
         Samples of a pack must not see one another. Raises `StepError`.
         """

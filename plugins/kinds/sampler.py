@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Sampler(Plugin[P], ABC):
     """Chooses which rows of a data set go into the mixture.
 
-    `uses_scores` says that it samples by what a scorer found; the recipe must then name one.
+    `uses_scores` means that it samples by a scorer's results; the recipe must then name one.
     """
 
     kind = "sampler"

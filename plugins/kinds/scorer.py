@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """All that a scorer gets.
+    """Inputs of a scorer.
 
     Attributes:
         rows: the data set's rows, with the columns of `khichdi.schema.rows`.
         base: folder of the base model's files, for a scorer with `uses_model`; else None.
         quantizer: how the base is stored, beside `base`.
         seed: of everything random in scoring.
-        work: folder that survives a killed run; a job that finds its own parts goes on from them.
+        work: folder that survives a killed run; a job that finds its own parts resumes from them.
         report: called with the number of rows that are done.
     """
 
@@ -39,7 +39,7 @@ class ScoringJob:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a scorer found: a finite number for each row, and, where it has one, the model's text.
+    """Results of a scorer: a finite number for each row, and optionally the model's text.
 
     A row that was not scored has None for both. `metrics` are numbers for the record; `measured`
     what differs from machine to machine.
@@ -54,7 +54,7 @@ class Scores:
 class Scorer(Plugin[P], ABC):
     """Gives each row a number, for samplers to draw by.
 
-    `uses_model` says that it needs the base model; its key then covers the base's bytes.
+    `uses_model` means that it needs the base model; its key then covers the base's bytes.
     """
 
     kind = "scorer"

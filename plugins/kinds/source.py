@@ -15,16 +15,16 @@ from .breach import Breach
 
 @dataclass(frozen=True)
 class Pin:
-    """What a source resolved to: an immutable revision where there is one, and every file."""
+    """The pinned state of a source: an immutable revision where there is one, and every file."""
 
     files: tuple[PinnedFile, ...]
     revision: str | None = None
 
 
 class Source(Plugin[P], ABC):
-    """Brings bytes. `pin` says exactly which, `fetch` brings those and no others.
+    """Downloads bytes: `pin` decides exactly which, `fetch` downloads those and no others.
 
-    `local` says that the bytes lie on this machine and may be edited: they are then compared
+    `local` means that the bytes are on this machine and may be edited: they are then compared
     with the lock before every run, also when no step has to read them again.
     """
 

@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a rendered row; `learn` says whether the loss counts its tokens."""
+    """A piece of a rendered row; `learn` is whether the loss counts its tokens."""
 
     text: str
     learn: bool

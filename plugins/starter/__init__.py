@@ -40,7 +40,7 @@ def distribution(name: str, kind: str) -> dict[Path, str]:
 
 
 def _words(name: str, kind: str, *imported: str) -> dict[str, str]:
-    """Return what stands for the words of the templates."""
+    """Return the values of the templates' variables."""
     assert NAME.fullmatch(name)
     assert kind in KINDS
     package = f"khichdi_{name.replace('-', '_')}"

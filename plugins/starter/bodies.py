@@ -263,4 +263,4 @@ TESTS = {
     "source": '    files = {"rows.jsonl": "{}\\n"}\n',
     "reader": '    files = {"a.tsv": "2 + 2?\\t4\\n3 + 3?\\t6\\n"}\n',
 }
-"""What a kind's tests are given beside."""
+"""Further attributes of a kind's tests."""

@@ -59,7 +59,7 @@ $imports
 
 
 class ${Class}Params(Params):
-    """What a recipe may say of `$name`; every field has a description."""
+    """Parameters of `$name`; every field has a description."""
 
 $params
 

@@ -7,7 +7,7 @@
         params = {"share": 0.4}
 
 All other attributes have defaults; see `PluginTests` and the class of the kind. Each test says in
-its message what to mend.
+its message what to fix.
 """
 
 from __future__ import annotations

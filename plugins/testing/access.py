@@ -28,7 +28,7 @@ _CONNECTIONS = frozenset(
 )
 _MACHINES = (socket.AF_INET, socket.AF_INET6)
 _listeners: list[list[str]] = []
-"""Who wants to know of connections now; an audit hook, once added, is there for good."""
+"""Current listeners for connections; an audit hook cannot be removed once added."""
 _ENVIRONMENT = {os.getenv.__code__, type(os.environ).__getitem__.__code__}
 
 
@@ -37,8 +37,8 @@ def forbidden_access(plugin: type[Plugin[Any]], forbids: frozenset[str]) -> Iter
     """Fail when the plugin reads what its kind forbids.
 
     Clock and environment count when the plugin's own package reads them: libraries may, for
-    ends that show in no result. A connection to another machine counts whoever makes it, and in
-    whatever thread.
+    ends that show in no result. A connection to another machine counts, in any
+    library and thread.
     """
     found: list[str] = []
     with _heard(found), _followed(plugin, found, forbids):

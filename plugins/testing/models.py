@@ -15,7 +15,7 @@ from .material import make_base, make_packs, make_rows
 SEED = 57
 
 
-class _Stopped(Exception):  # noqa: N818 - it is no fault, it stands for a killed run
+class _Stopped(Exception):  # noqa: N818 - it is not an error, it stands for a killed run
     """Stands for the end of a process in the middle of its work."""
 
 
@@ -42,7 +42,7 @@ def _part(kind: str, name: str, **params: Any) -> Any:
 
 
 class QuantizerTests(PluginTests):
-    """A quantizer says how base weights are stored."""
+    """A quantizer chooses how base weights are stored."""
 
     def test_says_the_same_each_time(self) -> None:
         """The dtype is one of torch's; the configuration can be written down."""
@@ -62,10 +62,10 @@ class QuantizerTests(PluginTests):
 
 
 class AdapterTests(PluginTests):
-    """An adapter says which weights are trained."""
+    """An adapter chooses the weights that are trained."""
 
     def test_fits_a_model(self) -> None:
-        """The configuration is one of peft's, says the same each time, and trains something."""
+        """The configuration is one of peft's, is the same each time, and trains something."""
         self.needs("torch", "transformers", "peft")
         from peft import PeftConfig, get_peft_model
         from transformers import AutoModelForCausalLM
@@ -115,7 +115,7 @@ class ScorerTests(_Rehearsed):
         return found
 
     def test_scores_the_same_each_time_and_after_a_stop(self) -> None:
-        """A job that was killed and goes on in the same folder gives what it would have given."""
+        """A killed job that resumes in the same folder gives the same result."""
         with self.folder() as folder:
             with self.well_behaved():
                 found = self.scores(folder / "one")
@@ -151,7 +151,7 @@ class RuntimeTests(_Rehearsed):
         )
 
     def train(self, folder: Path, report: Callable[[Progress], None] = _quiet) -> Any:
-        """Train, and return what the runtime says."""
+        """Train, and return the runtime's result."""
         job = self.job(folder, report)
         result = self.short().train(job)
         check_trained(result)
@@ -160,7 +160,7 @@ class RuntimeTests(_Rehearsed):
         return result
 
     def test_trains_to_the_same_bits_also_after_a_stop(self) -> None:
-        """The base stays as it is; a killed job goes on to the same trace and metrics."""
+        """The base is unchanged; a killed job resumes to the same trace and metrics."""
         from ...schema.digest import safetensors_digest
 
         def digest(name: str) -> str:
@@ -193,7 +193,7 @@ class RuntimeTests(_Rehearsed):
             assert found == steps, f"{found} steps were taken, the schedule has {steps}"
 
     def test_gives_other_parameters_for_the_controls_of_a_calibration(self) -> None:
-        """What is changed is valid, and not what it was."""
+        """Changed parameters are valid, and differ from the original."""
         plugin = self.make()
         own = plugin.params.model_dump()
         changes = [

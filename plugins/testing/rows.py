@@ -106,7 +106,7 @@ class ReaderTests(PluginTests):
 
 
 class FilterTests(PluginTests):
-    """A filter says of each row whether it stays; an editor rewrites rows.
+    """A filter keeps or drops each row; an editor rewrites rows.
 
     Attributes:
         rows: the rows to filter; left out, rows of many sorts.
@@ -172,7 +172,7 @@ class FilterTests(PluginTests):
             _same(whole, self.answers(table, size), f"in batches of {size}")
 
     def test_order_does_not_matter(self) -> None:
-        """A filter without state says the same of a row wherever the row stands."""
+        """A stateless filter gives a row the same verdict at every position."""
         if self.plugin.stateful:  # type: ignore[attr-defined]
             raise Skipped("it says that it is stateful")
         table = self.table()

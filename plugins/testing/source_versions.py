@@ -78,7 +78,7 @@ def _imported(tree: ast.Module, own: str, package: str) -> Iterator[tuple[str, P
 
 
 def _file(name: str, package: str) -> Path | None:
-    """Return the file of a module of a package, or None where it is no such module."""
+    """Return the file of a module of a package, or None where there is no such module."""
     if not package or not name.startswith(f"{package}."):
         return None
     folder = Path(str(sys.modules[package].__path__[0]))

@@ -1,6 +1,6 @@
 """Read the base's published weights, one tensor at a time.
 
-For adapters that start from what quantization lost, and whoever else needs single tensors. Import
+For adapters that start from the quantization error, and other uses of single tensors. Import
 it inside a method: it brings torch.
 """
 

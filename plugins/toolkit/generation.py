@@ -24,7 +24,7 @@ class Generator:
         stop: text at which an answer ends; it is cut off.
 
     Attributes:
-        room: tokens that the model was made to see, prompt and answer together, if it says so.
+        room: the model's context length, for prompt and answer together, if it has one.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Download a file over HTTP: retry, resume with range requests, stop at the expected size.
 
 Redirects stay on http(s), never fall back from https to http, and never lead from a public
-address to a loopback, link-local or private one: whoever wrote the address of a source has no
+address to a loopback, link-local or private one: the author of a source's address has no
 business on the network of the machine that downloads it.
 """
 
@@ -143,7 +143,7 @@ class _Transfer:
             time.sleep(0.5 * 2 ** (failed - 1))
 
     def _receive(self) -> None:
-        """Request what is missing, and write it until the response ends."""
+        """Request the missing bytes, and write them until the response ends."""
         headers = dict(_HEADERS)
         if self.received and self.validator:
             headers |= {"Range": f"bytes={self.received}-", "If-Range": self.validator}

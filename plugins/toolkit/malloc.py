@@ -15,7 +15,7 @@ _LARGEST = (2**30, 2**25)  # newer versions take any threshold, older ones 32 Mi
 def keeping_freed_memory() -> Iterator[None]:
     """Let glibc keep freed memory for the next step rather than return it to the system.
 
-    What a step frees, the next one needs: given back, each page is mapped and cleared anew, which
+    What a step frees, the next one needs: given back, each page is mapped and cleared again, which
     costs a training step on a CPU several percent. Nothing more is held than at the peak, and all
     that is free is given back at the end. Changes no bits; does nothing with other C libraries.
     """

@@ -1,7 +1,7 @@
 """Load tokenizers and causal language models from a folder of verified files.
 
-For runtimes, evaluators and whoever else works with a model. Import it inside a method: it brings
-torch. Nothing here reaches the network, runs code from a model's folder or reads a pickle.
+For runtimes, evaluators and other plugins that work with a model. Import it inside a method: it
+imports torch. Nothing here reaches the network, runs code from a model's folder or reads a pickle.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _attention(folder: Path, gguf: Path | None) -> str:
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         model = AutoModelForCausalLM._model_mapping[type(config)]
-    except Exception:  # loading it says what is wrong
+    except Exception:  # loading it reports the error
         return "sdpa"
     return "sdpa" if getattr(model, "_supports_sdpa", True) else "eager"
 
@@ -150,7 +150,7 @@ def _load_safetensors(
     )
     missing = sorted(report["missing_keys"])
     if missing:
-        # transformers would fill them with random numbers and go on.
+        # transformers would fill them with random numbers and continue.
         raise ValueError(f"{len(missing)} tensors are missing, such as {missing[0]}")
     if quantizer.config() is not None and device.type == "cpu":
         _let_go_of_files(model)
@@ -180,7 +180,7 @@ def _load_gguf(
             quantization_config=GgufConfig(dequantize=True),
             **common,
         )
-    # What is left of the file's quantization would be taken for the model's own.
+    # Remains of the file's quantization would be taken for the model's own.
     for owner, name in ((model, "hf_quantizer"), (model.config, "quantization_config")):
         if hasattr(owner, name):
             delattr(owner, name)

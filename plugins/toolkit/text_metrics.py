@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Literal
 
 Normalize = Literal["none", "strip", "lower"]
-"""What is done to texts before an exact match; each includes the one before it."""
+"""Normalizations before an exact match; each includes the one before it."""
 
 
 def exact_match(answer: str, references: Sequence[str], normalize: Normalize) -> float:

@@ -11,14 +11,14 @@ SETTINGS = {
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "20000",
     # oneDNN keeps a kernel for each shape that it met, a thousand of them twice over. Samples have
-    # many lengths: that comes to a gigabyte, and making them anew takes no time that shows.
+    # many lengths: that adds up to a gigabyte, and making them again takes no noticeable time.
     "LRU_CACHE_CAPACITY": "16",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 
 
 def before_torch() -> None:
-    """Let threads spin briefly and few kernels be kept, unless the user has said how.
+    """Let threads spin briefly and few kernels be kept, unless the user has set it.
 
     Changes no bits. Has no effect once torch is loaded.
     """

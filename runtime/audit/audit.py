@@ -47,42 +47,26 @@ def audit(
 
 
 def audit_again(
-    claim: Claim,
-    lower: Lower,
-    rerun: Rerun,
-    level: str | None = None,
-    installed: Installed = nothing_installed,
-    recompute: Recompute = nothing_recomputed,
+    claim: Claim, found: AuditReport, rerun: Rerun, level: str | None = None
 ) -> AuditReport:
-    """Audit documents and bytes, and where they hold execute every step again.
+    """Execute every step again, after an audit of documents and bytes that found them to hold.
 
     A claim that does not even fit its own bytes is not worth the machine's time.
     """
-    found = audit(claim, lower, level, installed, recompute)
     if found.verdict == "diverged":
         return found.model_copy(update={"mode": "rerun"})
     executed = {level.level: level for level in rerun.run(level)}
     if rerun.elsewhere:
         executed["environment"] = differs(claim, tuple(rerun.elsewhere))
-    merged = report(
-        claim, [_merged(level, executed.get(level.level)) for level in found.levels], "rerun"
-    )
-    return _calibrated(merged, rerun)
+    levels = [_merged(level, executed.get(level.level)) for level in found.levels]
+    return _calibrated(report(claim, levels, "rerun"), rerun)
 
 
-def audit_segments(
-    claim: Claim,
-    lower: Lower,
-    segments: Segments,
-    level: str | None = None,
-    installed: Installed = nothing_installed,
-    recompute: Recompute = nothing_recomputed,
-) -> AuditReport:
-    """Audit documents and bytes, and where they hold execute some segments of training again.
+def audit_segments(claim: Claim, found: AuditReport, segments: Segments) -> AuditReport:
+    """Execute some segments of training again, after an audit of documents and bytes that held.
 
     All that training starts from is derived from the pinned bytes first, where it can be.
     """
-    found = audit(claim, lower, level, installed, recompute)
     if found.verdict == "diverged":
         return found.model_copy(update={"mode": "segments"})
     segments.run()

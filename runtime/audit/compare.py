@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Difference = tuple[str, Any, Any]
-"""A place in words, what is claimed there, and what was derived."""
+"""A place in words, the claimed value, and the derived one."""
 
 
 def difference(kind: str, claimed: Path, derived: Path) -> Difference | None:

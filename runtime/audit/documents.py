@@ -37,10 +37,10 @@ class Lowered:
 
 
 Lower = Callable[[Claim], Lowered]
-"""Compiles a claim's recipe again; given by whoever has the compiler."""
+"""Compiles a claim's recipe again; passed in by a caller that has the compiler."""
 
 Installed = Callable[[Claim], Sequence[Distribution]]
-"""Returns what a claim's plugins come from here; given by whoever has the plugins."""
+"""Returns the installed distributions of a claim's plugins; passed in by a caller."""
 
 
 def nothing_installed(_: Claim) -> Sequence[Distribution]:
@@ -137,7 +137,7 @@ def _origins(claim: Claim, compiled: Plan) -> Iterator[Finding]:
 
 
 def _shared(one: PluginRef, other: PluginRef) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what two references to a plugin say of what both know.
+    """Return the parts of two references to a plugin that both have.
 
     A later version of a plugin may have other parameters, and the bytes are pinned all the same.
     """
@@ -180,7 +180,7 @@ def audit_plan(claim: Claim) -> LevelReport:
 
 
 def _keys(plan: Plan) -> Iterator[Finding]:
-    """Yield each step whose key does not follow from what it says, seen from its inputs' keys."""
+    """Yield each step whose key does not follow from its fields and its inputs' keys."""
     keys: dict[str, str] = {}
     for step in plan.steps:
         unknown = [name for _, name, _ in step.sources() if name not in keys]

@@ -31,7 +31,7 @@ OPTIONAL = ("sources", "asked", "tasks")
 """Figures that results of earlier versions do not have."""
 
 Recompute = Callable[[Claim, RecordedStep, Any], Mapping[str, float]]
-"""Recomputes metrics from a trace or from predictions; given by whoever has the plugins."""
+"""Recomputes metrics from a trace or from predictions; passed in by a caller that loads them."""
 
 
 class OutputError(ValueError):

@@ -65,7 +65,7 @@ class Rerun:
     def run(self, level: str | None = None) -> list[LevelReport]:
         """Execute the steps up to a level; stop after the first that gives something else.
 
-        What comes after a divergence would differ because of it, and says nothing of its own.
+        Steps after a divergence would differ because of it, and are not compared.
         """
         asked = [name for name in upto(level) if name in EXECUTED]
         self.levels = {name: Level(name) for name in asked}
@@ -225,7 +225,7 @@ class Rerun:
             self._level(claimed, "weights").compare(finding)
 
     def _parted(self, step: str, name: str, a: Output | None, b: Output | None) -> Finding:
-        """Return where an output first differs, as near as what is there allows."""
+        """Return where an output first differs, as precisely as the available files allow."""
         at = "content digest"
         claimed: JsonValue = a.digest if a else None
         derived: JsonValue = b.digest if b else None

@@ -24,7 +24,7 @@ SHOWN = 4
 
 
 class Comparison:
-    """What segments gave, held to what a training claims."""
+    """Compares replayed segments with a claimed training."""
 
     def __init__(
         self, claim: Claim, told: RecordedStep, trace: list[dict[str, Any]], states: States,
@@ -69,7 +69,7 @@ class Comparison:
         return self.plan
 
     def judge(self, judged: Judged) -> SegmentReplay:
-        """Let a calibration say what other bits mean, and return what came of each segment."""
+        """Judge segments with other bits by a calibration; return the verdict on each."""
         for name, verdict in judged.items():
             level = self.levels[name]
             parted, level.findings = level.findings, verdict.findings

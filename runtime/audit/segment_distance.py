@@ -1,6 +1,6 @@
 """How far a segment that was executed again is from what a training claims of it.
 
-On other hardware its bits are others; a calibration says how far honest ones are apart.
+On other hardware its bits are others; a calibration bounds the distance of honest ones.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import torch
 
 TRAINED = "adapter"
-"""What was trained, among the groups of a state."""
+"""The groups of a state that hold trained weights."""
 
 
 class Errors(NamedTuple):
-    """How far a segment is apart; see `SegmentVerdict`, which has the same names."""
+    """Distances of a segment from the claim; see `SegmentVerdict`, which has the same names."""
 
     error: float | None
     state_error: float | None
@@ -35,7 +35,7 @@ UNKNOWN = Errors(None, None)
 
 
 def errors(states: States, files: Path, number: int, given: ReplayedSegment) -> Errors:
-    """Return how far what a segment gave is from what it is said to have given.
+    """Return the distance of a replayed segment from the claimed one.
 
     Args:
         states: what the training is committed to.
@@ -122,7 +122,7 @@ def _side_by_side(files: list[Path]) -> Iterator[list[torch.Tensor]]:
 
 
 def _share(part: float, whole: float) -> float:
-    """Return part / whole, `LARGEST` where that is no number."""
+    """Return part / whole, `LARGEST` where that is not a number."""
     if part == 0:
         return 0.0
     return part / whole if whole and isfinite(part / whole) else LARGEST

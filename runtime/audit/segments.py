@@ -36,7 +36,7 @@ class Segments:
     """Executes drawn segments of a claim's trainings.
 
     Attributes:
-        rerun: makes what is not here of the trainings' inputs, and knows where things are.
+        rerun: derives inputs of the trainings that are not here, and finds files.
         count: how many segments of each training are drawn.
         nonce: what decides which ones, with the run's result.
         given: whether somebody gave the nonce.
@@ -53,7 +53,7 @@ class Segments:
 
     @property
     def claim(self) -> Claim:
-        """Return what is claimed."""
+        """Return the claim."""
         return self.rerun.claim
 
     def run(self) -> None:
@@ -103,7 +103,7 @@ class Segments:
         self.levels |= comparison.reports()
 
     def _drawn(self, step: str, states: States) -> SegmentReplay:
-        """Draw segments; the result hash is derived, so that it is over what is compared."""
+        """Draw segments by the derived result hash, which covers everything compared."""
         spans = states.segments()
         root = result_hash({one.name: one.digests() for one in self.claim.record.steps})
         chosen = drawn(root, self.nonce, step, len(spans), self.count)
@@ -220,9 +220,9 @@ def replay_segments(
         step: the training.
         inputs: the folder of each of its inputs, by role.
         asked: the segments.
-        staging: a folder that is not there yet, for what is made.
+        staging: the folder to create for results.
         registry: the installed plugins.
-        reporter: told of progress.
+        reporter: receives progress.
 
     Raises:
         KhichdiError: they cannot be executed, or the runtime gave something else.

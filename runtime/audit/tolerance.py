@@ -20,11 +20,11 @@ Place = Callable[[str, str], Path]
 
 @dataclass
 class LevelVerdict:
-    """What a calibration says of one level.
+    """The verdict of a calibration on one level.
 
     Attributes:
         held: figures with their limits.
-        findings: what is beyond its limit, or differs where nothing is tolerated.
+        findings: figures beyond their limits, and differences where none is tolerated.
         lacking: what could not be decided, and why.
     """
 
@@ -34,7 +34,7 @@ class LevelVerdict:
 
 
 Judged = dict[str, LevelVerdict]
-"""What a calibration says, by level."""
+"""The verdicts of a calibration, by level."""
 
 
 class Tolerance(Protocol):

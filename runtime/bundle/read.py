@@ -31,7 +31,7 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     """Give a folder with a bundle's files, and its contents; the folder is removed at the end.
 
     Raises:
-        InputError: it is not a bundle, or not as it was written; names what is damaged.
+        InputError: it is not a bundle, or not as it was written; names the damaged file.
     """
     with scratch_folder("bundle", scratch) as folder:
         try:
@@ -127,7 +127,7 @@ class _Reader:
         found = f"sha256:{state.hexdigest()}"
         if found != expected.sha256:
             raise self._fault(
-                f"{path} has other bytes than the contents say, and the same size: it is {found}, "
+                f"{path} has other bytes than listed, and the same size: it is {found}, "
                 f"not {expected.sha256}",
                 "a bad copy or a forgery: compare the bundle's sha256 with the sender's",
             )

@@ -6,11 +6,11 @@ reruns and attacked by trainings that are not what the recipe says.
     calibrate.py         makes a calibration
     calibration_file.py  reads one with every check before it is used
     cpu_kernels.py       other CPU kernels, which stand for other hardware on one machine
-    forgeries.py         ten kinds of trainings that must be told from an honest one
+    forgeries.py         ten kinds of trainings that must be distinguished from an honest one
     worker.py            trains in a process of its own: some settings are read at its start
     trained_model.py     what one training left behind: trace, adapter, scores
     lowrank.py           the update that an adapter makes, compared without ever forming it
-    probes.py            what models say to frozen samples
+    probes.py            answers of models to frozen samples
     statistics.py        distances between two trainings, each with its definition
     thresholds.py        limits from samples, by one rule
     invariants.py        what has to be the same on any hardware, as it is not computed

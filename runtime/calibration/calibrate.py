@@ -34,7 +34,7 @@ class Calibrator:
         claim: the run, with its stores.
         registry: the installed plugins.
         scratch: a folder for trainings.
-        say: called with each thing that is done.
+        say: receives a line of progress for each training.
         reruns: honest reruns with results of their own that are wanted.
         seeds: trainings with another seed.
         controls: trainings of each other kind.
@@ -61,7 +61,7 @@ class Calibrator:
         """Train what it takes, compare, and derive the limits.
 
         Raises:
-            InputError: the run's artifacts are not here, or nothing here stands for other hardware.
+            InputError: the run's artifacts or substitutes for other hardware are not here.
             StepError: a training failed.
         """
         self._rerun()
@@ -80,7 +80,7 @@ class Calibrator:
             )
         except (KhichdiError, OSError):
             raise
-        except Exception as error:  # what peft or torch say of files that are not what they were
+        except Exception as error:  # an error of peft or torch on modified files
             raise StepError(
                 f"the trainings cannot be compared: {type(error).__name__}: {error}",
                 hint="see whether the run is whole: `recipe store verify`; then calibrate again",

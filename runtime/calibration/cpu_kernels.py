@@ -34,12 +34,12 @@ GPU: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One stand-in for other hardware.
+    """A substitute for other hardware.
 
     Attributes:
         name: in words; empty for this machine as it is.
         environment: variables of the process.
-        params: parameters of plugins that are part of the calculation but not of what is meant.
+        params: parameters of plugins that change the calculation but not its meaning.
     """
 
     name: str = ""

@@ -31,7 +31,7 @@ SEEN_BELOW = {
     "a longer run": "plan",
     "somebody else's adapter": "batches",
 }
-"""What sees a kind to the bit where the forger does not make the documents fit."""
+"""The bit-exact check that detects a kind where the documents are not adjusted to it."""
 
 NOISE = 0.1
 """Of each tensor's root mean square, for an adapter with noise."""
@@ -171,7 +171,7 @@ def write_other_base(number: int, base: Path, into: Path) -> None:
         save_file(tensors, into / path.name, metadata={"format": "pt"})
 
 
-# ---- what is handed in ----------------------------------------------------------------------
+# ---- submitted results ----------------------------------------------------------------------
 
 
 def add_noise(number: int, weights: Path) -> None:

@@ -11,7 +11,7 @@ from ..adapter_files import CONFIG, WEIGHTS
 from ..audit.documents import first_difference
 
 Parted = tuple[str, Any, Any]
-"""Where two things differ first, what is claimed there and what was derived."""
+"""The first place where two things differ, the claimed value and the derived one."""
 
 
 def adapters_part(claimed: Path, derived: Path) -> Parted | None:

@@ -41,15 +41,7 @@ class Tolerance:
         store: Store,
         done: Mapping[str, RecordedStep],
     ) -> Judged | None:
-        """Return by level what to say of a step; None where nothing is tolerated.
-
-        Args:
-            claim: what is claimed.
-            claimed: the step as it is told.
-            derived: the step as it came out here.
-            store: where it was done again.
-            done: the steps that were done again before it.
-        """
+        """Return the verdicts on a step that was executed again, as `audit.tolerance` says."""
         if claimed.kind == "evaluator":
             return self._evaluation(claim, claimed, derived, store)
         if claimed.kind != "runtime":
@@ -74,15 +66,7 @@ class Tolerance:
         given: Sequence[ReplayedSegment],
         place: Place,
     ) -> Judged:
-        """Return by level what to say of segments that came out with other bits.
-
-        Args:
-            claim: what is claimed.
-            claimed: the training as it is told.
-            replayed: which segments, and how far each is apart.
-            given: what they gave here.
-            place: where inputs of the training are.
-        """
+        """Return the verdicts on segments that ended in other bits, as `audit.tolerance` says."""
         theirs, known = training_of(claimed, claim), committed(claim, claimed)
         assert theirs is not None
         assert known is not None
@@ -125,7 +109,7 @@ class Tolerance:
         found = {"steps": LevelVerdict(), "adapter": LevelVerdict()}
         facts = [dict(step.result.facts) for step in (claimed, derived)]
         for fact in facts:
-            fact.pop("metrics", None)  # among what is measured
+            fact.pop("metrics", None)  # they are measurements
         parted = first_difference(facts[0], facts[1])
         apart = [(f"fact {parted[0]}", *parted[1:])] if parted else []
         for at, told, made in [*apart, *exact(theirs, ours)]:

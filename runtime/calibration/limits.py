@@ -36,7 +36,7 @@ class Limits:
             names: which of the calibration's criteria are meant, of any level. A criterion that is
                 meant and has no figure counts as infinitely far apart: it could be calculated
                 when its limit was found.
-            found: what is said of the level, which this adds to.
+            found: the verdict on the level, which this adds to.
         """
         for name, criterion in self.calibration.used().items():
             limit = criterion.limit
@@ -57,7 +57,7 @@ class Limits:
                 )
 
     def demand(self, names: Collection[str], found: LevelVerdict) -> None:
-        """Say which figures have no limit, where nothing can be said without one."""
+        """Report figures that need a limit and have none."""
         criteria = {one.name: one for one in self.calibration.found.criteria}
         for name in names:
             criterion = criteria.get(name)

@@ -83,7 +83,7 @@ def subspace_overlap(a: Update, b: Update) -> float:
 
 
 def compare(claimed: Path, derived: Path) -> dict[str, float] | None:
-    """Return how far two adapters' updates are apart; None where they are more than s B A.
+    """Return the distance of two adapters' updates; None where they are more than s B A.
 
     `direction` is 1 - cos over all modules together, `module` the largest 1 - cos of one module,
     `norm` the largest |ln(||dW_d|| / ||dW_c||)| of one module, `subspace` 1 - the mean overlap.

@@ -37,7 +37,7 @@ class Probe:
 def choose(packs: Sequence[pa.Table], recipe_hash: str, count: int = COUNT) -> list[Probe]:
     """Return the probes: samples drawn by the recipe hash alone, from held-out packs first.
 
-    The same packs give the same probes to whoever has them.
+    The same packs give the same probes everywhere.
     """
     seed = int(recipe_hash.removeprefix("sha256:")[:12], 16)
     found: list[Probe] = []

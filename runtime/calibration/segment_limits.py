@@ -1,6 +1,6 @@
 """Judge replayed segments with other bits against a calibration.
 
-Each is held to what one segment may be apart, its losses to the envelope of whole reruns, which
+Each is held to the limits of one segment, its losses to the envelope of whole reruns, which
 drift further, and the adapter to the limits of one that was trained from the start.
 """
 
@@ -31,9 +31,9 @@ class ReplayedSegments:
     """Segments that were executed again.
 
     Attributes:
-        claimed: the training as it is told.
-        states: the states between its segments, as they are told.
-        verdicts: which segments, and how far each is apart.
+        claimed: the training as recorded.
+        states: the states between its segments, as recorded.
+        verdicts: the segments, with their distances from the claim.
         given: what they gave here.
     """
 
@@ -43,7 +43,7 @@ class ReplayedSegments:
     given: Sequence[ReplayedSegment]
 
     def judge(self, limits: Limits, compare: Compare) -> Judged:
-        """Return by level what a calibration says of them.
+        """Return a calibration's verdicts on them, by level.
 
         Args:
             limits: the calibration's.

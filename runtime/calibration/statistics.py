@@ -1,6 +1,6 @@
 """Measure the distance of two trainings: each statistic with its source and definition.
 
-All are distances: 0 where nothing differs, and more where more does. `c` is what is claimed, `d`
+All are distances: 0 where nothing differs, and more where more does. `c` is the claim, `d`
 what was derived here.
 
     t1.loss       |L_d - L_c| / L_c of the first step's loss. Nothing has added up yet, so it is the
@@ -12,7 +12,7 @@ what was derived here.
     t2.segment    the largest error of a later segment, executed again from the state s that the
                   claim starts it from: |w_d - w_c| / |w_c - s|. Nothing before it adds to it.
     t2.state      the largest |x_d - x_c| / |x_c| of any other tensor or number x of the state that
-                  a segment ends in: a moment of the optimizer steers what is learnt next.
+                  a segment ends in: a moment of the optimizer steers the next updates.
     t3.outside    the share of steps whose loss difference is outside the envelope of honest reruns
                   (see `thresholds.py`); differences are (L_d - L_c) / mean L_c.
     t3.area       |mean over steps of those differences|: the signed area between the two curves.
@@ -44,7 +44,7 @@ SEGMENTS = ("t2.first", "t2.segment", "t2.state")
 STEPS = (*FIRST, *SEGMENTS, "t3.outside", "t3.area", "t3.held_out")
 ADAPTER = ("t4.direction", "t4.module", "t4.norm", "t4.subspace", "t5.kl", "t5.argmax")
 TOLD = ("loss", "grad_norm", "eval_loss", IN_TRACE)
-"""What of a trace is calculated in floating point, or a digest of what is; all else is exact."""
+"""Keys of a trace computed in floating point, or digests of such values; all others are exact."""
 RATE = 1e-9
 """How near learning rates are: they are calculated by Python alone, and libraries of C differ."""
 

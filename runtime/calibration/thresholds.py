@@ -11,7 +11,7 @@ a matter of how large a difference matters. Their limit is `MARGIN`, or twice H 
 by more; above `WIDEST` a score is not used, because its rows are too few to prove anything.
 
 The envelope of the loss curve is `SIGMAS` times the root mean square of the reruns' differences at
-the step, or at any step before it: what has drifted apart does not come together by itself. A
+the step, or at any step before it: a drift does not undo itself. A
 rerun is held against the envelope of the other reruns, a control against that of all.
 """
 
@@ -29,7 +29,7 @@ SIGMAS = 4.0
 MARGIN = 0.01
 WIDEST = 0.2
 FLOOR = 1e-6
-"""What a difference of float32 losses or weights is worth."""
+"""The resolution of float32 losses and weights."""
 
 
 def derive(samples: Sequence[Sample], answers: int) -> Calibrated:

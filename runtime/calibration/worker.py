@@ -38,7 +38,7 @@ from .trained_model import Rows, Training, scores_in, training_in
 FAILED = "failed.txt"
 """Why a job failed, in its folder."""
 REPLAYED = 4
-"""Segments of a training that are executed again, to know how far honest ones are apart."""
+"""Segments of a training that are executed again, to measure the distance of honest ones."""
 
 
 class Borrowing(Store):
@@ -58,13 +58,13 @@ class Borrowing(Store):
 
 @dataclass
 class Job:
-    """What a worker does.
+    """The job of a worker process.
 
     Attributes:
         run: the folder of the run.
         stores: roots of stores that have its artifacts.
-        scratch: a folder for what is made.
-        setting: what stands for other hardware.
+        scratch: the folder for results.
+        setting: the substitute for other hardware.
         tasks: what to do, each `rerun` or a kind of control, and its number.
         score: whether reruns are evaluated too.
     """
@@ -85,7 +85,7 @@ def start(job: Job, environment: dict[str, str]) -> None:
     """Do a job in a process of its own.
 
     Raises:
-        StepError: it failed; says why in the worker's words.
+        StepError: it failed; has the worker's error.
     """
     scratch = Path(job.scratch)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def _read(file: Path) -> str:
 
 
 def main(file: Path) -> int:
-    """Do a job's tasks one after the other; exit status 3 where one fails, which it says."""
+    """Run a job's tasks one after the other; report the first that fails, with exit status 3."""
     try:
         value = json.loads(file.read_bytes())
         setting = Setting(**value.pop("setting"))
@@ -151,7 +151,7 @@ class Worker:
         stores = tuple(map(Path, job.stores))
         self.claim: Claim = open_claim(Path(job.run), "run", stores)
         self.store = Borrowing(Path(job.scratch) / "store", stores)
-        # Whoever calibrates has allowed the run's plugin files by then.
+        # `recipe calibrate` has asked for consent to the run's plugin files by then.
         self.registry: Registry = registry_of(Path(job.run), self.claim.record, allow=True)
         assert self.claim.plan is not None
         self.plan = self.claim.plan
@@ -160,7 +160,7 @@ class Worker:
         self.honest = training_in(self.recorded[self.train.name], self.store)
 
     def do(self, kind: str, number: int) -> None:
-        """Train as one task says, and write what came out."""
+        """Train according to one task, and write the results."""
         done = {name: step for name, step in self.recorded.items() if self._comes_before(name)}
         if kind == RERUN:
             steps = [self._here(self.train, kind, number)]

@@ -83,7 +83,7 @@ def croissant(plan: Plan, record: Record) -> str:
         "description": (
             f"{facts['rows_out']:,} rows to train on and {facts['held_out']:,} for validation, "
             f"made by a recipe whose hash is {record.recipe_hash}. Files are known by sha256 and "
-            "every count is derived; licenses are as declared by the recipe, rows may say more."
+            "every count is derived; licenses are those of the recipe, rows may have their own."
         ),
         "datePublished": record.started[:10],
         "url": f"urn:khichdi:result:{record.result_hash}",

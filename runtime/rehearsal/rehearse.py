@@ -1,7 +1,7 @@
 """Rehearse the whole plan, end to end, on a few rows per source and a tiny base model.
 
-Every step runs as it would, by the same plugin, with the parameters that the plugin says a
-rehearsal may make smaller. What cannot be had is replaced, and the rehearsal says so: rows of a
+Every step runs as it would, by the same plugin, with the parameters that the plugin lets
+a rehearsal reduce. Unavailable inputs are replaced, and reported as such: rows of a
 source that is not on this machine by generated ones, the base by random weights.
 """
 
@@ -37,7 +37,7 @@ SMALL_FILES = (".json", ".model", ".txt", ".jinja", ".tiktoken")
 
 @dataclass
 class Rehearsal:
-    """What a rehearsal needs.
+    """Inputs of a rehearsal.
 
     Attributes:
         plan: the plan to rehearse.
@@ -151,7 +151,7 @@ class Rehearsal:
         keys = [(role, self.plan.step(name).key) for role, name, _ in step.sources()]
         return [role for role, key in keys if key in self.missing]
 
-    # ---- what is real -----------------------------------------------------------------------
+    # ---- real data --------------------------------------------------------------------------
 
     def _real(self, context: Context, *, weights: bool) -> Path | None:
         """Return a folder with the source's real files, or some of them; None if it has none."""
@@ -212,7 +212,7 @@ def _miniature(step: PlanStep, registry: Registry) -> PlanStep:
 
 
 def _few(pin: Pin, weights: bool) -> tuple[PinnedFile, ...]:
-    """Return a few of the pinned files; of a base without its weights, where they are apart."""
+    """Return a few of the pinned files; without a base's weights where these are separate files."""
     if weights or any(file.path.endswith(".gguf") for file in pin.files):
         return tuple(_spread(pin.files, FILES))
     return tuple(file for file in pin.files if file.path.endswith(SMALL_FILES))

@@ -136,7 +136,7 @@ def verify_audit(
 
     Raises:
         InputError: the file is not there, or nobody signed it.
-        SignatureError: a signature does not hold, or what is signed is of another run.
+        SignatureError: a signature is invalid, or the statement is on another run.
     """
     if not _payload(path)[1]:
         raise InputError(
@@ -168,7 +168,7 @@ def _test(level: LevelReport) -> str:
 
 
 def _configuration(claim: Claim) -> Iterator[Resource]:
-    """Yield what was audited: what was asked for, and the documents that say so."""
+    """Yield the audited documents: the recipe and its lock, the plan and the record."""
     yield Resource(name="recipe hash", digest=as_digest_set(claim.record.recipe_hash))
     if claim.lock is not None:
         yield Resource(name="lock", digest=as_digest_set(claim.lock.seal()))

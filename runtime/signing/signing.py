@@ -160,7 +160,7 @@ def signed_payload(
 ) -> tuple[bytes, list[str]]:
     """Return what an envelope's signatures are of, and the ids of the keys that signed.
 
-    Only what is returned may be read afterwards: it alone was verified.
+    Only the returned bytes may be read afterwards: they alone were verified.
 
     Raises:
         InputError: there is no envelope, or it or a key cannot be read.

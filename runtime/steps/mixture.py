@@ -153,7 +153,7 @@ def _held_out(context: Context, table: pa.Table, wanted: Any, seed: int) -> Posi
 
 
 def _groups(table: pa.Table, fields: Sequence[str]) -> dict[str, list[int]]:
-    """Return positions by what the rows say in these fields; a row that says nothing is alone."""
+    """Return positions grouped by the values of these fields; a row without a value is a group."""
     columns = [_normal(table.column(name)) for name in fields]
     keys = pc.binary_join_element_wise(*columns, "\n").to_pylist()
     groups: dict[str, list[int]] = {}

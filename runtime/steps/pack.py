@@ -72,7 +72,7 @@ class Entry(NamedTuple):
 class _Side:
     """The rows of one side of the split: rendered, tokenized, and held to the sequence length.
 
-    What is not taken whole is added to `log`.
+    Truncated and dropped rows are added to `log`.
     """
 
     def __init__(self, context: Context, name: str, tokenizer: Any, log: list[Entry]) -> None:
@@ -135,7 +135,7 @@ class _Side:
         if long and self.overlong == "error":
             raise self.context.fail(
                 f"row {row}: {len(ids):,} tokens, and `sequence_len` is {self.limit:,}",
-                "raise sequence_len, filter long rows, or say `overlong: drop` or `truncate`",
+                "raise sequence_len, filter long rows, or set `overlong: drop` or `truncate`",
             )
         detail = f"{len(ids):,} tokens, sequence_len {self.limit:,}" if long else ""
         if long and self.overlong == "drop":
@@ -210,8 +210,8 @@ def packed_table(samples: list[Sample], groups: list[list[int]]) -> pa.Table:
 def wrapped(samples: Iterable[Sample], size: int) -> Iterator[dict[str, Any]]:
     """Yield packs of `size` tokens, cut from all samples one after the other; the last is shorter.
 
-    To whoever trains a pack is one sample, with the ids of all rows that have a token in it. Packs
-    in which nothing is learnt are left out.
+    For training, a pack is one sample, with the ids of all rows that have a token in it. Packs
+    without a trained token are left out.
     """
     ids: list[str] = []
     tokens: list[int] = []

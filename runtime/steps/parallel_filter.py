@@ -1,6 +1,6 @@
 """Run a filter in several processes where that pays off, always in row order.
 
-What a stateless filter says of a batch depends on that batch alone, so who is asked changes no
+The verdict of a stateless filter on a batch depends on that batch alone, so workers change no
 result. How many processes may work is `KHICHDI_WORKERS`, else the number of cores.
 """
 
@@ -38,7 +38,7 @@ Words = tuple[str, str | None, str | int | None]
 
 @dataclass(frozen=True)
 class Job:
-    """All that another process needs to answer; tables are named, not sent.
+    """Inputs of a worker process; tables are named, not sent.
 
     `seed` is of an editor that draws.
     """
@@ -67,7 +67,7 @@ class Job:
             raise
         except Exception as error:
             if isinstance(error, KhichdiError) and not isinstance(error, PluginError):
-                raise  # the filter says in its own words what is wrong
+                raise  # the filter's own error
             raise self._named(batch, error) from error
 
     def _answer(self, batch: pa.RecordBatch) -> Answer:
@@ -124,7 +124,7 @@ def workers() -> int:
     """Return how many processes may work.
 
     Raises:
-        InputError: the environment variable is no whole number above 0.
+        InputError: the environment variable is not a whole number above 0.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:

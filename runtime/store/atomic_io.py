@@ -53,7 +53,7 @@ def sync_tree(folder: Path) -> None:
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file so that it is there whole, with this mode, or as it was before.
 
-    What is there already and is no plain file is written to, never replaced.
+    An existing path that is not a plain file is written to, never replaced.
 
     Raises:
         StoreError: it cannot be written.
@@ -79,8 +79,8 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
         raise store_error(error, f"cannot write {path}") from None
 
 
-def give_name(new: Path, name: Path) -> bool:
-    """Give a folder its name; False where something else has the name, which stays as it is.
+def rename_new(new: Path, name: Path) -> bool:
+    """Rename a folder; return False where the name is taken, and change nothing then.
 
     Raises:
         OSError: it cannot be done.
@@ -94,8 +94,8 @@ def give_name(new: Path, name: Path) -> bool:
     return True
 
 
-def change_places(one: Path, other: Path) -> None:
-    """Let two folders change places; at no instant is there nothing under a name.
+def swap_folders(one: Path, other: Path) -> None:
+    """Atomically swap two folders: both names exist at every instant.
 
     Where the system cannot exchange two folders at once, the other one is moved aside first.
 
@@ -111,7 +111,7 @@ def change_places(one: Path, other: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places in one step; False where the system has no such call."""
+    """Swap two paths in one system call; return False where there is none."""
     import ctypes
 
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

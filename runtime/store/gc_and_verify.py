@@ -14,13 +14,13 @@ from pathlib import Path
 
 from ...schema.record import Output, StepResult
 from .atomic_io import discard
-from .runs import all_runs
+from .runs import newest_runs
 from .store import Store
 
 
 @dataclass
 class Removed:
-    """What a clean-up removed.
+    """Results and bytes that garbage collection removed.
 
     `left` is what the store holds after it, where a quota asked.
     """
@@ -32,7 +32,7 @@ class Removed:
 
 @dataclass
 class Checked:
-    """What a check found: how many results it looked at, and what is damaged."""
+    """The outcome of a check: the number of results, and the damaged files."""
 
     results: int = 0
     damaged: list[str] = field(default_factory=list)
@@ -42,9 +42,9 @@ def verify(store: Store) -> Checked:
     """Hash every file that a result or a run names."""
     found = Checked()
     outputs: list[Output] = []
-    for key in store.kept():
+    for key in store.result_keys():
         found.results += 1
-        result = store.told(key)
+        result = store.recorded(key)
         if result is None:
             found.damaged.append(f"{store.result_path(key)}: is not a result, or was modified")
         else:
@@ -61,9 +61,9 @@ def clean(store: Store) -> Removed:
         StoreError: a run is at work, or something cannot be removed.
     """
     removed = Removed()
-    with store.alone():
-        for key in store.kept():
-            if store.told(key) is None:
+    with store.exclusive():
+        for key in store.result_keys():
+            if store.recorded(key) is None:
                 store.forget(key)
                 removed.results += 1
         named = {store.folder(output) for output in _named(store)}
@@ -89,12 +89,12 @@ def make_room(
         StoreError: a run is at work, or something cannot be removed.
     """
     removed = Removed()
-    with store.alone():
+    with store.exclusive():
         left = size_of(store.root)
         if left + coming > quota:
             named = {step.key for step in run_results(store)} | keep
             users = _users(store)
-            idle = [key for key in store.kept() if key not in named]
+            idle = [key for key in store.result_keys() if key not in named]
             for key in sorted(idle, key=store.last_used):
                 if left + coming <= quota:
                     break
@@ -108,7 +108,7 @@ def make_room(
 
 def run_results(store: Store) -> Iterator[StepResult]:
     """Yield the result of every step of every run that finished."""
-    for _, record in all_runs(store):
+    for _, record in newest_runs(store):
         if record is not None:
             yield from (step.result for step in record.steps)
 
@@ -127,7 +127,7 @@ def size_of(path: Path) -> int:
 
 
 def _named(store: Store) -> Iterator[Output]:
-    told = (store.told(key) for key in store.kept())
+    told = (store.recorded(key) for key in store.result_keys())
     for result in [*filter(None, told), *run_results(store)]:
         yield from result.outputs.values()
 
@@ -135,7 +135,7 @@ def _named(store: Store) -> Iterator[Output]:
 def _users(store: Store) -> dict[Path, set[str]]:
     """Return, for each artifact, the keys of the results that name it."""
     users: dict[Path, set[str]] = {}
-    for result in [*filter(None, map(store.told, store.kept())), *run_results(store)]:
+    for result in [*filter(None, map(store.recorded, store.result_keys())), *run_results(store)]:
         for output in result.outputs.values():
             users.setdefault(store.folder(output), set()).add(result.key)
     return users
@@ -155,7 +155,7 @@ def _drop(store: Store, key: str, users: dict[Path, set[str]]) -> int:
 
 
 def _done_work(store: Store) -> list[Path]:
-    """Return what steps left to go on from and need no longer: their result is there."""
+    """Return the checkpoint folders of steps whose result is there."""
     folders = sorted(path for path in (store.root / "work").glob("*") if path.is_dir())
     return [path for path in folders if store.result(f"sha256:{path.name}") is not None]
 

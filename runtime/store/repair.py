@@ -1,7 +1,7 @@
 """Repair a store: restore damaged files, or remove them and the results that name them.
 
 Bytes come from another copy in the store (an artifact with the same file, a run's folder), else
-from where a source was fetched. The mended artifact takes the place of the damaged one in one
+from where a source was fetched. The repaired artifact replaces the damaged one in one
 step, so no good byte is ever missing. A result that cannot be read comes back from a run's record.
 """
 
@@ -26,7 +26,7 @@ Fetch = Callable[[PlanStep, Path], None]
 
 
 @dataclass(frozen=True)
-class Mended:
+class Repaired:
     """One thing that was damaged: which step's, what was done, and from where or why."""
 
     step: str
@@ -40,11 +40,11 @@ class Repair:
 
     store: Store
     fetch: Fetch
-    mended: list[Mended] = field(default_factory=list)
+    repaired: list[Repaired] = field(default_factory=list)
     steps: dict[str, PlanStep] = field(default_factory=dict)
 
-    def run(self) -> list[Mended]:
-        """Mend all that is damaged, and say what was done.
+    def run(self) -> list[Repaired]:
+        """Repair or remove everything damaged; list each repair.
 
         Raises:
             StoreError: the store cannot be written.
@@ -52,7 +52,7 @@ class Repair:
         self.steps = _planned(self.store)
         known = {result.key: result for result in run_results(self.store)}
         results = known | {
-            key: found for key in self.store.kept() if (found := self.store.told(key))
+            key: found for key in self.store.result_keys() if (found := self.store.recorded(key))
         }
         outputs = {o.manifest: o for result in results.values() for o in result.outputs.values()}
         damaged = self.store.check_all(outputs.values(), every=True)
@@ -61,18 +61,18 @@ class Repair:
             users = [r for r in results.values() if manifest in r.manifests()]
             if not any(self.store.result_path(user.key).exists() for user in users):
                 continue  # only old runs name it, and no step would look for it
-            if self._mend(outputs[manifest], users):
+            if self._repair(outputs[manifest], users):
                 lost.discard(manifest)
-        for key in self.store.kept():
-            if self.store.told(key) is None:
+        for key in self.store.result_keys():
+            if self.store.recorded(key) is None:
                 self._result_again(key, known.get(key), lost)
-        return self.mended
+        return self.repaired
 
-    def _mend(self, output: Output, users: list[StepResult]) -> bool:
-        """Put an artifact right, or remove it with all that name it; say whether it is right."""
+    def _repair(self, output: Output, users: list[StepResult]) -> bool:
+        """Repair an artifact, or remove it with the results that refer to it; return which."""
         name = self._name(users[0].key)
         with self.store.staging() as staging:
-            folder = staging / "mended"
+            folder = staging / "repaired"
             folder.mkdir()
             try:
                 fetched, copies = self._collect(output, users, folder)
@@ -80,13 +80,13 @@ class Repair:
                 if whole.manifest == output.manifest:
                     what: Literal["restored", "fetched"] = "fetched" if fetched else "restored"
                     how = ", ".join([*(f"{f} from its source" for f in fetched), *copies])
-                    self.mended.append(Mended(name, what, how))
+                    self.repaired.append(Repaired(name, what, how))
                     return True
                 why = "the fetched files differ from the lost ones"
             except _GoneError as error:
                 why = str(error)
         self.store.drop(output)
-        self.mended.append(Mended(name, "removed", why))
+        self.repaired.append(Repaired(name, "removed", why))
         return False
 
     def _collect(
@@ -138,11 +138,11 @@ class Repair:
         """Write a result that cannot be read again, from a run's record, or remove it."""
         if known is not None and not lost & known.manifests():
             self.store.keep(known)
-            self.mended.append(Mended(self._name(key), "restored", "from a run's record"))
+            self.repaired.append(Repaired(self._name(key), "restored", "from a run's record"))
             return
         self.store.forget(key)
         why = "its result cannot be read; the next run makes it again"
-        self.mended.append(Mended(self._name(key), "removed", why))
+        self.repaired.append(Repaired(self._name(key), "removed", why))
 
     def _name(self, key: str) -> str:
         return self.steps[key].name if key in self.steps else key

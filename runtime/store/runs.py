@@ -5,7 +5,7 @@ plan.json     the plan that ran
 recipe/       the recipe's files and its lock, as they were
 adapter/      the trained adapter, in peft's format
 loss.png      the loss curve
-log.txt       what libraries said
+log.txt       output of libraries
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,19 @@ from .store import Store, write_atomically
 RECORD = "record.json"
 PLAN = "plan.json"
 
-MINUTE = "%Y-%m-%d-%H%M"
-"""How the start of a run is written in its folder's name."""
+MINUTE = "%Y-%m-%d-%H%MZ"
+"""The start of a run in its folder's name: in UTC, so that names of all time zones sort by it."""
 
-_NAMED = re.compile(r"(?P<minute>\d{4}-\d\d-\d\d-\d{4})-")
+_MINUTE = r"(\d{4}-\d\d-\d\d-\d{4}Z)"
+_NAMED = re.compile(rf"{_MINUTE}-.+")
+
+SEARCHED = 200
+"""How many runs of a recipe are searched for one with the same result, newest first."""
 
 
 def new_run(store: Store, recipe: str, now: datetime) -> Path:
-    """Make the folder of a new run, `<date>-<time>-<recipe>`, and return it."""
-    stem = f"{now:{MINUTE}}-{recipe}"
+    """Make the folder of a new run, `<date>-<time>Z-<recipe>`, and return it."""
+    stem = f"{now.astimezone(UTC):{MINUTE}}-{recipe}"
     number = 1
     while True:
         folder = store.runs / (stem if number == 1 else f"{stem}-{number}")
@@ -56,7 +61,7 @@ def new_run(store: Store, recipe: str, now: datetime) -> Path:
 
 def finished_run(store: Store, record: Record) -> Path | None:
     """Return the newest run of the same recipe and settings with the same result, if any."""
-    for folder, found in newest_runs(store, record.recipe):
+    for folder, found in islice(newest_runs(store, record.recipe), SEARCHED):
         if found and _identity(found) == _identity(record):
             return folder
     return None
@@ -66,42 +71,45 @@ def _identity(record: Record) -> tuple[object, ...]:
     return record.recipe_hash, record.result_hash, record.settings
 
 
-def all_runs(store: Store) -> list[tuple[Path, Record | None]]:
-    """Return each run's folder, oldest first, with its record or None if it did not finish."""
-    return list(newest_runs(store))[::-1]
+def newest_runs(
+    store: Store, recipe: str | None = None, before: Path | None = None
+) -> Iterator[tuple[Path, Record | None]]:
+    """Yield runs by their recorded start, newest first; the record of an unfinished run is None.
 
-
-def newest_runs(store: Store, recipe: str | None = None) -> Iterator[tuple[Path, Record | None]]:
-    """Yield runs by the start that they record, newest first; None is a run that did not finish.
-
-    A folder's name has the minute of the start, so that a record is read only when its turn comes:
-    whoever wants the newest of many reads one. A folder of another name is read at once.
+    A folder's name has the minute of the start, so records are read lazily, those of one minute at
+    a time. Of a folder with another name, the record is read at once.
 
     Args:
         store: the store.
-        recipe: the name of the recipe whose runs are wanted; left out, all are.
+        recipe: only runs of the recipe of this name.
+        before: only runs that started before the one in this folder.
     """
+    named = re.compile(rf"{_MINUTE}-{re.escape(recipe)}(-\d+)?" if recipe else rf"{_MINUTE}-.+")
     minutes: dict[str, list[str]] = {}
-    for name in _folders(store.runs):
-        named = _NAMED.match(name)
-        if named is None:
-            minute = f"{_started(_record(store.runs / name)):{MINUTE}}"
-        elif recipe is None or name.startswith(recipe, named.end()):
-            minute = named["minute"]
-        else:
-            continue
-        minutes.setdefault(minute, []).append(name)
-    for minute in sorted(minutes, reverse=True):
+    for name in run_names(store):
+        if named.fullmatch(name) or not _NAMED.match(name):
+            minutes.setdefault(_minute(store.runs, name), []).append(name)
+    last = _minute(store.runs, before.name) if before else "~"
+    end = _order(before, _record(before)) if before else None
+    for minute in sorted((each for each in minutes if each <= last), reverse=True):
         found = [(store.runs / name, _record(store.runs / name)) for name in minutes[minute]]
-        wanted = [one for one in found if recipe is None or _is_of(one[1], recipe)]
-        yield from sorted(wanted, key=_start, reverse=True)
+        for folder, record in sorted(found, key=lambda run: _order(*run), reverse=True):
+            wanted = recipe is None or (record is not None and record.recipe == recipe)
+            if wanted and (end is None or _order(folder, record) < end):
+                yield folder, record
 
 
-def _folders(runs: Path) -> list[str]:
-    if not runs.is_dir():
+def run_names(store: Store) -> list[str]:
+    """Return the names of the folders of all runs, in no order; no record is read."""
+    if not store.runs.is_dir():
         return []
-    with os.scandir(runs) as entries:
+    with os.scandir(store.runs) as entries:
         return [entry.name for entry in entries if entry.is_dir()]
+
+
+def _minute(runs: Path, name: str) -> str:
+    named = _NAMED.match(name)
+    return named[1] if named else f"{_started(_record(runs / name)):{MINUTE}}"
 
 
 def _record(folder: Path) -> Record | None:
@@ -113,22 +121,20 @@ def _record(folder: Path) -> Record | None:
 
 
 def _started(record: Record | None) -> datetime:
-    """Return when a run started, by its record; long ago where that says nothing."""
+    """Return the recorded start of a run in UTC; long ago where there is none."""
     try:
-        return datetime.fromisoformat(record.started if record else "").astimezone()
+        return datetime.fromisoformat(record.started if record else "").astimezone(UTC)
     except ValueError:
-        return datetime(1970, 1, 2).astimezone()
+        return datetime(1970, 1, 2, tzinfo=UTC)
 
 
-def _is_of(record: Record | None, recipe: str) -> bool:
-    return record is not None and record.recipe == recipe
-
-
-def _start(run: tuple[Path, Record | None]) -> tuple[float, int, str]:
-    """Order runs of one minute: by their seconds, then by the number that tells names apart."""
-    folder, record = run
+def _order(folder: Path, record: Record | None) -> tuple[str, datetime, int, str]:
+    """Order runs by the second of their start, then by the number at the end of their names."""
     number = re.search(r"-(\d+)$", folder.name)
-    return _started(record).timestamp(), int(number[1]) if number else 1, folder.name
+    named = _NAMED.match(folder.name)
+    started = _started(record)
+    minute = named[1] if named else f"{started:{MINUTE}}"
+    return minute, started, int(number[1]) if number else 1, folder.name
 
 
 def make_record(

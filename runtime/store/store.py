@@ -2,7 +2,7 @@
 
     artifacts/<manifest digest>/...   the files of an artifact, read-only
     steps/<key>.json                  what a step gave, written last
-    work/<key>/                       what a killed step left to go on from (checkpoints)
+    work/<key>/                       checkpoints that a killed step resumes from
     runs/<name>/                      one folder per run: record, plan, adapter
     tmp/                              private folders of running processes
 
@@ -26,7 +26,7 @@ from ...schema.digest import manifest_digest
 from ...schema.errors import InputError, StoreError
 from ...schema.file_hashing import files_sha256
 from ...schema.record import FileDigest, Output, StepResult
-from .atomic_io import change_places, discard, give_name, make_folder, sync, sync_tree
+from .atomic_io import discard, make_folder, rename_new, swap_folders, sync, sync_tree
 from .atomic_io import store_error as store_error
 from .atomic_io import write_atomically as write_atomically
 
@@ -42,20 +42,20 @@ class Store:
         self.runs = root / "runs"
         self.scratch = root / "tmp"
 
-    # ---- who is here ------------------------------------------------------------------------
+    # ---- locks ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Say that a run works here, so that nobody cleans up what it has not named yet.
+    def shared(self) -> Iterator[None]:
+        """Hold a shared lock, so that gc cannot delete unreferenced artifacts of a live run.
 
-        Runs never wait for each other; one waits a moment for a clean-up that is going on.
+        Runs never wait for each other; a run waits for garbage collection to end.
         """
         with self._lock(fcntl.LOCK_SH):
             yield
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep runs out while something is removed.
+    def exclusive(self) -> Iterator[None]:
+        """Hold an exclusive lock, so that no run starts while something is removed.
 
         Raises:
             StoreError: a run works here.
@@ -85,7 +85,7 @@ class Store:
             except BlockingIOError:
                 raise
             except OSError:
-                pass  # a file system without locks: whoever cleans up there has to look himself
+                pass  # a file system without locks: users must not collect garbage during a run
             yield
 
     # ---- results ----------------------------------------------------------------------------
@@ -96,12 +96,12 @@ class Store:
         Whole means: readable, and every file there with its size. Content is checked when it is
         read (`check`), and by `recipe store verify`.
         """
-        result = self.told(key)
+        result = self.recorded(key)
         whole = result is not None and all(self._complete(o) for o in result.outputs.values())
         return result if whole else None
 
-    def told(self, key: str) -> StepResult | None:
-        """Return what the store says a step gave, whether or not its files are there."""
+    def recorded(self, key: str) -> StepResult | None:
+        """Return a step's recorded result, whether or not its files are there."""
         path = self.result_path(key)
         try:
             result = StepResult.from_json(path.read_bytes(), str(path))
@@ -115,13 +115,13 @@ class Store:
         """Write a step's result; its artifacts are in the store already."""
         write_atomically(self.result_path(result.key), result.to_text())
 
-    def used(self, key: str) -> None:
-        """Note that a result was of use now: those that were not for long go first."""
+    def mark_used(self, key: str) -> None:
+        """Mark a result as just used: gc deletes the least recently used first."""
         with contextlib.suppress(OSError):
             os.utime(self.result_path(key))
 
     def last_used(self, key: str) -> float:
-        """Return when a result was made or last of use, in seconds since 1970."""
+        """Return when a result was made or last used, in seconds since 1970."""
         return self.result_path(key).stat().st_mtime
 
     def forget(self, key: str) -> None:
@@ -134,13 +134,13 @@ class Store:
         except OSError as error:
             raise store_error(error, f"cannot remove {path}") from None
 
-    def kept(self) -> list[str]:
+    def result_keys(self) -> list[str]:
         """Return the key of every result, whole or not."""
         return [f"sha256:{path.stem}" for path in sorted((self.root / "steps").glob("*.json"))]
 
     def results(self) -> Iterator[tuple[str, StepResult | None]]:
         """Yield each kept key with its result, or None where the result is not whole."""
-        return ((key, self.result(key)) for key in self.kept())
+        return ((key, self.result(key)) for key in self.result_keys())
 
     # ---- artifacts --------------------------------------------------------------------------
 
@@ -182,8 +182,8 @@ class Store:
         make_folder(target.parent)
         # Somebody published the same content first: whole, theirs is as good as ours, and may be
         # in use.
-        if not give_name(folder, target) and self.check(output, every=True):
-            change_places(folder, target)
+        if not rename_new(folder, target) and self.check(output, every=True):
+            swap_folders(folder, target)
         sync(target.parent)
         return output
 
@@ -196,11 +196,11 @@ class Store:
         return self.root / "artifacts" / output.manifest.removeprefix("sha256:")
 
     def check(self, output: Output, *, every: bool = False) -> list[str]:
-        """Return what is damaged: `<file>: <what>`; large files are hashed only if `every`."""
+        """Return the damage, `<file>: <damage>`; large files are hashed only if `every`."""
         return self.check_all([output], every=every)[output.manifest]
 
     def check_all(self, outputs: Iterable[Output], *, every: bool = False) -> dict[str, list[str]]:
-        """Return what is damaged of each artifact, by its manifest; all files are hashed at once.
+        """Return the damage of each artifact, by its manifest; all files are hashed at once.
 
         An artifact that several outputs name is looked at once.
         """
@@ -230,9 +230,9 @@ class Store:
 
         Return whether it was here to remove.
         """
-        # First what names it: should this end in between, no result names what is gone.
-        for key in self.kept():
-            result = self.told(key)
+        # Results first: if this is interrupted, no result refers to a missing artifact.
+        for key in self.result_keys():
+            result = self.recorded(key)
             if result is not None and output.manifest in result.manifests():
                 self.forget(key)
         folder = self.own_folder(output)
@@ -249,7 +249,7 @@ class Store:
 
     @contextlib.contextmanager
     def work(self, key: str) -> Iterator[Path]:
-        """Give the folder where a step may leave what it needs to go on after a kill.
+        """Return the folder for checkpoints that a step resumes from after a kill.
 
         While another process has it, a private folder is given instead: the work is done twice,
         and both come to the same result.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from strangers import forget, install, plugin
+from third_party import forget, install, plugin
 
 from khichdi.cli.main import main
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.cli.plugins_show import describe
 from khichdi.compiler.bind import step_models
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry
+from khichdi.project.plugin_description import describe
 
 REGISTRY = load_registry()
 
@@ -61,7 +61,7 @@ def test_the_text_says_types_defaults_meanings_and_where_a_step_stands(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["show", "alpaca"], "say `reader/alpaca` or `template/alpaca`"),
+        (["show", "alpaca"], "write `reader/alpaca` or `template/alpaca`"),
         (["show", "max-wrds"], "did you mean `max-words`"),
         (["show", "filter/max-wrds"], "did you mean `max-words`"),
         (["show"], "`recipe plugins` lists them"),

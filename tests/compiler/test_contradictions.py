@@ -52,7 +52,7 @@ CASES = {
         "{count: 120}\ntrain",
         (17, 3, "120 validation rows asked of a mixture of at most 120"),
     ),
-    "a longer warm-up than training": (
+    "a longer own_run-up than training": (
         "warmup_steps: 2",
         "warmup_steps: 11",
         (23, 17, "`warmup_steps` is 11, and training has at most 10 steps"),
@@ -62,7 +62,7 @@ CASES = {
         "eval_steps: 50",
         (23, 15, "`eval_steps` is 50, and training has at most 10 steps"),
     ),
-    "warm-up beyond max_steps": (
+    "own_run-up beyond max_steps": (
         "warmup_steps: 2",
         "warmup_steps: 9\n  max_steps: 3",
         (18, 1, "`warmup_steps` is 9, and `max_steps` ends at 3"),

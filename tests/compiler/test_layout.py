@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scribe import Scribe, any_recipe
+from random_yaml import RandomYaml, any_recipe
 from sizes import sized
 
 from khichdi.compiler.validate import validate
@@ -35,7 +35,7 @@ def comments(text: str) -> Counter[str]:
 
 def holds(random: Random) -> bool:
     """Check the laws on one text; return whether it was YAML that a recipe can be."""
-    text = Scribe(random).write(any_recipe(random))
+    text = RandomYaml(random).write(any_recipe(random))
     try:
         before = parse(text.encode(), "r.yaml").data
     except RecipeError:
@@ -55,7 +55,7 @@ def test_meaning_and_comments_are_kept_and_twice_is_once(random: Random) -> None
 
 
 def test_nearly_every_generated_text_is_yaml_and_comments_are_many() -> None:
-    texts = [Scribe(Random(seed)).write(any_recipe(Random(seed))) for seed in range(60)]
+    texts = [RandomYaml(Random(seed)).write(any_recipe(Random(seed))) for seed in range(60)]
     assert sum(holds(Random(seed)) for seed in range(60)) > 54
     assert sum(sum(comments(text).values()) for text in texts) > 300
 
@@ -75,7 +75,7 @@ def test_a_shipped_recipe_in_another_manner_formats_to_the_same_meaning(
     if "extends" in data:
         data["extends"] = str(shipped_folder() / data["extends"])
     for seed in range(5):
-        text = Scribe(Random(seed)).write(data)
+        text = RandomYaml(Random(seed)).write(data)
         (tmp_path / "mine.yaml").write_text(formatted(text))
         mine = validate("mine.yaml", tmp_path, open_recipe, REGISTRY).recipe
         assert mine == shipped

@@ -52,7 +52,7 @@ def test_weights_that_nothing_uses_are_an_error(tmp_path: Path, order: str) -> N
     assert found.startswith(
         f"15:3 `weights` apply only to `order: interleave`; the order is `{order}`;"
     )
-    assert "say `order: interleave`" in found
+    assert "set `order: interleave`" in found
 
 
 def test_weights_name_all_data_sets_and_nothing_else(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A kitchen: a folder with a miniature base, a little data and a recipe; and the command."""
+"""A workdir: a folder with a miniature base, a little data and a recipe; and the command."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rows(subject: str, count: int) -> str:
 
 
 @dataclass
-class Kitchen:
+class Workdir:
     """A folder with a recipe, and the `recipe` command."""
 
     folder: Path
@@ -104,30 +104,30 @@ class Kitchen:
         return [step["name"] for step in document["steps"] if step["status"] == "ran"]
 
 
-def make_kitchen(folder: Path, base: Path) -> Kitchen:
+def make_workdir(folder: Path, base: Path) -> Workdir:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(base, folder / "base")
     (folder / "capitals.jsonl").write_text(rows("a capital", 30))
     (folder / "colours.jsonl").write_text(rows("a colour", 12))
     (folder / "pico.yaml").write_text(RECIPE)
-    return Kitchen(folder)
+    return Workdir(folder)
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, tiny_base: Path) -> Kitchen:
-    return make_kitchen(tmp_path / "kitchen", tiny_base)
+def workdir(tmp_path: Path, tiny_base: Path) -> Workdir:
+    return make_workdir(tmp_path / "workdir", tiny_base)
 
 
 @pytest.fixture(scope="session")
-def cooked(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Kitchen, Any]:
-    """Return a kitchen whose recipe ran once, and what the run said. Do not change it: copy it."""
-    kitchen = make_kitchen(tmp_path_factory.mktemp("cooked") / "kitchen", tiny_base)
-    return kitchen, kitchen.json("run", "pico.yaml")
+def shared_run(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Workdir, Any]:
+    """Return a workdir whose recipe ran once, and what the run said. Do not change it: copy it."""
+    workdir = make_workdir(tmp_path_factory.mktemp("shared_run") / "workdir", tiny_base)
+    return workdir, workdir.json("run", "pico.yaml")
 
 
 @pytest.fixture
-def warm(cooked: tuple[Kitchen, Any], tmp_path: Path) -> tuple[Kitchen, Any]:
-    """Return a copy of the kitchen that ran, to change and run again."""
-    kitchen, document = cooked
-    shutil.copytree(kitchen.folder, tmp_path / "kitchen")
-    return Kitchen(tmp_path / "kitchen"), document
+def own_run(shared_run: tuple[Workdir, Any], tmp_path: Path) -> tuple[Workdir, Any]:
+    """Return a copy of the workdir that ran, to change and run again."""
+    workdir, document = shared_run
+    shutil.copytree(workdir.folder, tmp_path / "workdir")
+    return Workdir(tmp_path / "workdir"), document

@@ -13,9 +13,9 @@ from khichdi.schema.errors import InputError, StoreError
 from khichdi.schema.plan import PlanStep
 from khichdi.schema.record import RecordedStep
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 
 
 class Log(khichdi.Observer):
@@ -34,9 +34,9 @@ class Log(khichdi.Observer):
         self.finished_steps.append((step.name, step.status))
 
 
-def test_a_run_of_the_command_is_read_by_the_api(cooked: Warm) -> None:
-    kitchen, document = cooked
-    run = khichdi.open_run(store=kitchen.folder / "store")
+def test_a_run_of_the_command_is_read_by_the_api(shared_run: Ran) -> None:
+    workdir, document = shared_run
+    run = khichdi.open_run(store=workdir.folder / "store")
     assert str(run.folder) == document["run"]
     assert run.name == run.folder.name
     assert (run.recipe_hash, run.result_hash) == (document["recipe_hash"], document["result_hash"])
@@ -55,9 +55,9 @@ def test_a_run_of_the_command_is_read_by_the_api(cooked: Warm) -> None:
         run.predictions("nope")
 
 
-def test_what_the_command_ran_is_cached_for_the_api(cooked: Warm) -> None:
-    kitchen, document = cooked
-    project = khichdi.open_recipe(kitchen.recipe, store=kitchen.folder / "store")
+def test_what_the_command_ran_is_cached_for_the_api(shared_run: Ran) -> None:
+    workdir, document = shared_run
+    project = khichdi.open_recipe(workdir.recipe, store=workdir.folder / "store")
     assert project.pending() == []
     log = Log()
     run = project.run(log)
@@ -66,11 +66,11 @@ def test_what_the_command_ran_is_cached_for_the_api(cooked: Warm) -> None:
     assert (str(run.folder), run.result_hash) == (document["run"], document["result_hash"])
 
 
-def test_a_changed_recipe_runs_only_what_it_changes_and_says_why(warm: Warm) -> None:
-    kitchen, document = warm
-    store = kitchen.folder / "store"
+def test_a_changed_recipe_runs_only_what_it_changes_and_says_why(own_run: Ran) -> None:
+    workdir, document = own_run
+    store = workdir.folder / "store"
     project = khichdi.open_recipe(
-        kitchen.recipe, settings={"evaluate[generate].max_new_tokens": 2}, store=store
+        workdir.recipe, settings={"evaluate[generate].max_new_tokens": 2}, store=store
     )
     pending = project.pending()
     log = Log()
@@ -84,11 +84,11 @@ def test_a_changed_recipe_runs_only_what_it_changes_and_says_why(warm: Warm) -> 
     assert run.result_hash != before.result_hash
 
 
-def test_an_audit_by_the_api_is_that_of_the_command(warm: Warm) -> None:
-    kitchen, _ = warm
-    run = khichdi.open_run(store=kitchen.folder / "store")
+def test_an_audit_by_the_api_is_that_of_the_command(own_run: Ran) -> None:
+    workdir, _ = own_run
+    run = khichdi.open_run(store=workdir.folder / "store")
     report = khichdi.audit(run)
-    assert report.to_json() == kitchen.json("audit", run.name)
+    assert report.to_json() == workdir.json("audit", run.name)
     assert report.verdict == "identical"
     record = json.loads((run.folder / "record.json").read_text())
     record["metrics"]["exact_match"] = 1.0
@@ -97,9 +97,9 @@ def test_an_audit_by_the_api_is_that_of_the_command(warm: Warm) -> None:
         khichdi.audit(run)
 
 
-def test_rows_that_the_store_lost_are_an_error(warm: Warm) -> None:
-    kitchen, _ = warm
-    run = khichdi.open_run(store=kitchen.folder / "store")
-    shutil.rmtree(kitchen.folder / "store" / "artifacts")
+def test_rows_that_the_store_lost_are_an_error(own_run: Ran) -> None:
+    workdir, _ = own_run
+    run = khichdi.open_run(store=workdir.folder / "store")
+    shutil.rmtree(workdir.folder / "store" / "artifacts")
     with pytest.raises(StoreError, match=r"split#train any more"):
         run.rows()

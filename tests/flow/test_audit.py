@@ -18,17 +18,17 @@ from khichdi.cli.main import main
 from khichdi.schema.audit import LEVELS, AuditReport
 from khichdi.schema.record import Record
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 UNDERIVED = ("rows_out", "samples", "truncated", "left_out")
 """Counts of packing that no artifact holds."""
 
 
-def audit(kitchen: Kitchen, *words: str, status: int = 0) -> dict[str, Any]:
+def audit(workdir: Workdir, *words: str, status: int = 0) -> dict[str, Any]:
     """Audit in this process: starting another takes longer than the audit."""
     out = io.StringIO()
-    store = str(kitchen.folder / "store")
+    store = str(workdir.folder / "store")
     with contextlib.redirect_stdout(out):
         assert main(["audit", "latest", *words, "--json", "--store", store]) == status
     found: dict[str, Any] = json.loads(out.getvalue())
@@ -40,8 +40,8 @@ def level(found: dict[str, Any], name: str) -> dict[str, Any]:
     return next(level for level in found["levels"] if level["level"] == name)
 
 
-def test_an_honest_run_is_identical_at_every_level(cooked: Warm) -> None:
-    found = audit(cooked[0], "--strict")
+def test_an_honest_run_is_identical_at_every_level(shared_run: Ran) -> None:
+    found = audit(shared_run[0], "--strict")
     assert found["verdict"] == "identical"
     assert [(one["level"], one["verdict"]) for one in found["levels"]] == [
         (name, "identical") for name in LEVELS
@@ -63,67 +63,67 @@ def test_an_honest_run_is_identical_at_every_level(cooked: Warm) -> None:
     }
 
 
-def test_an_audit_needs_neither_plugins_nor_network_for_documents_and_bytes(warm: Warm) -> None:
-    kitchen, _ = warm
-    rewrite(run_of(warm), "record.json", lambda record: record.update(bound=None, files=[]))
-    (run_of(warm) / "recipe" / "pico.yaml").unlink()
-    found = audit(kitchen)
+def test_an_audit_needs_neither_plugins_nor_network_for_documents_and_bytes(own_run: Ran) -> None:
+    workdir, _ = own_run
+    rewrite(run_of(own_run), "record.json", lambda record: record.update(bound=None, files=[]))
+    (run_of(own_run) / "recipe" / "pico.yaml").unlink()
+    found = audit(workdir)
     assert level(found, "recipe")["verdict"] == "unverifiable"
     assert {one["verdict"] for one in found["levels"][1:]} == {"identical"}
-    audit(kitchen, "--strict", status=1)
+    audit(workdir, "--strict", status=1)
 
 
-def test_a_recipe_that_extends_files_elsewhere_is_compiled_from_the_kept_ones(warm: Warm) -> None:
-    kitchen, _ = warm
-    (kitchen.folder / "mine").mkdir()
+def test_a_recipe_that_extends_files_elsewhere_is_compiled_from_the_kept_ones(own_run: Ran) -> None:
+    workdir, _ = own_run
+    (workdir.folder / "mine").mkdir()
     child = "recipe: 1\nname: child\nextends: ../pico.yaml\n"
-    (kitchen.folder / "mine" / "child.yaml").write_text(child)
-    kitchen.json("run", "mine/child.yaml", "--set", "seed=5")
-    kitchen.recipe.unlink()
-    found = level(audit(kitchen, "--level", "plan"), "recipe")
+    (workdir.folder / "mine" / "child.yaml").write_text(child)
+    workdir.json("run", "mine/child.yaml", "--set", "seed=5")
+    workdir.recipe.unlink()
+    found = level(audit(workdir, "--level", "plan"), "recipe")
     assert (found["verdict"], found["basis"]) == ("identical", "derived")
     assert found["detail"] == "compiled again from 2 files with 1 --set"
 
 
-def test_plugins_with_other_files_make_the_environment_unverifiable(warm: Warm) -> None:
+def test_plugins_with_other_files_make_the_environment_unverifiable(own_run: Ran) -> None:
     def edited(record: Any) -> None:
         (own,) = (one for one in record["plugins"] if one["name"] == "khichdi")
         own["files"] = "sha256:" + "0" * 64
 
-    rewrite(run_of(warm), "record.json", edited)
-    found = level(audit(warm[0]), "environment")
+    rewrite(run_of(own_run), "record.json", edited)
+    found = level(audit(own_run[0]), "environment")
     assert found["verdict"] == "unverifiable"
     assert found["findings"][0]["at"].startswith("plugins of khichdi")
     assert found["findings"][0]["claimed"] == "sha256:" + "0" * 64
 
 
-def run_of(warm: Warm) -> Path:
-    kitchen, document = warm
-    return kitchen.folder / "store" / "runs" / Path(document["run"]).name
+def run_of(own_run: Ran) -> Path:
+    workdir, document = own_run
+    return workdir.folder / "store" / "runs" / Path(document["run"]).name
 
 
-def artifact(warm: Warm, name: str, output: str) -> Path:
-    kitchen, _ = warm
-    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+def artifact(own_run: Ran, name: str, output: str) -> Path:
+    workdir, _ = own_run
+    record = Record.from_json((run_of(own_run) / "record.json").read_bytes(), "record.json")
     found = next(s for s in record.steps if s.name == name).result.outputs[output]
-    return kitchen.folder / "store" / "artifacts" / found.manifest.removeprefix("sha256:")
+    return workdir.folder / "store" / "artifacts" / found.manifest.removeprefix("sha256:")
 
 
-def in_record(change: Callable[[Any], None]) -> Callable[[Warm], None]:
-    return lambda warm: rewrite(run_of(warm), "record.json", change)
+def in_record(change: Callable[[Any], None]) -> Callable[[Ran], None]:
+    return lambda own_run: rewrite(run_of(own_run), "record.json", change)
 
 
-def in_plan(change: Callable[[Any], None]) -> Callable[[Warm], None]:
-    return lambda warm: rewrite(run_of(warm), "plan.json", change)
+def in_plan(change: Callable[[Any], None]) -> Callable[[Ran], None]:
+    return lambda own_run: rewrite(run_of(own_run), "plan.json", change)
 
 
-def in_lock(change: Callable[[Any], None]) -> Callable[[Warm], None]:
-    return lambda warm: rewrite(run_of(warm), "recipe/pico.lock", change)
+def in_lock(change: Callable[[Any], None]) -> Callable[[Ran], None]:
+    return lambda own_run: rewrite(run_of(own_run), "recipe/pico.lock", change)
 
 
-def in_bytes(name: str, output: str, file: str) -> Callable[[Warm], None]:
-    def change(warm: Warm) -> None:
-        path = artifact(warm, name, output) / file
+def in_bytes(name: str, output: str, file: str) -> Callable[[Ran], None]:
+    def change(own_run: Ran) -> None:
+        path = artifact(own_run, name, output) / file
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 1
         path.chmod(0o644)
@@ -132,24 +132,24 @@ def in_bytes(name: str, output: str, file: str) -> Callable[[Warm], None]:
     return change
 
 
-def edit_recipe(warm: Warm) -> None:
-    path = run_of(warm) / "recipe" / "pico.yaml"
+def edit_recipe(own_run: Ran) -> None:
+    path = run_of(own_run) / "recipe" / "pico.yaml"
     path.write_text(path.read_text().replace("seed: 5", "seed: 6"))
 
 
-def add_file(warm: Warm) -> None:
-    (artifact(warm, "mixture", "rows") / "more").write_text("x")
+def add_file(own_run: Ran) -> None:
+    (artifact(own_run, "mixture", "rows") / "more").write_text("x")
 
 
-def replace_by_link(warm: Warm) -> None:
-    path = artifact(warm, "pack", "train") / "table.arrow"
-    shutil.copyfile(path, warm[0].folder / "elsewhere")
+def replace_by_link(own_run: Ran) -> None:
+    path = artifact(own_run, "pack", "train") / "table.arrow"
+    shutil.copyfile(path, own_run[0].folder / "elsewhere")
     path.unlink()
-    path.symlink_to(warm[0].folder / "elsewhere")
+    path.symlink_to(own_run[0].folder / "elsewhere")
 
 
-def swap_adapter(warm: Warm) -> None:
-    path = run_of(warm) / "adapter" / "adapter_model.safetensors"
+def swap_adapter(own_run: Ran) -> None:
+    path = run_of(own_run) / "adapter" / "adapter_model.safetensors"
     path.write_bytes(path.read_bytes() + b"\0")
 
 
@@ -157,7 +157,7 @@ def other_digest(text: str) -> str:
     return text[:-1] + ("0" if text[-1] != "0" else "1")
 
 
-DIVERGENCES: dict[str, tuple[Callable[[Warm], None], str, str]] = {
+DIVERGENCES: dict[str, tuple[Callable[[Ran], None], str, str]] = {
     "the recipe's text": (edit_recipe, "recipe", "file recipe/pico.yaml"),
     "the bound recipe": (
         in_record(lambda r: r["bound"]["train"].update(learning_rate=0.5)),
@@ -247,10 +247,10 @@ DIVERGENCES: dict[str, tuple[Callable[[Warm], None], str, str]] = {
 
 
 @pytest.mark.parametrize("what", DIVERGENCES)
-def test_a_divergence_is_named_by_level_step_and_place(warm: Warm, what: str) -> None:
+def test_a_divergence_is_named_by_level_step_and_place(own_run: Ran, what: str) -> None:
     change, expected, where = DIVERGENCES[what]
-    change(warm)
-    found = audit(warm[0], status=1)
+    change(own_run)
+    found = audit(own_run[0], status=1)
     assert found["verdict"] == "diverged"
     first = next(one for one in found["levels"] if one["verdict"] == "diverged")
     assert first["level"] == expected
@@ -260,12 +260,12 @@ def test_a_divergence_is_named_by_level_step_and_place(warm: Warm, what: str) ->
     assert found["where"] == f"{expected}: {first['where']}"
 
 
-def test_a_rerun_names_the_row_and_field_of_a_forged_table(warm: Warm) -> None:
-    kitchen, _ = warm
-    store = kitchen.folder / "store"
-    forge(run_of(warm), store, "data/capitals/read", "rows", change_row(7, "output", "Lima"))
-    assert audit(kitchen)["verdict"] == "identical"  # the forger left no trace in the bytes
-    found = audit(kitchen, "--rerun", "--level", "data", status=1)
+def test_a_rerun_names_the_row_and_field_of_a_forged_table(own_run: Ran) -> None:
+    workdir, _ = own_run
+    store = workdir.folder / "store"
+    forge(run_of(own_run), store, "data/capitals/read", "rows", change_row(7, "output", "Lima"))
+    assert audit(workdir)["verdict"] == "identical"  # the forger left no trace in the bytes
+    found = audit(workdir, "--rerun", "--level", "data", status=1)
     finding = level(found, "data")["findings"][0]
     assert finding["step"] == "data/capitals/read"
     assert finding["at"].startswith("row 7 (id ")
@@ -274,16 +274,16 @@ def test_a_rerun_names_the_row_and_field_of_a_forged_table(warm: Warm) -> None:
     assert level(found, "batches")["verdict"] == "not run"
 
 
-def test_a_rerun_names_the_training_step_and_the_tensor_of_a_forged_training(warm: Warm) -> None:
-    kitchen, _ = warm
-    run, store = run_of(warm), kitchen.folder / "store"
+def test_a_rerun_names_the_training_step_and_the_tensor_of_a_forged_training(own_run: Ran) -> None:
+    workdir, _ = own_run
+    run, store = run_of(own_run), workdir.folder / "store"
     header = (run / "adapter" / "adapter_model.safetensors").read_bytes()
     names = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
     tensor = sorted(name for name in names if name != "__metadata__")[3]
     forge(run, store, "train", "adapter", flip_in_tensor(tensor, 5))
     forge(run, store, "train", "trace", change_values(lambda trace: trace[1].update(loss=0.25)))
-    assert audit(kitchen)["verdict"] == "identical"
-    found = audit(kitchen, "--rerun", status=1)
+    assert audit(workdir)["verdict"] == "identical"
+    found = audit(workdir, "--rerun", status=1)
     verdicts = {one["level"]: one["verdict"] for one in found["levels"]}
     assert {verdicts[name] for name in LEVELS[:8]} == {"identical"}
     assert (verdicts["steps"], verdicts["adapter"]) == ("diverged", "diverged")
@@ -293,12 +293,12 @@ def test_a_rerun_names_the_training_step_and_the_tensor_of_a_forged_training(war
     assert level(found, "adapter")["findings"][0]["at"] == f"tensor {tensor}, element 5"
 
 
-def test_an_honest_run_is_identical_when_everything_is_executed_again(warm: Warm) -> None:
-    kitchen, _ = warm
+def test_an_honest_run_is_identical_when_everything_is_executed_again(own_run: Ran) -> None:
+    workdir, _ = own_run
     for name in ("capitals.jsonl", "colours.jsonl", "pico.yaml", "pico.lock"):
-        (kitchen.folder / name).unlink()  # the locked bytes are enough
-    page = kitchen.folder / "audit.html"
-    found = audit(kitchen, "--rerun", "--strict", "--html", str(page))
+        (workdir.folder / name).unlink()  # the locked bytes are enough
+    page = workdir.folder / "audit.html"
+    found = audit(workdir, "--rerun", "--strict", "--html", str(page))
     assert found["verdict"] == "identical"
     executed = {one["level"]: one["basis"] for one in found["levels"][3:]}
     assert executed.pop("exports") == "derived"
@@ -307,40 +307,40 @@ def test_an_honest_run_is_identical_when_everything_is_executed_again(warm: Warm
     assert all(f"<th>{name}</th>" in page.read_text() for name in LEVELS)
 
 
-def test_a_step_that_cannot_be_executed_here_is_no_proof_of_anything(warm: Warm) -> None:
-    kitchen, _ = warm
-    shutil.rmtree(artifact(warm, "data/colours/source", "files"))
-    os.remove(kitchen.folder / "colours.jsonl")
-    found = audit(kitchen, "--rerun", "--level", "data", "--data", str(kitchen.folder))
+def test_a_step_that_cannot_be_executed_here_is_no_proof_of_anything(own_run: Ran) -> None:
+    workdir, _ = own_run
+    shutil.rmtree(artifact(own_run, "data/colours/source", "files"))
+    os.remove(workdir.folder / "colours.jsonl")
+    found = audit(workdir, "--rerun", "--level", "data", "--data", str(workdir.folder))
     assert found["verdict"] == "unverifiable"
     assert "data/colours/source could not be executed" in level(found, "data")["detail"]
 
 
-def test_the_page_escapes_what_a_run_says(warm: Warm) -> None:
-    kitchen, _ = warm
-    rewrite(run_of(warm), "record.json", lambda r: r["metrics"].update({"<script>": 1.0}))
-    page = kitchen.folder / "audit.html"
-    audit(kitchen, "--html", str(page), status=1)
+def test_the_page_escapes_what_a_run_says(own_run: Ran) -> None:
+    workdir, _ = own_run
+    rewrite(run_of(own_run), "record.json", lambda r: r["metrics"].update({"<script>": 1.0}))
+    page = workdir.folder / "audit.html"
+    audit(workdir, "--html", str(page), status=1)
     assert "<script>" not in page.read_text()
     assert "&lt;script&gt;" in page.read_text()
 
 
-def test_a_damaged_document_is_an_error_that_names_it(warm: Warm) -> None:
-    kitchen, _ = warm
-    path = run_of(warm) / "plan.json"
+def test_a_damaged_document_is_an_error_that_names_it(own_run: Ran) -> None:
+    workdir, _ = own_run
+    path = run_of(own_run) / "plan.json"
     path.write_text(path.read_text().replace('"num_epochs": 3', '"num_epochs": 4'))
-    code, out, err = kitchen.call("audit", run_of(warm).name)
+    code, out, err = workdir.call("audit", run_of(own_run).name)
     assert code == 2
     assert "plan.json: this plan is not as it was written" in out + err
 
 
-def test_on_another_device_the_first_training_step_that_differs_is_named(warm: Warm) -> None:
+def test_on_another_device_the_first_training_step_that_differs_is_named(own_run: Ran) -> None:
     torch = pytest.importorskip("torch")
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         pytest.skip("this processor has no second set of instructions to compare with")
-    kitchen, _ = warm
-    kitchen.environment = {"ATEN_CPU_CAPABILITY": "avx2"}
-    found = kitchen.json("audit", "latest", "--rerun", status=1)
+    workdir, _ = own_run
+    workdir.environment = {"ATEN_CPU_CAPABILITY": "avx2"}
+    found = workdir.json("audit", "latest", "--rerun", status=1)
     environment = level(found, "environment")
     assert environment["verdict"] == "unverifiable"
     assert environment["findings"][0]["claimed"] == "cpu AVX512"

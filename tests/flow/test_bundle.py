@@ -19,39 +19,39 @@ from khichdi.runtime.bundle.read import unpacked
 from khichdi.schema.errors import InputError
 
 from ..stress.cases.hostile_tar import hostile
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 
 
-def recipe(kitchen: Kitchen, *words: str, status: int = 0) -> Any:
+def recipe(workdir: Workdir, *words: str, status: int = 0) -> Any:
     """Run a command in this process."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        found = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+        found = main([*words, "--json", "--store", str(workdir.folder / "store")])
     assert found == status, out.getvalue()
     return json.loads(out.getvalue())
 
 
 @pytest.fixture(scope="module")
-def packed(cooked: Warm, tmp_path_factory: pytest.TempPathFactory) -> tuple[Kitchen, Path, Any]:
+def packed(shared_run: Ran, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workdir, Path, Any]:
     target = tmp_path_factory.mktemp("bundle") / "pico.bundle"
-    return cooked[0], target, recipe(cooked[0], "bundle", "latest", "-o", str(target))
+    return shared_run[0], target, recipe(shared_run[0], "bundle", "latest", "-o", str(target))
 
 
 def test_the_same_run_gives_the_same_bytes(
-    packed: tuple[Kitchen, Path, Any], tmp_path: Path
+    packed: tuple[Workdir, Path, Any], tmp_path: Path
 ) -> None:
-    kitchen, first, _ = packed
-    os.utime(next((kitchen.folder / "store" / "runs").iterdir()) / "plan.json", (1, 1))
-    recipe(kitchen, "bundle", "latest", "-o", str(tmp_path / "again"))
+    workdir, first, _ = packed
+    os.utime(next((workdir.folder / "store" / "runs").iterdir()) / "plan.json", (1, 1))
+    recipe(workdir, "bundle", "latest", "-o", str(tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == first.read_bytes()
 
 
 def test_it_has_what_an_auditor_needs_and_neither_data_nor_base_weights(
-    packed: tuple[Kitchen, Path, Any],
+    packed: tuple[Workdir, Path, Any],
 ) -> None:
-    kitchen, path, document = packed
+    workdir, path, document = packed
     files = list(document["files"])
     for name in ("record.json", "plan.json", "recipe/pico.yaml", "recipe/pico.lock"):
         assert name in files
@@ -61,13 +61,13 @@ def test_it_has_what_an_auditor_needs_and_neither_data_nor_base_weights(
     assert "data/capitals/read#rows" in document["left_out"]
     raw = path.read_bytes()
     assert b"Name a capital" not in raw
-    assert str(kitchen.folder).encode() not in raw
+    assert str(workdir.folder).encode() not in raw
 
 
 def test_it_is_audited_where_nothing_else_is(
-    packed: tuple[Kitchen, Path, Any], tmp_path: Path
+    packed: tuple[Workdir, Path, Any], tmp_path: Path
 ) -> None:
-    elsewhere = Kitchen(tmp_path)
+    elsewhere = Workdir(tmp_path)
     found = recipe(elsewhere, "audit", str(packed[1]))
     verdicts = {one["level"]: one["verdict"] for one in found["levels"]}
     here = ("recipe", "plan", "starting weights", "steps", "adapter", "exports", "metrics")
@@ -78,19 +78,19 @@ def test_it_is_audited_where_nothing_else_is(
 
 
 def test_with_data_and_weights_it_is_executed_again_where_nothing_else_is(
-    cooked: Warm, tmp_path: Path
+    shared_run: Ran, tmp_path: Path
 ) -> None:
     target = tmp_path / "whole.bundle"
     options = ["--with-data", "--with-weights", "-o", str(target)]
-    assert recipe(cooked[0], "bundle", "latest", *options)["left_out"] == []
-    elsewhere = Kitchen(tmp_path / "elsewhere")
+    assert recipe(shared_run[0], "bundle", "latest", *options)["left_out"] == []
+    elsewhere = Workdir(tmp_path / "elsewhere")
     found = recipe(elsewhere, "audit", str(target), "--rerun", "--level", "batches", "--strict")
     assert found["verdict"] == "identical"
     assert found["levels"][4]["basis"] == "executed"
 
 
 def test_hostile_bundles_are_refused_and_write_nothing(
-    packed: tuple[Kitchen, Path, Any], tmp_path: Path
+    packed: tuple[Workdir, Path, Any], tmp_path: Path
 ) -> None:
     folder, scratch = tmp_path / "hostile", tmp_path / "a" / "b" / "scratch"
     folder.mkdir()
@@ -107,13 +107,13 @@ def test_hostile_bundles_are_refused_and_write_nothing(
 
 
 def test_a_claim_whose_contents_were_made_to_fit_still_fails_the_audit(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
-    kitchen, document = warm
-    run = kitchen.folder / "store" / "runs" / Path(document["run"]).name
+    workdir, document = own_run
+    run = workdir.folder / "store" / "runs" / Path(document["run"]).name
     rewrite(run, "record.json", lambda record: record["metrics"].update(exact_match=1.5))
-    recipe(kitchen, "bundle", run.name, "-o", str(tmp_path / "forged"))
-    found = recipe(Kitchen(tmp_path), "audit", str(tmp_path / "forged"), status=1)
+    recipe(workdir, "bundle", run.name, "-o", str(tmp_path / "forged"))
+    found = recipe(Workdir(tmp_path), "audit", str(tmp_path / "forged"), status=1)
     assert found["where"] == "metrics: metric exact_match"
 
 
@@ -157,14 +157,14 @@ HARMLESS = [
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_planted_secret_stops_the_bundle_and_is_not_shown(
-    warm: Warm, kind: str, capsys: pytest.CaptureFixture[str]
+    own_run: Ran, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kitchen, document = warm
-    run = kitchen.folder / "store" / "runs" / Path(document["run"]).name
+    workdir, document = own_run
+    run = workdir.folder / "store" / "runs" / Path(document["run"]).name
     plant = f"a note\n{SECRETS[kind]}\n"
     rewrite(run, "record.json", lambda record: record.update(settings=[plant]))
-    target = kitchen.folder / "out.bundle"
-    status = main(["bundle", run.name, "-o", str(target), "--store", str(kitchen.folder / "store")])
+    target = workdir.folder / "out.bundle"
+    status = main(["bundle", run.name, "-o", str(target), "--store", str(workdir.folder / "store")])
     shown = "".join(capsys.readouterr())
     assert status == 2
     assert "record.json, line " in shown
@@ -201,16 +201,16 @@ def test_what_the_environment_keeps_secret_does_not_leave(
     check([("record.json", path)], allowed=("birbal-the-wise",))
 
 
-def test_a_damaged_artifact_is_not_bundled(warm: Warm, tmp_path: Path) -> None:
-    kitchen, document = warm
-    for path in (kitchen.folder / "store" / "artifacts").rglob("values.json"):
+def test_a_damaged_artifact_is_not_bundled(own_run: Ran, tmp_path: Path) -> None:
+    workdir, document = own_run
+    for path in (workdir.folder / "store" / "artifacts").rglob("values.json"):
         path.chmod(0o644)
         path.write_bytes(path.read_bytes() + b" ")
-    recipe(kitchen, "bundle", Path(document["run"]).name, "-o", str(tmp_path / "x"), status=3)
+    recipe(workdir, "bundle", Path(document["run"]).name, "-o", str(tmp_path / "x"), status=3)
     assert not (tmp_path / "x").exists()
 
 
-def test_any_tar_tool_reads_it(packed: tuple[Kitchen, Path, Any]) -> None:
+def test_any_tar_tool_reads_it(packed: tuple[Workdir, Path, Any]) -> None:
     with tarfile.open(packed[1]) as archive:
         assert archive.getnames()[0] == "bundle.json"
         assert {one.mtime for one in archive} == {0}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
 # Thoughts only in the last answer; no system turn; writes the day.
 TEMPLATE = """{{- strftime_now('%d %b %Y') }}
@@ -47,26 +47,26 @@ def chats() -> list[list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def chat_kitchen(kitchen: Kitchen) -> Kitchen:
+def chat_workdir(workdir: Workdir) -> Workdir:
     lines = [json.dumps({"messages": messages}) for messages in chats()]
-    (kitchen.folder / "chats.jsonl").write_text("\n".join(lines) + "\n")
-    text = kitchen.recipe.read_text()
+    (workdir.folder / "chats.jsonl").write_text("\n".join(lines) + "\n")
+    text = workdir.recipe.read_text()
     start, end = text.index("data:\n"), text.index("train:\n")
-    kitchen.recipe.write_text(text[:start] + DATA + text[end:])
-    kitchen.edit("template: {use: alpaca}", CHAT)
-    kitchen.edit("num_epochs: 3", "max_steps: 3")
-    return kitchen
+    workdir.recipe.write_text(text[:start] + DATA + text[end:])
+    workdir.edit("template: {use: alpaca}", CHAT)
+    workdir.edit("num_epochs: 3", "max_steps: 3")
+    return workdir
 
 
-def test_what_is_not_trained_on_whole_is_said_everywhere(chat_kitchen: Kitchen) -> None:
-    kitchen = chat_kitchen
-    status, out, err = kitchen.call("run", "pico.yaml")
+def test_what_is_not_trained_on_whole_is_said_everywhere(chat_workdir: Workdir) -> None:
+    workdir = chat_workdir
+    status, out, err = workdir.call("run", "pico.yaml")
     assert status == 0, out + err
     assert "WARNING" in out + err
-    runs = kitchen.call("runs", "latest")[1]
+    runs = workdir.call("runs", "latest")[1]
     assert "recipe show-drops --step pack" in runs
     assert "tokens of a sample" in runs
-    found = kitchen.json("show-drops", "latest", "--step", "pack", "--limit", "0")
+    found = workdir.json("show-drops", "latest", "--step", "pack", "--limit", "0")
     by_reason: dict[str, list[Any]] = {}
     for entry in found["rows"]:
         by_reason.setdefault(entry["reason"], []).append(entry)
@@ -78,13 +78,13 @@ def test_what_is_not_trained_on_whole_is_said_everywhere(chat_kitchen: Kitchen) 
     assert "no system turn" in refused["detail"]
     assert "sequence_len 96" in by_reason["truncated"][0]["detail"]
     for reason in ("truncated", "no-answer", "refused"):
-        told = kitchen.call("trace", "latest", "--row", by_reason[reason][0]["id"])[1]
+        told = workdir.call("trace", "latest", "--row", by_reason[reason][0]["id"])[1]
         if "held out" not in told.splitlines()[-1]:
             assert reason in told, told
-    card = kitchen.call("card", "latest")[1]
+    card = workdir.call("card", "latest")[1]
     assert "truncated 4" in card
     assert "## Length in tokens" in card
-    packed = next(s for s in kitchen.json("runs", "latest")["steps"] if s["name"] == "pack")
+    packed = next(s for s in workdir.json("runs", "latest")["steps"] if s["name"] == "pack")
     facts = packed["result"]["facts"]
     assert facts["rows_in"] == 23
     assert facts["rows_out"] == 20
@@ -102,10 +102,10 @@ def test_what_is_not_trained_on_whole_is_said_everywhere(chat_kitchen: Kitchen) 
     ],
 )
 def test_a_chat_that_cannot_be_trained_on_ends_the_run(
-    chat_kitchen: Kitchen, setting: str, status: int, words: str
+    chat_workdir: Workdir, setting: str, status: int, words: str
 ) -> None:
     """It ends before training, names the row and says what to write."""
-    code, out, err = chat_kitchen.call("run", "pico.yaml", "--set", setting)
+    code, out, err = chat_workdir.call("run", "pico.yaml", "--set", setting)
     assert code == status, out + err
     assert words in out + err
     assert "step 1" not in out + err

@@ -13,33 +13,33 @@ import pytest
 from khichdi.schema.lock import Lock
 from khichdi.schema.record import Record
 
-from .conftest import Kitchen, make_kitchen
+from .conftest import Workdir, make_workdir
 from .test_bundle import recipe
 
-Cooked = tuple[Kitchen, Any]
+Cooked = tuple[Workdir, Any]
 
 
-def described(where: Kitchen, form: str) -> str:
+def described(where: Workdir, form: str) -> str:
     text = recipe(where, "card", "latest", "--format", form)["card"]
     assert isinstance(text, str)
     return text
 
 
-def record_of(where: Kitchen) -> Record:
+def record_of(where: Workdir) -> Record:
     path = next((where.folder / "store" / "runs").iterdir()) / "record.json"
     return Record.from_json(path.read_bytes(), "record.json")
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Kitchen:
-    """Return a kitchen whose data sets and base have licences, and that ran."""
-    kitchen = make_kitchen(tmp_path_factory.mktemp("labelled") / "kitchen", tiny_base)
+def labelled(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Workdir:
+    """Return a workdir whose data sets and base have licences, and that ran."""
+    workdir = make_workdir(tmp_path_factory.mktemp("labelled") / "workdir", tiny_base)
     for name, said in (("capitals", "cc-by-4.0"), ("colours", "as the painter likes")):
         source = f"source: {{use: files, include: [{name}.jsonl]}}"
-        kitchen.edit(source, f"{source}\n    license: {said}")
-    kitchen.edit("model:\n", "model:\n  license: apache-2.0\n")
-    kitchen.json("run", "pico.yaml")
-    return kitchen
+        workdir.edit(source, f"{source}\n    license: {said}")
+    workdir.edit("model:\n", "model:\n  license: apache-2.0\n")
+    workdir.json("run", "pico.yaml")
+    return workdir
 
 
 def hashes(components: list[Any]) -> Iterator[tuple[str, str]]:
@@ -49,7 +49,7 @@ def hashes(components: list[Any]) -> Iterator[tuple[str, str]]:
         yield from hashes(one.get("components", []))
 
 
-def test_the_bom_is_valid_by_its_schema(labelled: Kitchen) -> None:
+def test_the_bom_is_valid_by_its_schema(labelled: Workdir) -> None:
     validation = pytest.importorskip(
         "cyclonedx.validation.json", reason="cyclonedx-python-lib is not installed"
     )
@@ -61,7 +61,7 @@ def test_the_bom_is_valid_by_its_schema(labelled: Kitchen) -> None:
     assert validator.validate_str(text.replace('"data"', '"date"')) is not None
 
 
-def test_the_bom_has_every_pinned_file_and_every_distribution(labelled: Kitchen) -> None:
+def test_the_bom_has_every_pinned_file_and_every_distribution(labelled: Workdir) -> None:
     value, record = json.loads(described(labelled, "cyclonedx")), record_of(labelled)
     found = dict(hashes([value["metadata"]["component"], *value["components"]]))
     lock = Lock.from_json((labelled.folder / "pico.lock").read_bytes(), "pico.lock")
@@ -81,7 +81,7 @@ def test_the_bom_has_every_pinned_file_and_every_distribution(labelled: Kitchen)
     }
 
 
-def test_the_bom_tells_what_was_measured_and_marks_what_was_only_said(labelled: Kitchen) -> None:
+def test_the_bom_tells_what_was_measured_and_marks_what_was_only_said(labelled: Workdir) -> None:
     value, record = json.loads(described(labelled, "cyclonedx")), record_of(labelled)
     card = value["metadata"]["component"]["modelCard"]
     measured = card["quantitativeAnalysis"]["performanceMetrics"]
@@ -101,7 +101,7 @@ def test_the_bom_tells_what_was_measured_and_marks_what_was_only_said(labelled: 
 
 
 def test_the_croissant_is_valid_by_its_own_package(
-    labelled: Kitchen, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    labelled: Workdir, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     path = tmp_path / "croissant.json"
@@ -117,7 +117,7 @@ def test_the_croissant_is_valid_by_its_own_package(
         croissant.Dataset(jsonld=str(path))
 
 
-def test_the_croissant_s_files_and_columns_are_those_of_the_rows(labelled: Kitchen) -> None:
+def test_the_croissant_s_files_and_columns_are_those_of_the_rows(labelled: Workdir) -> None:
     import hashlib
 
     import pyarrow as pa
@@ -139,7 +139,7 @@ def test_the_croissant_s_files_and_columns_are_those_of_the_rows(labelled: Kitch
 
 @pytest.mark.parametrize("form", ["cyclonedx", "croissant"])
 def test_the_same_run_gives_the_same_bytes_and_no_place_of_this_machine(
-    labelled: Kitchen, form: str, monkeypatch: pytest.MonkeyPatch
+    labelled: Workdir, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = described(labelled, form)
     monkeypatch.setenv("TZ", "Asia/Kolkata")

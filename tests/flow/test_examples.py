@@ -1,4 +1,4 @@
-"""The example distributions of docs/plugins install, and a recipe of strangers' plugins runs."""
+"""The example distributions of docs/plugins install, and a recipe of third-party plugins runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "plugins"
 NAMES = sorted(path.name for path in EXAMPLES.iterdir())
 RECIPE = """\
 recipe: 1
-name: strangers
+name: third-party
 seed: 5
 model:
   base: {use: files, folder: base, include: ["*"]}
@@ -66,7 +66,7 @@ def material(folder: Path, base: Path) -> None:
     entries += [f'msgid "File {n}"\nmsgstr "Archivo {n}"\n' for n in range(10)]
     entries += ['msgid "New"\nmsgstr ""\n']
     (folder / "po" / "es.po").write_text("\n".join(entries))
-    (folder / "strangers.yaml").write_text(RECIPE)
+    (folder / "third-party.yaml").write_text(RECIPE)
 
 
 def test_there_is_an_example_of_every_kind() -> None:
@@ -91,7 +91,7 @@ def test_an_example_uses_the_public_api_alone() -> None:
 
 
 @pytest.mark.slow
-def test_a_recipe_of_strangers_runs_and_runs_again_from_the_store(
+def test_a_recipe_of_third_party_plugins_runs_and_runs_again_from_the_store(
     tmp_path: Path, tiny_base: Path
 ) -> None:
     fresh = make_fresh(tmp_path / "venv", KHICHDI_STORE=str(tmp_path / "store"))
@@ -104,8 +104,8 @@ def test_a_recipe_of_strangers_runs_and_runs_again_from_the_store(
     assert {p["name"] for p in own.values()} == set(NAMES)
 
     material(tmp_path, tiny_base)
-    assert "1 recipe valid" in fresh.recipe("validate", "strangers.yaml", cwd=tmp_path)
-    first = fresh.json("run", "strangers.yaml", cwd=tmp_path)
+    assert "1 recipe valid" in fresh.recipe("validate", "third-party.yaml", cwd=tmp_path)
+    first = fresh.json("run", "third-party.yaml", cwd=tmp_path)
     assert {step["status"] for step in first["steps"]} == {"ran"}
     # The others are parts of these steps: template, quantizer, adapter; and the rule.
     steps = {"sqlite", "gettext", "readability", "distinct-ngrams", "length-strata", "npz"}
@@ -114,7 +114,7 @@ def test_a_recipe_of_strangers_runs_and_runs_again_from_the_store(
     config = json.loads((Path(first["adapter"]) / "adapter_config.json").read_text())
     assert config["peft_type"] == "IA3"
 
-    again = fresh.json("run", "strangers.yaml", cwd=tmp_path)
+    again = fresh.json("run", "third-party.yaml", cwd=tmp_path)
     assert {step["status"] for step in again["steps"]} == {"cached"}
     assert again["result_hash"] == first["result_hash"]
 

@@ -22,40 +22,40 @@ from khichdi.schema.digest import file_sha256
 from khichdi.schema.record import FileDigest, Record
 from khichdi.schema.training_states import INDEX
 
-from .conftest import Kitchen
+from .conftest import Workdir
 from .test_audit import artifact, audit, level, run_of
 from .test_sign import write_key
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 MODES = ([], ["--segments", "1"], ["--rerun"])
 
 
-def recipe(kitchen: Kitchen, *words: str) -> tuple[int, Any]:
+def recipe(workdir: Workdir, *words: str) -> tuple[int, Any]:
     """Run a command in this process, and return its status and document."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        status = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+        status = main([*words, "--json", "--store", str(workdir.folder / "store")])
     return status, json.loads(out.getvalue())
 
 
 # ---- documents ------------------------------------------------------------------------------
 
 
-def test_an_evil_training_beside_the_honest_one(warm: Warm) -> None:
+def test_an_evil_training_beside_the_honest_one(own_run: Ran) -> None:
     def insert(record: Any) -> None:
         record["steps"].insert(0, json.loads(json.dumps(step(record, "train"))))
 
-    reseal(run_of(warm), "record.json", insert)
+    reseal(run_of(own_run), "record.json", insert)
     for mode in MODES:
-        status, found = recipe(warm[0], "audit", run_of(warm).name, *mode)
+        status, found = recipe(own_run[0], "audit", run_of(own_run).name, *mode)
         assert status == 2
         assert "the name 'train' is listed twice" in found["error"]["message"]
 
 
-def test_a_run_whose_plan_nobody_can_execute(warm: Warm) -> None:
-    (run_of(warm) / "plan.json").unlink()
+def test_a_run_whose_plan_nobody_can_execute(own_run: Ran) -> None:
+    (run_of(own_run) / "plan.json").unlink()
     for mode in MODES:
-        found = audit(warm[0], *mode, status=1)
+        found = audit(own_run[0], *mode, status=1)
         assert found["where"] == "plan: plan.json"
 
 
@@ -69,26 +69,26 @@ def test_a_run_whose_plan_nobody_can_execute(warm: Warm) -> None:
     ids=["with another learning rate", "that does not parse", "that extends a file not shown"],
 )
 def test_a_recipe_shown_that_is_not_the_one_that_ran(
-    warm: Warm, change: Callable[[str], str], where: str
+    own_run: Ran, change: Callable[[str], str], where: str
 ) -> None:
-    path = run_of(warm) / "recipe" / "pico.yaml"
+    path = run_of(own_run) / "recipe" / "pico.yaml"
     path.write_text(change(path.read_text()))
     sha = file_sha256(path)
-    rewrite(run_of(warm), "record.json", lambda record: record["files"][0].update(sha256=sha))
-    assert audit(warm[0], status=1)["where"] == f"recipe: {where}"
+    rewrite(run_of(own_run), "record.json", lambda record: record["files"][0].update(sha256=sha))
+    assert audit(own_run[0], status=1)["where"] == f"recipe: {where}"
 
 
-def test_a_base_that_is_said_to_come_from_elsewhere(warm: Warm) -> None:
+def test_a_base_that_is_said_to_come_from_elsewhere(own_run: Ran) -> None:
     def rename(plan: Any) -> None:
         step(plan, "base")["plugin"]["params"]["folder"] = "mistralai/Mistral-7B-v0.1"
 
-    rewrite(run_of(warm), "plan.json", rename)
-    assert audit(warm[0], status=1)["where"] == "recipe: step base, origin, params.folder"
+    rewrite(run_of(own_run), "plan.json", rename)
+    assert audit(own_run[0], status=1)["where"] == "recipe: step base, origin, params.folder"
 
 
-def test_a_file_beside_the_recipe_that_no_document_names(warm: Warm) -> None:
-    (run_of(warm) / "recipe" / "sitecustomize.py").write_text("")
-    assert audit(warm[0], status=1)["where"] == "recipe: file recipe/sitecustomize.py"
+def test_a_file_beside_the_recipe_that_no_document_names(own_run: Ran) -> None:
+    (run_of(own_run) / "recipe" / "sitecustomize.py").write_text("")
+    assert audit(own_run[0], status=1)["where"] == "recipe: file recipe/sitecustomize.py"
 
 
 # ---- bytes ----------------------------------------------------------------------------------
@@ -100,27 +100,27 @@ def test_a_file_beside_the_recipe_that_no_document_names(warm: Warm) -> None:
     ids=["another base model in front of the pinned shards", "poison among the pinned data"],
 )
 def test_a_file_that_the_lock_does_not_pin(
-    warm: Warm, source: str, file: str, expected: str
+    own_run: Ran, source: str, file: str, expected: str
 ) -> None:
-    store = warm[0].folder / "store"
-    forge(run_of(warm), store, source, "files", lambda folder: (folder / file).write_text("x"))
-    facts = step(json.loads((run_of(warm) / "record.json").read_bytes()), source)["result"]
+    store = own_run[0].folder / "store"
+    forge(run_of(own_run), store, source, "files", lambda folder: (folder / file).write_text("x"))
+    facts = step(json.loads((run_of(own_run) / "record.json").read_bytes()), source)["result"]
     sizes = [one["size"] for one in facts["outputs"]["files"]["files"].values()]
     rewrite(
-        run_of(warm), "record.json",
+        run_of(own_run), "record.json",
         lambda record: step(record, source)["result"]["facts"].update(
             files=len(sizes), bytes=sum(sizes)
         ),
     )  # fmt: skip
     for mode in MODES:
-        found = audit(warm[0], *mode, status=1)
+        found = audit(own_run[0], *mode, status=1)
         assert found["where"] == f"{expected}: step {source}#files, file {file}"
 
 
-def test_a_store_whose_base_has_one_more_file(warm: Warm) -> None:
-    kitchen, _ = warm
-    store = Store(kitchen.folder / "store")
-    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+def test_a_store_whose_base_has_one_more_file(own_run: Ran) -> None:
+    workdir, _ = own_run
+    store = Store(workdir.folder / "store")
+    record = Record.from_json((run_of(own_run) / "record.json").read_bytes(), "record.json")
     honest = next(one for one in record.steps if one.name == "base").result
     with store.staging() as staging:
         shutil.copytree(store.folder(honest.outputs["files"]), staging / "files")
@@ -128,28 +128,28 @@ def test_a_store_whose_base_has_one_more_file(warm: Warm) -> None:
         made = store.publish(staging / "files", "files")
     store.forget(honest.key)
     store.keep(honest.model_copy(update={"outputs": {"files": made}}))
-    kitchen.edit("seed: 5", "seed: 6")
-    status, out, err = kitchen.call("run", "pico.yaml")
+    workdir.edit("seed: 5", "seed: 6")
+    status, out, err = workdir.call("run", "pico.yaml")
     assert status == 3
     assert "base does not hold exactly the pinned files" in out + err
 
 
-def test_data_that_was_poisoned_before_an_honest_training(warm: Warm) -> None:
-    store = warm[0].folder / "store"
-    forge(run_of(warm), store, "data/capitals/read", "rows", change_row(7, "output", "EVIL"))
-    assert level(audit(warm[0]), "data")["basis"] == "hashed"
-    found = audit(warm[0], "--segments", "1", status=1)
+def test_data_that_was_poisoned_before_an_honest_training(own_run: Ran) -> None:
+    store = own_run[0].folder / "store"
+    forge(run_of(own_run), store, "data/capitals/read", "rows", change_row(7, "output", "EVIL"))
+    assert level(audit(own_run[0]), "data")["basis"] == "hashed"
+    found = audit(own_run[0], "--segments", "1", status=1)
     assert found["where"].startswith("data: step data/capitals/read#rows, row 7 ")
     assert found["replays"] == []
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["beside it", "in its place"])
-def test_a_pickle_that_people_load_instead_of_the_adapter(warm: Warm, gone: bool) -> None:
-    folder = run_of(warm) / "adapter"
+def test_a_pickle_that_people_load_instead_of_the_adapter(own_run: Ran, gone: bool) -> None:
+    folder = run_of(own_run) / "adapter"
     (folder / "adapter_model.bin").write_bytes(b"\x80\x04.")
     if gone:
         (folder / "adapter_model.safetensors").unlink()
-    assert "copy adapter/adapter_model.bin" in audit(warm[0], status=1)["where"]
+    assert "copy adapter/adapter_model.bin" in audit(own_run[0], status=1)["where"]
 
 
 # ---- figures --------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ STEPS = {"data": "data/capitals/sample", "batches": "pack", "steps": "train"}
 
 
 @pytest.mark.parametrize("wanted", FIGURES)
-def test_a_figure_that_does_not_follow_from_the_artifacts(warm: Warm, wanted: str) -> None:
+def test_a_figure_that_does_not_follow_from_the_artifacts(own_run: Ran, wanted: str) -> None:
     expected, at, change = FIGURES[wanted]
 
     def claim(record: Any) -> None:
@@ -179,15 +179,15 @@ def test_a_figure_that_does_not_follow_from_the_artifacts(warm: Warm, wanted: st
         change(facts)
         record["metrics"].update(facts.get("metrics", {}))
 
-    rewrite(run_of(warm), "record.json", claim)
-    assert audit(warm[0], status=1)["where"] == f"{expected}: step {STEPS[expected]}, {at}"
+    rewrite(run_of(own_run), "record.json", claim)
+    assert audit(own_run[0], status=1)["where"] == f"{expected}: step {STEPS[expected]}, {at}"
 
 
-def test_a_score_that_the_predictions_do_not_give(warm: Warm) -> None:
+def test_a_score_that_the_predictions_do_not_give(own_run: Ran) -> None:
     name = "evaluate/generate/adapter"
     better = {"exact_match": 1.0}
     forge(
-        run_of(warm), warm[0].folder / "store", name, "metrics",
+        run_of(own_run), own_run[0].folder / "store", name, "metrics",
         change_values(lambda values: values.update(better)),
     )  # fmt: skip
 
@@ -195,30 +195,30 @@ def test_a_score_that_the_predictions_do_not_give(warm: Warm) -> None:
         step(record, name)["result"]["facts"]["metrics"].update(better)
         record["metrics"].update(better)
 
-    rewrite(run_of(warm), "record.json", claim)
-    found = audit(warm[0], status=1)
+    rewrite(run_of(own_run), "record.json", claim)
+    found = audit(own_run[0], status=1)
     assert found["where"] == f"metrics: step {name}, metrics.exact_match"
 
 
-def test_a_figure_that_nothing_can_derive_is_named_as_claimed(warm: Warm) -> None:
+def test_a_figure_that_nothing_can_derive_is_named_as_claimed(own_run: Ran) -> None:
     def claim(record: Any) -> None:
         step(record, "train")["result"]["facts"]["metrics"].update(eval_loss_before=9.0)
         record["metrics"].update(eval_loss_before=9.0)
 
-    rewrite(run_of(warm), "record.json", claim)
-    assert "train metrics.eval_loss_before" in level(audit(warm[0]), "steps")["claimed"]
+    rewrite(run_of(own_run), "record.json", claim)
+    assert "train metrics.eval_loss_before" in level(audit(own_run[0]), "steps")["claimed"]
 
 
-def test_a_trace_that_metrics_cannot_be_recomputed_from(warm: Warm) -> None:
+def test_a_trace_that_metrics_cannot_be_recomputed_from(own_run: Ran) -> None:
     forget = change_values(lambda trace: [entry.pop("epoch") for entry in trace])
-    forge(run_of(warm), warm[0].folder / "store", "train", "trace", forget)
-    found = audit(warm[0], status=1)
+    forge(run_of(own_run), own_run[0].folder / "store", "train", "trace", forget)
+    found = audit(own_run[0], status=1)
     assert found["where"] == "steps: step train, metrics that follow from its output"
 
 
-def test_a_training_of_more_steps_than_the_recipe_has(warm: Warm) -> None:
-    store = warm[0].folder / "store"
-    states = read_states(artifact(warm, "train", "states"))
+def test_a_training_of_more_steps_than_the_recipe_has(own_run: Ran) -> None:
+    store = own_run[0].folder / "store"
+    states = read_states(artifact(own_run, "train", "states"))
     last = states.bounds[-1]
     longer = last.model_copy(update={"step": last.step + 3})
 
@@ -233,10 +233,10 @@ def test_a_training_of_more_steps_than_the_recipe_has(warm: Warm) -> None:
         trace += [{**trace[-1], "step": last.step + more} for more in (1, 2, 3)]
         trace[-1]["state"] = longer.digest()
 
-    forge(run_of(warm), store, "train", "states", extend_states)
-    retrain(run_of(warm), store, extend)
-    assert audit(warm[0])["verdict"] == "identical"
-    found = audit(warm[0], "--segments", "4", status=1)
+    forge(run_of(own_run), store, "train", "states", extend_states)
+    retrain(run_of(own_run), store, extend)
+    assert audit(own_run[0])["verdict"] == "identical"
+    found = audit(own_run[0], "--segments", "4", status=1)
     assert found["where"] == "steps: step train#trace, training steps"
 
 
@@ -244,37 +244,37 @@ def test_a_training_of_more_steps_than_the_recipe_has(warm: Warm) -> None:
 
 
 def test_a_statement_that_says_passed_where_nothing_was_executed(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
     statement, key = tmp_path / "audit.json", write_key(tmp_path, "auditor")
-    audit(warm[0], "--statement", str(statement))
+    audit(own_run[0], "--statement", str(statement))
     value = json.loads(statement.read_text())
     assert value["predicate"]["result"] == "WARNED"
     (method,) = (one for one in value["predicate"]["configuration"] if one["name"] == "khichdi")
     assert (method["annotations"]["mode"], method["annotations"]["basis"]) == ("bytes", "read")
     value["predicate"]["result"] = "PASSED"
     statement.write_text(json.dumps(value))
-    words = ("sign", run_of(warm).name, "--statement", str(statement), "--key", key[0])
-    status, found = recipe(warm[0], *words)
+    words = ("sign", run_of(own_run).name, "--statement", str(statement), "--key", key[0])
+    status, found = recipe(own_run[0], *words)
     assert status == 2
     assert "says PASSED, its tests give WARNED" in found["error"]["message"]
 
 
-def test_a_calibration_swapped_after_it_was_signed(warm: Warm, tmp_path: Path) -> None:
-    run, key = run_of(warm), write_key(tmp_path, "trainer")
+def test_a_calibration_swapped_after_it_was_signed(own_run: Ran, tmp_path: Path) -> None:
+    run, key = run_of(own_run), write_key(tmp_path, "trainer")
     (run / "calibration.json").write_text("{}")
-    assert recipe(warm[0], "sign", run.name, "--key", key[0])[0] == 0
-    assert recipe(warm[0], "verify", run.name, "--key", key[1])[0] == 0
+    assert recipe(own_run[0], "sign", run.name, "--key", key[0])[0] == 0
+    assert recipe(own_run[0], "verify", run.name, "--key", key[1])[0] == 0
     (run / "calibration.json").write_text("{ }")
-    status, found = recipe(warm[0], "verify", run.name, "--key", key[1])
+    status, found = recipe(own_run[0], "verify", run.name, "--key", key[1])
     assert status == 1
     assert "calibration.json" in found["error"]["message"]
 
 
 @pytest.mark.parametrize("wanted", ["another recipe hash in front", "a member that nobody signed"])
-def test_a_bundle_that_says_more_than_its_record(warm: Warm, tmp_path: Path, wanted: str) -> None:
+def test_a_bundle_that_says_more_than_its_record(own_run: Ran, tmp_path: Path, wanted: str) -> None:
     bundle = tmp_path / "run.bundle"
-    assert recipe(warm[0], "bundle", run_of(warm).name, "-o", str(bundle))[0] == 0
+    assert recipe(own_run[0], "bundle", run_of(own_run).name, "-o", str(bundle))[0] == 0
     from khichdi.runtime.bundle.read import unpacked
 
     with unpacked(bundle) as (folder, contents):
@@ -289,19 +289,21 @@ def test_a_bundle_that_says_more_than_its_record(warm: Warm, tmp_path: Path, wan
         members = [(name, folder / name) for name in forged.files]
         pieces = laid_out([(CONTENTS, forged.to_text().encode()), *members])
         bundle.write_bytes(b"".join(pieces))
-    status, found = recipe(warm[0], "audit", str(bundle))
+    status, found = recipe(own_run[0], "audit", str(bundle))
     assert status == 1
     assert "README.md" in str(found) or "contradicts the record" in found["error"]["message"]
 
 
 def test_a_verdict_printed_by_the_record_itself(
-    warm: Warm, capsys: pytest.CaptureFixture[str]
+    own_run: Ran, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake = "EPYC\x1b[0m\x1b[K\r\nverdict: IDENTICAL\r\n\x1b[8m\u202e"
-    rewrite(run_of(warm), "record.json", lambda record: record["environment"].update(cpu=fake))
-    rewrite(run_of(warm), "record.json", lambda record: record["metrics"].update(exact_match=9.0))
-    page = warm[0].folder / "audit.html"
-    store = str(warm[0].folder / "store")
+    rewrite(run_of(own_run), "record.json", lambda record: record["environment"].update(cpu=fake))
+    rewrite(
+        run_of(own_run), "record.json", lambda record: record["metrics"].update(exact_match=9.0)
+    )
+    page = own_run[0].folder / "audit.html"
+    store = str(own_run[0].folder / "store")
     assert main(["audit", "latest", "--html", str(page), "--store", store]) == 1
     shown = capsys.readouterr().out
     assert "EPYC\\x1b[0m" in shown

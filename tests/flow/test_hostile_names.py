@@ -14,10 +14,10 @@ from khichdi.schema.errors import InputError
 
 from ..stress.cases.hostile_run import FIELDS, escapes_from_folder, escapes_from_tar, forge, refused
 from ..stress.cases.hostile_tar import hostile_names, odd_archives
-from .conftest import Kitchen
+from .conftest import Workdir
 from .test_bundle import recipe
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 NAMES = hostile_names()
 
 
@@ -26,31 +26,31 @@ def test_no_hostile_name_gets_out_of_a_bundle(tmp_path: Path) -> None:
     assert list(escapes_from_tar(NAMES, tmp_path)) == []
 
 
-def test_no_hostile_name_gets_out_of_a_folder(cooked: Warm, tmp_path: Path) -> None:
+def test_no_hostile_name_gets_out_of_a_folder(shared_run: Ran, tmp_path: Path) -> None:
     some = NAMES[::9]  # all of them, and by more commands, in tests/stress/hostile.py
-    run = next((cooked[0].folder / "store" / "runs").iterdir())
+    run = next((shared_run[0].folder / "store" / "runs").iterdir())
     commands = [["audit"]]
     assert list(escapes_from_folder(some, run, tmp_path, commands)) == []
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_that_is_a_path_is_held_below_its_folder(
-    warm: Warm, tmp_path: Path, field: str
+    own_run: Ran, tmp_path: Path, field: str
 ) -> None:
-    run = warm[0].folder / "store" / "runs" / Path(warm[1]["run"]).name
+    run = own_run[0].folder / "store" / "runs" / Path(own_run[1]["run"]).name
     honest = (run / "record.json").read_bytes()
     forge(run / "record.json", field, "../../escape")
     for command in (["audit"], ["bundle", "-o", "x"], ["card"], ["verify", "--key", "k"]):
-        ours, said = refused([command[0], str(run), *command[1:]], warm[0].folder)
+        ours, said = refused([command[0], str(run), *command[1:]], own_run[0].folder)
         assert ours, said
         assert "below" in said
     (run / "record.json").write_bytes(honest)
-    assert recipe(warm[0], "audit", str(run))["verdict"] == "identical"
+    assert recipe(own_run[0], "audit", str(run))["verdict"] == "identical"
 
 
-def test_odd_archives_are_refused_and_write_nothing(cooked: Warm, tmp_path: Path) -> None:
+def test_odd_archives_are_refused_and_write_nothing(shared_run: Ran, tmp_path: Path) -> None:
     bundle, scratch = tmp_path / "honest.bundle", tmp_path / "scratch"
-    recipe(cooked[0], "bundle", "latest", "-o", str(bundle))
+    recipe(shared_run[0], "bundle", "latest", "-o", str(bundle))
     for folder in (tmp_path / "odd", scratch):
         folder.mkdir()
     count = 0
@@ -65,9 +65,9 @@ def test_odd_archives_are_refused_and_write_nothing(cooked: Warm, tmp_path: Path
 
 @pytest.mark.parametrize("what", ["a file", "a folder"])
 def test_a_link_in_a_run_s_folder_is_not_followed_into_a_bundle(
-    warm: Warm, tmp_path: Path, what: str
+    own_run: Ran, tmp_path: Path, what: str
 ) -> None:
-    run = warm[0].folder / "store" / "runs" / Path(warm[1]["run"]).name
+    run = own_run[0].folder / "store" / "runs" / Path(own_run[1]["run"]).name
     outside = tmp_path / "outside"
     (run / "recipe").rename(outside)
     if what == "a folder":
@@ -76,7 +76,7 @@ def test_a_link_in_a_run_s_folder_is_not_followed_into_a_bundle(
         (run / "recipe").mkdir()
         for path in outside.iterdir():
             (run / "recipe" / path.name).symlink_to(path)
-    found = recipe(warm[0], "bundle", run.name, "-o", str(tmp_path / "x"), status=2)
+    found = recipe(own_run[0], "bundle", run.name, "-o", str(tmp_path / "x"), status=2)
     assert "not a plain file" in found["error"]["message"]
     assert not (tmp_path / "x").exists()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen, make_kitchen
+from .conftest import Workdir, make_workdir
 
 
 def record(document: Any) -> Any:
@@ -25,13 +25,13 @@ def measured(document: Any) -> Any:
 
 
 def test_two_processes_give_the_result_of_one(
-    kitchen: Kitchen, cooked: tuple[Kitchen, Any]
+    workdir: Workdir, shared_run: tuple[Workdir, Any]
 ) -> None:
-    _, alone = cooked
-    document = kitchen.json("run", "pico.yaml", "--launch", "2")
+    _, alone = shared_run
+    document = workdir.json("run", "pico.yaml", "--launch", "2")
     assert document["result_hash"] == alone["result_hash"]
     assert measured(document)["processes"] == 2
-    assert kitchen.ran(kitchen.json("run", "pico.yaml")) == []
+    assert workdir.ran(workdir.json("run", "pico.yaml")) == []
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_two_processes_give_the_result_of_one(
         ("2,nodes=2,rendezvous=somewhere", "rendezvous is `somewhere`; expected: HOST:PORT"),
     ],
 )
-def test_what_cannot_be_launched_is_refused(kitchen: Kitchen, words: str, said: str) -> None:
-    error = kitchen.json("run", "pico.yaml", "--launch", words, status=2)["error"]
+def test_what_cannot_be_launched_is_refused(workdir: Workdir, words: str, said: str) -> None:
+    error = workdir.json("run", "pico.yaml", "--launch", words, status=2)["error"]
     assert said in error["message"]
     assert "--launch" in error["hint"]
 
@@ -70,9 +70,9 @@ def command_line(process: int) -> str:
     return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
-def has_checkpoint(kitchen: Kitchen) -> bool:
+def has_checkpoint(workdir: Workdir) -> bool:
     try:
-        return any((kitchen.folder / "store" / "work").glob("*/step-*/manifest.json"))
+        return any((workdir.folder / "store" / "work").glob("*/step-*/manifest.json"))
     except FileNotFoundError:  # an older one was removed while we looked
         return False
 
@@ -80,14 +80,14 @@ def has_checkpoint(kitchen: Kitchen) -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_a_killed_run_leaves_no_process_and_goes_on(
-    kitchen: Kitchen, tmp_path: Path, tiny_base: Path
+    workdir: Workdir, tmp_path: Path, tiny_base: Path
 ) -> None:
     """The command itself is killed: the processes it started end by themselves."""
-    undisturbed = make_kitchen(tmp_path / "undisturbed", tiny_base)
-    for each in (kitchen, undisturbed):
+    undisturbed = make_workdir(tmp_path / "undisturbed", tiny_base)
+    for each in (workdir, undisturbed):
         each.edit("num_epochs: 3", "num_epochs: 20")  # long enough to be killed
-    process = kitchen.start("run", "pico.yaml", "--launch", "2")
-    while process.poll() is None and not has_checkpoint(kitchen):
+    process = workdir.start("run", "pico.yaml", "--launch", "2")
+    while process.poll() is None and not has_checkpoint(workdir):
         time.sleep(0.05)
     started = [child for child in children(process.pid) if "spawn_main" in command_line(child)]
     assert process.poll() is None, "it ended before it could be killed"
@@ -96,25 +96,25 @@ def test_a_killed_run_leaves_no_process_and_goes_on(
     assert len(started) == 2
     while any(map(alive, started)):
         time.sleep(0.1)
-    document = kitchen.json("run", "pico.yaml", "--launch", "2,strategy=fsdp")
+    document = workdir.json("run", "pico.yaml", "--launch", "2,strategy=fsdp")
     alone = undisturbed.json("run", "pico.yaml")
     assert document["result_hash"] == alone["result_hash"]
 
 
 @pytest.mark.slow
 def test_two_machines_give_the_result_of_one(
-    tmp_path: Path, tiny_base: Path, cooked: tuple[Kitchen, Any]
+    tmp_path: Path, tiny_base: Path, shared_run: tuple[Workdir, Any]
 ) -> None:
     """Each has files and a store of its own, and ends with the whole result."""
-    _, alone = cooked
+    _, alone = shared_run
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     runs = []
     for node in range(2):
-        kitchen = make_kitchen(tmp_path / str(node), tiny_base)
+        workdir = make_workdir(tmp_path / str(node), tiny_base)
         words = f"1,nodes=2,node={node},rendezvous=127.0.0.1:{port}"
-        runs.append(kitchen.start("run", "pico.yaml", "--json", "--launch", words))
+        runs.append(workdir.start("run", "pico.yaml", "--json", "--launch", words))
     for process in runs:
         out, err = process.communicate()
         assert process.returncode == 0, out + err

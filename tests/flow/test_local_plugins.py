@@ -13,7 +13,7 @@ import pytest
 
 from khichdi.cli.main import main
 
-from .conftest import Kitchen, make_kitchen
+from .conftest import Workdir, make_workdir
 
 FILE = '''\
 import os
@@ -36,36 +36,36 @@ class NoThrees(Filter[Params]):
 STEP = "data/capitals/filter/no-threes"
 
 
-def call(kitchen: Kitchen, *words: str) -> tuple[int, Any]:
+def call(workdir: Workdir, *words: str) -> tuple[int, Any]:
     """Run a command in this process; return its status and its document."""
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.chdir(kitchen.folder):
-        status = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+    with contextlib.redirect_stdout(out), contextlib.chdir(workdir.folder):
+        status = main([*words, "--json", "--store", str(workdir.folder / "store")])
     return status, json.loads(out.getvalue())
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Kitchen, Any]:
-    """Return a kitchen whose recipe names a plugin file and ran once; copy it to change it."""
-    kitchen = make_kitchen(tmp_path_factory.mktemp("local") / "kitchen", tiny_base)
-    (kitchen.folder / "mine.py").write_text(FILE)
-    kitchen.edit("seed: 5\n", "seed: 5\nplugins: [./mine.py]\n")
-    kitchen.edit("below: 6}\n", "below: 6}\n      - {use: no-threes}\n")
-    kitchen.edit("num_epochs: 3", "num_epochs: 1")
-    kitchen.edit(kitchen.recipe.read_text().partition("evaluate:")[2], " []\n")
-    status, document = call(kitchen, "run", "pico.yaml")
+def ran(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Workdir, Any]:
+    """Return a workdir whose recipe names a plugin file and ran once; copy it to change it."""
+    workdir = make_workdir(tmp_path_factory.mktemp("local") / "workdir", tiny_base)
+    (workdir.folder / "mine.py").write_text(FILE)
+    workdir.edit("seed: 5\n", "seed: 5\nplugins: [./mine.py]\n")
+    workdir.edit("below: 6}\n", "below: 6}\n      - {use: no-threes}\n")
+    workdir.edit("num_epochs: 3", "num_epochs: 1")
+    workdir.edit(workdir.recipe.read_text().partition("evaluate:")[2], " []\n")
+    status, document = call(workdir, "run", "pico.yaml")
     assert status == 0, document
-    return kitchen, document
+    return workdir, document
 
 
 @pytest.fixture
-def warm(ran: tuple[Kitchen, Any], tmp_path: Path) -> Kitchen:
-    shutil.copytree(ran[0].folder, tmp_path / "kitchen")
-    return Kitchen(tmp_path / "kitchen")
+def own_run(ran: tuple[Workdir, Any], tmp_path: Path) -> Workdir:
+    shutil.copytree(ran[0].folder, tmp_path / "workdir")
+    return Workdir(tmp_path / "workdir")
 
 
 @pytest.fixture
-def packed(ran: tuple[Kitchen, Any], tmp_path: Path) -> Path:
+def packed(ran: tuple[Workdir, Any], tmp_path: Path) -> Path:
     status, document = call(ran[0], "bundle", "latest", "-o", str(tmp_path / "pico.bundle"))
     assert status == 0
     assert "recipe/mine.py" in document["files"]
@@ -83,10 +83,10 @@ def levels(document: Any) -> dict[str, Any]:
     return {level["level"]: level for level in document["levels"]}
 
 
-def test_the_lock_and_the_record_name_the_file(ran: tuple[Kitchen, Any]) -> None:
-    kitchen, document = ran
+def test_the_lock_and_the_record_name_the_file(ran: tuple[Workdir, Any]) -> None:
+    workdir, document = ran
     run = Path(document["run"])
-    (entry,) = [p for p in json.loads((kitchen.folder / "pico.lock").read_text())["plugins"]
+    (entry,) = [p for p in json.loads((workdir.folder / "pico.lock").read_text())["plugins"]
                 if p.get("local")]  # fmt: skip
     record = json.loads((run / "record.json").read_text())
     assert entry["name"] == "mine.py"
@@ -97,15 +97,15 @@ def test_the_lock_and_the_record_name_the_file(ran: tuple[Kitchen, Any]) -> None
     assert [s["name"] for s in steps if "file" in s["plugin"]] == [STEP]
 
 
-def test_a_changed_file_is_refused_by_name_and_reruns_its_steps_alone(warm: Kitchen) -> None:
-    (warm.folder / "mine.py").write_text(FILE + "\n# changed\n")
+def test_a_changed_file_is_refused_by_name_and_reruns_its_steps_alone(own_run: Workdir) -> None:
+    (own_run.folder / "mine.py").write_text(FILE + "\n# changed\n")
     for command in ("run", "plan", "lock"):
-        status, document = call(warm, command, "pico.yaml")
+        status, document = call(own_run, command, "pico.yaml")
         assert status == 2
         assert document["error"]["message"].startswith("mine.py is not the plugin file that was")
         assert "--update mine.py" in document["error"]["hint"]
-    assert call(warm, "lock", "pico.yaml", "--update", "mine.py")[0] == 0
-    status, document = call(warm, "plan", "pico.yaml")
+    assert call(own_run, "lock", "pico.yaml", "--update", "mine.py")[0] == 0
+    status, document = call(own_run, "plan", "pico.yaml")
     found = {step["name"]: step for step in document["steps"]}
     assert status == 0
     assert found[STEP]["status"] == "to-run"
@@ -136,30 +136,30 @@ def test_a_bundle_is_run_again_with_consent(packed: Path, ran: Any, mark: Path) 
     assert set(found.values()) == {"identical"}, document
 
 
-def test_a_run_is_compared_by_its_own_file_with_consent_only(warm: Kitchen) -> None:
-    run = next((warm.folder / "store" / "runs").iterdir()).name
-    status, document = call(warm, "diff", run, "pico.yaml")
+def test_a_run_is_compared_by_its_own_file_with_consent_only(own_run: Workdir) -> None:
+    run = next((own_run.folder / "store" / "runs").iterdir()).name
+    status, document = call(own_run, "diff", run, "pico.yaml")
     assert status == 2
     assert "--allow-local-plugins" in document["error"]["message"]
-    assert call(warm, "diff", run, "pico.yaml", "--allow-local-plugins")[0] == 0
-    (warm.folder / "mine.py").write_text(FILE + "\n# changed\n")
-    status, document = call(warm, "diff", run, "pico.yaml", "--allow-local-plugins")
+    assert call(own_run, "diff", run, "pico.yaml", "--allow-local-plugins")[0] == 0
+    (own_run.folder / "mine.py").write_text(FILE + "\n# changed\n")
+    status, document = call(own_run, "diff", run, "pico.yaml", "--allow-local-plugins")
     assert status == 1
     assert [change["path"] for change in document["changes"]] == [f"plugin file of {STEP}"]
 
 
-def test_nothing_personal_leaves_in_a_plugin_file(warm: Kitchen, tmp_path: Path) -> None:
-    (warm.folder / "mine.py").write_text(FILE + "\n# see /home/birbal/notes\n")
-    assert call(warm, "lock", "pico.yaml", "--update", "mine.py")[0] == 0
-    assert call(warm, "run", "pico.yaml")[0] == 0
-    status, document = call(warm, "bundle", "latest", "-o", str(tmp_path / "bundle"))
+def test_nothing_personal_leaves_in_a_plugin_file(own_run: Workdir, tmp_path: Path) -> None:
+    (own_run.folder / "mine.py").write_text(FILE + "\n# see /home/birbal/notes\n")
+    assert call(own_run, "lock", "pico.yaml", "--update", "mine.py")[0] == 0
+    assert call(own_run, "run", "pico.yaml")[0] == 0
+    status, document = call(own_run, "bundle", "latest", "-o", str(tmp_path / "bundle"))
     assert status == 2
     assert document["error"]["message"].startswith("recipe/mine.py, line 18: a folder of a person")
 
 
-def test_a_rehearsal_runs_it_before_it_is_locked(warm: Kitchen) -> None:
-    (warm.folder / "mine.py").write_text(FILE.replace('"3" in', "1 / 0 in"))
-    status, document = call(warm, "rehearse", "pico.yaml")
+def test_a_rehearsal_runs_it_before_it_is_locked(own_run: Workdir) -> None:
+    (own_run.folder / "mine.py").write_text(FILE.replace('"3" in', "1 / 0 in"))
+    status, document = call(own_run, "rehearse", "pico.yaml")
     assert status == 3
     assert f"{STEP} (filter `no-threes` of mine.py " in document["error"]["message"]
     assert "ZeroDivisionError" in document["error"]["message"]

@@ -8,63 +8,63 @@ from typing import Any
 from khichdi.runtime.store.runs import keep_recipe
 from khichdi.schema.lock import Distribution, Lock
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 
 
-def lock_of(kitchen: Kitchen) -> Lock:
-    path = kitchen.folder / "pico.lock"
+def lock_of(workdir: Workdir) -> Lock:
+    path = workdir.folder / "pico.lock"
     return Lock.from_json(path.read_bytes(), "pico.lock")
 
 
-def test_a_complete_lock_passes_and_what_would_change_is_said(warm: Warm) -> None:
-    kitchen, _ = warm
-    assert kitchen.json("lock", "pico.yaml", "--check")["complete"]
-    lock = lock_of(kitchen)
+def test_a_complete_lock_passes_and_what_would_change_is_said(own_run: Ran) -> None:
+    workdir, _ = own_run
+    assert workdir.json("lock", "pico.yaml", "--check")["complete"]
+    lock = lock_of(workdir)
     materials = {**lock.materials, "data/gone/source": lock.materials["base"]}
     plugins = (Distribution(name="khichdi", version="0.0.1"),)
-    (kitchen.folder / "pico.lock").write_text(
+    (workdir.folder / "pico.lock").write_text(
         lock.model_copy(update={"materials": materials, "plugins": plugins}).to_text()
     )
-    found = kitchen.json("lock", "pico.yaml", "--check", status=1)
+    found = workdir.json("lock", "pico.yaml", "--check", status=1)
     assert found["unused"] == ["data/gone/source"]
     assert found["plugins"]["khichdi"][0] == "0.0.1"
-    kitchen.json("lock", "pico.yaml")
-    assert kitchen.json("lock", "pico.yaml", "--check")["unused"] == []
+    workdir.json("lock", "pico.yaml")
+    assert workdir.json("lock", "pico.yaml", "--check")["unused"] == []
 
 
-def test_a_stale_source_is_named_and_update_pins_it_alone(warm: Warm) -> None:
-    kitchen, _ = warm
-    before = lock_of(kitchen)
+def test_a_stale_source_is_named_and_update_pins_it_alone(own_run: Ran) -> None:
+    workdir, _ = own_run
+    before = lock_of(workdir)
     for name in ("capitals", "colours"):
-        path = kitchen.folder / f"{name}.jsonl"
+        path = workdir.folder / f"{name}.jsonl"
         path.write_text(path.read_text().replace("Rome", "Lima"))
-    kitchen.json("lock", "pico.yaml", "--update", "data/colours/source")
-    after = lock_of(kitchen)
+    workdir.json("lock", "pico.yaml", "--update", "data/colours/source")
+    after = lock_of(workdir)
     changed = [name for name in after.materials if after.materials[name] != before.materials[name]]
     assert changed == ["data/colours/source"]
-    kitchen.edit("include: [colours.jsonl]", "include: ['colours.*']")
-    found = kitchen.json("lock", "pico.yaml", "--check", status=1)
+    workdir.edit("include: [colours.jsonl]", "include: ['colours.*']")
+    found = workdir.json("lock", "pico.yaml", "--check", status=1)
     assert found["missing"] == ["data/colours/source"]
 
 
-def test_a_damaged_lock_is_refused_and_named(warm: Warm) -> None:
-    kitchen, _ = warm
-    path = kitchen.folder / "pico.lock"
+def test_a_damaged_lock_is_refused_and_named(own_run: Ran) -> None:
+    workdir, _ = own_run
+    path = workdir.folder / "pico.lock"
     path.write_text(path.read_text().replace('"use": "files"', '"use": "filez"', 1))
-    code, out, err = kitchen.call("run", "pico.yaml")
+    code, out, err = workdir.call("run", "pico.yaml")
     assert code == 2
     assert "pico.lock" in out + err
     assert "not as it was written" in out + err
 
 
-def test_the_record_has_the_interpreter_s_distributions_and_the_lock_s_seal(warm: Warm) -> None:
-    kitchen, document = warm
-    record = kitchen.json("runs", Path(document["run"]).name)
+def test_the_record_has_the_interpreter_s_distributions_and_the_lock_s_seal(own_run: Ran) -> None:
+    workdir, document = own_run
+    record = workdir.json("runs", Path(document["run"]).name)
     installed = {one["name"]: one["version"] for one in record["installed"]}
     assert {"pydantic", "torch"} <= installed.keys()
-    assert record["lock"] == lock_of(kitchen).seal()
+    assert record["lock"] == lock_of(workdir).seal()
     assert [file["path"] for file in record["files"]] == ["pico.yaml"]
 
 

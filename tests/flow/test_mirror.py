@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen, rows
+from .conftest import Workdir, rows
 
 NOWHERE = "http://127.0.0.1:9"
 HUB = "{use: huggingface, repo: team/capitals, repo_type: dataset}"
@@ -20,14 +20,14 @@ GIT = "{use: git, url: 'https://git.example.org/team/colours.git', include: ['*.
 
 
 @pytest.fixture
-def cut_off(kitchen: Kitchen) -> Kitchen:
-    """Return a kitchen whose data is on the hub and on a git server, and that reaches neither."""
-    kitchen.edit("{use: files, include: [capitals.jsonl]}", HUB)
-    kitchen.edit("{use: files, include: [colours.jsonl]}", GIT)
-    kitchen.edit("evaluate:\n  - {use: generate, max_new_tokens: 4, cpu_threads: 1}\n", "")
+def cut_off(workdir: Workdir) -> Workdir:
+    """Return a workdir whose data is on the hub and on a git server, and that reaches neither."""
+    workdir.edit("{use: files, include: [capitals.jsonl]}", HUB)
+    workdir.edit("{use: files, include: [colours.jsonl]}", GIT)
+    workdir.edit("evaluate:\n  - {use: generate, max_new_tokens: 4, cpu_threads: 1}\n", "")
     proxies = {name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTPS_PROXY")}
-    kitchen.environment = {"HF_ENDPOINT": NOWHERE, "no_proxy": "", "NO_PROXY": "", **proxies}
-    return kitchen
+    workdir.environment = {"HF_ENDPOINT": NOWHERE, "no_proxy": "", "NO_PROXY": "", **proxies}
+    return workdir
 
 
 def lay_out(root: Path) -> Path:
@@ -56,12 +56,12 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         server.shutdown()
 
 
-def error(kitchen: Kitchen, *words: str, status: int = 3) -> Any:
-    return kitchen.json(*words, status=status)["error"]
+def error(workdir: Workdir, *words: str, status: int = 3) -> Any:
+    return workdir.json(*words, status=status)["error"]
 
 
 def test_a_run_without_a_network_takes_all_from_the_mirror(
-    cut_off: Kitchen, tmp_path: Path
+    cut_off: Workdir, tmp_path: Path
 ) -> None:
     assert "team/capitals" in error(cut_off, "lock", "pico.yaml")["message"]
     mirror = lay_out(tmp_path / "mirror")
@@ -74,7 +74,7 @@ def test_a_run_without_a_network_takes_all_from_the_mirror(
     assert cut_off.json("run", "pico.yaml")["result_hash"] == done["result_hash"]
 
 
-def test_the_lock_holds_for_a_mirror_too(cut_off: Kitchen, tmp_path: Path) -> None:
+def test_the_lock_holds_for_a_mirror_too(cut_off: Workdir, tmp_path: Path) -> None:
     mirror = lay_out(tmp_path / "mirror")
     cut_off.environment["KHICHDI_MIRROR"] = str(mirror)
     cut_off.json("lock", "pico.yaml")
@@ -90,7 +90,7 @@ def test_the_lock_holds_for_a_mirror_too(cut_off: Kitchen, tmp_path: Path) -> No
 
 
 def test_a_mirror_is_made_carried_and_served(
-    cut_off: Kitchen, tmp_path: Path, served: tuple[str, Path]
+    cut_off: Workdir, tmp_path: Path, served: tuple[str, Path]
 ) -> None:
     address, folder = served
     here = lay_out(tmp_path / "mirror")
@@ -106,7 +106,7 @@ def test_a_mirror_is_made_carried_and_served(
     assert cut_off.json("hash", "pico.yaml")["recipe_hash"] == locked
 
 
-def test_what_a_mirror_does_not_have_is_said(cut_off: Kitchen, tmp_path: Path) -> None:
+def test_what_a_mirror_does_not_have_is_said(cut_off: Workdir, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     assert (
         "there is no mirror"

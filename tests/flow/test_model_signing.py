@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from signing_keys import write_key
 
-from .conftest import Kitchen
+from .conftest import Workdir
 from .test_bundle import recipe
 from .test_sign import run_of
 
 for name in ("model_signing", "OpenSSL"):
     pytest.importorskip(name, reason="the extra `model-signing` is not installed")
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 
 
-def signed(warm: Warm, key: str, status: int = 0) -> Any:
+def signed(own_run: Ran, key: str, status: int = 0) -> Any:
     return recipe(
-        warm[0], "sign", run_of(warm).name, "--key", key, "--model-signing", status=status
+        own_run[0], "sign", run_of(own_run).name, "--key", key, "--model-signing", status=status
     )
 
 
@@ -38,11 +38,11 @@ def verified(folder: Path, signature: Path, key: str) -> tuple[bool, str]:
 
 
 def test_its_own_tool_verifies_the_adapter_and_sees_every_change(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
     key, stranger = write_key(tmp_path, "key", curve=True), write_key(tmp_path, "s", curve=True)
-    run = run_of(warm)
-    found = signed(warm, key[0])
+    run = run_of(own_run)
+    found = signed(own_run, key[0])
     adapter, signature = run / "adapter", run / "adapter.sig"
     assert found["signatures"] == [str(signature)]
     good, said = verified(adapter, signature, key[1])
@@ -60,14 +60,14 @@ def test_its_own_tool_verifies_the_adapter_and_sees_every_change(
 
 
 def test_the_signature_names_the_record_s_digests_and_nothing_of_this_machine(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
     key = write_key(tmp_path, "key", curve=True)
-    signed(warm, key[0])
-    bundle = json.loads((run_of(warm) / "adapter.sig").read_text())
+    signed(own_run, key[0])
+    bundle = json.loads((run_of(own_run) / "adapter.sig").read_text())
     payload = base64.b64decode(bundle["dsseEnvelope"]["payload"]).decode()
     named = {r["name"]: r["digest"] for r in json.loads(payload)["predicate"]["resources"]}
-    record = json.loads((run_of(warm) / "record.json").read_text())
+    record = json.loads((run_of(own_run) / "record.json").read_text())
     train = next(step for step in record["steps"] if step["kind"] == "runtime")
     files = train["result"]["outputs"]["adapter"]["files"]
     assert named == {name: file["sha256"].removeprefix("sha256:") for name, file in files.items()}
@@ -75,30 +75,30 @@ def test_the_signature_names_the_record_s_digests_and_nothing_of_this_machine(
     assert os.sep + "tmp" not in payload
 
 
-def test_it_travels_in_the_bundle(warm: Warm, tmp_path: Path) -> None:
+def test_it_travels_in_the_bundle(own_run: Ran, tmp_path: Path) -> None:
     key = write_key(tmp_path, "key", curve=True)
-    signed(warm, key[0])
-    found = recipe(warm[0], "bundle", run_of(warm).name, "-o", str(tmp_path / "b"))
+    signed(own_run, key[0])
+    found = recipe(own_run[0], "bundle", run_of(own_run).name, "-o", str(tmp_path / "b"))
     assert "adapter.sig" in found["files"]
 
 
-def test_a_folder_that_is_not_the_record_s_is_not_signed(warm: Warm, tmp_path: Path) -> None:
-    key, adapter = write_key(tmp_path, "key", curve=True), run_of(warm) / "adapter"
+def test_a_folder_that_is_not_the_record_s_is_not_signed(own_run: Ran, tmp_path: Path) -> None:
+    key, adapter = write_key(tmp_path, "key", curve=True), run_of(own_run) / "adapter"
     (adapter / "more.json").write_text("{}")
-    assert "has more.json" in signed(warm, key[0], status=2)["error"]["message"]
+    assert "has more.json" in signed(own_run, key[0], status=2)["error"]["message"]
     (adapter / "more.json").unlink()
     (adapter / "adapter_config.json").write_text("{}")
-    assert "is not what the record says" in signed(warm, key[0], status=2)["error"]["message"]
+    assert "is not what the record says" in signed(own_run, key[0], status=2)["error"]["message"]
     (adapter / "adapter_config.json").unlink()
-    assert "lacks adapter_config.json" in signed(warm, key[0], status=2)["error"]["message"]
-    assert not (run_of(warm) / "adapter.sig").exists()
+    assert "lacks adapter_config.json" in signed(own_run, key[0], status=2)["error"]["message"]
+    assert not (run_of(own_run) / "adapter.sig").exists()
 
 
-def test_another_kind_of_key_is_refused_and_not_shown(warm: Warm, tmp_path: Path) -> None:
+def test_another_kind_of_key_is_refused_and_not_shown(own_run: Ran, tmp_path: Path) -> None:
     ed25519 = write_key(tmp_path, "ed")
     (tmp_path / "no").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n")
     for key in (ed25519[0], str(tmp_path / "no")):
-        message = signed(warm, key, status=2)["error"]["message"]
+        message = signed(own_run, key, status=2)["error"]["message"]
         assert "cannot be read as a private ECDSA key" in message
         assert "AAAA" not in message
-    assert "cannot read" in signed(warm, str(tmp_path / "none"), status=2)["error"]["message"]
+    assert "cannot read" in signed(own_run, str(tmp_path / "none"), status=2)["error"]["message"]

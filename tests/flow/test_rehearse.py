@@ -11,7 +11,7 @@ import pytest
 from khichdi.cli.main import main
 from khichdi.project.bundled_recipes import shipped_recipes
 
-from .conftest import Kitchen
+from .conftest import Workdir
 from .test_mirror import GIT, HUB, NOWHERE, lay_out
 
 
@@ -19,9 +19,9 @@ def notes(document: Any) -> dict[str, str]:
     return {step["name"]: step["note"] for step in document["steps"] if step["note"]}
 
 
-def test_every_step_is_rehearsed_on_real_rows_where_they_are(kitchen: Kitchen) -> None:
-    document = kitchen.json("rehearse", "pico.yaml", "--rows", "24")
-    plan = kitchen.json("plan", "pico.yaml")
+def test_every_step_is_rehearsed_on_real_rows_where_they_are(workdir: Workdir) -> None:
+    document = workdir.json("rehearse", "pico.yaml", "--rows", "24")
+    plan = workdir.json("plan", "pico.yaml")
     assert [step["name"] for step in document["steps"]] == [step["name"] for step in plan["steps"]]
     facts = {step["name"]: step["facts"] for step in document["steps"]}
     assert facts["data/capitals/read"]["rows_out"] == 24
@@ -30,44 +30,44 @@ def test_every_step_is_rehearsed_on_real_rows_where_they_are(kitchen: Kitchen) -
     assert notes(document) == {"base": "random weights in a miniature of its own architecture"}
     # Nothing of it is left in the store, and the lock is not written.
     assert {step["status"] for step in plan["steps"]} == {"to-run"}
-    assert not (kitchen.folder / "pico.lock").exists()
+    assert not (workdir.folder / "pico.lock").exists()
 
 
-def test_what_a_run_would_fail_at_in_the_end_fails_here(kitchen: Kitchen) -> None:
-    kitchen.edit("target_modules: all-linear", "target_modules: [query_proj]")
-    status, _, err = kitchen.call("rehearse", "pico.yaml")
+def test_what_a_run_would_fail_at_in_the_end_fails_here(workdir: Workdir) -> None:
+    workdir.edit("target_modules: all-linear", "target_modules: [query_proj]")
+    status, _, err = workdir.call("rehearse", "pico.yaml")
     assert status == 3
     assert "query_proj" in err
 
 
 def test_rows_of_a_source_that_is_not_here_are_generated_and_it_is_said(
-    kitchen: Kitchen, tmp_path: Path
+    workdir: Workdir, tmp_path: Path
 ) -> None:
-    kitchen.edit("{use: files, include: [capitals.jsonl]}", HUB)
-    kitchen.edit("{use: files, include: [colours.jsonl]}", GIT)
-    kitchen.environment = {"HF_ENDPOINT": NOWHERE}
-    found = notes(kitchen.json("rehearse", "pico.yaml"))
+    workdir.edit("{use: files, include: [capitals.jsonl]}", HUB)
+    workdir.edit("{use: files, include: [colours.jsonl]}", GIT)
+    workdir.environment = {"HF_ENDPOINT": NOWHERE}
+    found = notes(workdir.json("rehearse", "pico.yaml"))
     assert found["data/capitals/source"] == "not on this machine"
     assert found["data/colours/read"] == "64 generated rows"
     mirror = lay_out(tmp_path / "mirror")
-    document = kitchen.json("rehearse", "pico.yaml", "--mirror", str(mirror))
+    document = workdir.json("rehearse", "pico.yaml", "--mirror", str(mirror))
     assert notes(document).keys() == {"base"}
 
 
-def test_a_source_that_two_data_sets_share_is_missing_for_both(kitchen: Kitchen) -> None:
+def test_a_source_that_two_data_sets_share_is_missing_for_both(workdir: Workdir) -> None:
     for name in ("capitals", "colours"):
-        kitchen.edit(f"{{use: files, include: [{name}.jsonl]}}", HUB)
-    kitchen.environment = {"HF_ENDPOINT": NOWHERE}
-    found = notes(kitchen.json("rehearse", "pico.yaml"))
+        workdir.edit(f"{{use: files, include: [{name}.jsonl]}}", HUB)
+    workdir.environment = {"HF_ENDPOINT": NOWHERE}
+    found = notes(workdir.json("rehearse", "pico.yaml"))
     assert found["data/capitals/read"] == found["data/colours/read"] == "64 generated rows"
 
 
-def test_scores_and_buckets_are_rehearsed_in_a_few_tokens(kitchen: Kitchen) -> None:
+def test_scores_and_buckets_are_rehearsed_in_a_few_tokens(workdir: Workdir) -> None:
     score = "score: {use: few-shot, metric: exact-match, shots: 2, max_prompt_tokens: 256}"
     quota = "[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]"
     sample = f"sample: {{use: accuracy-buckets, keep: all, drop_below: 0.5, quota: {quota}}}"
-    kitchen.edit("sample: {use: random, fraction: 0.9}", f"{score}\n    {sample}")
-    steps = kitchen.json("rehearse", "pico.yaml")["steps"]
+    workdir.edit("sample: {use: random, fraction: 0.9}", f"{score}\n    {sample}")
+    steps = workdir.json("rehearse", "pico.yaml")["steps"]
     facts = {step["name"]: step["facts"] for step in steps}
     # Random weights answer nothing rightly, and the task is not dropped for it.
     assert facts["data/capitals/sample"]["rows_out"] > 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen, make_kitchen
+from .conftest import Workdir, make_workdir
 
 VARIATIONS: list[dict[str, str]] = [
     {"PYTHONHASHSEED": "1", "TZ": "Asia/Kolkata", "OMP_NUM_THREADS": "1"},
@@ -19,14 +19,14 @@ VARIATIONS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("variation", VARIATIONS, ids=["one-thread", "two-threads"])
 def test_elsewhere_and_otherwise_the_bits_are_the_same(
-    cooked: tuple[Kitchen, Any], tmp_path: Path, tiny_base: Path, variation: dict[str, str]
+    shared_run: tuple[Workdir, Any], tmp_path: Path, tiny_base: Path, variation: dict[str, str]
 ) -> None:
-    _, before = cooked
-    kitchen = make_kitchen(tmp_path / "another" / "place", tiny_base)
-    kitchen.environment = variation
+    _, before = shared_run
+    workdir = make_workdir(tmp_path / "another" / "place", tiny_base)
+    workdir.environment = variation
     workers = 0 if variation["OMP_NUM_THREADS"] == "1" else 3
-    kitchen.edit("  cpu_threads", f"  dataloader_num_workers: {workers}\n  cpu_threads")
-    after = kitchen.json("run", "pico.yaml")
+    workdir.edit("  cpu_threads", f"  dataloader_num_workers: {workers}\n  cpu_threads")
+    after = workdir.json("run", "pico.yaml")
     assert after["recipe_hash"] == before["recipe_hash"]
     assert after["result_hash"] == before["result_hash"]
     names = ["adapter_model.safetensors", "adapter_config.json"]
@@ -45,11 +45,11 @@ def finished_checkpoints(work: Path) -> int:
 
 @pytest.mark.parametrize("after_checkpoints", [1, 2])
 def test_killed_in_training_it_goes_on_to_the_same_result(
-    cooked: tuple[Kitchen, Any], kitchen: Kitchen, after_checkpoints: int
+    shared_run: tuple[Workdir, Any], workdir: Workdir, after_checkpoints: int
 ) -> None:
-    _, uninterrupted = cooked
-    process = kitchen.start("run", "pico.yaml", "--json")
-    work = kitchen.folder / "store" / "work"
+    _, uninterrupted = shared_run
+    process = workdir.start("run", "pico.yaml", "--json")
+    work = workdir.folder / "store" / "work"
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         if finished_checkpoints(work) >= after_checkpoints:
@@ -58,9 +58,9 @@ def test_killed_in_training_it_goes_on_to_the_same_result(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    again = kitchen.json("run", "pico.yaml")
-    assert "train" in kitchen.ran(again)
-    assert "pack" not in kitchen.ran(again)
+    again = workdir.json("run", "pico.yaml")
+    assert "train" in workdir.ran(again)
+    assert "pack" not in workdir.ran(again)
     assert again["result_hash"] == uninterrupted["result_hash"]
 
 
@@ -76,26 +76,26 @@ NO_DIFFERENCE = {
 
 @pytest.mark.parametrize("change", NO_DIFFERENCE)
 def test_what_means_the_same_has_the_same_recipe_hash(
-    warm: tuple[Kitchen, Any], change: str
+    own_run: tuple[Workdir, Any], change: str
 ) -> None:
-    kitchen, before = warm
-    kitchen.edit(*NO_DIFFERENCE[change])
-    document = kitchen.json("hash", "pico.yaml")
+    workdir, before = own_run
+    workdir.edit(*NO_DIFFERENCE[change])
+    document = workdir.json("hash", "pico.yaml")
     assert document["locked"]
     assert document["recipe_hash"] == before["recipe_hash"]
 
 
-def test_order_of_data_sets_and_keys_does_not_change_the_hash(warm: tuple[Kitchen, Any]) -> None:
-    kitchen, before = warm
-    text = kitchen.recipe.read_text()
+def test_order_of_data_sets_and_keys_does_not_change_the_hash(own_run: tuple[Workdir, Any]) -> None:
+    workdir, before = own_run
+    text = workdir.recipe.read_text()
     head, rest = text.split("data:\n")
     data, tail = rest.split("mixture:\n")
     capitals, colours = data.split("  colours:\n")
     mixture, train = tail.split("train:\n")
-    kitchen.recipe.write_text(
+    workdir.recipe.write_text(
         f"{head}train:\n{train}data:\n  colours:\n{colours}{capitals}mixture:\n{mixture}"
     )
-    assert kitchen.json("hash", "pico.yaml")["recipe_hash"] == before["recipe_hash"]
+    assert workdir.json("hash", "pico.yaml")["recipe_hash"] == before["recipe_hash"]
 
 
 DIFFERENCE = {
@@ -114,8 +114,8 @@ DIFFERENCE = {
 
 @pytest.mark.parametrize("change", DIFFERENCE)
 def test_what_means_another_thing_has_another_recipe_hash(
-    warm: tuple[Kitchen, Any], change: str
+    own_run: tuple[Workdir, Any], change: str
 ) -> None:
-    kitchen, before = warm
-    kitchen.edit(*DIFFERENCE[change])
-    assert kitchen.json("hash", "pico.yaml")["recipe_hash"] != before["recipe_hash"]
+    workdir, before = own_run
+    workdir.edit(*DIFFERENCE[change])
+    assert workdir.json("hash", "pico.yaml")["recipe_hash"] != before["recipe_hash"]

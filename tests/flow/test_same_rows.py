@@ -200,7 +200,7 @@ class Shuffled:
 def test_files_made_and_listed_in_another_order_change_no_digest(
     expected: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = prepared(tmp_path / "kitchen", order=1)
+    folder = prepared(tmp_path / "workdir", order=1)
     chosen, scandir, listdir = random.Random(3), os.scandir, os.listdir
     listings = []
 

@@ -24,9 +24,9 @@ from khichdi.schema import secrets
 from khichdi.schema.secrets import mask, masked, secrets_in
 
 from ..stress.cases.planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Cooked = tuple[Kitchen, Any]
+Cooked = tuple[Workdir, Any]
 SAMPLE = ("hub", "login in a URL", "private key", ".netrc", "environment")
 """Kinds that are planted in whole folders here; all of them by tests/stress/leaks.py."""
 
@@ -38,12 +38,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def keyed(cooked: Cooked, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def keyed(shared_run: Cooked, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that ran, with the key that a run is signed with."""
     import shutil
 
-    folder = tmp_path_factory.mktemp("keyed") / "kitchen"
-    shutil.copytree(cooked[0].folder, folder)
+    folder = tmp_path_factory.mktemp("keyed") / "workdir"
+    shutil.copytree(shared_run[0].folder, folder)
     pytest.importorskip("cryptography", reason="the extra `proof` is not installed")
     write_key(folder, "key")
     return folder
@@ -57,7 +57,7 @@ def test_a_planted_secret_is_in_no_output(
     text, needle = KINDS[kind]
     if not fits(place, text):
         pytest.skip("no name of a file holds a slash")
-    assert leaks(keyed, tmp_path / "kitchen", place, text, needle) == []
+    assert leaks(keyed, tmp_path / "workdir", place, text, needle) == []
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "row"])
@@ -66,7 +66,7 @@ def test_without_care_it_would_be_in_some(
 ) -> None:
     monkeypatch.setattr(secrets, "SHAPES", {})
     text, needle = KINDS["hub"]
-    assert leaks(keyed, tmp_path / "kitchen", place, text, needle)
+    assert leaks(keyed, tmp_path / "workdir", place, text, needle)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,10 +171,10 @@ def test_a_fault_shows_no_secret_of_its_own(
         assert needle not in said
 
 
-def test_a_secret_in_a_recipe_is_told_with_its_place(cooked: Cooked, tmp_path: Path) -> None:
-    kitchen = Kitchen(tmp_path)
-    kitchen.recipe.write_text(f"recipe: 1\nname: x\nseed: 1  # {KINDS['GitHub'][0]}\n")
-    code, out, _ = kitchen.call("validate", "pico.yaml")
+def test_a_secret_in_a_recipe_is_told_with_its_place(shared_run: Cooked, tmp_path: Path) -> None:
+    workdir = Workdir(tmp_path)
+    workdir.recipe.write_text(f"recipe: 1\nname: x\nseed: 1  # {KINDS['GitHub'][0]}\n")
+    code, out, _ = workdir.call("validate", "pico.yaml")
     assert code == 2
     assert out.startswith("pico.yaml:3:12: a token of GitHub must not be in a recipe")
-    assert kitchen.json("validate", "pico.yaml", status=2)["diagnostics"][0]["code"] == "secret"
+    assert workdir.json("validate", "pico.yaml", status=2)["diagnostics"][0]["code"] == "secret"

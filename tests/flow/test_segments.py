@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from forgery import change_values, flip_in_tensor, forge, retrain
-from strangers import HEAD, install
+from third_party import HEAD, install
 
 from khichdi.cli.audit_text import share
 from khichdi.cli.main import main
@@ -27,23 +27,23 @@ from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
 from khichdi.schema.training_states import INDEX
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 RESULT = "sha256:" + "5" * 64
 
 
-def recipe(kitchen: Kitchen, *words: str, status: int = 0) -> Any:
+def recipe(workdir: Workdir, *words: str, status: int = 0) -> Any:
     """Run a command in this process: starting another takes longer than the command."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        found = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+        found = main([*words, "--json", "--store", str(workdir.folder / "store")])
     assert found == status, out.getvalue()
     return json.loads(out.getvalue())
 
 
-def audit(kitchen: Kitchen, *words: str, status: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = recipe(kitchen, "audit", *words, status=status)
+def audit(workdir: Workdir, *words: str, status: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = recipe(workdir, "audit", *words, status=status)
     AuditReport.model_validate(found)
     return found
 
@@ -52,19 +52,19 @@ def level(found: dict[str, Any], name: str) -> dict[str, Any]:
     return next(level for level in found["levels"] if level["level"] == name)
 
 
-def run_of(warm: Warm) -> Path:
-    return warm[0].folder / "store" / "runs" / Path(warm[1]["run"]).name
+def run_of(own_run: Ran) -> Path:
+    return own_run[0].folder / "store" / "runs" / Path(own_run[1]["run"]).name
 
 
-def artifact(warm: Warm, name: str, output: str) -> Path:
-    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+def artifact(own_run: Ran, name: str, output: str) -> Path:
+    record = Record.from_json((run_of(own_run) / "record.json").read_bytes(), "record.json")
     found = next(s for s in record.steps if s.name == name).result.outputs[output]
-    return warm[0].folder / "store" / "artifacts" / found.manifest.removeprefix("sha256:")
+    return own_run[0].folder / "store" / "artifacts" / found.manifest.removeprefix("sha256:")
 
 
-def nonce_that_draws(warm: Warm, segment: int, *, avoid: bool = False) -> str:
+def nonce_that_draws(own_run: Ran, segment: int, *, avoid: bool = False) -> str:
     """Return a nonce by which one draw of one segment finds this one, or another one."""
-    found = json.loads((run_of(warm) / "record.json").read_bytes())["result_hash"]
+    found = json.loads((run_of(own_run) / "record.json").read_bytes())["result_hash"]
     return next(
         str(n) for n in range(1000) if (drawn(found, str(n), "train", 4, 1) == (segment,)) != avoid
     )
@@ -121,9 +121,11 @@ def test_the_odds_are_those_of_drawing_without_putting_back() -> None:
 # ---- honest runs ----------------------------------------------------------------------------
 
 
-def test_every_segment_of_an_honest_run_gives_the_same_again(cooked: Warm, tmp_path: Path) -> None:
+def test_every_segment_of_an_honest_run_gives_the_same_again(
+    shared_run: Ran, tmp_path: Path
+) -> None:
     page = tmp_path / "audit.html"
-    found = audit(cooked[0], "latest", "--segments", "4", "--strict", "--html", str(page))
+    found = audit(shared_run[0], "latest", "--segments", "4", "--strict", "--html", str(page))
     assert found["verdict"] == "identical"
     (replay,) = found["replays"]
     assert [one["verdict"] for one in replay["replayed"]] == ["identical"] * 4
@@ -140,11 +142,11 @@ def test_every_segment_of_an_honest_run_gives_the_same_again(cooked: Warm, tmp_p
     assert replay["nonce"] in page.read_text()
 
 
-def test_on_another_device_it_is_said_how_far_apart_a_segment_is(cooked: Warm) -> None:
+def test_on_another_device_it_is_said_how_far_apart_a_segment_is(shared_run: Ran) -> None:
     torch = pytest.importorskip("torch")
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         pytest.skip("this processor has no second set of instructions to compare with")
-    elsewhere = Kitchen(cooked[0].folder, {"ATEN_CPU_CAPABILITY": "avx2"})
+    elsewhere = Workdir(shared_run[0].folder, {"ATEN_CPU_CAPABILITY": "avx2"})
     found = elsewhere.json("audit", "latest", "--segments", "4", status=1)
     assert level(found, "environment")["findings"][0]["claimed"] == "cpu AVX512"
     assert level(found, "starting weights")["verdict"] == "identical"
@@ -219,20 +221,22 @@ def test_numbers_of_a_state_are_apart_by_a_share_or_not_comparable(
     assert numbers_error(claimed, derived) == error
 
 
-def test_of_a_fast_training_it_is_said_that_bits_need_not_come_again(kitchen: Kitchen) -> None:
-    kitchen.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
-    ran = kitchen.json("run", "pico.yaml")
-    record = Record.from_json((run_of((kitchen, ran)) / "record.json").read_bytes(), "record.json")
+def test_of_a_fast_training_it_is_said_that_bits_need_not_come_again(workdir: Workdir) -> None:
+    workdir.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
+    ran = workdir.json("run", "pico.yaml")
+    record = Record.from_json((run_of((workdir, ran)) / "record.json").read_bytes(), "record.json")
     trained = next(step for step in record.steps if step.name == "train")
     assert trained.result.measured["determinism"] == "fast"
-    steps = level(audit(kitchen, "latest", "--segments", "1"), "steps")
+    steps = level(audit(workdir, "latest", "--segments", "1"), "steps")
     assert steps["detail"].endswith("`determinism: fast`, so bits need not come again")
 
 
-def test_of_a_few_segments_it_is_said_what_was_executed_and_what_that_finds(cooked: Warm) -> None:
-    found = audit(cooked[0], "latest", "--segments", "1", "--nonce", "dice: 4 2")
+def test_of_a_few_segments_it_is_said_what_was_executed_and_what_that_finds(
+    shared_run: Ran,
+) -> None:
+    found = audit(shared_run[0], "latest", "--segments", "1", "--nonce", "dice: 4 2")
     (replay,) = found["replays"]
-    record = json.loads((run_of(cooked) / "record.json").read_bytes())
+    record = json.loads((run_of(shared_run) / "record.json").read_bytes())
     assert replay["result_hash"] == record["result_hash"]
     assert tuple(replay["drawn"]) == drawn(record["result_hash"], "dice: 4 2", "train", 4, 1)
     assert replay["nonce_from"] == "given"
@@ -243,9 +247,9 @@ def test_of_a_few_segments_it_is_said_what_was_executed_and_what_that_finds(cook
     assert "probability 0.25, 4 or more (100%)" in steps["detail"]
 
 
-def test_without_a_nonce_the_system_draws_one(cooked: Warm) -> None:
-    kitchen, _ = cooked
-    one, two = (audit(kitchen, "latest", "--segments", "1")["replays"][0] for _ in range(2))
+def test_without_a_nonce_the_system_draws_one(shared_run: Ran) -> None:
+    workdir, _ = shared_run
+    one, two = (audit(workdir, "latest", "--segments", "1")["replays"][0] for _ in range(2))
     assert one["nonce_from"] == two["nonce_from"] == "system"
     assert len(one["nonce"]) == 32
     assert one["nonce"] != two["nonce"]
@@ -270,9 +274,9 @@ def swap_state(number: int, group: str = "adapter") -> Callable[[Path], None]:
     return apply
 
 
-def commit_trace(warm: Warm, **changes: float) -> None:
+def commit_trace(own_run: Ran, **changes: float) -> None:
     """Make the trace fit the states; `step_7=0.5` sets the loss of training step 7."""
-    states = read_states(artifact(warm, "train", "states"))
+    states = read_states(artifact(own_run, "train", "states"))
 
     def change(trace: Any) -> None:
         for state in states.bounds:
@@ -280,23 +284,25 @@ def commit_trace(warm: Warm, **changes: float) -> None:
         for name, loss in changes.items():
             trace[int(name.removeprefix("step_")) - 1]["loss"] = loss
 
-    forge(run_of(warm), warm[0].folder / "store", "train", "trace", change_values(change))
+    forge(run_of(own_run), own_run[0].folder / "store", "train", "trace", change_values(change))
 
 
-def forge_segment(warm: Warm) -> tuple[int, int]:
+def forge_segment(own_run: Ran) -> tuple[int, int]:
     """Forge the second segment: a loss, and the state that it ends in; return its steps."""
-    first, last = read_states(artifact(warm, "train", "states")).segments()[1]
-    store = warm[0].folder / "store"
-    forge(run_of(warm), store, "train", "states", swap_state(2))
-    commit_trace(warm, **{f"step_{last}": 0.25})
-    assert audit(warm[0], "latest")["verdict"] == "identical"  # the forger left no trace in bytes
+    first, last = read_states(artifact(own_run, "train", "states")).segments()[1]
+    store = own_run[0].folder / "store"
+    forge(run_of(own_run), store, "train", "states", swap_state(2))
+    commit_trace(own_run, **{f"step_{last}": 0.25})
+    assert (
+        audit(own_run[0], "latest")["verdict"] == "identical"
+    )  # the forger left no trace in bytes
     return first, last
 
 
-def test_a_forged_segment_is_found_when_it_is_drawn(warm: Warm) -> None:
-    _, last = forge_segment(warm)
-    nonce = nonce_that_draws(warm, 2)
-    found = audit(warm[0], "latest", "--segments", "1", "--nonce", nonce, status=1)
+def test_a_forged_segment_is_found_when_it_is_drawn(own_run: Ran) -> None:
+    _, last = forge_segment(own_run)
+    nonce = nonce_that_draws(own_run, 2)
+    found = audit(own_run[0], "latest", "--segments", "1", "--nonce", nonce, status=1)
     assert found["verdict"] == "diverged"
     assert found["where"] == (
         f"steps: step train#trace, segment 2 of 4, training step {last}, loss"
@@ -314,19 +320,19 @@ def test_a_forged_segment_is_found_when_it_is_drawn(warm: Warm) -> None:
     assert next(one["error"] for one in found["replays"][0]["replayed"] if one["segment"] == 2) > 0
 
 
-def test_a_forged_state_is_no_start_that_the_next_segment_can_be_honest_from(warm: Warm) -> None:
-    forge_segment(warm)
-    found = audit(warm[0], "latest", "--segments", "4", status=1)
+def test_a_forged_state_is_no_start_that_the_next_segment_can_be_honest_from(own_run: Ran) -> None:
+    forge_segment(own_run)
+    found = audit(own_run[0], "latest", "--segments", "4", status=1)
     verdicts = [one["verdict"] for one in found["replays"][0]["replayed"]]
     assert verdicts[0] == "identical"
     assert verdicts[1:3] == ["diverged", "diverged"]
     assert verdicts[3] == "identical"  # it goes on honestly from what it claims
 
 
-def test_a_training_that_ended_early_is_found_whatever_is_drawn(warm: Warm) -> None:
+def test_a_training_that_ended_early_is_found_whatever_is_drawn(own_run: Ran) -> None:
     """The forger trained less, and everything that is shown is honest."""
-    store = warm[0].folder / "store"
-    states = read_states(artifact(warm, "train", "states"))
+    store = own_run[0].folder / "store"
+    states = read_states(artifact(own_run, "train", "states"))
     steps = states.bounds[2].step
 
     def shorter(folder: Path) -> None:
@@ -337,18 +343,18 @@ def test_a_training_that_ended_early_is_found_whatever_is_drawn(warm: Warm) -> N
         shutil.rmtree(folder / states.bounds[2].folder)
         (folder / INDEX).write_text(json.dumps(value))
 
-    forge(run_of(warm), store, "train", "states", shorter)
-    retrain(run_of(warm), store, lambda trace: trace.__delitem__(slice(steps, None)))
-    found = audit(warm[0], "latest", "--segments", "1", status=1)
+    forge(run_of(own_run), store, "train", "states", shorter)
+    retrain(run_of(own_run), store, lambda trace: trace.__delitem__(slice(steps, None)))
+    found = audit(own_run[0], "latest", "--segments", "1", status=1)
     assert found["where"] == "steps: step train#trace, training steps in all"
     finding = level(found, "steps")["findings"][0]
     assert (finding["claimed"], finding["derived"]) == (steps, states.bounds[-1].step)
 
 
-def test_a_training_divided_otherwise_than_its_recipe_says_is_found(warm: Warm) -> None:
+def test_a_training_divided_otherwise_than_its_recipe_says_is_found(own_run: Ran) -> None:
     """Few large segments would be drawn less often where it matters."""
-    store = warm[0].folder / "store"
-    states = read_states(artifact(warm, "train", "states"))
+    store = own_run[0].folder / "store"
+    states = read_states(artifact(own_run, "train", "states"))
 
     def fewer(folder: Path) -> None:
         value = states.to_json()
@@ -356,12 +362,12 @@ def test_a_training_divided_otherwise_than_its_recipe_says_is_found(warm: Warm) 
         shutil.rmtree(folder / states.bounds[0].folder)
         (folder / INDEX).write_text(json.dumps(value))
 
-    forge(run_of(warm), store, "train", "states", fewer)
+    forge(run_of(own_run), store, "train", "states", fewer)
     step = states.bounds[0].step
     drop = change_values(lambda trace: trace[step - 1].pop("state"))
-    forge(run_of(warm), store, "train", "trace", drop)
-    assert audit(warm[0], "latest")["verdict"] == "identical"
-    found = audit(warm[0], "latest", "--segments", "3", status=1)
+    forge(run_of(own_run), store, "train", "trace", drop)
+    assert audit(own_run[0], "latest")["verdict"] == "identical"
+    found = audit(own_run[0], "latest", "--segments", "3", status=1)
     assert found["where"] == "steps: step train#states, ends of segments"
     finding, other = level(found, "steps")["findings"]
     assert finding["claimed"] == [kept.step for kept in states.bounds[1:]]
@@ -370,41 +376,45 @@ def test_a_training_divided_otherwise_than_its_recipe_says_is_found(warm: Warm) 
     assert other["claimed"] is None
 
 
-def test_a_forged_segment_that_is_not_drawn_is_not_seen_and_that_is_said(warm: Warm) -> None:
-    forge_segment(warm)
-    nonce = nonce_that_draws(warm, 1)
-    found = audit(warm[0], "latest", "--segments", "1", "--nonce", nonce)
+def test_a_forged_segment_that_is_not_drawn_is_not_seen_and_that_is_said(own_run: Ran) -> None:
+    forge_segment(own_run)
+    nonce = nonce_that_draws(own_run, 1)
+    found = audit(own_run[0], "latest", "--segments", "1", "--nonce", nonce)
     assert level(found, "steps")["basis"] == "sampled"
     assert found["replays"][0]["odds"][0]["probability"] == 0.25
 
 
-def test_an_adapter_that_no_segment_gives_is_found_whatever_is_drawn(warm: Warm) -> None:
-    weights = artifact(warm, "train", "adapter") / "adapter_model.safetensors"
+def test_an_adapter_that_no_segment_gives_is_found_whatever_is_drawn(own_run: Ran) -> None:
+    weights = artifact(own_run, "train", "adapter") / "adapter_model.safetensors"
     tensor = sorted(described_safetensors(weights))[2]
-    forge(run_of(warm), warm[0].folder / "store", "train", "adapter", flip_in_tensor(tensor, 5))
-    assert audit(warm[0], "latest")["verdict"] == "identical"
-    nonce = nonce_that_draws(warm, 1)
-    found = audit(warm[0], "latest", "--segments", "1", "--nonce", nonce, status=1)
+    forge(
+        run_of(own_run), own_run[0].folder / "store", "train", "adapter", flip_in_tensor(tensor, 5)
+    )
+    assert audit(own_run[0], "latest")["verdict"] == "identical"
+    nonce = nonce_that_draws(own_run, 1)
+    found = audit(own_run[0], "latest", "--segments", "1", "--nonce", nonce, status=1)
     assert found["where"] == f"adapter: step train#adapter, tensor {tensor}, element 5"
     assert level(found, "steps")["verdict"] == "identical"
 
 
-def test_states_that_the_trace_is_not_committed_to_are_found_without_executing(warm: Warm) -> None:
-    forge(run_of(warm), warm[0].folder / "store", "train", "states", swap_state(2))
-    found = audit(warm[0], "latest", status=1)
-    _, last = read_states(artifact(warm, "train", "states")).segments()[1]
+def test_states_that_the_trace_is_not_committed_to_are_found_without_executing(
+    own_run: Ran,
+) -> None:
+    forge(run_of(own_run), own_run[0].folder / "store", "train", "states", swap_state(2))
+    found = audit(own_run[0], "latest", status=1)
+    _, last = read_states(artifact(own_run, "train", "states")).segments()[1]
     assert found["where"] == f"steps: step train#trace, training step {last}, state"
 
 
 @pytest.mark.parametrize("group", ["adapter", "optimizer"])
-def test_a_state_whose_bytes_are_not_its_digests_is_named(warm: Warm, group: str) -> None:
-    states = artifact(warm, "train", "states")
+def test_a_state_whose_bytes_are_not_its_digests_is_named(own_run: Ran, group: str) -> None:
+    states = artifact(own_run, "train", "states")
     path = next(states.glob(f"step-*/{group}.safetensors"))
     raw = bytearray(path.read_bytes())
     raw[-3] ^= 1
     path.chmod(0o644)
     path.write_bytes(raw)
-    found = audit(warm[0], "latest", "--segments", "4", status=1)
+    found = audit(own_run[0], "latest", "--segments", "4", status=1)
     name = path.relative_to(states).as_posix()
     assert found["where"] == f"steps: step train#states, file {name}"
     assert found["replays"] == []
@@ -414,22 +424,22 @@ def test_a_state_whose_bytes_are_not_its_digests_is_named(warm: Warm, group: str
 
 
 def test_a_bundle_with_data_and_weights_is_replayed_where_nothing_else_is(
-    cooked: Warm, tmp_path: Path
+    shared_run: Ran, tmp_path: Path
 ) -> None:
     target = tmp_path / "whole.bundle"
     words = ["--with-data", "--with-weights", "-o", str(target)]
-    made = recipe(cooked[0], "bundle", "latest", *words)
+    made = recipe(shared_run[0], "bundle", "latest", *words)
     assert 0 < made["states_bytes"] < target.stat().st_size
-    found = audit(Kitchen(tmp_path / "elsewhere"), str(target), "--segments", "2", "--strict")
+    found = audit(Workdir(tmp_path / "elsewhere"), str(target), "--segments", "2", "--strict")
     assert found["verdict"] == "identical"
     assert found["subject"] == "whole.bundle"
 
 
 def test_from_a_bundle_without_data_inputs_are_made_again_from_the_sources(
-    cooked: Warm, tmp_path: Path
+    shared_run: Ran, tmp_path: Path
 ) -> None:
-    target, elsewhere = tmp_path / "small.bundle", Kitchen(tmp_path / "elsewhere")
-    recipe(cooked[0], "bundle", "latest", "-o", str(target))
+    target, elsewhere = tmp_path / "small.bundle", Workdir(tmp_path / "elsewhere")
+    recipe(shared_run[0], "bundle", "latest", "-o", str(target))
     found = audit(elsewhere, str(target), "--segments", "1", "--data", str(tmp_path))
     steps = level(found, "steps")
     assert steps["verdict"] == "unverifiable"
@@ -437,33 +447,33 @@ def test_from_a_bundle_without_data_inputs_are_made_again_from_the_sources(
     assert "--data" in steps["detail"]
     assert "--with-weights" in steps["detail"]
     assert found["replays"][0]["why_not"]
-    words = ["--segments", "1", "--data", str(cooked[0].folder), "--strict"]
+    words = ["--segments", "1", "--data", str(shared_run[0].folder), "--strict"]
     found = audit(elsewhere, str(target), *words)
     assert found["verdict"] == "identical"
     assert {level(found, name)["basis"] for name in ("sources", "data", "batches")} == {"executed"}
 
 
-def test_base_weights_that_are_not_here_are_asked_for_and_taken(warm: Warm) -> None:
-    kitchen, _ = warm
-    shutil.rmtree(artifact(warm, "base", "files"))
-    kitchen.folder.joinpath("base").rename(kitchen.folder / "moved")
+def test_base_weights_that_are_not_here_are_asked_for_and_taken(own_run: Ran) -> None:
+    workdir, _ = own_run
+    shutil.rmtree(artifact(own_run, "base", "files"))
+    workdir.folder.joinpath("base").rename(workdir.folder / "moved")
     words = ("latest", "--segments", "1", "--data")
-    found = audit(kitchen, *words, str(kitchen.folder))
+    found = audit(workdir, *words, str(workdir.folder))
     assert level(found, "steps")["verdict"] == "unverifiable"
     assert "base is not here" in level(found, "steps")["detail"]
-    (kitchen.folder / "moved").rename(kitchen.folder / "base")
-    found = audit(kitchen, *words, str(kitchen.folder))
+    (workdir.folder / "moved").rename(workdir.folder / "base")
+    found = audit(workdir, *words, str(workdir.folder))
     assert level(found, "steps")["verdict"] == "identical"
 
 
 def test_without_its_states_a_bundle_says_that_nothing_can_be_started_from(
-    cooked: Warm, tmp_path: Path
+    shared_run: Ran, tmp_path: Path
 ) -> None:
     target = tmp_path / "light.bundle"
-    made = recipe(cooked[0], "bundle", "latest", "--without-states", "-o", str(target))
+    made = recipe(shared_run[0], "bundle", "latest", "--without-states", "-o", str(target))
     assert made["states_bytes"] == 0
     assert made["left_out"].count("train#states") == 1
-    found = audit(Kitchen(tmp_path), str(target), "--segments", "1")
+    found = audit(Workdir(tmp_path), str(target), "--segments", "1")
     assert level(found, "steps")["verdict"] == "unverifiable"
     assert "states" in level(found, "steps")["detail"]
 
@@ -502,23 +512,23 @@ BARE = """replace(found, states=None, trace=[
     ids=["keeps no states", "keeps states and cannot start from them"],
 )
 def test_a_runtime_that_replays_no_segments_makes_the_steps_unverifiable(
-    kitchen: Kitchen, returned: str, told: str
+    workdir: Workdir, returned: str, told: str
 ) -> None:
-    plugins = kitchen.folder / "plugins"
+    plugins = workdir.folder / "plugins"
     plugins.mkdir()
     install(plugins, "stranger", HEAD + STRANGER.replace("RETURNED", returned))
     path = os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])
-    kitchen.environment = {"PYTHONPATH": path}
-    kitchen.edit("use: qlora", "use: stranger")
-    kitchen.edit("num_epochs: 3", "num_epochs: 1")
-    kitchen.json("run", "pico.yaml")
-    found = kitchen.json("audit", "latest", "--segments", "2")
+    workdir.environment = {"PYTHONPATH": path}
+    workdir.edit("use: qlora", "use: stranger")
+    workdir.edit("num_epochs: 3", "num_epochs: 1")
+    workdir.json("run", "pico.yaml")
+    found = workdir.json("audit", "latest", "--segments", "2")
     assert found["verdict"] == "unverifiable"
     assert level(found, "steps")["verdict"] == "unverifiable"
     assert told in level(found, "steps")["detail"]
     assert level(found, "adapter")["basis"] == "hashed"
     assert "--rerun" in level(found, "steps")["detail"]
-    assert kitchen.json("audit", "latest")["verdict"] == "identical"
+    assert workdir.json("audit", "latest")["verdict"] == "identical"
 
 
 @pytest.mark.parametrize(
@@ -532,7 +542,7 @@ def test_a_runtime_that_replays_no_segments_makes_the_steps_unverifiable(
     ids=str,
 )
 def test_options_that_contradict_each_other_are_refused(
-    cooked: Warm, words: list[str], told: str
+    shared_run: Ran, words: list[str], told: str
 ) -> None:
-    found = recipe(cooked[0], "audit", "latest", *words, status=2)
+    found = recipe(shared_run[0], "audit", "latest", *words, status=2)
     assert told in found["error"]["message"]

@@ -13,29 +13,29 @@ from signing_keys import write_key
 
 from khichdi.schema.attestation import PAYLOAD, PROVENANCE, STATEMENT
 
-from .conftest import Kitchen
+from .conftest import Workdir
 from .test_bundle import recipe
 
 pytest.importorskip("securesystemslib", reason="the extra `proof` is not installed")
 pytest.importorskip("cryptography", reason="the extra `proof` is not installed")
 
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 
 
-def run_of(warm: Warm) -> Path:
-    return warm[0].folder / "store" / "runs" / Path(warm[1]["run"]).name
+def run_of(own_run: Ran) -> Path:
+    return own_run[0].folder / "store" / "runs" / Path(own_run[1]["run"]).name
 
 
 def test_several_sign_and_each_is_verified_in_the_run_and_in_its_bundle(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
-    kitchen, run = warm[0], run_of(warm).name
+    workdir, run = own_run[0], run_of(own_run).name
     one, other = write_key(tmp_path, "one"), write_key(tmp_path, "other", curve=True)
     stranger = write_key(tmp_path, "stranger")
-    recipe(kitchen, "sign", run, "--key", one[0])
-    recipe(kitchen, "sign", run, "--key", other[0])
-    recipe(kitchen, "bundle", run, "-o", str(tmp_path / "b"))
-    for what, where in ((run, kitchen), (str(tmp_path / "b"), Kitchen(tmp_path))):
+    recipe(workdir, "sign", run, "--key", one[0])
+    recipe(workdir, "sign", run, "--key", other[0])
+    recipe(workdir, "bundle", run, "-o", str(tmp_path / "b"))
+    for what, where in ((run, workdir), (str(tmp_path / "b"), Workdir(tmp_path))):
         found = recipe(where, "verify", what, "--key", one[1], "--key", other[1])
         assert found["valid"]
         assert len(found["keys"]) == 2
@@ -45,15 +45,15 @@ def test_several_sign_and_each_is_verified_in_the_run_and_in_its_bundle(
 
 
 def test_the_statement_is_valid_by_the_in_toto_project_s_own_package(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
     statements = pytest.importorskip("in_toto_attestation.v1.statement")
     provenance = pytest.importorskip("in_toto_attestation.predicates.provenance.v1.provenance_pb2")
     from google.protobuf.json_format import Parse, ParseDict
 
     key = write_key(tmp_path, "one")
-    recipe(warm[0], "sign", run_of(warm).name, "--key", key[0])
-    envelope = json.loads((run_of(warm) / "attestation.json").read_text())
+    recipe(own_run[0], "sign", run_of(own_run).name, "--key", key[0])
+    envelope = json.loads((run_of(own_run) / "attestation.json").read_text())
     assert envelope["payloadType"] == PAYLOAD
     payload = base64.b64decode(envelope["payload"])
     parsed = Parse(payload, statements.spb.Statement())
@@ -86,21 +86,21 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_what_was_changed_since_is_not_valid(warm: Warm, tmp_path: Path, what: str) -> None:
-    run, key = run_of(warm), write_key(tmp_path, "one")
-    recipe(warm[0], "sign", run.name, "--key", key[0])
+def test_what_was_changed_since_is_not_valid(own_run: Ran, tmp_path: Path, what: str) -> None:
+    run, key = run_of(own_run), write_key(tmp_path, "one")
+    recipe(own_run[0], "sign", run.name, "--key", key[0])
     CHANGES[what](run)
-    recipe(warm[0], "verify", run.name, "--key", key[1], status=1)
+    recipe(own_run[0], "verify", run.name, "--key", key[1], status=1)
 
 
-def test_every_flipped_bit_of_an_attestation_is_seen(warm: Warm, tmp_path: Path) -> None:
+def test_every_flipped_bit_of_an_attestation_is_seen(own_run: Ran, tmp_path: Path) -> None:
     from khichdi.runtime.audit.audited_run import open_claim
     from khichdi.runtime.signing.signing import verify
     from khichdi.schema.errors import KhichdiError
 
-    run, key = run_of(warm), write_key(tmp_path, "one")
-    recipe(warm[0], "sign", run.name, "--key", key[0])
-    claim = open_claim(run, "run", (warm[0].folder / "store",))
+    run, key = run_of(own_run), write_key(tmp_path, "one")
+    recipe(own_run[0], "sign", run.name, "--key", key[0])
+    claim = open_claim(run, "run", (own_run[0].folder / "store",))
     path = run / "attestation.json"
     honest = path.read_bytes()
     payload = honest.index(b'"payload"')
@@ -116,32 +116,34 @@ def test_every_flipped_bit_of_an_attestation_is_seen(warm: Warm, tmp_path: Path)
     assert verify(claim, [Path(key[1])])
 
 
-def test_what_does_not_hold_is_not_signed(warm: Warm, tmp_path: Path) -> None:
-    run, key = run_of(warm), write_key(tmp_path, "one")
+def test_what_does_not_hold_is_not_signed(own_run: Ran, tmp_path: Path) -> None:
+    run, key = run_of(own_run), write_key(tmp_path, "one")
     rewrite(run, "record.json", lambda record: record["metrics"].update(exact_match=1.5))
-    found = recipe(warm[0], "sign", run.name, "--key", key[0], status=2)
+    found = recipe(own_run[0], "sign", run.name, "--key", key[0], status=2)
     assert "metrics: metric exact_match" in found["error"]["message"]
     assert not (run / "attestation.json").exists()
 
 
-def test_what_others_signed_is_not_signed_over_something_else(warm: Warm, tmp_path: Path) -> None:
-    run, key = run_of(warm), write_key(tmp_path, "one")
-    recipe(warm[0], "sign", run.name, "--key", key[0])
+def test_what_others_signed_is_not_signed_over_something_else(own_run: Ran, tmp_path: Path) -> None:
+    run, key = run_of(own_run), write_key(tmp_path, "one")
+    recipe(own_run[0], "sign", run.name, "--key", key[0])
     rewrite(run, "record.json", lambda record: record.update(seconds=1.0))
-    found = recipe(warm[0], "sign", run.name, "--key", key[0], status=2)
+    found = recipe(own_run[0], "sign", run.name, "--key", key[0], status=2)
     assert "signed already" in found["error"]["message"]
 
 
 @pytest.mark.parametrize("content", ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n"])
-def test_what_is_no_key_is_refused_and_not_shown(warm: Warm, tmp_path: Path, content: str) -> None:
+def test_what_is_no_key_is_refused_and_not_shown(
+    own_run: Ran, tmp_path: Path, content: str
+) -> None:
     (tmp_path / "key").write_text(content)
     for command in ("sign", "verify"):
-        found = recipe(warm[0], command, "latest", "--key", str(tmp_path / "key"), status=2)
+        found = recipe(own_run[0], command, "latest", "--key", str(tmp_path / "key"), status=2)
         assert "cannot be read as a" in found["error"]["message"]
         assert "AAAA" not in found["error"]["message"]
 
 
-def test_an_unsigned_run_is_not_verified(cooked: Warm, tmp_path: Path) -> None:
+def test_an_unsigned_run_is_not_verified(shared_run: Ran, tmp_path: Path) -> None:
     key = write_key(tmp_path, "one")
-    found = recipe(cooked[0], "verify", "latest", "--key", key[1], status=2)
+    found = recipe(shared_run[0], "verify", "latest", "--key", key[1], status=2)
     assert "not signed" in found["error"]["message"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import RECIPE, Kitchen
+from .conftest import RECIPE, Workdir
 from .test_hostile import bomb
 
 DEFECTS: dict[str, tuple[bytes | str | None, str]] = {
@@ -46,27 +46,27 @@ DEFECTS: dict[str, tuple[bytes | str | None, str]] = {
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_validate_plan_and_run_say_the_same(kitchen: Kitchen, name: str) -> None:
+def test_validate_plan_and_run_say_the_same(workdir: Workdir, name: str) -> None:
     text, expected = DEFECTS[name]
     if text is None:
-        kitchen.recipe.unlink()
+        workdir.recipe.unlink()
     else:
-        kitchen.recipe.write_bytes(text if isinstance(text, bytes) else text.encode())
-    document = kitchen.json("validate", "pico.yaml", status=2)
-    assert expected in kitchen.call("validate", "pico.yaml")[1]
+        workdir.recipe.write_bytes(text if isinstance(text, bytes) else text.encode())
+    document = workdir.json("validate", "pico.yaml", status=2)
+    assert expected in workdir.call("validate", "pico.yaml")[1]
     for command in ("plan", "run"):
-        status, out, err = kitchen.call(command, "pico.yaml")
+        status, out, err = workdir.call(command, "pico.yaml")
         assert (status, out) == (2, "")
         assert expected in err
-        same = kitchen.json(command, "pico.yaml", status=2)
+        same = workdir.json(command, "pico.yaml", status=2)
         if text is not None:
             assert same["diagnostics"] == document["diagnostics"]
             assert all(d["file"] == "pico.yaml" and d["line"] >= 1 for d in same["diagnostics"])
 
 
-def test_an_editor_gets_ranges_codes_and_suggestions(kitchen: Kitchen) -> None:
-    kitchen.edit("r: 8", "lora_rank: 8")
-    (found,) = kitchen.json("validate", "pico.yaml", status=2)["diagnostics"]
+def test_an_editor_gets_ranges_codes_and_suggestions(workdir: Workdir) -> None:
+    workdir.edit("r: 8", "lora_rank: 8")
+    (found,) = workdir.json("validate", "pico.yaml", status=2)["diagnostics"]
     assert found["range"] == {
         "start": {"line": 7, "column": 24},
         "end": {"line": 7, "column": 33},

@@ -18,11 +18,11 @@ from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
 from khichdi.schema.training_states import INDEX
 
-from .conftest import Kitchen, make_kitchen
+from .conftest import Workdir, make_workdir
 from .test_segments import commit_trace
 
 torch = pytest.importorskip("torch")
-Warm = tuple[Kitchen, Any]
+Ran = tuple[Workdir, Any]
 OTHER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 has_another = pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() != "AVX512",
@@ -30,17 +30,17 @@ has_another = pytest.mark.skipif(
 )
 
 
-def run_of(warm: Warm) -> Path:
-    kitchen, document = warm
-    return kitchen.folder / "store" / "runs" / Path(document["run"]).name
+def run_of(own_run: Ran) -> Path:
+    workdir, document = own_run
+    return workdir.folder / "store" / "runs" / Path(document["run"]).name
 
 
-def calibrated(warm: Warm, scale: float = 1.0, **changes: Any) -> Calibration:
+def calibrated(own_run: Ran, scale: float = 1.0, **changes: Any) -> Calibration:
     """Return a calibration for this run, written beside its recipe."""
-    record = Record.from_json((run_of(warm) / "record.json").read_bytes(), "record.json")
+    record = Record.from_json((run_of(own_run) / "record.json").read_bytes(), "record.json")
     hashes = {"recipe_hash": record.recipe_hash, "result_hash": record.result_hash}
     found = calibration(scale, **{**hashes, **changes})
-    (warm[0].folder / "limits.json").write_text(found.to_text())
+    (own_run[0].folder / "limits.json").write_text(found.to_text())
     return found
 
 
@@ -48,18 +48,18 @@ def verdicts(found: Any) -> dict[str, str]:
     return {one["level"]: one["verdict"] for one in found["levels"]}
 
 
-def again(warm: Warm, what: str = "latest", limits: str = "limits.json", status: int = 0) -> Any:
-    kitchen = Kitchen(warm[0].folder, OTHER)
-    return kitchen.json("audit", what, "--rerun", "--calibration", limits, status=status)
+def again(own_run: Ran, what: str = "latest", limits: str = "limits.json", status: int = 0) -> Any:
+    workdir = Workdir(own_run[0].folder, OTHER)
+    return workdir.json("audit", what, "--rerun", "--calibration", limits, status=status)
 
 
 @has_another
-def test_other_bits_within_the_limits_that_a_bundle_brings_are_equivalent(warm: Warm) -> None:
-    kitchen, limits = warm[0], calibrated(warm)
-    shutil.move(kitchen.folder / "limits.json", run_of(warm) / "calibration.json")
-    kitchen.json("bundle", "latest", "-o", "run.bundle", "--with-data", "--with-weights")
-    shutil.rmtree(kitchen.folder / "store")
-    found = again(warm, "run.bundle", "own")
+def test_other_bits_within_the_limits_that_a_bundle_brings_are_equivalent(own_run: Ran) -> None:
+    workdir, limits = own_run[0], calibrated(own_run)
+    shutil.move(workdir.folder / "limits.json", run_of(own_run) / "calibration.json")
+    workdir.json("bundle", "latest", "-o", "run.bundle", "--with-data", "--with-weights")
+    shutil.rmtree(workdir.folder / "store")
+    found = again(own_run, "run.bundle", "own")
     assert found["verdict"] == "equivalent"
     assert found["calibration"] == limits.seal()
     told = verdicts(found)
@@ -73,9 +73,9 @@ def test_other_bits_within_the_limits_that_a_bundle_brings_are_equivalent(warm: 
 
 
 @has_another
-def test_other_bits_beyond_the_limits_are_named_with_value_and_limit(warm: Warm) -> None:
-    calibrated(warm, scale=0.01)
-    found = again(warm, status=1)
+def test_other_bits_beyond_the_limits_are_named_with_value_and_limit(own_run: Ran) -> None:
+    calibrated(own_run, scale=0.01)
+    found = again(own_run, status=1)
     assert found["verdict"] == "diverged"
     steps = next(one for one in found["levels"] if one["level"] == "steps")
     assert steps["verdict"] == "diverged"
@@ -87,10 +87,10 @@ def test_other_bits_beyond_the_limits_are_named_with_value_and_limit(warm: Warm)
 
 @has_another
 def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rejected(
-    warm: Warm, tmp_path: Path
+    own_run: Ran, tmp_path: Path
 ) -> None:
-    kitchen, _ = warm
-    other = make_kitchen(tmp_path / "other", kitchen.folder / "base")
+    workdir, _ = own_run
+    other = make_workdir(tmp_path / "other", workdir.folder / "base")
     other.edit("learning_rate: 1.0e-3", "learning_rate: 1.1e-3")
     trained = Path(other.json("run", "pico.yaml")["run"])
     record = Record.from_json((trained / "record.json").read_bytes(), "record.json")
@@ -107,7 +107,7 @@ def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rej
         name = "adapter_model.safetensors"
         shutil.copyfile(trained / "adapter" / name, target / name)
 
-    run, store = run_of(warm), kitchen.folder / "store"
+    run, store = run_of(own_run), workdir.folder / "store"
     forge(run, store, "train", "trace", change_values(take_losses))
     forge(run, store, "train", "adapter", take_adapter)
 
@@ -116,9 +116,9 @@ def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rej
         document["metrics"] |= {k: v for k, v in record.metrics.items() if "loss" in k}
 
     rewrite(run, "record.json", claim)
-    calibrated(warm)
-    assert kitchen.json("audit", "latest")["verdict"] == "identical"  # no document gives it away
-    found = again(warm, status=1)
+    calibrated(own_run)
+    assert workdir.json("audit", "latest")["verdict"] == "identical"  # no document gives it away
+    found = again(own_run, status=1)
     told = verdicts(found)
     assert {told[name] for name in LEVELS[3:8]} == {"identical"}
     assert (told["steps"], told["adapter"]) == ("diverged", "diverged")
@@ -128,10 +128,10 @@ def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rej
 # ---- segments -------------------------------------------------------------------------------
 
 
-def segments(warm: Warm, count: int = 4, status: int = 0) -> Any:
-    kitchen = Kitchen(warm[0].folder, OTHER)
+def segments(own_run: Ran, count: int = 4, status: int = 0) -> Any:
+    workdir = Workdir(own_run[0].folder, OTHER)
     words = ["--segments", str(count), "--calibration", "limits.json"]
-    return kitchen.json("audit", "latest", *words, status=status)
+    return workdir.json("audit", "latest", *words, status=status)
 
 
 def level(found: Any, name: str) -> Any:
@@ -149,9 +149,9 @@ def beyond(found: Any) -> set[str]:
 
 
 @has_another
-def test_segments_with_other_bits_within_the_limits_are_equivalent(warm: Warm) -> None:
-    limits = calibrated(warm)
-    found = segments(warm)
+def test_segments_with_other_bits_within_the_limits_are_equivalent(own_run: Ran) -> None:
+    limits = calibrated(own_run)
+    found = segments(own_run)
     assert found["verdict"] == "equivalent"
     assert found["calibration"] == limits.seal()
     (replay,) = found["replays"]
@@ -169,9 +169,9 @@ def test_segments_with_other_bits_within_the_limits_are_equivalent(warm: Warm) -
 
 
 @has_another
-def test_segments_beyond_the_limits_diverge_by_figures(warm: Warm) -> None:
-    calibrated(warm, scale=0.01)
-    found = segments(warm, status=1)
+def test_segments_beyond_the_limits_diverge_by_figures(own_run: Ran) -> None:
+    calibrated(own_run, scale=0.01)
+    found = segments(own_run, status=1)
     assert level(found, "steps")["verdict"] == "diverged"
     assert beyond(found) & {"t2.first", "t2.segment", "t2.state"}
     assert "diverged" in {one["verdict"] for one in found["replays"][0]["replayed"]}
@@ -181,7 +181,9 @@ def test_segments_beyond_the_limits_diverge_by_figures(warm: Warm) -> None:
 @pytest.mark.parametrize(
     ("group", "figure"), [("adapter", "t2.segment"), ("optimizer", "t2.state")]
 )
-def test_a_state_that_was_made_up_is_beyond_the_limits(warm: Warm, group: str, figure: str) -> None:
+def test_a_state_that_was_made_up_is_beyond_the_limits(
+    own_run: Ran, group: str, figure: str
+) -> None:
     """The forger doubles one tensor, and makes documents, trace and digests fit."""
     from safetensors.torch import load_file, save_file
 
@@ -197,61 +199,61 @@ def test_a_state_that_was_made_up_is_beyond_the_limits(warm: Warm, group: str, f
         value["bounds"][1]["tensors"][group] = described_safetensors(path)
         (folder / INDEX).write_text(json.dumps(value))
 
-    calibrated(warm)
-    forge(run_of(warm), warm[0].folder / "store", "train", "states", made_up)
-    commit_trace(warm)
-    assert warm[0].json("audit", "latest")["verdict"] == "identical"  # no byte gives it away
-    found = segments(warm, status=1)
+    calibrated(own_run)
+    forge(run_of(own_run), own_run[0].folder / "store", "train", "states", made_up)
+    commit_trace(own_run)
+    assert own_run[0].json("audit", "latest")["verdict"] == "identical"  # no byte gives it away
+    found = segments(own_run, status=1)
     assert level(found, "steps")["verdict"] == "diverged"
     assert figure in beyond(found)
 
 
 @has_another
-def test_segments_are_not_equivalent_by_a_calibration_that_knows_none(warm: Warm) -> None:
+def test_segments_are_not_equivalent_by_a_calibration_that_knows_none(own_run: Ran) -> None:
     from khichdi.runtime.calibration.thresholds import derive
 
-    full = calibrated(warm)
+    full = calibrated(own_run)
     samples = tuple(
         one.model_copy(
             update={"values": {k: v for k, v in one.values.items() if not k.startswith("t2.")}}
         )
         for one in full.samples
     )
-    calibrated(warm, samples=samples, found=derive(samples, 69))
-    found = segments(warm)
+    calibrated(own_run, samples=samples, found=derive(samples, 69))
+    found = segments(own_run)
     steps = level(found, "steps")
     assert steps["verdict"] == "unverifiable"
     assert "judge t2." in steps["detail"]
     assert found["verdict"] != "equivalent"
 
 
-def refused(warm: Warm, expected: str) -> None:
-    code, out, err = warm[0].call("audit", "latest", "--rerun", "--calibration", "limits.json")
+def refused(own_run: Ran, expected: str) -> None:
+    code, out, err = own_run[0].call("audit", "latest", "--rerun", "--calibration", "limits.json")
     assert code == 2
     assert expected in out + err
 
 
-def test_a_calibration_is_read_with_every_check_before_anything_is_executed(warm: Warm) -> None:
-    path = warm[0].folder / "limits.json"
-    calibrated(warm, recipe_hash="sha256:" + "1" * 64)
-    refused(warm, "this calibration is for recipe sha256:111")
-    calibrated(warm, version=7)
-    refused(warm, "version 7")
-    found = calibrated(warm)
+def test_a_calibration_is_read_with_every_check_before_anything_is_executed(own_run: Ran) -> None:
+    path = own_run[0].folder / "limits.json"
+    calibrated(own_run, recipe_hash="sha256:" + "1" * 64)
+    refused(own_run, "this calibration is for recipe sha256:111")
+    calibrated(own_run, version=7)
+    refused(own_run, "version 7")
+    found = calibrated(own_run)
     path.write_text(path.read_text().replace('"probes": 23', '"probes": 24'))
-    refused(warm, "not as it was written")
+    refused(own_run, "not as it was written")
     value = found.to_json()
     path.write_text(json.dumps(value))
-    refused(warm, "not sealed")
+    refused(own_run, "not sealed")
     value["found"]["criteria"][0]["limit"] = 10.0
     path.write_text(Calibration.model_validate(value).to_text())
-    refused(warm, "do not follow from its samples")
+    refused(own_run, "do not follow from its samples")
 
 
-def test_a_calibration_that_lets_a_forgery_pass_is_refused(warm: Warm) -> None:
+def test_a_calibration_that_lets_a_forgery_pass_is_refused(own_run: Ran) -> None:
     from khichdi.runtime.calibration.thresholds import derive
 
-    found = calibrated(warm)
+    found = calibrated(own_run)
     honest = found.samples[0]
     weak = tuple(
         one.model_copy(update={"values": honest.values, "curve": honest.curve})
@@ -259,25 +261,25 @@ def test_a_calibration_that_lets_a_forgery_pass_is_refused(warm: Warm) -> None:
         else one
         for one in found.samples
     )
-    calibrated(warm, samples=weak, found=derive(weak, 69))
-    refused(warm, "1 of 1 controls `adapter with noise` pass its limits")
+    calibrated(own_run, samples=weak, found=derive(weak, 69))
+    refused(own_run, "1 of 1 controls `adapter with noise` pass its limits")
     few = tuple(one for one in found.samples if one.kind != "rerun" or one.number < 4)
-    calibrated(warm, samples=few, found=derive(few, 69))
-    refused(warm, "it has 4 honest reruns, 5 are needed")
+    calibrated(own_run, samples=few, found=derive(few, 69))
+    refused(own_run, "it has 4 honest reruns, 5 are needed")
 
 
-def test_a_calibration_says_nothing_where_nothing_is_run_again(warm: Warm) -> None:
-    calibrated(warm)
-    code, out, err = warm[0].call("audit", "latest", "--calibration", "limits.json")
+def test_a_calibration_says_nothing_where_nothing_is_run_again(own_run: Ran) -> None:
+    calibrated(own_run)
+    code, out, err = own_run[0].call("audit", "latest", "--calibration", "limits.json")
     assert code == 2
     assert "add --rerun or --segments K" in out + err
 
 
 @pytest.mark.slow
 @has_another
-def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(warm: Warm) -> None:
-    kitchen, _ = warm
-    made = kitchen.json("calibrate", "latest", "--controls", "2", "--to", "limits.json")
+def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(own_run: Ran) -> None:
+    workdir, _ = own_run
+    made = workdir.json("calibrate", "latest", "--controls", "2", "--to", "limits.json")
     assert made["usable"]
     assert made["rejected"].keys() == set(FORGERIES)
     for kind, fared in made["rejected"].items():
@@ -287,5 +289,5 @@ def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(wa
     by = made["rejected"]["learning rate x 1.1"]["by"]
     assert {"t3.held_out", "t4.norm"} <= used & set(by)
     assert "t2.segment" in used & set(by)
-    assert again(warm)["verdict"] == "equivalent"
-    assert segments(warm)["verdict"] == "equivalent"
+    assert again(own_run)["verdict"] == "equivalent"
+    assert segments(own_run)["verdict"] == "equivalent"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Kitchen
+from .conftest import Workdir
 
 RECIPE_FAULTS = {
     "unknown key": ("seed: 5", "sede: 5", "pico.yaml:3:1: unknown key `sede`"),
@@ -27,49 +27,49 @@ RECIPE_FAULTS = {
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "run", "hash", "lock", "show"])
-def test_every_command_gives_the_same_answer(kitchen: Kitchen, command: str) -> None:
-    kitchen.edit("below: 6", "belwo: 6")
-    status, out, err = kitchen.call(command, "pico.yaml")
+def test_every_command_gives_the_same_answer(workdir: Workdir, command: str) -> None:
+    workdir.edit("below: 6", "belwo: 6")
+    status, out, err = workdir.call(command, "pico.yaml")
     assert status == 2
     assert "pico.yaml:13:" in out + err
     assert "unknown parameter `belwo`" in out + err
 
 
 @pytest.mark.parametrize("fault", RECIPE_FAULTS)
-def test_a_wrong_recipe_is_named_with_place_and_remedy(kitchen: Kitchen, fault: str) -> None:
+def test_a_wrong_recipe_is_named_with_place_and_remedy(workdir: Workdir, fault: str) -> None:
     old, new, expected = RECIPE_FAULTS[fault]
-    kitchen.edit(old, new)
-    status, out, _ = kitchen.call("validate", "pico.yaml")
+    workdir.edit(old, new)
+    status, out, _ = workdir.call("validate", "pico.yaml")
     assert status == 2
     assert expected in out
     assert out.startswith("pico.yaml:")
 
 
-def test_no_such_recipe_suggests_one_that_ships(kitchen: Kitchen) -> None:
-    status, _, err = kitchen.call("run", "quickstrat.yaml")
+def test_no_such_recipe_suggests_one_that_ships(workdir: Workdir) -> None:
+    status, _, err = workdir.call("run", "quickstrat.yaml")
     assert status == 2
     assert "did you mean quickstart.yaml" in err
 
 
-def test_a_folder_is_no_recipe(kitchen: Kitchen) -> None:
-    status, _, err = kitchen.call("run", "base")
+def test_a_folder_is_no_recipe(workdir: Workdir) -> None:
+    status, _, err = workdir.call("run", "base")
     assert status == 2
     assert "is a folder" in err
 
 
-def test_a_missing_data_file_is_named(kitchen: Kitchen) -> None:
-    (kitchen.folder / "colours.jsonl").unlink()
-    status, _, err = kitchen.call("run", "pico.yaml")
+def test_a_missing_data_file_is_named(workdir: Workdir) -> None:
+    (workdir.folder / "colours.jsonl").unlink()
+    status, _, err = workdir.call("run", "pico.yaml")
     assert status == 3
     assert "colours.jsonl" in err
 
 
-def test_a_broken_row_is_named_by_file_and_line(kitchen: Kitchen) -> None:
-    path = kitchen.folder / "colours.jsonl"
+def test_a_broken_row_is_named_by_file_and_line(workdir: Workdir) -> None:
+    path = workdir.folder / "colours.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     lines[6] = '{"instruction": "x", \n'
     path.write_text("".join(lines))
-    status, _, err = kitchen.call("run", "pico.yaml")
+    status, _, err = workdir.call("run", "pico.yaml")
     assert status == 3
     assert "colours.jsonl:7" in err
     assert "data/colours/read" in err
@@ -77,88 +77,88 @@ def test_a_broken_row_is_named_by_file_and_line(kitchen: Kitchen) -> None:
 
 @pytest.mark.parametrize("command", ["run", "plan", "hash"])
 def test_bytes_that_differ_from_the_lock_are_refused(
-    warm: tuple[Kitchen, Any], command: str
+    own_run: tuple[Workdir, Any], command: str
 ) -> None:
-    kitchen, before = warm
-    path = kitchen.folder / "colours.jsonl"
+    workdir, before = own_run
+    path = workdir.folder / "colours.jsonl"
     original = path.read_text()
     path.write_text(original.replace("Rome", "Oslo", 1))
-    document = kitchen.json(command, "pico.yaml", status=2)
+    document = workdir.json(command, "pico.yaml", status=2)
     assert "changed colours.jsonl" in document["error"]["message"]
     assert "--update data/colours/source" in document["error"]["hint"]
     path.write_text(original)
-    assert kitchen.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
+    assert workdir.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
 
 
-def test_new_bytes_are_taken_when_the_lock_is_updated(warm: tuple[Kitchen, Any]) -> None:
-    kitchen, before = warm
-    path = kitchen.folder / "colours.jsonl"
+def test_new_bytes_are_taken_when_the_lock_is_updated(own_run: tuple[Workdir, Any]) -> None:
+    workdir, before = own_run
+    path = workdir.folder / "colours.jsonl"
     path.write_text(path.read_text().replace("Rome", "Oslo", 1))
-    kitchen.json("lock", "pico.yaml", "--update", "data/colours/source")
-    again = kitchen.json("run", "pico.yaml")
-    ran = kitchen.ran(again)
+    workdir.json("lock", "pico.yaml", "--update", "data/colours/source")
+    again = workdir.json("run", "pico.yaml")
+    ran = workdir.ran(again)
     assert "data/colours/read" in ran
     assert not any(name.startswith(("base", "data/capitals")) for name in ran)
     assert again["recipe_hash"] != before["recipe_hash"]
 
 
-def test_an_edited_lock_is_refused_with_a_sentence(warm: tuple[Kitchen, Any]) -> None:
-    kitchen, _ = warm
-    lock = kitchen.folder / "pico.lock"
+def test_an_edited_lock_is_refused_with_a_sentence(own_run: tuple[Workdir, Any]) -> None:
+    workdir, _ = own_run
+    lock = workdir.folder / "pico.lock"
     lock.write_text(lock.read_text().replace('"lock": 1', '"lock": 9'))
-    status, _, err = kitchen.call("run", "pico.yaml")
+    status, _, err = workdir.call("run", "pico.yaml")
     assert status == 2
     assert "pico.lock" in err
 
 
-def test_a_damaged_artifact_is_named_and_made_again(warm: tuple[Kitchen, Any]) -> None:
-    kitchen, before = warm
-    kitchen.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
+def test_a_damaged_artifact_is_named_and_made_again(own_run: tuple[Workdir, Any]) -> None:
+    workdir, before = own_run
+    workdir.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
     step = next(s for s in before["steps"] if s["name"] == "pack")
     result = json.loads(
-        (kitchen.folder / "store" / "steps" / f"{step['key'][7:]}.json").read_text()
+        (workdir.folder / "store" / "steps" / f"{step['key'][7:]}.json").read_text()
     )
     manifest = result["outputs"]["train"]["manifest"]
-    path = kitchen.folder / "store" / "artifacts" / manifest[7:] / "table.arrow"
+    path = workdir.folder / "store" / "artifacts" / manifest[7:] / "table.arrow"
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert kitchen.call("store", "verify")[0] == 1
-    status, _, err = kitchen.call("run", "pico.yaml")
+    assert workdir.call("store", "verify")[0] == 1
+    status, _, err = workdir.call("run", "pico.yaml")
     assert status == 3
     assert "damaged" in err
-    assert "pack" in kitchen.ran(kitchen.json("run", "pico.yaml"))
-    assert kitchen.call("store", "verify")[0] == 0
+    assert "pack" in workdir.ran(workdir.json("run", "pico.yaml"))
+    assert workdir.call("store", "verify")[0] == 0
 
 
 def test_a_full_disk_is_a_sentence_and_the_store_stays_whole(
-    warm: tuple[Kitchen, Any], tmp_path: Path
+    own_run: tuple[Workdir, Any], tmp_path: Path
 ) -> None:
     """On a real file system of 600 kB, mounted where that is allowed."""
-    kitchen, before = warm
+    workdir, before = own_run
     small = tmp_path / "small"
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        kitchen.environment = {"KHICHDI_STORE": str(small / "store")}
-        status, _, err = kitchen.call("run", "pico.yaml")
+        workdir.environment = {"KHICHDI_STORE": str(small / "store")}
+        status, _, err = workdir.call("run", "pico.yaml")
         assert status == 3
         assert "No space left on device" in err
         assert "--store DIR" in err
-        assert kitchen.call("store", "verify")[0] == 0
+        assert workdir.call("store", "verify")[0] == 0
     finally:
         subprocess.run(["umount", str(small)], check=True)
-    kitchen.environment = {}
-    assert kitchen.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
+    workdir.environment = {}
+    assert workdir.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
 
 
-def test_wrong_options_are_a_sentence_and_json_when_asked(kitchen: Kitchen) -> None:
-    document = kitchen.json("run", "pico.yaml", "--fast", status=2)
+def test_wrong_options_are_a_sentence_and_json_when_asked(workdir: Workdir) -> None:
+    document = workdir.json("run", "pico.yaml", "--fast", status=2)
     assert "--fast" in document["error"]["message"]
-    status, _, err = kitchen.call("rnu", "pico.yaml")
+    status, _, err = workdir.call("rnu", "pico.yaml")
     assert status == 2
     assert "did you mean `recipe run`" in err
 
@@ -171,14 +171,14 @@ HEAVY = ("torch", "transformers", "pyarrow", "datasets", "numpy", "rich")
     [["--help"], ["validate", "birbal-200k.yaml"], ["list"], ["plugins"], ["hash", "pico.yaml"]],
     ids=lambda words: words[0],
 )
-def test_light_commands_import_nothing_heavy(kitchen: Kitchen, words: list[str]) -> None:
+def test_light_commands_import_nothing_heavy(workdir: Workdir, words: list[str]) -> None:
     script = (
         "import sys; from khichdi.cli.main import main; status = main(sys.argv[1:]);"
         f"print('heavy:', [m for m in {HEAVY!r} if m in sys.modules], status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *words],
-        cwd=kitchen.folder,
+        cwd=workdir.folder,
         env=dict(os.environ),
         capture_output=True,
         text=True,
@@ -186,7 +186,7 @@ def test_light_commands_import_nothing_heavy(kitchen: Kitchen, words: list[str])
     assert done.stdout.splitlines()[-1] == "heavy: [] 0", done.stdout + done.stderr
 
 
-def test_without_the_extras_a_run_says_what_to_install(kitchen: Kitchen) -> None:
+def test_without_the_extras_a_run_says_what_to_install(workdir: Workdir) -> None:
     script = (
         "import sys\n"
         "class Refuse:\n"
@@ -198,7 +198,7 @@ def test_without_the_extras_a_run_says_what_to_install(kitchen: Kitchen) -> None
         "sys.exit(main(['run', 'pico.yaml', '--store', 'store']))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=kitchen.folder, capture_output=True, text=True
+        [sys.executable, "-c", script], cwd=workdir.folder, capture_output=True, text=True
     )
     assert done.returncode == 3
     assert "pip install 'khichdi[train]'" in done.stderr

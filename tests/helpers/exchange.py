@@ -52,7 +52,7 @@ def exchange(local: int, folder: Path, size: int, count: int) -> None:
         exchanged = gradients.Gradients(processes, trained)
         for _ in range(2):
             exchanged.begin(count)
-            for number in processes.turns(count):
+            for number in processes.own_numbers(count):
                 for place, parameter in enumerate(trained):
                     parameter.grad = gradient(number, place, parameter)
                 exchanged.add()

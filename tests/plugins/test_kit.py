@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strangers import forget, plugin
+from third_party import forget, plugin
 
 from khichdi.plugins.testing import PluginTests, Skipped, kit_for
 

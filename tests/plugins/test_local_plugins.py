@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from planted import batch_of
+from row_batches import batch_of
 
 from khichdi.cli.main import main
 from khichdi.compiler.compile import Compiled, compile_recipe

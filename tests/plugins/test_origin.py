@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
-from strangers import forget, install
+from third_party import forget, install
 
 from khichdi.plugins.distributions import identify
 from khichdi.runtime.sources.pin import other_plugins

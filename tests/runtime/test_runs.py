@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from khichdi.runtime.store import runs
-from khichdi.runtime.store.runs import all_runs, newest_runs
+from khichdi.runtime.store.runs import new_run, newest_runs, run_names
 from khichdi.runtime.store.store import Store
 from khichdi.schema.record import Record
 
@@ -54,14 +55,14 @@ def names(found: object) -> list[str]:
 def test_runs_go_by_the_start_that_they_record_whatever_was_done_to_their_folders(
     store: Store, add: Add, tmp_path: Path
 ) -> None:
-    add("2026-03-01-1200-pico", "2026-03-01T12:00:07")
-    add("2026-03-01-1200-pico-2", "2026-03-01T12:00:40")
-    add("2026-03-01-1200-pico-10", "2026-03-01T12:00:40")
-    add("renamed", "2026-03-01T12:00:09")
-    oldest = add("2026-02-28-2359-pico", "2026-02-28T23:59:00")
+    add("2026-03-01-1200Z-pico", "2026-03-01T12:00:07+00:00")
+    add("2026-03-01-1200Z-pico-2", "2026-03-01T12:00:40+00:00")
+    add("2026-03-01-1200Z-pico-10", "2026-03-01T12:00:40+00:00")
+    add("renamed", "2026-03-01T12:00:09+00:00")
+    oldest = add("2026-02-28-2359Z-pico", "2026-02-28T23:59:00+00:00")
     wanted = [
-        "2026-03-01-1200-pico-10", "2026-03-01-1200-pico-2", "renamed", "2026-03-01-1200-pico",
-        "2026-02-28-2359-pico",
+        "2026-03-01-1200Z-pico-10", "2026-03-01-1200Z-pico-2", "renamed", "2026-03-01-1200Z-pico",
+        "2026-02-28-2359Z-pico",
     ]  # fmt: skip
     assert names(newest_runs(store)) == wanted
     (oldest / "attestation.json").write_text("{}")  # signed, copied, touched
@@ -69,22 +70,30 @@ def test_runs_go_by_the_start_that_they_record_whatever_was_done_to_their_folder
     shutil.move(store.root, tmp_path / "moved")
     moved = Store(tmp_path / "moved")
     assert names(newest_runs(moved)) == wanted
-    assert names(all_runs(moved)) == wanted[::-1]
+    assert names(newest_runs(moved, before=moved.runs / wanted[1])) == wanted[2:]
+    assert sorted(run_names(moved)) == sorted(wanted)
 
 
 def test_a_run_that_did_not_finish_has_no_record(store: Store, add: Add) -> None:
-    add("2026-03-01-1200-pico", "2026-03-01T12:00:00")
-    (store.runs / "2026-03-01-1201-pico").mkdir()
+    add("2026-03-01-1200Z-pico", "2026-03-01T12:00:00+00:00")
+    (store.runs / "2026-03-01-1201Z-pico").mkdir()
     assert [record is None for _, record in newest_runs(store)] == [True, False]
 
 
 def test_runs_of_one_recipe_are_not_those_of_one_whose_name_starts_alike(
     store: Store, add: Add
 ) -> None:
-    add("2026-03-01-1200-pico", "2026-03-01T12:00:00")
-    add("2026-03-01-1201-pico-large", "2026-03-01T12:01:00", recipe="pico-large")
-    add("2026-03-01-1202-other", "2026-03-01T12:02:00", recipe="other")
-    assert names(newest_runs(store, "pico")) == ["2026-03-01-1200-pico"]
+    add("2026-03-01-1200Z-pico", "2026-03-01T12:00:00+00:00")
+    add("2026-03-01-1201Z-pico-large", "2026-03-01T12:01:00+00:00", recipe="pico-large")
+    add("2026-03-01-1202Z-other", "2026-03-01T12:02:00+00:00", recipe="other")
+    assert names(newest_runs(store, "pico")) == ["2026-03-01-1200Z-pico"]
+
+
+def test_runs_of_people_in_several_time_zones_go_by_the_instant(store: Store) -> None:
+    """A folder's name is in UTC: neither zones nor clocks that are put back change the order."""
+    starts = ["2026-10-25T02:30:00+02:00", "2026-10-25T02:10:00+01:00", "2026-10-24T20:30:00-05:00"]
+    folders = [new_run(store, "pico", datetime.fromisoformat(start)) for start in starts]
+    assert names(newest_runs(store)) == [folders[i].name for i in (2, 1, 0)]
 
 
 def test_of_many_runs_only_those_of_the_newest_minute_are_read(
@@ -92,12 +101,12 @@ def test_of_many_runs_only_those_of_the_newest_minute_are_read(
 ) -> None:
     for hour in range(20):
         for minute in range(60):
-            add(f"2026-03-01-{hour:02}{minute:02}-pico", f"2026-03-01T{hour:02}:{minute:02}:00")
+            add(f"2026-03-01-{hour:02}{minute:02}Z-pico", f"2026-03-01T{hour:02}:{minute:02}:00Z")
     read: list[Path] = []
     monkeypatch.setattr(runs, "_record", lambda folder: read.append(folder))
-    assert next(newest_runs(store))[0].name == "2026-03-01-1959-pico"
+    assert next(newest_runs(store))[0].name == "2026-03-01-1959Z-pico"
     assert len(read) == 1
 
 
 def test_a_store_without_runs_has_none(store: Store) -> None:
-    assert all_runs(store) == []
+    assert list(newest_runs(store)) == []

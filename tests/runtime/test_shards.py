@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from planted import batch_of, planted_texts
+from row_batches import batch_of, texts_with_near_duplicates
 
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.steps import parallel_filter as shards
@@ -34,7 +34,7 @@ def step(name: str, params: dict[str, Any]) -> PlanStep:
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a table of 20,000 rows."""
     folder: Path = tmp_path_factory.mktemp("rows")
-    texts = planted_texts(500, seed=6) * 40
+    texts = texts_with_near_duplicates(500, seed=6) * 40
     write_table(folder, pa.Table.from_batches([batch_of([{"input": text} for text in texts])]))
     return folder
 

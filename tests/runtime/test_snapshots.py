@@ -112,13 +112,13 @@ def test_a_file_that_is_edited_all_the_time_gives_old_new_or_an_error(tmp_path: 
 RUN = """
 import json, sys
 from pathlib import Path
-from tests.stress.faultfs.kills import RECIPE, Kitchen
+from tests.stress.faultfs.kills import RECIPE, Workdir
 folder, store, below = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 folder.mkdir()
-kitchen = Kitchen(folder, RECIPE.replace("below: 5", f"below: {below}"))
+workdir = Workdir(folder, RECIPE.replace("below: 5", f"below: {below}"))
 print("ready", flush=True)
 sys.stdin.readline()
-print(json.dumps(kitchen.run(store)))
+print(json.dumps(workdir.run(store)))
 """
 
 
@@ -156,5 +156,7 @@ def test_runs_of_the_same_and_of_other_recipes_share_a_store(tmp_path: Path) -> 
     assert alone[5] != alone[3]
     checked = verify(Store(store))
     assert checked.damaged == []
-    assert checked.results == len({*Store(tmp_path / "s5").kept(), *Store(tmp_path / "s3").kept()})
+    assert checked.results == len(
+        {*Store(tmp_path / "s5").result_keys(), *Store(tmp_path / "s3").result_keys()}
+    )
     assert clean(Store(store)).freed == 0

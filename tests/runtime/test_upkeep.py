@@ -119,7 +119,7 @@ def test_what_has_no_other_copy_goes_with_all_results_that_name_it(store: Store)
     flip(store.folder(output) / "only")
     (mended,) = Repair(store, no_fetch).run()
     assert mended.what == "removed"
-    assert store.kept() == [other]
+    assert store.result_keys() == [other]
     assert not store.folder(output).exists()
     assert first != second
     assert verify(store).damaged == []
@@ -132,7 +132,7 @@ def test_an_artifact_is_dropped_with_every_result_that_names_it(store: Store) ->
     other, _ = put(store, "c", only="another")
     assert output.manifest == shared.manifest
     store.drop(shared)
-    assert store.kept() == [other]
+    assert store.result_keys() == [other]
     assert verify(store).damaged == []
 
 
@@ -153,7 +153,7 @@ def test_a_repair_that_ends_early_leaves_no_result_that_names_what_is_gone(
     assert verify(store).damaged == before
     assert (store.folder(output) / "still there").read_text() == "two"
     Repair(store, no_fetch).run()
-    assert store.kept() == []
+    assert store.result_keys() == []
     assert verify(store).damaged == []
 
 
@@ -166,7 +166,7 @@ def test_a_torn_result_comes_back_from_a_runs_record(store: Store) -> None:
         path.write_text(path.read_text()[:50])
     assert len(verify(store).damaged) == 2
     assert {one.what for one in Repair(store, no_fetch).run()} == {"restored", "removed"}
-    assert store.kept() == [key]
+    assert store.result_keys() == [key]
     assert store.result(key) is not None
     assert verify(store).damaged == []
 
@@ -207,14 +207,14 @@ def test_a_quota_drops_what_no_run_names_the_least_recently_used_first(store: St
     finish_run(store, keys[0])
     for age, key in enumerate(reversed(keys)):
         os.utime(store.result_path(key), (1000 - age, 1000 - age))
-    store.used(keys[1])
+    store.mark_used(keys[1])
     one = size_of(store.result_path(keys[0])) + 1000
     room = make_room(store, size_of(store.root) - one - 1)
     assert room.results == 2
     assert room.left == size_of(store.root)
-    assert set(store.kept()) == {keys[0], keys[1], keys[4]}
+    assert set(store.result_keys()) == {keys[0], keys[1], keys[4]}
     assert make_room(store, 0).results == 2
-    assert store.kept() == [keys[0]]  # a run names it
+    assert store.result_keys() == [keys[0]]  # a run names it
 
 
 def test_a_quota_spares_what_a_plan_uses(store: Store) -> None:
@@ -225,11 +225,11 @@ def test_a_quota_spares_what_a_plan_uses(store: Store) -> None:
 
 def test_nobody_cleans_up_under_a_run(store: Store) -> None:
     put(store, "a", only="one")
-    with store.in_use():
+    with store.shared():
         for remove in (clean, partial(make_room, quota=0)):
             with pytest.raises(StoreError, match="a run is at work"):
                 remove(Store(store.root))
-        with Store(store.root).in_use():
+        with Store(store.root).shared():
             pass  # another run
     assert clean(store).freed == 0
 
@@ -310,4 +310,4 @@ def test_a_damaged_source_is_fetched_again_or_removed(
     (folder / "b.jsonl").write_text("other bytes\n")
     (line,) = repair()
     assert line.startswith("data/far/source: removed, ")
-    assert store.kept() == []
+    assert store.result_keys() == []

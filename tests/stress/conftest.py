@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ..flow.conftest import cooked, kitchen, warm
+from ..flow.conftest import own_run, shared_run, workdir
 
-__all__ = ["cooked", "kitchen", "warm"]
+__all__ = ["own_run", "shared_run", "workdir"]

@@ -64,12 +64,12 @@ def calibrated(run: Path, scratch: Path, count: int) -> Calibration:
 
 def miniature(folder: Path, seed: int) -> Path:
     """Run a recipe that takes seconds, and return its run."""
-    from ..flow.conftest import make_kitchen
+    from ..flow.conftest import make_workdir
     from ..helpers.miniature import make_base
 
-    kitchen = make_kitchen(folder / "kitchen", make_base(folder / "base"))
-    kitchen.edit("seed: 5", f"seed: {5 + seed}")
-    return Path(kitchen.json("run", "pico.yaml")["run"])
+    workdir = make_workdir(folder / "workdir", make_base(folder / "base"))
+    workdir.edit("seed: 5", f"seed: {5 + seed}")
+    return Path(workdir.json("run", "pico.yaml")["run"])
 
 
 def seen(sample: Sample) -> bool:

@@ -4,7 +4,7 @@
 
 COUNT (1,000) faults at random, or 0 for every one, which takes an hour. Then TRAININGS (0) faults
 at random in what trains, each of which takes seconds, and CALIBRATIONS (0) in `recipe calibrate`,
-whose trainings are done once before, in minutes. A kitchen is made, and its recipe run once, before
+whose trainings are done once before, in minutes. A workdir is made, and its recipe run once, before
 all of them.
 """
 
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..flow.conftest import make_kitchen
+from ..flow.conftest import make_workdir
 from ..helpers.miniature import make_base
 from ..helpers.signing_keys import write_key
 from .faultfs.faults import calibrating, campaign, commands, readers, signing, training
@@ -32,16 +32,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
         in_child(lambda: str(make_base(folder / "base")).encode())  # torch stays in the child
-        kitchen = make_kitchen(folder / "kitchen", folder / "base")
-        run = Path(kitchen.json("run", "pico.yaml")["run"]).name
+        workdir = make_workdir(folder / "workdir", folder / "base")
+        run = Path(workdir.json("run", "pico.yaml")["run"]).name
         key, public = map(Path, write_key(folder, "key"))
         start = time.monotonic()
         chosen = [*commands(run), *readers(run), *signing(run, key, public)]
-        tally = campaign(kitchen.folder, chosen, count or None, folder / "scratch", seed)
+        tally = campaign(workdir.folder, chosen, count or None, folder / "scratch", seed)
         calibration = calibrating(run, folder / "kept")
         for more, several in ((training(run), trainings), (calibration, calibrations)):
             if several:
-                tally.add(campaign(kitchen.folder, more, several, folder / more[0].name, seed))
+                tally.add(campaign(workdir.folder, more, several, folder / more[0].name, seed))
     for command, points in tally.points.items():
         print(f"{command:<18}{points:>5} calls{tally.tried[command]:>7} faults")
     seconds = time.monotonic() - start

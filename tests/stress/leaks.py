@@ -57,7 +57,7 @@ def main() -> int:
     total, found = 0, []
     print(f"{'kind':<16}" + "".join(f"{place:>10}" for place in PLACES))
     with tempfile.TemporaryDirectory() as scratch:
-        cooked = cook(Path(scratch) / "kitchen")
+        shared_run = cook(Path(scratch) / "workdir")
         for number, (kind, (text, needle)) in enumerate(kinds.items()):
             counts: list[str] = []
             for place in PLACES:
@@ -65,7 +65,7 @@ def main() -> int:
                     counts.append("-")
                     continue
                 folder = Path(scratch) / f"{number}-{place}"
-                where = leaks(cooked, folder, place, text, needle)
+                where = leaks(shared_run, folder, place, text, needle)
                 counts.append(str(len(where)))
                 found += [f"{kind} in a {place}: {one}" for one in where]
                 total += 1

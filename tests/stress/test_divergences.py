@@ -10,17 +10,19 @@ from sizes import sized
 
 from khichdi.runtime.audit.audited_run import open_claim
 
-from ..flow.conftest import Kitchen
+from ..flow.conftest import Workdir
 from .cases.divergences import Pristine, audited, chosen, injections
 
 SEED = 57
 
 
-def test_each_is_named_by_level_step_and_place(warm: tuple[Kitchen, Any], tmp_path: Path) -> None:
+def test_each_is_named_by_level_step_and_place(
+    own_run: tuple[Workdir, Any], tmp_path: Path
+) -> None:
     count = sized(200, few=40)
     executed = count >= 100  # those that only execution finds take most of the time
-    kitchen, document = warm
-    store = kitchen.folder / "store"
+    workdir, document = own_run
+    store = workdir.folder / "store"
     claim = open_claim(store / "runs" / Path(document["run"]).name, "run", (store,))
     pristine = Pristine(store, tmp_path / "pristine")
     known = [one for one in injections(claim, SEED) if executed or not one.executed]

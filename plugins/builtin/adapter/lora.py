@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +10,7 @@ from pydantic import Field, model_validator
 
 from khichdi.plugins import Adapter, Params, StepError
 from khichdi.schema.architecture import Architecture
+from khichdi.schema.did_you_mean import did_you_mean
 
 
 class LoraParams(Params):
@@ -79,7 +79,7 @@ class Lora(Adapter[LoraParams]):
             use_rslora=params.use_rslora,
             use_dora=params.use_dora,
             bias=params.bias,
-            # peft's own "loftq" would quantize the base anew, also when the adapter is loaded.
+            # peft's own "loftq" would quantize the base again, also when the adapter is loaded.
             init_lora_weights="gaussian" if params.init_lora_weights == "gaussian" else True,
         )
 
@@ -138,10 +138,8 @@ def chosen_modules(names: str | tuple[str, ...], model: Any) -> str | list[str]:
     known = sorted({name.rpartition(".")[2] for name in linear})
     for name in names:
         if not any(full == name or full.endswith(f".{name}") for full in linear):
-            near = get_close_matches(name, known, n=3)
-            suggestion = f"did you mean {' or '.join(f'`{n}`' for n in near)}? " if near else ""
             raise StepError(
                 f"target_modules: the model has no linear module named `{name}`",
-                hint=f"{suggestion}it has: {', '.join(known)}",
+                hint=f"{did_you_mean(name, known)}it has: {', '.join(known)}",
             )
     return sorted(names)

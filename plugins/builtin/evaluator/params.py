@@ -38,7 +38,7 @@ class GenerateParams(Params):
         2,
         ge=1,
         le=256,
-        description="CPU threads, whatever the environment says: rounding depends on them.",
+        description="CPU threads. The environment is ignored, because rounding depends on them.",
     )
     weight_cache_gib: float = operational(
         1.0,

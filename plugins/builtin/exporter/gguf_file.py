@@ -66,7 +66,7 @@ def write(params: GgufParams, job: ExportJob) -> None:
 
 
 def _stored(tensor: torch.Tensor, kind: Any) -> Any:
-    """Return the type to store a tensor in: vectors whole, rows that are no blocks in half."""
+    """Return a tensor's type: vectors in full precision, rows that do not fill blocks in half."""
     if tensor.ndim == 1:
         return gguf.GGMLQuantizationType.F32
     if kind == gguf.GGMLQuantizationType.Q8_0 and tensor.shape[-1] % BLOCK:

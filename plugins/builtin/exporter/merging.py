@@ -65,7 +65,7 @@ def dequantized(model: Any) -> Any:
 
 
 def _forget_quantization(model: Any) -> None:
-    """Take away what says that a model is quantized; libraries go by it."""
+    """Remove the marks of a quantized model, which libraries rely on."""
     for name in ("is_loaded_in_4bit", "is_loaded_in_8bit", "is_quantized"):
         if getattr(model, name, False):
             setattr(model, name, False)

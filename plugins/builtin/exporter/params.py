@@ -10,7 +10,7 @@ from khichdi.plugins import Params
 
 
 class MergedParams(Params):
-    """What the adapter is merged into, and how the result is stored."""
+    """The base to merge into, and the type of the result."""
 
     onto: Literal["base", "dequantized"] = Field(
         "base",
@@ -30,7 +30,7 @@ class MergedParams(Params):
 
 
 class GgufParams(Params):
-    """What the adapter is merged into, and how the result is stored."""
+    """The base to merge into, and the type of the result."""
 
     onto: Literal["base", "dequantized"] = Field(
         "base",

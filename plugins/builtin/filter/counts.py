@@ -25,7 +25,7 @@ class BoundsParams(Params):
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
         if self.at_least is None and self.below is None:
-            raise ValueError("say `at_least`, `below`, or both")
+            raise ValueError("set `at_least`, `below`, or both")
         if self.at_least is not None and self.below is not None and self.at_least >= self.below:
             raise ValueError(f"no number is at least {self.at_least} and below {self.below}")
         return self

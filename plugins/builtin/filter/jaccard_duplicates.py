@@ -91,7 +91,7 @@ class JaccardDuplicates(Filter[JaccardDuplicatesParams]):
         ids = [block.column("id").to_pylist() for block in blocks]
         texts = [field_texts(block, self.params.fields) for block in blocks]
         reasons: list[Drop | None] = []
-        # numpy lets other threads run; blocks are compared in order, whoever sketches them.
+        # numpy lets other threads run; blocks are still compared in order.
         with ThreadPoolExecutor(THREADS) as threads:
             for sketch in threads.map(finder.sketch, ids, texts):
                 reasons += map(near_duplicate, finder.repeats(sketch))

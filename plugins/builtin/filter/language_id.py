@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from khichdi.plugins import Drop, Filter, FilterInputs, Params
+from khichdi.schema.did_you_mean import did_you_mean
 from khichdi.schema.errors import StepError
 
 from .base.text_fields import TextField
@@ -60,11 +60,9 @@ class LanguageId(Filter[LanguageIdParams]):
         known = self._identifier.labels
         for language in self.params.languages:
             if language not in known:
-                near = get_close_matches(language, known, n=1)
-                hint = f"did you mean `{near[0]}`? " if near else ""
                 raise StepError(
                     f"py3langid does not know the language `{language}`",
-                    hint=f"{hint}it knows {', '.join(sorted(known))}",
+                    hint=f"{did_you_mean(language, known)}it knows {', '.join(sorted(known))}",
                 )
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[Drop | None]:

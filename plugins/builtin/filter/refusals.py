@@ -38,7 +38,7 @@ PHRASES = (
     "OpenAI's policies",
     "violates the content policy",
 )
-"""What models say when they refuse or speak of themselves."""
+"""Phrases of models that refuse or speak of themselves."""
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from khichdi.plugins import Breach, Filter, Params
 from khichdi.plugins.toolkit.patterns import Pattern, check_pattern
+from khichdi.schema.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,8 +103,8 @@ class Where(Filter[WhereParams]):
             return None
         names = set(data_sets)
         if field == "source" and (unknown := sorted(own - names)):
-            near = get_close_matches(unknown[0], data_sets, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"here there is {', '.join(data_sets)}"
+            near = did_you_mean(unknown[0], data_sets)
+            hint = near.strip() or f"here there is {', '.join(data_sets)}"
             return Breach(f"no row here comes from a data set `{unknown[0]}`", hint=hint)
         left = names if field == "source" else None
         before = [e for e in earlier if isinstance(e, Where) and e.params.field == field]
@@ -126,7 +126,7 @@ class Where(Filter[WhereParams]):
         return None if params.equals is None else {params.equals}
 
     def _narrow(self, left: set[str] | None, data_sets: set[str]) -> set[str] | None:
-        """Return what is left of the texts that a field may be; None: any."""
+        """Return the remaining texts that a field may be; None: any."""
         own = self._texts()
         if own is None or (self.params.field == "source" and own - data_sets):
             return left

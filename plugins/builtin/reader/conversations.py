@@ -99,7 +99,9 @@ class Conversations(Reader[ConversationsParams]):
             words = f"`{params.field}` continues after the assistant's last turn ({after} more)"
             if params.unanswered == "drop":
                 return Drop("unanswered", words, record.id)
-            hint = "to leave such turns out say `unanswered: trim`; such chats, `unanswered: drop`"
+            hint = (
+                "set `unanswered: trim` to drop such turns, `unanswered: drop` to drop such chats"
+            )
             raise record.error(words, hint)
         spoken = [turn for turn in turns if turn["role"] not in ("system", "developer")]
         if spoken[0]["role"] != "user":

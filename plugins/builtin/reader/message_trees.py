@@ -97,7 +97,7 @@ class MessageTrees(Reader[MessageTreesParams]):
         }
 
     def _reply(self, message: Message) -> Message | None:
-        """Return the reply to go on with."""
+        """Return the reply to continue with."""
         replies = [reply for reply in message.replies if self._counts(reply)]
         if self.params.reply == "best":
             last = float("inf")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .records.record import Record
 
 OWN = ("question", "options", "letter", "text")
-"""What a template can name beside the fields that the recipe names."""
+"""Names for a template beside the fields that the recipe names."""
 
 
 class MultipleChoiceParams(ReaderParams):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from khichdi.plugins import Drop, Reader, SourceFile
+from khichdi.schema.did_you_mean import did_you_mean
 from khichdi.schema.errors import StepError
 
 from .records.columns import ReaderParams
@@ -65,8 +65,7 @@ class NaturalInstructions(Reader[NaturalInstructionsParams]):
                 chosen.append(file)
         missing = sorted(wanted - found)
         if missing:
-            near = get_close_matches(missing[0], stems, n=1)
-            guess = f"did you mean `{near[0]}`? " if near else ""
+            guess = did_you_mean(missing[0], stems)
             raise StepError(
                 f"{len(missing)} of {len(wanted)} tasks have no file: {', '.join(missing[:5])}"
                 + (", ..." if len(missing) > 5 else ""),

@@ -97,7 +97,7 @@ def _data_set(name: str, source: Mapping[str, Any]) -> Iterator[Breach]:
         yield Breach(message, place, "leave it out")
     elif any(word in origin for word in EVALUATED) and source.get("split") != "train":
         message = f"data set `{name}` is evaluated on, and its training split is not named"
-        yield _warn(message, *place, hint="say `split: train`")
+        yield _warn(message, *place, hint="set `split: train`")
 
 
 def _memory(estimate: Estimate) -> Iterator[Breach]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LISTS = {"category": "categories", "domain": "domains"}
-"""What to group by -> the column of labels whose first one is the group."""
+"""Keys of `by`, with the column whose first label is the group."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def too_few(asked: int, there: str) -> StepError:
     """Return the error of a sampler that was asked for more rows than there are."""
     return StepError(
         f"{asked:,} rows were asked for, and {there}",
-        hint="ask for fewer, drop fewer in the filters, or say `short: take-all`",
+        hint="ask for fewer, drop fewer in the filters, or set `short: take-all`",
     )
 
 

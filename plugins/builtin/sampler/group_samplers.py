@@ -208,5 +208,5 @@ def _refuse_short(
         others = f" ({len(lacking) - 1:,} more groups are short)" if len(lacking) > 1 else ""
         raise StepError(
             f"{want:,} rows of {by} `{name}` were asked for, and there are {size:,}{others}",
-            hint="ask for fewer, drop fewer in the filters, or say `short: take-all`",
+            hint="ask for fewer, drop fewer in the filters, or set `short: take-all`",
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AllParams(Params):
-    """Nothing to say."""
+    """No parameters."""
 
 
 class All(Sampler[AllParams]):
@@ -92,7 +92,7 @@ class Random(Sampler[RandomParams]):
         if count > len(draw) and self.params.short == "error":
             raise StepError(
                 f"{count} rows were asked for, and there are {len(draw)}",
-                hint="ask for fewer, drop fewer in the filters, or say `short: take-all`",
+                hint="ask for fewer, drop fewer in the filters, or set `short: take-all`",
             )
         return nsmallest(count, range(len(draw)), key=lambda position: (draw[position], position))
 

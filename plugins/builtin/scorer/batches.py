@@ -25,7 +25,7 @@ Part = list[list[Prompt]]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a process needs to score parts; `work` is the folder that keeps them."""
+    """Inputs of a process that scores parts; `work` is the folder for finished parts."""
 
     params: FewShotParams
     base: Path
@@ -35,7 +35,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a part, in the order of its prompts."""
+    """Results of a part, in the order of its prompts."""
 
     predictions: list[str]
     values: list[float]
@@ -108,7 +108,7 @@ class Answerer:
             )
 
 
-# ---- what is kept ---------------------------------------------------------------------------
+# ---- checkpoints ----------------------------------------------------------------------------
 
 
 def load_part(work: Path, part: Part) -> Found | None:

@@ -70,7 +70,7 @@ class FewShotParams(Params):
         ge=1,
         le=256,
         description=(
-            "CPU threads per worker, whatever the environment says: rounding depends on them."
+            "CPU threads per worker. The environment is ignored, because rounding depends on them."
         ),
     )
     workers: int = operational(

@@ -5,7 +5,7 @@ A prompt has sections as Alpaca's, with the preamble and the instruction once:
     preamble  ### Instruction  (### Input  ### Response) x shots  ### Input  ### Response
 
 All rows of a task are shown the same solved rows, so all but the last input is computed once for
-the task. What is generated together follows from the task's own rows: neither other tasks nor the
+the task. Batches follow from the task's own rows: neither other tasks nor the
 order of rows nor the number of workers changes a batch, and so they change no bit of an answer.
 """
 

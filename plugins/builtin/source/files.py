@@ -89,7 +89,7 @@ class Files(Source[FilesParams]):
         return root
 
     def _check(self, path: Path, root: Path, name: str) -> None:
-        """Refuse what is not a file inside the folder."""
+        """Refuse paths that are not files inside the folder."""
         real = path.resolve()
         if not real.is_relative_to(root):
             raise FetchError(

@@ -128,7 +128,7 @@ class Git(Source[GitParams]):
         if tag and branch and tag != branch:
             raise FetchError(
                 f"{self._where} has a branch and a tag named `{wanted}`",
-                hint=f"say which: `refs/heads/{wanted}` or `refs/tags/{wanted}`",
+                hint=f"write `refs/heads/{wanted}` or `refs/tags/{wanted}`",
             )
         found = refs.get(f"{wanted}^{{}}") or refs.get(wanted) or branch or tag
         if found is None:

@@ -90,7 +90,7 @@ class HuggingFace(Source[HuggingFaceParams]):
         holds, repo = self.params.holds, self.params.repo
         if role == "model" and holds == "dataset":
             return Breach(
-                "a base model comes from a model repository, and this says data set",
+                "a base model comes from a model repository, and this is a data set",
                 hint="leave `repo_type`, `config` and `split` out",
             )
         if role == "dataset" and holds == "model" and self.params.repo_type is None:
@@ -159,7 +159,7 @@ def _info(api: HfApi, params: HuggingFaceParams, revision: str) -> Any:
 
 
 def _listed(info: Any) -> Mapping[str, Any]:
-    """Return what the hub says of each file, by path."""
+    """Return the hub's metadata of each file, by path."""
     return {sibling.rfilename: sibling for sibling in info.siblings or ()}
 
 

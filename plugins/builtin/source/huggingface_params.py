@@ -48,13 +48,13 @@ class HuggingFaceParams(Params):
 
     @property
     def holds(self) -> str:
-        """What the repository holds: `model` or `dataset`."""
+        """The repository's type: `model` or `dataset`."""
         return self.repo_type or ("dataset" if self.config or self.split else "model")
 
     @model_validator(mode="after")
     def _splits_are_of_data_sets(self) -> Self:
         if self.repo_type == "model" and (self.config or self.split):
-            raise ValueError("`config` and `split` are for data sets: say `repo_type: dataset`")
+            raise ValueError("`config` and `split` are for data sets: set `repo_type: dataset`")
         if self.include is not None and set(self.include) <= set(self.exclude):
             raise ValueError("`exclude` leaves nothing of what `include` matches")
         return self

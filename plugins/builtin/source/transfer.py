@@ -63,7 +63,7 @@ def run(
     """Run a tool without a terminal to ask on, and return its standard output.
 
     Raises:
-        FetchError: the tool failed; has the last line that it said.
+        FetchError: the tool failed; has its last line of output.
     """
     done = subprocess.run(
         list(command), stdin=subprocess.DEVNULL, capture_output=True, check=False, env=env

@@ -17,7 +17,7 @@ from .chat_template import ChatTemplate, Message, Spans, source_of
 from .turns import TemplateParams, messages_of, trained_turns, with_reasoning
 
 FIELDS = ("tool_calls", "reasoning_content", "name")
-"""Fields of a turn that say something, beside its text."""
+"""Fields of a turn with content, beside its text."""
 
 
 class ChatParams(TemplateParams):
@@ -175,7 +175,7 @@ def _unsaid(field: str) -> RowError:
     return RowError(
         f"the chat template does not write `{field}`, which the row carries",
         hint="use a template that does with `jinja: ...`, leave the field out with the reader's "
-        f"`ignore: [{field}]`, or say `on_bad_row: drop` under `template`",
+        f"`ignore: [{field}]`, or set `on_bad_row: drop` under `template`",
         reason=f"no-place-for-{field.replace('_', '-')}",
     )
 
@@ -189,6 +189,6 @@ def _check_turns(text: str, messages: list[Any]) -> None:
         if json.dumps(content, ensure_ascii=False)[1:-1] not in text:
             raise RowError(
                 f"the chat template leaves out turn {number}, by `{message['role']}`",
-                hint="use a template that knows this role, or say `on_bad_row: drop`",
+                hint="use a template that knows this role, or set `on_bad_row: drop`",
                 reason="turn-left-out",
             )

@@ -22,11 +22,11 @@ class ChatTemplate:
     Args:
         source: the template's text.
         tokens: the tokenizer's special tokens by name (`eos_token`, ...).
-        date: the day that the template is told is today, as `2026-11-26`.
+        date: the day that the template takes as today, as `2026-11-26`.
 
     Raises:
         StepError: the template is not valid Jinja, draws at random, or reads the clock and there
-            is no date.
+            is not a date.
     """
 
     def __init__(self, source: str, tokens: Mapping[str, Any], date: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What templates of plain text share: prompts and answers in turn, and what the loss counts."""
+"""Base of templates of plain text: alternating prompts and answers, and the loss mask."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class AlpacaTemplate(PlainText[AlpacaTemplateParams]):
 
 
 class QuestionAnswerParams(TemplateParams):
-    """What the loss counts."""
+    """Tokens that the loss counts."""
 
 
 class QuestionAnswer(PlainText[QuestionAnswerParams]):

@@ -14,7 +14,7 @@ from .plain_text import PlainText
 from .turns import TemplateParams
 
 FIELDS = ("instruction", "input", "system", "task")
-"""What a prompt can name."""
+"""Fields that a prompt can name."""
 
 
 def _prompt(text: str) -> str:

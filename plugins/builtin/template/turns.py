@@ -14,7 +14,7 @@ PLAIN_ROLES = ("system", "user", "assistant")
 
 
 class TemplateParams(Params):
-    """What every template that ships can be told."""
+    """Parameters that every built-in template has."""
 
     on_bad_row: Literal["error", "drop"] = Field(
         "error",
@@ -85,7 +85,7 @@ def plain_messages(row: Row) -> list[dict[str, Any]]:
         raise RowError(
             f"the template does not write `{min(carried)}`, which the row carries",
             hint="`use: chat` writes it where the model's chat template does; or leave the field "
-            "out with the reader's `ignore`, or say `on_bad_row: drop` under `template`",
+            "out with the reader's `ignore`, or set `on_bad_row: drop` under `template`",
             reason=f"no-place-for-{min(carried).replace('_', '-').replace(' ', '-')}",
         )
     return messages

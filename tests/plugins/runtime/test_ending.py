@@ -131,7 +131,7 @@ def test_time_spent_before_a_kill_counts(once: Any) -> None:
     ending.restore({"stopped": None, "spent": 3600.0})
     assert ending.is_last(2)
     again = {"max_hours": None, "stop_after_steps": 2}
-    assert ending.said(2) == {"by": "max_hours", "step": 2, "of": 9, "again": again}
+    assert ending.reason(2) == {"by": "max_hours", "step": 2, "of": 9, "again": again}
 
 
 @pytest.mark.parametrize(

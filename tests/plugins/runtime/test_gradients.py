@@ -45,5 +45,5 @@ def test_parameters_travel_by_type_and_size(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_every_process_has_as_many_turns(count: int, by_rank: list[list[int]]) -> None:
     """Who has none left does the last once more, and it is not counted."""
-    assert [Processes(Launch(2), rank).turns(count) for rank in range(2)] == by_rank
-    assert Processes().turns(count) == list(range(count))
+    assert [Processes(Launch(2), rank).own_numbers(count) for rank in range(2)] == by_rank
+    assert Processes().own_numbers(count) == list(range(count))

@@ -10,7 +10,7 @@ from typing import Any
 
 import jobs
 import pytest
-from falling import FallsOnRank1
+from failing_adapter import FailsOnRank1
 
 from khichdi.plugins import Launch, Progress, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
@@ -142,7 +142,7 @@ def test_a_killed_process_ends_all_and_is_named(
 
 
 def test_a_process_that_raises_ends_all_and_is_named(trained: Trainings) -> None:
-    adapter = FallsOnRank1(LoraParams(r=8))
+    adapter = FailsOnRank1(LoraParams(r=8))
     with pytest.raises(
         StepError, match="rank 1 of 2, before its first step: the adapter fell"
     ) as e:

@@ -478,7 +478,7 @@ def _report(claim: Claim, level: str | None) -> AuditReport:
         origins = {step.name: claim.folder for step in claim.record.steps if step.kind == "source"}
         store = Store(Path(scratch) / "store")
         rerun = Rerun(claim, store, registry, origins, _Silent())
-        return audit_again(claim, lower, rerun, level)
+        return audit_again(claim, audit(claim, lower, level), rerun, level)
 
 
 class _Silent:

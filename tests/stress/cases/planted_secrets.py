@@ -84,7 +84,7 @@ HARMLESS = [
 
 
 @dataclass
-class Pot:
+class Leak:
     """A folder that ran, and everything that comes out of commands on it."""
 
     folder: Path
@@ -135,38 +135,38 @@ def payload(name: str, raw: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"payload of {name}", base64.b64decode(json.loads(raw)["payload"])
 
 
-def in_a_value(pot: Pot, text: str) -> None:
-    recipe = pot.folder / "pico.yaml"
+def in_a_value(leak: Leak, text: str) -> None:
+    recipe = leak.folder / "pico.yaml"
     told = json.dumps(text)
     recipe.write_text(recipe.read_text().replace("seed: 5", f"seed: 5\ndescription: {told}"))
-    pot.forget()
+    leak.forget()
     for command in ("validate", "plan", "show", "run", "lock"):
-        pot.here(command, "pico.yaml")
+        leak.here(command, "pico.yaml")
 
 
-def in_a_comment(pot: Pot, text: str) -> None:
-    recipe = pot.folder / "pico.yaml"
+def in_a_comment(leak: Leak, text: str) -> None:
+    recipe = leak.folder / "pico.yaml"
     recipe.write_text(f"{recipe.read_text()}\n# {text}\n")
-    pot.forget()
-    pot.here("run", "pico.yaml")
+    leak.forget()
+    leak.here("run", "pico.yaml")
     recipe.write_text(f"{recipe.read_text()}\nunknown: {{}}  # {text}\n")
     for command in (["validate", "--json"], ["run"], ["fmt", "--check"]):
-        pot.here(*command, "pico.yaml")
+        leak.here(*command, "pico.yaml")
 
 
-def in_a_setting(pot: Pot, text: str) -> None:
-    pot.forget()
-    pot.here("run", "pico.yaml", "--set", f"description={text}")
-    pot.here("validate", "pico.yaml", "--set", f"train.unknown={text}")
+def in_a_setting(leak: Leak, text: str) -> None:
+    leak.forget()
+    leak.here("run", "pico.yaml", "--set", f"description={text}")
+    leak.here("validate", "pico.yaml", "--set", f"train.unknown={text}")
 
 
-def in_a_row(pot: Pot, text: str) -> None:
-    data = pot.folder / "colours.jsonl"
+def in_a_row(leak: Leak, text: str) -> None:
+    data = leak.folder / "colours.jsonl"
     data.write_text(json.dumps({"instruction": text, "input": 5, text: text}) + "\n")
-    pot.apart("run", "pico.yaml", debug=True)
+    leak.apart("run", "pico.yaml", debug=True)
 
 
-def in_a_record(pot: Pot, text: str) -> None:
+def in_a_record(leak: Leak, text: str) -> None:
     def set_once(record: dict[str, Any]) -> None:
         record["settings"] = [f"description={text}"]
         record["bound"]["description"] = text
@@ -174,31 +174,31 @@ def in_a_record(pot: Pot, text: str) -> None:
     def diverge(record: dict[str, Any]) -> None:
         record["metrics"][text] = 1.0
 
-    run = pot.run.name
-    rewrite(pot.run, "record.json", set_once)
-    pot.here("runs", run)
-    pot.here("runs", run, "--json")
-    pot.here("bundle", run, "-o", "run.bundle")
-    pot.here("sign", run, "--key", "key.pem")
-    rewrite(pot.run, "record.json", diverge)
-    pot.here("audit", run, "--html", "audit.html", "--statement", "statement.json")
-    pot.here("audit", run, "--json")
+    run = leak.run.name
+    rewrite(leak.run, "record.json", set_once)
+    leak.here("runs", run)
+    leak.here("runs", run, "--json")
+    leak.here("bundle", run, "-o", "run.bundle")
+    leak.here("sign", run, "--key", "key.pem")
+    rewrite(leak.run, "record.json", diverge)
+    leak.here("audit", run, "--html", "audit.html", "--statement", "statement.json")
+    leak.here("audit", run, "--json")
     for form in ("markdown", "cyclonedx", "croissant"):
-        pot.here("card", run, "--format", form, "--output", f"card.{form}")
-    (pot.run / "record.json").unlink()  # it was given
+        leak.here("card", run, "--format", form, "--output", f"card.{form}")
+    (leak.run / "record.json").unlink()  # it was given
 
 
-def in_a_name(pot: Pot, text: str) -> None:
-    (pot.folder / "rows").mkdir()
-    shutil.copyfile(pot.folder / "colours.jsonl", pot.folder / "rows" / f"{text}.jsonl")
-    recipe = pot.folder / "pico.yaml"
+def in_a_name(leak: Leak, text: str) -> None:
+    (leak.folder / "rows").mkdir()
+    shutil.copyfile(leak.folder / "colours.jsonl", leak.folder / "rows" / f"{text}.jsonl")
+    recipe = leak.folder / "pico.yaml"
     recipe.write_text(recipe.read_text().replace("[colours.jsonl]", '["rows/*"]'))
     for command in ("lock", "plan", "run"):
-        pot.here(command, "pico.yaml")
-    shutil.rmtree(pot.folder / "rows")
+        leak.here(command, "pico.yaml")
+    shutil.rmtree(leak.folder / "rows")
 
 
-PLACES: dict[str, Callable[[Pot, str], None]] = {
+PLACES: dict[str, Callable[[Leak, str], None]] = {
     "recipe": in_a_value,
     "comment": in_a_comment,
     "setting": in_a_setting,
@@ -213,14 +213,14 @@ def fits(place: str, text: str) -> bool:
     return place != "name" or "/" not in text
 
 
-def leaks(cooked: Path, folder: Path, place: str, text: str, needle: str) -> list[str]:
+def leaks(shared_run: Path, folder: Path, place: str, text: str, needle: str) -> list[str]:
     """Plant a text in a copy of a folder that ran, and return the outputs that have the needle."""
-    shutil.copytree(cooked, folder)
-    pot = Pot(folder)
+    shutil.copytree(shared_run, folder)
+    leak = Leak(folder)
     given = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    PLACES[place](pot, text)
+    PLACES[place](leak, text)
     for name in ("pico.yaml", "colours.jsonl"):
         given[folder / name] = (folder / name).read_bytes()
-    assert pot.said
+    assert leak.said
     part = needle[:PART].encode()
-    return [name for name, raw in pot.outputs(given) if part in raw]
+    return [name for name, raw in leak.outputs(given) if part in raw]

@@ -1,6 +1,6 @@
 """Every command with every system call failing once, and what it says and leaves behind.
 
-A command runs in a forked child in a copy of a kitchen whose recipe has run; one call on files
+A command runs in a forked child in a copy of a workdir whose recipe has run; one call on files
 there fails (no space, a fault of the disk, no permission) or writes half of what it was given. Then
 there is no traceback, the exit status says whether the work was done, the store is valid, and the
 same command works when nothing fails.
@@ -64,7 +64,7 @@ class Command:
     Attributes:
         name: what it is called.
         words: of its command line.
-        ready: makes a kitchen ready for it, once.
+        ready: makes a workdir ready for it, once.
         makes: the file that it makes.
         status: how it ends without a fault.
         before: done each time before it, uncounted, in its process.
@@ -100,7 +100,7 @@ class Tally:
 
 
 def commands(run: str) -> list[Command]:
-    """Return every command that writes and does not train; `run` is the kitchen's run."""
+    """Return every command that writes and does not train; `run` is the workdir's run."""
     config = "base_model: a/b\ndatasets: [{path: c/d, type: alpaca}]\nadapter: qlora\n"
     return [
         Command("run", ["run", "pico.yaml"], _forget_rows),
@@ -181,7 +181,7 @@ def calibrating(run: str, kept: Path) -> list[Command]:
 
 
 def campaign(
-    kitchen: Path, chosen: Sequence[Command], count: int | None, scratch: Path, seed: int = 57
+    workdir: Path, chosen: Sequence[Command], count: int | None, scratch: Path, seed: int = 57
 ) -> Tally:
     """Let every call of every command fail once in every way, or `count` of them at random."""
     _load()
@@ -189,7 +189,7 @@ def campaign(
     plans: list[tuple[Command, int, str]] = []
     for command in chosen:
         ready = scratch / "ready" / command.name.replace(" ", "-")
-        shutil.copytree(kitchen, ready)
+        shutil.copytree(workdir, ready)
         command.ready(ready)
         status, said, names = _call(command, ready, scratch / "victim", None)
         if status != command.status:
@@ -321,10 +321,10 @@ def _load() -> None:
 
 def _steps(folder: Path) -> dict[str, Path]:
     """Return the file of each step's result by the step's name."""
-    from khichdi.runtime.store.runs import all_runs
+    from khichdi.runtime.store.runs import newest_runs
 
     store = Store(folder / "store")
-    record = next(record for _, record in all_runs(store) if record)
+    record = next(record for _, record in newest_runs(store) if record)
     return {step.name: store.result_path(step.result.key) for step in record.steps}
 
 
@@ -379,14 +379,14 @@ def _untidy(folder: Path) -> None:
 
 def _damage(folder: Path) -> None:
     store = Store(folder / "store")
-    for key in store.kept()[:2]:
-        result = store.told(key)
+    for key in store.result_keys()[:2]:
+        result = store.recorded(key)
         assert result is not None
         output = next(iter(result.outputs.values()))
         path = store.folder(output) / next(iter(output.files))
         path.chmod(0o644)
         path.write_bytes(b"?" * path.stat().st_size)
-    store.result_path(store.kept()[-1]).write_text("{")
+    store.result_path(store.result_keys()[-1]).write_text("{")
 
 
 def _unformatted(folder: Path) -> None:

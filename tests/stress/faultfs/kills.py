@@ -31,7 +31,7 @@ from khichdi.runtime.sources.pin import pin
 from khichdi.runtime.store import runs
 from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
 from khichdi.runtime.store.repair import Repair
-from khichdi.runtime.store.runs import all_runs, make_record, new_run, write_run
+from khichdi.runtime.store.runs import make_record, new_run, newest_runs, write_run
 from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import FetchError, StoreError
 from khichdi.schema.plan import Plan
@@ -72,7 +72,7 @@ class Telling:
 
 
 @dataclass
-class Kitchen:
+class Workdir:
     """A small recipe, compiled and locked, whose steps need no heavy library."""
 
     folder: Path
@@ -93,7 +93,7 @@ class Kitchen:
         steps = tuple(s for s in plan.steps if s.name.startswith(("data/", "mixture")))
         self.plan = Plan.model_validate({**dict(plan), "steps": steps})
 
-    def warm(self, root: Path) -> None:
+    def own_run(self, root: Path) -> None:
         """Load what children need before they are forked, and ask slow questions once."""
         environment = execute.environment()
         execute.environment = runs.environment = lambda: environment
@@ -113,7 +113,7 @@ class Kitchen:
         return {step.name: step.digests() for step in steps}
 
 
-Work = Callable[[Kitchen, Path, "Told | None"], object]
+Work = Callable[[Workdir, Path, "Told | None"], object]
 
 
 @dataclass(frozen=True)
@@ -141,23 +141,23 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
-def _gc(kitchen: Kitchen, root: Path, told: Told | None) -> object:
+def _gc(workdir: Workdir, root: Path, told: Told | None) -> object:
     return clean(Store(root)), make_room(Store(root), 0)
 
 
-def _repair(kitchen: Kitchen, root: Path, told: Told | None) -> object:
+def _repair(workdir: Workdir, root: Path, told: Told | None) -> object:
     def fetch(step: Any, into: Path) -> None:
         raise FetchError("there is no network")
 
     return Repair(Store(root), fetch).run()
 
 
-def scenes(kitchen: Kitchen, folder: Path) -> list[Scene]:
+def scenes(workdir: Workdir, folder: Path) -> list[Scene]:
     """Prepare the stores, and return what is to be killed in each."""
     empty, full, half = (folder / name for name in ("empty", "full", "half"))
     Store(empty).root.mkdir()
-    _forked(lambda: kitchen.run(full))
-    _forked(lambda: kitchen.run(half), Points(kill, at=160))
+    _forked(lambda: workdir.run(full))
+    _forked(lambda: workdir.run(half), Points(kill, at=160))
     untidy, damaged = folder / "untidy", folder / "damaged"
     shutil.copytree(full, untidy)
     shutil.copytree(full, damaged)
@@ -169,8 +169,8 @@ def scenes(kitchen: Kitchen, folder: Path) -> list[Scene]:
         path = store.folder(output) / next(iter(output.files))
         path.chmod(0o644)
         path.write_bytes(b"x" * path.stat().st_size)
-    store.result_path(store.kept()[-1]).write_text("{")
-    run = Kitchen.run
+    store.result_path(store.result_keys()[-1]).write_text("{")
+    run = Workdir.run
     return [
         Scene("first run", empty, run),
         Scene("run again", full, run),
@@ -195,18 +195,18 @@ def _orphan(store: Store) -> None:
 
 def campaign(count: int, folder: Path, seed: int = 57, jobs: int = 1) -> Tally:
     """Kill `count` processes: at every point of every scene once, then at random ones and times."""
-    (folder / "kitchen").mkdir(parents=True)
-    kitchen = Kitchen(folder / "kitchen")
-    kitchen.warm(folder / "warm")
-    found = scenes(kitchen, folder)
+    (folder / "workdir").mkdir(parents=True)
+    workdir = Workdir(folder / "workdir")
+    workdir.own_run(folder / "own_run")
+    found = scenes(workdir, folder)
     reference: dict[str, dict[str, str]] = json.loads(
-        _forked(lambda: kitchen.run(folder / "reference"), answer=True)
+        _forked(lambda: workdir.run(folder / "reference"), answer=True)
     )
     draw = random.Random(seed)
     tally = Tally()
     plans: list[tuple[Scene, int | None]] = []
     for scene in found:
-        number = _points(kitchen, scene, folder / "count")
+        number = _points(workdir, scene, folder / "count")
         tally.points[scene.name] = number
         plans += [(scene, at) for at in range(number)]
     draw.shuffle(plans)  # a short campaign is a sample of the long one
@@ -219,7 +219,7 @@ def campaign(count: int, folder: Path, seed: int = 57, jobs: int = 1) -> Tally:
         def work() -> object:
             mine, own = Tally(), random.Random(seed + job)
             for scene, at in plans[job:count:jobs]:
-                _one(kitchen, scene, at, folder / f"victim-{job}", reference, own, mine)
+                _one(workdir, scene, at, folder / f"victim-{job}", reference, own, mine)
             return {"kills": mine.kills, "ended": mine.ended, "wrong": mine.wrong}
 
         return work
@@ -233,7 +233,7 @@ def campaign(count: int, folder: Path, seed: int = 57, jobs: int = 1) -> Tally:
 
 
 def _one(
-    kitchen: Kitchen,
+    workdir: Workdir,
     scene: Scene,
     at: int | None,
     root: Path,
@@ -246,10 +246,10 @@ def _one(
     end, told = os.pipe()
     write = os.write  # not the wrapped one
     pid = _fork(
-        lambda: scene.work(kitchen, root, lambda key: write(told, f"{key}\n".encode())),
+        lambda: scene.work(workdir, root, lambda key: write(told, f"{key}\n".encode())),
         Points(kill, at),
     )
-    other = _fork(lambda: kitchen.run(root)) if scene.beside else None
+    other = _fork(lambda: workdir.run(root)) if scene.beside else None
     os.close(told)
     if at is None:
         time.sleep(draw.random() * 0.08)
@@ -264,14 +264,14 @@ def _one(
             tally.wrong.append(f"{where}: it failed before it was killed")
     if other is not None and os.waitpid(other, 0)[1] != 0:
         tally.wrong.append(f"{where}: the other run failed")
-    answer = _forked(lambda: _look(kitchen, scene, root, done, reference), answer=True)
+    answer = _forked(lambda: _look(workdir, scene, root, done, reference), answer=True)
     tally.wrong += [f"{where}: {one}" for one in json.loads(answer or '["no answer"]')]
     tally.kills[scene.name] += 1
     shutil.rmtree(root)
 
 
 def _look(
-    kitchen: Kitchen, scene: Scene, root: Path, done: list[str], reference: dict[str, Any]
+    workdir: Workdir, scene: Scene, root: Path, done: list[str], reference: dict[str, Any]
 ) -> list[str]:
     """Return what is wrong with a store after a kill; runs the recipe in it, too."""
     store = Store(root)
@@ -282,12 +282,12 @@ def _look(
             result = store.result(key)
             if result is None:
                 wrong.append(f"lost what was done: {key}")
-    for folder, record in all_runs(store):
+    for folder, record in newest_runs(store):
         if record is None and (folder / "record.json").exists():
             wrong.append(f"a torn record: {folder.name}")
     if scene.damaged:
-        _repair(kitchen, root, None)
-    if kitchen.run(root) != reference:
+        _repair(workdir, root, None)
+    if workdir.run(root) != reference:
         wrong.append("the next run has other digests")
     wrong += [f"torn after the next run: {one}" for one in verify(store).damaged]
     try:
@@ -299,13 +299,13 @@ def _look(
     return wrong
 
 
-def _points(kitchen: Kitchen, scene: Scene, root: Path) -> int:
+def _points(workdir: Workdir, scene: Scene, root: Path) -> int:
     """Return how many points a scene has."""
     shutil.copytree(scene.before, root)
     points = Points()
 
     def counted() -> int:
-        scene.work(kitchen, root, None)
+        scene.work(workdir, root, None)
         return len(points.names)
 
     number = int(_forked(counted, points, answer=True))

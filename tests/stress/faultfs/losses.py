@@ -13,13 +13,13 @@ from typing import Any
 
 from khichdi.runtime.store.gc_and_verify import clean, make_room, verify
 from khichdi.runtime.store.repair import Repair
-from khichdi.runtime.store.runs import all_runs
+from khichdi.runtime.store.runs import newest_runs
 from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import digest, file_sha256
 from khichdi.schema.errors import FetchError
 from khichdi.schema.record import StepResult
 
-from .kills import Kitchen
+from .kills import Workdir
 from .power import Trace, build
 
 Look = Callable[[Path, list[str]], Iterator[str]]
@@ -51,7 +51,7 @@ def store_scene(world: Path, trace: Trace) -> None:
     """Keep, forget, publish again, clean up, make room and mend, in a store that is new."""
     store = Store(world / "new" / "store")
     trace.start()
-    with store.in_use():
+    with store.shared():
         for name in "abc":
             trace.mark(put(store, name, name))
         trace.mark(put(store, "again", "a"))
@@ -62,7 +62,7 @@ def store_scene(world: Path, trace: Trace) -> None:
     trace.mark(put(store, "b", "b"))
     output = store.result(gone).outputs["files"]  # type: ignore[union-attr]
     put(store, "copy", "b")
-    for key in store.kept():
+    for key in store.result_keys():
         trace.mark(f"-{key}")
     make_room(store, 0)
     trace.mark(put(store, "b", "b"))
@@ -92,14 +92,14 @@ def repair_scene(world: Path, trace: Trace) -> None:
     assert verify(store).damaged == []
 
 
-def run_scene(kitchen: Kitchen) -> Callable[[Path, Trace], None]:
+def run_scene(workdir: Workdir) -> Callable[[Path, Trace], None]:
     """Return a whole run in a new store, twice."""
 
     def scene(world: Path, trace: Trace) -> None:
         trace.start()
-        kitchen.run(world / "new" / "store", trace.mark)
+        workdir.run(world / "new" / "store", trace.mark)
         trace.mark("run")
-        kitchen.run(world / "new" / "store", trace.mark)
+        workdir.run(world / "new" / "store", trace.mark)
 
     return scene
 
@@ -128,10 +128,10 @@ def look_at_store(world: Path, promised: list[str]) -> Iterator[str]:
         if store.result(key) is None:
             yield f"lost {key}"
     yield from (f"torn: {line}" for line in verify(store).damaged)
-    found = [record for _, record in all_runs(store) if record]
+    found = [record for _, record in newest_runs(store) if record]
     if "run" in whole and not found:
         yield "lost the run"
-    for folder, record in all_runs(store):
+    for folder, record in newest_runs(store):
         if record is None:
             if (folder / "record.json").exists():
                 yield "a torn record"
@@ -168,13 +168,13 @@ def look_at_checkpoints(world: Path, promised: list[str]) -> Iterator[str]:
 
 def campaign(count: int, folder: Path, seed: int = 57, *, training: bool = True) -> Tally:
     """Try `count` states over all scenes."""
-    (folder / "kitchen").mkdir(parents=True)
-    kitchen = Kitchen(folder / "kitchen")
-    kitchen.warm(folder / "warm")
+    (folder / "workdir").mkdir(parents=True)
+    workdir = Workdir(folder / "workdir")
+    workdir.own_run(folder / "own_run")
     scenes: dict[str, tuple[Callable[[Path, Trace], None], Look]] = {
         "store": (store_scene, look_at_store),
         "repair": (repair_scene, look_at_repair),
-        "two runs in turn": (run_scene(kitchen), look_at_store),
+        "two runs in turn": (run_scene(workdir), look_at_store),
     }
     if training:
         scenes["checkpoints"] = (checkpoint_scene, look_at_checkpoints)

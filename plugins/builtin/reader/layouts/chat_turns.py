@@ -33,7 +33,7 @@ def read_turns(record: Record, field: str, ignore: Collection[str]) -> list[dict
     value = lookup(record.value, field)
     if not isinstance(value, list):
         found = "no such field" if value is MISSING else what(value)
-        hint = f"the record has: {', '.join(record.fields)}; say which one it is: `field: ...`"
+        hint = f"the record has: {', '.join(record.fields)}; choose one with `field: ...`"
         raise record.error(f"`{field}` must be a list of turns, found {found}", hint)
     turns = []
     for number, item in enumerate(value):
@@ -73,7 +73,7 @@ def read_system(record: Record, path: str, ignore: Collection[str]) -> list[dict
 
 
 def _spoken(record: Record, place: str, item: dict[str, Any]) -> tuple[str, Any]:
-    """Return who says what in a turn that is an object."""
+    """Return role and text of a turn that is an object."""
     for role, text in KEYS:
         if role in item and (text in item or "tool_calls" in item):
             known = TURN_ROLES.get(str(item[role]).lower())
@@ -156,7 +156,7 @@ def _calls(record: Record, place: str, value: Any) -> list[Any]:
     for call in _dense(record, calls):
         function = call.get("function", call)
         if isinstance(arguments := function.get("arguments"), str):
-            # What is not JSON stays as the model wrote it, and the template writes that text.
+            # Text that is not JSON stays as the model wrote it, and the template writes it.
             with suppress(ValueError):
                 function = function | {"arguments": json.loads(arguments)}
         found.append(call | {"function": function} if "function" in call else function)

@@ -24,7 +24,7 @@ class Choices:
     """The choices of one question.
 
     Attributes:
-        texts: what they say.
+        texts: their texts.
         labels: what the file calls each, or empty.
         right: positions of those that the file itself marks as right.
     """

@@ -58,7 +58,7 @@ class Forest:
         self.roots: list[Message] = []
 
     def grow(self, file: SourceFile) -> Iterator[RecordError]:
-        """Read all messages of a file; yield what is wrong with some."""
+        """Read all messages of a file; yield the errors."""
         flat: dict[str, Message] = {}
         for found in records(file, FIELDS):
             if isinstance(found, RecordError):

@@ -69,7 +69,7 @@ def task_name(file: SourceFile) -> str:
 
 
 def task_rows(file: SourceFile, every_reference: bool) -> Iterator[dict[str, Any] | RecordError]:
-    """Yield the rows of one task, and what is wrong with instances that are none.
+    """Yield the rows of one task, and errors of invalid instances.
 
     Raises:
         StepError: the file is not a task; names the place as a JSON path.

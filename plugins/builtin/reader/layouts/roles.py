@@ -25,4 +25,4 @@ KEYS = (("role", "content"), ("from", "value"), ("role", "text"))
 """The fields of a turn that say who speaks, and what."""
 
 CarriedField = Literal["tools", "system", "tool_calls", "reasoning_content", "name", "weight"]
-"""What a chat may carry beside roles and texts, by the name that `ignore` gives it."""
+"""Parts of a chat beside roles and texts, by their names in `ignore`."""

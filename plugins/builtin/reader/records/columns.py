@@ -26,7 +26,7 @@ TemplateText = Annotated[str, AfterValidator(checked)]
 """A text with names in braces, for which something else is put."""
 
 OnBadRow = Literal["error", "drop"]
-"""What becomes of a record that cannot be read."""
+"""Handling of a record that cannot be read."""
 
 Columns = dict[Column, FieldPath]
 """Our column -> their field."""

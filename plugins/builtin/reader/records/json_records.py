@@ -81,7 +81,7 @@ def _of_line(record: Record, body: bytes, offset: int) -> Record | RecordError:
 def json_records(file: SourceFile, field: str | None = None) -> Iterator[Record | RecordError]:
     """Yield the objects of a JSON list; `field` is where the list is in the file's object.
 
-    An item that is no object is a `RecordError`. Broken JSON is an error of the file: where the
+    An item that is not an object is a `RecordError`. Broken JSON is an error of the file: where the
     next item starts could only be guessed.
     """
     text = read_text(file)

@@ -21,7 +21,7 @@ class RecordError(StepError):
     """A record that cannot become a row, while the records around it can.
 
     It is raised, or noted as a `Drop` when the recipe says `on_bad_row: drop`. What makes a whole
-    file unreadable is a plain `StepError`: nobody could count what is lost then.
+    file unreadable is a plain `StepError`: the number of lost rows is unknown then.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ def what(value: Any) -> str:
 
 
 MISSING: Any = object()
-"""What `lookup` returns where there is no such field."""
+"""Returned by `lookup` where there is no such field."""
 
 
 def lookup(value: dict[str, Any], path: str) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, get_args
 
 import pyarrow as pa
 
 from khichdi.plugins import Drop, SourceFile
+from khichdi.schema.did_you_mean import did_you_mean
 from khichdi.schema.errors import StepError
 from khichdi.schema.rows import row_schema
 
@@ -147,7 +147,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
         return value
     hint = None
     if as_text and isinstance(value, bool | int | float | Decimal):
-        hint = f"to read it as text say `as_text: [{as_text}]`"
+        hint = f"to read it as text, set `as_text: [{as_text}]`"
     raise record.error(f"{place} must be a text, found {what(value)}", hint, "wrong-type")
 
 
@@ -188,9 +188,8 @@ def _missing(record: Record, name: str, path: str, value: Any) -> RecordError:
 
 def _fields_hint(record: Record, path: str, name: str | None = None) -> str:
     known = record.fields
-    near = get_close_matches(path, known, n=1)
-    guess = f"did you mean `{near[0]}`? " if near else ""
-    mapping = f"; say which one it is: `columns: {{{name}: ...}}`" if name and not near else ""
+    guess = did_you_mean(path, known)
+    mapping = f"; choose one with `columns: {{{name}: ...}}`" if name and not guess else ""
     return f"{guess}the record has: {', '.join(known) or 'no fields'}{mapping}"
 
 

@@ -32,7 +32,7 @@ def csv_records(
     """
     csv.field_size_limit((1 << 31) - 1)
     with opened(file) as stream:
-        # Bytes that are no UTF-8 come through as lone surrogates, so that the row can be named.
+        # Bytes that are not UTF-8 come through as lone surrogates, so that the row can be named.
         text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
         reader = csv.reader(
             text,

@@ -91,7 +91,7 @@ class MicroBatch:
         position_ids: (1, T), from 0 in each sample.
         cu_seq_lens: (S + 1,) int32, where samples begin and end.
         lengths: of the samples.
-        sources: (R,) positions whose next token is learnt; never the last of a sample.
+        sources: (R,) positions whose next token is trained on; never the last of a sample.
         targets: (R,) those next tokens.
         digest: of the tokens, labels and lengths.
     """

@@ -82,7 +82,7 @@ def save(work: Path, checkpoint: Checkpoint, keep: int) -> None:
 
 
 def newest(work: Path, identity: str) -> Checkpoint | None:
-    """Return the newest whole checkpoint of this very job, or None; remove what is half written."""
+    """Return the newest complete checkpoint of this very job, or None; remove incomplete ones."""
     for partial in work.glob("partial-*"):
         shutil.rmtree(partial, ignore_errors=True)
     for folder in _steps(work):

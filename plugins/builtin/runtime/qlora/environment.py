@@ -11,7 +11,7 @@ import torch
 
 
 def bits_depend_on(device: torch.device) -> dict[str, str]:
-    """Return what a checkpoint must share with the run that goes on from it."""
+    """Return the environment that a checkpoint must share with the run that resumes from it."""
     found = {name: version(name) for name in ("torch", "transformers", "peft")}
     try:
         found["bitsandbytes"] = version("bitsandbytes")
@@ -36,7 +36,7 @@ class PeakMemory:
             return
         self.before = float(_status("VmRSS") or 0)
         try:
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is reset here
         except OSError:
             self._reset = False
 
@@ -44,7 +44,7 @@ class PeakMemory:
         """Return the peak, and what there was of it before, for a record.
 
         On a GPU the peak is what torch's allocator held, and CUDA's context comes on top. Where a
-        system cannot start a process's peak anew, it is that of all the process did so far.
+        system cannot reset a process's peak, it is that of the whole process so far.
         """
         found: dict[str, float | str] = {"memory_before_bytes": self.before}
         if self._device.type == "cuda":

@@ -108,7 +108,7 @@ class Trainee:
 
 
 def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Trainee:
-    """Load the base, put the adapter on it and check that samples of a pack are apart.
+    """Load the base with the adapter; check that samples of a pack cannot attend to one another.
 
     Where it is sharded, each process loads the base to the CPU, and keeps its part of it.
 

@@ -164,7 +164,7 @@ class QloraParams(Params):
         2,
         ge=1,
         le=256,
-        description="CPU threads, whatever the environment says: rounding depends on them.",
+        description="CPU threads. The environment is ignored, because rounding depends on them.",
     )
     save_steps: int | None = operational(
         None,
@@ -225,7 +225,7 @@ class QloraParams(Params):
             )
         if self.warmup_ratio is not None and self.warmup_steps:
             raise ValueError(
-                "`warmup_steps` and `warmup_ratio` say the same: leave one of them out"
+                "`warmup_steps` and `warmup_ratio` both set the warm-up: leave one of them out"
             )
         return self
 

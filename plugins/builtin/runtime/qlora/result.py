@@ -25,7 +25,7 @@ def outcome(training: Training) -> TrainingResult:
         metrics=dict(_metrics(training)),
         trace=training.trace,
         weights=trainee.digests,
-        stopped=training.ending.said(training.step),
+        stopped=training.ending.reason(training.step),
         states=_committed(training),
         states_folder=training.job.work / states.STATES,
         measured={

@@ -1,4 +1,4 @@
-"""Train as a job says, from its checks to its result."""
+"""Run a training job, from its checks to its result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def run(
     params: QloraParams, job: TrainingJob, processes: Processes | None = None
 ) -> TrainingResult:
-    """Train as the job says, together with the other processes; see `Runtime.train`."""
+    """Run the job together with the other processes; see `Runtime.train`."""
     if job.train.num_rows == 0:
         raise StepError(
             "there is nothing to train on: no pack has any row",

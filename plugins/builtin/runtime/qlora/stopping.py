@@ -42,8 +42,8 @@ class Ending:
         """Return the seconds spent on this training, here and before it was killed."""
         return self._spent_before + time.monotonic() - self._began
 
-    def took(self, step: float, evaluation: float | None = None) -> None:
-        """Take note of how many seconds a step, or an evaluation after it, took."""
+    def record_seconds(self, step: float, evaluation: float | None = None) -> None:
+        """Record the seconds of a step, or of an evaluation after it."""
         self._longest_step = max(self._longest_step, step)
         if evaluation is not None:
             self._last_evaluation = evaluation
@@ -95,12 +95,12 @@ class Ending:
         return {"stopped": self.stopped, "spent": self.spent}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint's state."""
+        """Resume from a checkpoint's state."""
         self.stopped = state["stopped"]
         self._spent_before = state["spent"]
 
-    def said(self, step: int) -> dict[str, Any] | None:
-        """Return what stopped the training, and where; None where it took all its steps."""
+    def reason(self, step: int) -> dict[str, Any] | None:
+        """Return why and where the training stopped early; None where it took all its steps."""
         if self.stopped is None:
             return None
         found = {"by": self.stopped, "step": step, "of": self.total}

@@ -10,7 +10,7 @@ from typing import Any
 def trace_metrics(trace: list[dict[str, Any]], *, best: bool) -> Iterator[tuple[str, float]]:
     """Yield metrics; `train_loss` is the mean over the response tokens of the last epoch.
 
-    `best` says whether the adapter is that of the step with the lowest validation loss.
+    `best` is whether the adapter is that of the step with the lowest validation loss.
     """
     last = [entry for entry in trace if entry["epoch"] == trace[-1]["epoch"]]
     tokens = sum(entry["response_tokens"] for entry in last)

@@ -1,7 +1,7 @@
 """Log losses and learning rates to TensorBoard and other trackers during training.
 
 transformers has a callback for each tracker; here its hooks are called by our loop. What trackers
-do is no part of a result: one that fails is left out, and training goes on.
+do is not part of a result: one that fails is left out, and training continues.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("khichdi")
 
 LOGGED = ("loss", "grad_norm", "learning_rate", "epoch", "eval_loss")
-"""What of a step's entry in the trace trackers are shown."""
+"""Keys of a step's trace entry that are reported to trackers."""
 
 
 def check_installed(names: tuple[str, ...]) -> None:
@@ -55,7 +55,7 @@ class Tracking:
         self._callbacks: dict[str, Any] = {}
 
     def begin(self, model: Any, step: int) -> None:
-        """Start the trackers; `step` is where training goes on."""
+        """Start the trackers; `step` is where training resumes."""
         if not self.params.report_to:
             return
         from transformers import TrainerControl, TrainerState, TrainingArguments

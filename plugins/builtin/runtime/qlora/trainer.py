@@ -70,7 +70,7 @@ class Training:
         self.fresh_tokens = 0
 
     def run(self) -> None:
-        """Train what is left to train, and write the adapter."""
+        """Run the remaining training steps, and write the adapter."""
         self._resume()
         if self.step == 0 and len(self.held_out):
             self.losses[0] = self._held_out_loss()
@@ -95,7 +95,7 @@ class Training:
             for plan, micro in zip(rest, batches, strict=True):
                 before = time.monotonic()
                 self.take_step(plan, micro)
-                self.ending.took(time.monotonic() - before)
+                self.ending.record_seconds(time.monotonic() - before)
                 last = self.ending.is_last(plan.step)
                 evaluated = self.evaluate_if_due(plan, last)
                 last = (evaluated and self.ending.has_learnt_enough(self.losses)) or last
@@ -117,7 +117,7 @@ class Training:
         learnt = sum(batch.response_tokens for batch in micro)
         mine = []
         self.gradients.begin(len(micro))
-        for number in self.processes.turns(len(micro)):
+        for number in self.processes.own_numbers(len(micro)):
             torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
             loss = self.trainee.summed_loss(micro[number].to(self.trainee.device))
             (loss / max(1, learnt)).backward()
@@ -175,7 +175,7 @@ class Training:
             for first in range(0, len(self.held_out), size)
         ]
         mine, counts = [], []
-        own = [groups[number] for number in self.processes.turns(len(groups))]
+        own = [groups[number] for number in self.processes.own_numbers(len(groups))]
         for (batch,) in prepared(self.held_out, own, self.params.dataloader_num_workers):
             with torch.no_grad():
                 mine.append(self.trainee.summed_loss(batch.to(self.trainee.device)))
@@ -203,7 +203,7 @@ class Training:
         before = [loss for step, loss in self.losses.items() if step > 0]
         started = time.monotonic()
         loss = self.losses[plan.step] = self.trace[-1]["eval_loss"] = self._held_out_loss()
-        self.ending.took(0.0, evaluation=time.monotonic() - started)
+        self.ending.record_seconds(0.0, evaluation=time.monotonic() - started)
         if self.params.metric_for_best_model and (not before or loss < min(before)):
             self.best = self.trainee.snapshot()
         return True
@@ -229,7 +229,7 @@ class Training:
         return digest("training", parts)
 
     def _resume(self) -> None:
-        """Go on from the newest checkpoint of this job; without one, clear the work folder."""
+        """Resume from the newest checkpoint of this job; without one, clear the work folder."""
         found = checkpoints.newest(self.job.work, self.identity) if self.processes.first else None
         found = self.processes.from_first(found)
         kept = states.kept(self.job.work, found.progress["trace"]) if found else None

@@ -122,7 +122,7 @@ def test_where_looks_inside_texts_and_past_their_case(reasons, params, kept):
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("token-count", {}, "say `at_least`, `below`, or both"),
+        ("token-count", {}, "set `at_least`, `below`, or both"),
         ("token-count", {"at_least": 5, "below": 5}, "no number is at least 5 and below 5"),
         ("refusals", {"phrases": [" "]}, "at least 1 character"),
         ("where", {"field": "input", "ignore_case": True}, "`contains`: found none"),

@@ -6,8 +6,8 @@ import re
 
 import pyarrow as pa
 import pytest
-from planted import batch_of, planted_texts
 from pydantic import ValidationError
+from row_batches import batch_of, texts_with_near_duplicates
 
 from khichdi.plugins import Drop, FilterInputs
 from khichdi.plugins.registry import load_registry
@@ -39,7 +39,7 @@ def test_a_drop_names_the_benchmark_its_row_and_the_words_that_both_have():
 
 
 def test_what_goes_is_what_looking_for_every_run_says():
-    texts = planted_texts(600, seed=5, near=0.4)
+    texts = texts_with_near_duplicates(600, seed=5, near=0.4)
     theirs, mine = texts[::2], texts[1::2]
 
     def runs(text):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import batch_of
+from row_batches import batch_of
 
 from khichdi.plugins import Drop, FilterInputs
 from khichdi.plugins.builtin.filter.similarity.embedding import Embedder, cosines

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from planted import batch_of, planted_texts
+from row_batches import batch_of, texts_with_near_duplicates
 
 from khichdi.plugins import Drop, FilterInputs
 from khichdi.plugins.builtin.filter.similarity import duplicate_finder
@@ -48,7 +48,7 @@ def by_every_pair(texts, above):
 
 @pytest.mark.parametrize("above", [0.1, 0.5, 0.7, 0.9, 1.0])
 def test_what_goes_is_what_comparing_every_pair_says(above):
-    texts = planted_texts(400, seed=3, near=0.5)
+    texts = texts_with_near_duplicates(400, seed=3, near=0.5)
     wanted = by_every_pair(texts, above)
     found = reasons(texts, above=above)
     assert sum(number is not None for number in wanted) > 10
@@ -70,7 +70,7 @@ def test_a_drop_names_the_row_that_stays_and_the_true_similarity():
 
 
 def test_batches_do_not_change_what_goes():
-    texts = planted_texts(600, seed=4, near=0.5)
+    texts = texts_with_near_duplicates(600, seed=4, near=0.5)
     whole = reasons(texts, size=600)
     assert whole == reasons(texts, size=1) == reasons(texts, size=7) == reasons(texts, size=511)
 
@@ -126,7 +126,7 @@ def test_hashes_are_these_on_every_machine_and_version():
 def tasks(count, rows, shared, own=30, seed=5):
     """Return rows of tasks, each with an instruction that all its rows share, in random order."""
     chosen = random.Random(seed)
-    vocabulary = planted_texts(400, seed=seed, near=0)
+    vocabulary = texts_with_near_duplicates(400, seed=seed, near=0)
     words_ = " ".join(vocabulary).split()
     texts = []
     for _ in range(count):
@@ -166,7 +166,7 @@ def test_a_shared_instruction_makes_no_pair_a_candidate(monkeypatch):
 
 
 def test_a_sample_of_the_rows_changes_how_they_are_looked_up_and_nothing_else():
-    texts = tasks(3, 60, 120) + planted_texts(200, seed=6, near=0.5)
+    texts = tasks(3, 60, 120) + texts_with_near_duplicates(200, seed=6, near=0.5)
     rows = batch_of([{"input": text} for text in texts])
     filter_ = load_registry().create("filter", "jaccard-duplicates", {"fields": ["input"]})
     filter_.begin(FilterInputs(rows=pa.Table.from_batches([rows])))

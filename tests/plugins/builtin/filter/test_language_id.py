@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from planted import batch_of
+from row_batches import batch_of
 
 from khichdi.plugins import Drop, FilterInputs
 from khichdi.plugins.registry import load_registry

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import batch_of
+from row_batches import batch_of
 
 from khichdi.plugins.registry import load_registry
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import batch_of
+from row_batches import batch_of
 
 from khichdi.plugins import FilterInputs
 from khichdi.plugins.builtin.filter.base import word_splitting as words

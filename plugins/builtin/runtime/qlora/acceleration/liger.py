@@ -27,7 +27,7 @@ CHOSEN = {
     "cross_entropy": False,
     "fused_linear_cross_entropy": False,
 }
-"""What Liger is told; what an architecture does not have is left out by it."""
+"""Liger's options; it ignores those that an architecture does not have."""
 
 LEAVE_OUT = "leave `use_liger_kernel` out"
 
@@ -74,7 +74,7 @@ def use_liger(model: Any) -> dict[str, str]:
             f"Liger's kernels cannot be used: {type(error).__name__}: {error}",
             hint=f"upgrade liger-kernel to one for this transformers, or {LEAVE_OUT}",
         ) from error
-    if _forwards(model) == before:  # it says so in its log, and goes on
+    if _forwards(model) == before:  # it logs that, and continues
         raise StepError(f"Liger has no kernels for {type(model).__name__}", hint=LEAVE_OUT)
     return {"liger-kernel": version("liger-kernel"), "triton": triton.__version__}
 

@@ -22,7 +22,7 @@ which would take the square of their length, are calculated once more. Not part 
 
 
 class _Block(NamedTuple):
-    """Queries `first` to `last` of a pack, keys `seen` to `last`, and what is added to scores."""
+    """Queries `first` to `last` of a pack, keys `seen` to `last`, and the mask added to scores."""
 
     first: int
     last: int
@@ -166,7 +166,7 @@ def _blocks(
 
 @lru_cache(maxsize=4)
 def _hidden(reach: int, groups: int, window: int | None, device: torch.device) -> torch.Tensor:
-    """Return what is added to the scores of a block: minus infinity where a key is not seen.
+    """Return the mask added to a block's scores: minus infinity where a key is not seen.
 
     Column `reach` is the key of the block's first query; a block takes the part that it needs.
     """

@@ -1,7 +1,7 @@
 """Shard the frozen base over processes by torch's fully sharded data parallel (FSDP).
 
 The layers are sharded as they are stored: packed weights travel as packed bytes and are unpacked
-where they are used. What is trained, the embeddings, the head and the scales of packed weights
+where they are used. Trained parameters, the embeddings, the head and the scales of packed weights
 stay whole in each process. Only bytes move, so no bit of a result does.
 """
 
@@ -15,7 +15,7 @@ import torch
 from khichdi.schema.errors import StepError
 
 STATES = ("quant_state", "SCB")
-"""What bitsandbytes keeps on a packed weight, and unpacking needs."""
+"""Attributes of a packed weight of bitsandbytes that dequantization needs."""
 
 
 def shard(model: Any, trained: Sequence[torch.nn.Parameter], device: torch.device) -> None:

@@ -32,12 +32,12 @@ log = logging.getLogger("khichdi")
 
 ORDERS = "orders.pickle"
 GRACE = 3.0
-"""Seconds in which others may say what went wrong: the first to speak is seldom the cause."""
+"""Grace period for further error reports: the first failure is rarely the root cause."""
 
 AGAIN = "the next run resumes from the last checkpoint"
 
 GONE, REFUSED, FAULT, CUT_OFF = range(4)
-"""What may have gone wrong with a process, the likeliest cause of the rest first."""
+"""Errors of processes, the likeliest cause of the others first."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Orders:
-    """What every process of this machine is told."""
+    """The instructions for every process of this machine."""
 
     params: QloraParams
     job: TrainingJob
@@ -78,7 +78,7 @@ def launch(params: QloraParams, job: TrainingJob, launch: Launch) -> TrainingRes
 
 @contextmanager
 def _written(orders: Orders) -> Iterator[Path]:
-    """Write the orders to the work folder, where the next run finds and removes what is left."""
+    """Write the orders to the work folder, where the next run finds and removes leftovers."""
     path = orders.job.work / ORDERS
     try:
         data = pickle.dumps(orders)
@@ -126,7 +126,7 @@ def _started(launch: Launch, orders: Path) -> Iterator[Crew]:
 
 
 class Crew:
-    """The processes of this machine, and what is heard from them."""
+    """The processes of this machine, and their messages."""
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
@@ -143,7 +143,7 @@ class Crew:
         self._steps.append(None)
 
     def result(self, job: TrainingJob, news: News) -> TrainingResult:
-        """Wait for all; progress is told as the first of them sees it.
+        """Wait for all; report the progress of the first.
 
         Raises:
             StepError: one failed, here or on another machine.
@@ -171,7 +171,7 @@ class Crew:
                 process.join()
             channel.close()
 
-    # ---- what is heard ----------------------------------------------------------------------
+    # ---- messages ---------------------------------------------------------------------------
 
     def _waiting(self) -> dict[Connection, int]:
         """Return the channels of those that have not ended, with their numbers."""
@@ -198,7 +198,7 @@ class Crew:
         return bool(ready)
 
     def _death(self, local: int) -> Failure:
-        """Return how a process ended that said nothing."""
+        """Return how a process ended that reported nothing."""
         process = self._processes[local]
         process.join(5)
         code = process.exitcode
@@ -209,7 +209,7 @@ class Crew:
         return Failure(GONE, f"was ended by {name}", hint)
 
     def _raise(self, news: News) -> NoReturn:
-        """Raise the error of the one that failed first, as far as can be told."""
+        """Raise the error of the process that failed first, as far as that is known."""
         for other, said in self._failures.items():
             if said.trace:
                 log.error("process %s of this machine failed\n%s", other, said.trace)
@@ -233,7 +233,7 @@ def _elsewhere(cause: str) -> StepError:
 
 
 def work(orders: Path, local: int, channel: Connection) -> None:
-    """Train as one of the processes, and say what came of it."""
+    """Train as one of the processes, and report the outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started us ends us
     threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
     try:
@@ -256,7 +256,7 @@ def _train(orders: Orders, local: int, channel: Connection) -> TrainingResult | 
 
 
 def _failure(error: BaseException) -> Failure:
-    """Return an error as it is told: some are only the echo of another process's end."""
+    """Return an error to report: some only follow from another process's end."""
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, KhichdiError):
         return Failure(REFUSED, error.message, error.hint, trace)

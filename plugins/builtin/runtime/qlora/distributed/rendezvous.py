@@ -41,13 +41,13 @@ class Meeting:
 
 
 class News:
-    """What machines tell one another; on one machine there is none."""
+    """Messages between machines; on one machine there are none."""
 
     def __init__(self, launch: Launch, store: Any = None) -> None:
         self._launch, self._store = launch, store
 
     def failure(self, seconds: float = 0.0) -> str | None:
-        """Return what another machine said when it failed; wait so long for a word of it."""
+        """Return another machine's error; wait at most so long for it."""
         if self._store is None:
             return None
         end = time.monotonic() + seconds
@@ -57,7 +57,7 @@ class News:
                     return None
                 time.sleep(0.1)
             return str(self._store.get(FAILED).decode())
-        except RuntimeError:  # torch's, of a connection that is no more
+        except RuntimeError:  # torch's, of a closed connection
             return f"machine 0 of {self._launch.nodes} is gone"
 
     def tell(self, message: str) -> None:
@@ -81,7 +81,7 @@ class News:
 
 @contextmanager
 def host(launch: Launch) -> Iterator[News]:
-    """Open the port where several machines meet, or reach it; yields what is told there.
+    """Open the rendezvous port of several machines, or connect to it; yield the messages.
 
     Raises:
         StepError: the port cannot be opened or reached.

@@ -1,7 +1,7 @@
 """Ranks of one training: assign micro batches, and communicate.
 
-A micro batch keeps its number, its seed and its place in every sum, whoever calculates it. So the
-number of processes moves no bit where they calculate alike.
+A micro batch keeps its number, its seed and its place in every sum, in whichever process it is
+computed. So the number of processes changes no bit where they compute alike.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Processes:
         return self.size > 1 and self.launch.strategy == "fsdp"
 
     def measured(self, model: Any) -> dict[str, float | str]:
-        """Return what the record says of them; nothing for one process.
+        """Return their entry in the record; nothing for one process.
 
         `parameter_bytes` is what one process holds of the model between layers.
         """
@@ -68,17 +68,17 @@ class Processes:
 
     # ---- work -------------------------------------------------------------------------------
 
-    def turns(self, count: int) -> list[int]:
-        """Return the numbers below `count` that are this process's, in their order.
+    def own_numbers(self, count: int) -> list[int]:
+        """Return this process's share of the numbers below `count`, in order.
 
-        All processes have equally many, because a layer that is sharded needs them all. Who has
-        none left does the last once more, and nobody counts it.
+        All processes have equally many, because a sharded layer needs all processes. A process
+        without one left repeats the last, which is not counted.
         """
         rounds = -(-count // self.size)
         return [min(turn * self.size + self.rank, count - 1) for turn in range(rounds)]
 
     def in_order(self, mine: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
-        """Return one scalar for each number below `count`, from all processes' `turns`."""
+        """Return one scalar for each number below `count`, from all processes' `own_numbers`."""
         if self.size == 1 or not mine:
             return list(mine)
         import torch.distributed as dist
@@ -112,7 +112,7 @@ class Processes:
         return found
 
     def check_same(self, what: Mapping[str, Any], where: str) -> None:
-        """Refuse to go on where processes differ in what must be the same for all.
+        """Refuse to continue where processes differ in a value that must be the same for all.
 
         Raises:
             StepError: they do; the same one in every process.

@@ -1,6 +1,6 @@
 """Estimate the memory that the `qlora` runtime allocates, by part, before it trains.
 
-Whoever changes what the runtime holds changes this too. Each formula is explained in
+A change to the tensors that the runtime holds must change this too. Each formula is explained in
 docs/estimates.md; tests hold them against the tensors that are alive while it trains.
 """
 
@@ -36,7 +36,7 @@ PROCESS = 550 << 20
 FRAGMENTED = 0.05
 """Share of activations that CUDA's allocator holds beyond what is asked of it."""
 HEAP, HEAP_AGAIN = 64 << 20, 160 << 20
-"""What a CPU's allocator holds beyond what is asked of it, as far as that is so much: without and
+"""Memory that a CPU's allocator holds beyond requests, where that is much: without and
 with layers that recompute, which leave smaller holes."""
 
 
@@ -44,7 +44,7 @@ def account(params: QloraParams, workload: Workload) -> Account:
     """Return the account of a training.
 
     Raises:
-        AccountError: quantizer or adapter are not accounted for; says which.
+        AccountError: quantizer or adapter are not accounted for; names it.
     """
     trained = sum(shapes_of(workload))
     activations = _Activations(params, workload)
@@ -65,7 +65,7 @@ def seconds(params: QloraParams, workload: Workload, device: Device, work: Work)
     """Return how long a training takes on a device.
 
     Raises:
-        AccountError: quantizer or adapter are not accounted for; says which.
+        AccountError: quantizer or adapter are not accounted for; names it.
     """
     activations = _Activations(params, workload)
     recomputed = activations.recomputed
@@ -224,7 +224,7 @@ def _unpacked(params: QloraParams, workload: Workload, width: int) -> int:
 
 
 class _Activations:
-    """What lies between forward and backward.
+    """Activations held between forward and backward.
 
     Attributes:
         held: bytes kept over all layers: their inputs with checkpointing, else everything.

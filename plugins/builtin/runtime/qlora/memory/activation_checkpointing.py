@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Recomputation:
-    """The choice, made anew for every batch.
+    """The choice, made for every batch.
 
     What a layer keeps is not guessed: the first batch calculates one layer twice and counts.
 

@@ -98,7 +98,7 @@ class _Replayer:
                 ends = plan.step in training.ends or (last and segment.final)
                 if ends or last:
                     training.keep_state(files=last)
-                if last and not ends:  # whoever claims so divided the training in another way
+                if last and not ends:  # the claimed training was divided in another way
                     del training.trace[-1][IN_TRACE]
                 note = f"segment from step {segment.first}"
                 taken = done + plan.step - segment.first + 1

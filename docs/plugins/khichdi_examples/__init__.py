@@ -1,0 +1,1 @@
+"""An example plugin of each kind, in a module of its own."""
