@@ -94,12 +94,18 @@ def closing(report: AuditReport) -> list[str]:
             "show that the run was done"
         )
     lines += [*_not_passed(report), *_bring(report)]
-    claimed = [name for level in report.levels for name in level.claimed]
-    if claimed:
-        more = f" and {len(claimed) - CLAIMED} more" if len(claimed) > CLAIMED else ""
-        lines.append(
-            f"claimed, not recomputed: {', '.join(map(one_line, claimed[:CLAIMED]))}{more}"
-        )
+    return [*lines, *_claimed(report)]
+
+
+def _claimed(report: AuditReport) -> list[str]:
+    """Return lines with what the run only claims: figures, then fields that no hash binds."""
+    lines, figures = [], report.claimed_figures()
+    if figures:
+        more = f" and {len(figures) - CLAIMED} more" if len(figures) > CLAIMED else ""
+        named = ", ".join(map(one_line, figures[:CLAIMED]))
+        lines.append(f"claimed, not recomputed: {named}{more}")
+    if report.claimed:
+        lines.append(f"claimed, in no hash: {', '.join(report.claimed)}")
     return lines
 
 
@@ -133,7 +139,9 @@ def _not_passed(report: AuditReport) -> list[str]:
 
 def _bring(report: AuditReport) -> list[str]:
     """Return the line that says what would make the unverifiable levels verifiable."""
-    if not any("not here" in level.detail for level in report.levels if not level.findings):
+    if not any(
+        level.verdict == "unverifiable" and "not here" in level.detail for level in report.levels
+    ):
         return []
     return [
         "to verify them: a bundle written with --with-data (and --with-weights), or --rerun with "

@@ -143,5 +143,6 @@ def report(claim: Claim, found: list[LevelReport], mode: Mode = "bytes") -> Audi
         basis=weakest(levels),
         passed=all(in_full(level) for level in levels),
         where=f"{first.level}: {first.where}" if first else None,
+        claimed=claim.claims(),
         levels=levels,
     )

@@ -68,14 +68,14 @@ def check_figures(
 ) -> None:
     """Compare a step's facts with those that its artifacts give; name the others as claimed."""
     told = step.result.facts
+    derived: Figures = {}
     try:
         derived = recomputed(claim, step, recompute)
     except OutputError as error:
-        derived = {}
         at = "metrics that follow from its output"
         level.compare(Finding(step=step.name, at=at, claimed="recorded", derived=str(error)))
     except Exception:  # an artifact that cannot be read is a finding at its own level
-        derived = {}
+        pass
     for path, value in derived.items():
         found = _at(told, path)
         if found is not None or path not in OPTIONAL:
@@ -86,11 +86,25 @@ def check_figures(
         at, best = "training step of the adapter", derived["metrics.best_step"]
         step_kept = float(kept[1].adapter_step)
         level.compare(Finding(step=step.name, at=at, claimed=step_kept, derived=best))
-    level.claimed += [
-        f"{step.name} {path}"
-        for path in _leaves(told)
-        if not any(path == known or path.startswith(f"{known}.") for known in derived)
-    ]
+    level.claimed += [f"{step.name} {path}" for path in _claimed(told, derived)]
+
+
+def claimed_figures(claim: Claim, recompute: Recompute = nothing_recomputed) -> dict[str, set[str]]:
+    """Return, by step, the facts that do not follow from artifacts which are here."""
+    found = {}
+    for step in claim.record.steps:
+        try:
+            derived = recomputed(claim, step, recompute)
+        except Exception:  # an artifact that cannot be read; an audit says so
+            derived = {}
+        found[step.name] = set(_claimed(step.result.facts, derived))
+    return found
+
+
+def _claimed(facts: Any, derived: Figures) -> Iterator[str]:
+    for path in _leaves(facts):
+        if not any(path == known or path.startswith(f"{known}.") for known in derived):
+            yield path
 
 
 def main_output(step: RecordedStep) -> str:

@@ -91,7 +91,12 @@ def _method(report: AuditReport) -> Iterator[Resource]:
     yield Resource(
         name=AUDITOR,
         uri=f"pkg:pypi/{AUDITOR}@{version}",
-        annotations={"mode": report.mode, "basis": report.basis, "segments": draws},
+        annotations={
+            "mode": report.mode,
+            "basis": report.basis,
+            "segments": draws,
+            "claimed": {what: list(fields) for what, fields in report.claimed.items()},
+        },
     )
     if report.calibration is not None:
         yield Resource(name=CALIBRATION, digest=as_digest_set(report.calibration))
