@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..project.run_lookup import open_run
+from ..project.run_lookup import Run, open_run
 from ..project.session import store_folder
 from ..runtime.store.runs import all_runs
 from ..runtime.store.store import Store
-from ..schema.record import Record
 from .output import beside, columns, duration, emit, short
 from .step_summary import described, token_lengths
 
@@ -22,8 +21,8 @@ def run(options: Namespace) -> int:
     """Print a line per run, or one run's steps and hashes."""
     store = Store(store_folder(options.store))
     if options.run:
-        record = open_run(options.run, store=options.store).record
-        emit(options, record.to_json(), _one(record))
+        past = open_run(options.run, store=options.store)
+        emit(options, past.record.to_json(), _one(past))
         return 0
     rows, documents = [], []
     for folder, found in all_runs(store):
@@ -36,13 +35,17 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _one(record: Record) -> str:
+def _one(past: Run) -> str:
+    record, claimed = past.record, past.claimed_metrics()
     rows = [
         (step.name, step.plugin, step.status, described(step.kind, step.result))
         for step in record.steps
     ]
-    metrics = [(name, f"{value:.4g}") for name, value in record.metrics.items()]
-    head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
+    metrics = [
+        (name, f"{value:.4g}", "claimed" if name in claimed else "")
+        for name, value in record.metrics.items()
+    ]
+    head = f"{record.recipe}   {record.started}   {duration(record.seconds)}   (claimed)"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
     settings = [f"  --set {text}" for text in record.settings]
     packed = [
@@ -51,4 +54,5 @@ def _one(record: Record) -> str:
         if step.kind == "pack"
     ]
     tables = [columns(rows), *packed, columns(metrics)]
-    return "\n".join([head, *settings, *filter(None, tables), *beside(record), hashes])
+    told = f"claimed, in no hash: {', '.join(past.claims())}"
+    return "\n".join([head, *settings, *filter(None, tables), *beside(record), hashes, told])

@@ -18,6 +18,7 @@ from ...plugins.registry import Registry
 from ...schema.audit import Finding
 from ...schema.errors import KhichdiError
 from ...schema.record import RecordedStep
+from ..store.runs import metrics
 from .audited_run import MADE, Claim, committed
 from .level import Level
 
@@ -89,16 +90,24 @@ def check_figures(
     level.claimed += [f"{step.name} {path}" for path in _claimed(told, derived)]
 
 
-def claimed_figures(claim: Claim, recompute: Recompute = nothing_recomputed) -> dict[str, set[str]]:
-    """Return, by step, the facts that do not follow from artifacts which are here."""
-    found = {}
-    for step in claim.record.steps:
-        try:
-            derived = recomputed(claim, step, recompute)
-        except Exception:  # an artifact that cannot be read; an audit says so
-            derived = {}
-        found[step.name] = set(_claimed(step.result.facts, derived))
-    return found
+def claimed_metrics(claim: Claim, recompute: Recompute) -> tuple[str, ...]:
+    """Return the names of the record's metrics that no trace or predictions here give."""
+    flagged = metrics([_flagged(claim, step, recompute) for step in claim.record.steps])
+    return tuple(name for name, derived in flagged.items() if not derived)
+
+
+def _flagged(claim: Claim, step: RecordedStep, recompute: Recompute) -> RecordedStep:
+    """Return a step with 1 for each metric that follows from its output, and 0 for the others."""
+    told: Any = step.result.facts.get("metrics")
+    if step.kind not in ("runtime", "evaluator") or not isinstance(told, dict):
+        return step
+    try:
+        derived = recomputed(claim, step, recompute)
+    except Exception:  # an output that cannot be read; an audit says so
+        derived = {}
+    flags = {name: float(f"metrics.{name}" in derived) for name in told}
+    result = step.result.model_copy(update={"facts": {"metrics": flags}})
+    return step.model_copy(update={"result": result})
 
 
 def _claimed(facts: Any, derived: Figures) -> Iterator[str]:
