@@ -14,6 +14,9 @@ from ..schema.errors import InputError
 from .arguments import target_argument
 from .output import emit, size
 
+SHOWN = 3
+"""Files that were not searched, by name."""
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -31,7 +34,8 @@ def arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--allow", metavar="WORD", action="append", default=[],
-        help="allow a word that looks personal but is not",
+        help="allow a text that looks personal but is not, or all that a step or data set holds, "
+        "such as data/lima",
     )  # fmt: skip
 
 
@@ -41,7 +45,7 @@ def run(options: Namespace) -> int:
         raise InputError(f"{options.run} is a bundle already", hint="name a run")
     with open_target(options.run, store=options.store) as claim:
         target = Path(options.output or f"{claim.record.recipe}.bundle")
-        contents = bundle(
+        contents, unread = bundle(
             claim,
             target,
             data=options.with_data,
@@ -54,8 +58,19 @@ def run(options: Namespace) -> int:
         f"wrote {target}: {len(contents.files)} files, {size(target.stat().st_size)}"
         f"{f', {size(states)} of them states of the training' if states else ''}\n"
         f"left out: {len(contents.left_out)} artifacts\n"
+        f"{_unread(unread)}"
         f"next: recipe audit {target}"
     )
-    document = {"bundle": str(target), "states_bytes": states, **contents.to_json()}
+    document = {
+        "bundle": str(target), "states_bytes": states, "not_searched": unread, **contents.to_json()
+    }  # fmt: skip
     emit(options, document, text)
     return 0
+
+
+def _unread(unread: list[str]) -> str:
+    """Return the line that names binary files which were not searched for secrets."""
+    if not unread:
+        return ""
+    more = f" and {len(unread) - SHOWN} more" if len(unread) > SHOWN else ""
+    return f"not searched for secrets: {'; '.join(unread[:SHOWN])}{more}\n"
