@@ -28,6 +28,9 @@ LEVELS = (
 training starts from: the base as quantized, and the adapter before its first step.
 """
 
+BEFORE_TRAINING = LEVELS[LEVELS.index("sources") : LEVELS.index("starting weights")]
+"""Levels of what training starts from, which an audit of segments derives first."""
+
 Verdict = Literal["identical", "equivalent", "diverged", "not run", "unverifiable"]
 """`equivalent` needs calibrated limits, and is never given without."""
 

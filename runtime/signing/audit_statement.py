@@ -85,6 +85,8 @@ def _method(report: AuditReport) -> Iterator[Resource]:
             "drawn": list(replay.drawn),
             "replayed": [one.segment for one in replay.replayed],
             "segments": replay.segments,
+            "oneForgedFound": replay.odds[0].probability,
+            "surelyCaught": replay.surely_caught,
         }
         for replay in report.replays
     ]
