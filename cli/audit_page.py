@@ -45,6 +45,7 @@ def page(report: AuditReport) -> str:
 {found}
 {replays}
 {verdict}
+{_claimed(report)}
 </body></html>
 """)
 
@@ -80,6 +81,17 @@ def _replay(replay: SegmentReplay) -> str:
         "<table><thead><tr><th>Had so many been forged</th><th>one would have been found with "
         f"probability</th></tr></thead><tbody>{odds}</tbody></table>"
     )
+
+
+def _claimed(report: AuditReport) -> str:
+    """Return what the run only claims: fields that no hash binds, by kind, and figures."""
+    claims = {**report.claimed, "figures": report.claimed_figures()}
+    rows = "".join(
+        f"<tr><th>{escape(what)}</th><td>{escape(', '.join(names))}</td></tr>"
+        for what, names in claims.items()
+        if names
+    )
+    return f"<h2>Claimed by the run, derived from nothing</h2><table>{rows}</table>" if rows else ""
 
 
 def _findings(level: LevelReport) -> str:

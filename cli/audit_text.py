@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 from ..schema.audit import (
+    BEFORE_TRAINING,
     FULL,
     LARGEST,
     AuditReport,
     LevelReport,
     SegmentReplay,
     SegmentVerdict,
+    holds,
 )
 from ..schema.printable import one_line
 from .output import columns, quoted, short
@@ -93,13 +95,19 @@ def closing(report: AuditReport) -> list[str]:
             "nothing was executed: the documents and bytes agree with one another, which does not "
             "show that the run was done"
         )
-    lines += [*_not_passed(report), *_bring(report)]
-    claimed = [name for level in report.levels for name in level.claimed]
-    if claimed:
-        more = f" and {len(claimed) - CLAIMED} more" if len(claimed) > CLAIMED else ""
-        lines.append(
-            f"claimed, not recomputed: {', '.join(map(one_line, claimed[:CLAIMED]))}{more}"
-        )
+    lines += [*_sampled(report), *_not_passed(report), *_bring(report)]
+    return [*lines, *_claimed(report)]
+
+
+def _claimed(report: AuditReport) -> list[str]:
+    """Return lines with what the run only claims: figures, then fields that no hash binds."""
+    lines, figures = [], report.claimed_figures()
+    if figures:
+        more = f" and {len(figures) - CLAIMED} more" if len(figures) > CLAIMED else ""
+        named = ", ".join(map(one_line, figures[:CLAIMED]))
+        lines.append(f"claimed, not recomputed: {named}{more}")
+    if report.claimed:
+        lines.append(f"claimed, in no hash: {', '.join(report.claimed)}")
     return lines
 
 
@@ -119,6 +127,27 @@ def _rests_on(report: AuditReport) -> str:
     return f"{sampled}, weakest basis: {report.basis}" if report.basis else sampled
 
 
+def _sampled(report: AuditReport) -> list[str]:
+    """Return lines with what a draw of segments finds, and whether their data was derived."""
+    if report.mode != "segments":
+        return []
+    lines = [
+        f"{one.step}: had 1 of {one.segments} segments been forged, this draw would have found it "
+        f"with probability {one.odds[0].probability:.2f}; {one.surely_caught} or more, with at "
+        "least 0.95"
+        for one in report.replays
+        if not one.why_not and len(one.replayed) < one.segments
+    ]
+    hashed = [
+        level.level
+        for level in report.levels
+        if level.level in BEFORE_TRAINING and holds(level) and level.basis not in FULL
+    ]
+    if hashed:
+        lines.append(f"what was trained on was not derived here: {', '.join(hashed)}")
+    return lines
+
+
 def _not_passed(report: AuditReport) -> list[str]:
     """Return a line on the levels that were not derived or executed in full."""
     short_of = [
@@ -133,7 +162,9 @@ def _not_passed(report: AuditReport) -> list[str]:
 
 def _bring(report: AuditReport) -> list[str]:
     """Return a line on how to make the unverifiable levels verifiable."""
-    if not any("not here" in level.detail for level in report.levels if not level.findings):
+    if not any(
+        level.verdict == "unverifiable" and "not here" in level.detail for level in report.levels
+    ):
         return []
     return [
         "to verify them: a bundle written with --with-data (and --with-weights), or --rerun with "
@@ -155,7 +186,7 @@ def _verdict(level: LevelReport) -> str:
 def beside(level: LevelReport) -> str:
     """Return a level's basis with its detail, or the place where it diverged."""
     if level.where:
-        return f"at {level.where}"
+        return f"{level.basis or 'read'}: at {level.where}"
     sample = f" {level.sample[0]} of {level.sample[1]}" if level.sample else ""
     basis = f"{level.basis}{sample}" if level.basis else ""
     return f"{basis}: {level.detail}" if basis and level.detail else basis or level.detail

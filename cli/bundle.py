@@ -11,6 +11,9 @@ from ..project.bundling import bundle_run
 from .arguments import target_argument
 from .output import emit, size
 
+SHOWN = 3
+"""Files that were not searched, by name."""
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -28,7 +31,8 @@ def arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--allow", metavar="WORD", action="append", default=[],
-        help="allow a word that looks personal but is not",
+        help="allow a text that looks personal but is not, or all that a step or data set holds, "
+        "such as data/lima",
     )  # fmt: skip
 
 
@@ -48,8 +52,22 @@ def run(options: Namespace) -> int:
         f"wrote {made.file}: {len(made.contents.files)} files, "
         f"{size(made.file.stat().st_size)}{states}\n"
         f"left out: {len(made.contents.left_out)} artifacts\n"
+        f"{_unread(made.unread)}"
         f"next: recipe audit {made.file}"
     )
-    document = {"bundle": str(made.file), "states_bytes": made.states, **made.contents.to_json()}
+    document = {
+        "bundle": str(made.file),
+        "states_bytes": made.states,
+        "not_searched": made.unread,
+        **made.contents.to_json(),
+    }
     emit(options, document, text)
     return 0
+
+
+def _unread(unread: list[str]) -> str:
+    """Return the line that names binary files which were not searched for secrets."""
+    if not unread:
+        return ""
+    more = f" and {len(unread) - SHOWN} more" if len(unread) > SHOWN else ""
+    return f"not searched for secrets: {'; '.join(unread[:SHOWN])}{more}\n"

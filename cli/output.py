@@ -62,7 +62,7 @@ def duration(seconds: float) -> str:
 
 
 def beside(record: Record) -> list[str]:
-    """Return lines with the estimates of training beside the measurements."""
+    """Return lines with the estimates of training beside the measurements, which no hash covers."""
     found = record.estimate
     if found is None:
         return []
@@ -73,7 +73,7 @@ def beside(record: Record) -> list[str]:
     ):
         if took is not None:
             first = f"estimated {shown(told)}, " if told is not None else ""
-            lines.append(f"{label.ljust(13)}{first}measured {shown(took)}")
+            lines.append(f"{label.ljust(13)}{first}measured {shown(took)} (claimed)")
     return lines
 
 

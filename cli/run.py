@@ -66,6 +66,7 @@ def _document(done: FinishedRun) -> dict[str, Any]:
         "exports": {name: str(folder / "export" / name) for name in exports(record)},
         "steps": steps,
         "metrics": record.metrics,
+        "claimed": {"metrics": done.run.claimed_metrics(), **done.run.claims()},
         "estimate": record.estimate.to_json() if record.estimate else None,
     }
 

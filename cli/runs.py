@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ..project.run_lookup import ListedRun, list_runs, open_run
+from ..project.run_lookup import ListedRun, Run, list_runs, open_run
 from ..project.session import store_folder
 from ..schema.errors import InputError
-from ..schema.record import Record
 from .arguments import RUN
 from .output import beside, columns, duration, emit, short
 from .step_summary import described, token_lengths
@@ -30,8 +29,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print a line per run, or one run's steps and hashes."""
     if options.run:
-        record = open_run(options.run, store=options.store).record
-        emit(options, record.to_json(), _one(record))
+        past = open_run(options.run, store=options.store)
+        emit(options, past.record.to_json(), _one(past))
         return 0
     limit = options.limit
     if limit is not None and limit < 1:
@@ -60,13 +59,17 @@ def _document(found: ListedRun) -> dict[str, str | None]:
     }
 
 
-def _one(record: Record) -> str:
+def _one(past: Run) -> str:
+    record, claimed = past.record, past.claimed_metrics()
     rows = [
         (step.name, step.plugin, step.status, described(step.kind, step.result))
         for step in record.steps
     ]
-    metrics = [(name, f"{value:.4g}") for name, value in record.metrics.items()]
-    head = f"{record.recipe}   {record.started}   {duration(record.seconds)}"
+    metrics = [
+        (name, f"{value:.4g}", "claimed" if name in claimed else "")
+        for name, value in record.metrics.items()
+    ]
+    head = f"{record.recipe}   {record.started}   {duration(record.seconds)}   (claimed)"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
     settings = [f"  --set {text}" for text in record.settings]
     packed = [
@@ -75,4 +78,5 @@ def _one(record: Record) -> str:
         if step.kind == "pack"
     ]
     tables = [columns(rows), *packed, columns(metrics)]
-    return "\n".join([head, *settings, *filter(None, tables), *beside(record), hashes])
+    told = f"claimed, in no hash: {', '.join(past.claims())}"
+    return "\n".join([head, *settings, *filter(None, tables), *beside(record), hashes, told])

@@ -58,7 +58,7 @@ def token_lengths(facts: dict[str, Any]) -> list[tuple[str, ...]]:
         for side in ("train", "validation")
         for name, spread in facts.get(side, {}).get("token_lengths", {}).items()
     ]
-    return [("tokens of a sample", "", *QUANTILES), *rows] if rows else []
+    return [("tokens of a sample (claimed)", "", *QUANTILES), *rows] if rows else []
 
 
 def _asked(facts: dict[str, Any]) -> str:

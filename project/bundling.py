@@ -13,11 +13,19 @@ from .audit_target import is_bundle, open_target
 
 @dataclass(frozen=True)
 class Bundled:
-    """A bundle: its file, its contents, and how many of its bytes are training states."""
+    """A bundle: its file and contents.
+
+    Attributes:
+        file: where it is.
+        contents: what it says it holds.
+        states: how many of its bytes are training states.
+        unread: files that were not searched for secrets, because they are binary.
+    """
 
     file: Path
     contents: Contents
     states: int
+    unread: list[str]
 
 
 def bundle_run(
@@ -48,5 +56,7 @@ def bundle_run(
         raise InputError(f"{run} is a bundle already", hint="name a run")
     with open_target(run, store=store) as claim:
         file = Path(output or f"{claim.record.recipe}.bundle")
-        contents = bundle(claim, file, data=data, weights=weights, states=states, allowed=allowed)
-        return Bundled(file, contents, states_size(claim, contents))
+        contents, unread = bundle(
+            claim, file, data=data, weights=weights, states=states, allowed=allowed
+        )
+        return Bundled(file, contents, states_size(claim, contents), unread)

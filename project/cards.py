@@ -35,7 +35,7 @@ def _text(past: Run, form: str) -> str:
 
         if not any(step.kind == "runtime" for step in record.steps):
             raise InputError("the run trained no model that a bill of materials could be of")
-        return bom(plan, record)
+        return bom(plan, record, past.claims(), past.claimed_metrics())
     if form == "croissant":
         from ..runtime.cards.croissant import croissant
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.store.runs import PLAN, RECORD, newest_runs, run_names
 from ..runtime.store.store import Store
-from ..schema.errors import InputError, StoreError
+from ..schema.errors import InputError, RegistryError, StoreError
 from ..schema.plan import Plan
 from ..schema.record import Record, RecordedStep
 from .session import store_folder
@@ -68,6 +68,28 @@ class Run:
     def evaluations(self) -> list[str]:
         """The names of the evaluation steps, in the order of the plan."""
         return [step.name for step in self.record.steps if step.kind == "evaluator"]
+
+    def claimed_metrics(self) -> tuple[str, ...]:
+        """Return the metrics that do not follow from the run's trace and predictions.
+
+        They are as the run says: only an audit that executes the step again confirms them.
+        """
+        from ..plugins.registry import load_registry
+        from ..runtime.audit.audited_run import open_claim
+        from ..runtime.audit.figures import by_plugins, claimed_metrics, nothing_recomputed
+
+        claim = open_claim(self.folder, self.name, (self.store.root,))
+        try:
+            recompute = by_plugins(load_registry())
+        except RegistryError:
+            recompute = nothing_recomputed
+        return claimed_metrics(claim, recompute)
+
+    def claims(self) -> dict[str, tuple[str, ...]]:
+        """Return the fields of the run's documents that no hash binds, by kind of claim."""
+        from ..runtime.audit.audited_run import open_claim
+
+        return open_claim(self.folder, self.name, (self.store.root,)).claims()
 
     def plan(self) -> Plan:
         """Return the plan that ran."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ from .environment import environment, installed
 from .sources.mirror import Mirror
 from .steps import implementation
 from .steps.context import Context, Outcome
+from .store.atomic_io import from_full_disk
 from .store.store import Store, store_error
 
 log = logging.getLogger("khichdi")
@@ -229,7 +232,12 @@ def _watched(context: Context, perform: Callable[[Context], Outcome]) -> Outcome
             sign()
             context.report(progress)
 
-        return perform(replace(context, report=report))
+        try:
+            return perform(replace(context, report=report))
+        except Exception as error:
+            if not isinstance(error, OSError | StoreError) and from_full_disk(error, context.work):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
 
 
 def _with_row(error: StepError) -> str:

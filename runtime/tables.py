@@ -11,6 +11,8 @@ from typing import Self
 import pyarrow as pa
 
 from ..schema.digest import TableDigest
+from ..schema.errors import StoreError
+from .table_form import check_form, check_size
 
 FILE = "table.arrow"
 BATCH = 4096
@@ -59,8 +61,19 @@ def write_table(folder: Path, table: pa.Table) -> str:
 
 
 def read_table(folder: Path) -> pa.Table:
-    """Return a table whose bytes are mapped, not read."""
-    return pa.ipc.open_file(pa.memory_map(os.fsencode(folder / FILE))).read_all()
+    """Return a table whose bytes are mapped, not read; it takes no more memory than its file.
+
+    Raises:
+        StoreError: the file is compressed, or not a table as it is written here.
+    """
+    mapped = pa.memory_map(os.fsencode(folder / FILE))
+    check_form(memoryview(mapped.read_buffer()).cast("B"))
+    try:
+        table = pa.ipc.open_file(mapped).read_all()
+        check_size(table, mapped.size())
+    except (pa.ArrowException, ValueError) as error:
+        raise StoreError(f"the table cannot be read: {error}") from None
+    return table
 
 
 def batches(folder: Path) -> Iterator[pa.RecordBatch]:

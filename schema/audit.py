@@ -28,6 +28,9 @@ LEVELS = (
 training starts from: the base as quantized, and the adapter before its first step.
 """
 
+BEFORE_TRAINING = LEVELS[LEVELS.index("sources") : LEVELS.index("starting weights")]
+"""Levels of what training starts from, which an audit of segments derives first."""
+
 Verdict = Literal["identical", "equivalent", "diverged", "not run", "unverifiable"]
 """`equivalent` needs calibrated limits, and is never given without."""
 
@@ -166,6 +169,7 @@ class AuditReport(Document):
         basis: the weakest basis among the levels that hold.
         passed: whether every level was derived or executed in full, and holds.
         calibration: the seal of the calibration that the audit was given.
+        claimed: fields that the run only claims, by kind of claim (`khichdi.schema.claims`).
     """
 
     audit: Literal[1] = 1
@@ -179,12 +183,17 @@ class AuditReport(Document):
     passed: bool = False
     where: str | None = None
     calibration: Digest | None = None
+    claimed: dict[str, tuple[str, ...]] = {}
     levels: tuple[LevelReport, ...]
     replays: tuple[SegmentReplay, ...] = ()
 
     def first_diverged(self) -> LevelReport | None:
         """Return the first level that diverged."""
         return next((level for level in self.levels if level.verdict == "diverged"), None)
+
+    def claimed_figures(self) -> tuple[str, ...]:
+        """Return the figures that the audit neither recomputed nor executed."""
+        return tuple(name for level in self.levels for name in level.claimed)
 
     def not_in_full(self) -> tuple[LevelReport, ...]:
         """Return the levels that keep the audit from having passed."""

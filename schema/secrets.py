@@ -100,20 +100,36 @@ class Found(NamedTuple):
     end: int
 
 
+class Look(NamedTuple):
+    """How one kind of secret is looked for.
+
+    Most texts have none of the `hints`, in lower case where `any_case`, and need no search.
+    """
+
+    kind: str
+    hints: tuple[bytes, ...]
+    shape: bytes
+    any_case: bool = False
+
+    def pattern(self) -> re.Pattern[bytes]:
+        """Return the compiled shape, which takes long to make."""
+        return _compiled(self.shape)
+
+
+def looks(environment: Mapping[str, str] | None = None) -> list[Look]:
+    """Return how secrets are looked for: by shape, and what secret variables are set to."""
+    shapes = [Look(kind, some, shape, kind in ANY_CASE) for kind, (shape, some) in SHAPES.items()]
+    own = live(environment).items()
+    return shapes + [Look(f"what {name} is set to", (raw,), re.escape(raw)) for name, raw in own]
+
+
 def secrets_in(raw: bytes, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
     """Yield text that looks like a secret, or equals a secret environment variable."""
     lower = raw.lower()
-    for kind, (_, hints) in SHAPES.items():
-        text = lower if kind in ANY_CASE else raw
-        # Most texts have none of them, and a pattern takes long to make.
-        if any(hint in text for hint in hints):
-            for match in _pattern(kind).finditer(raw):
-                yield Found(kind, *match.span())
-    for name, value in live(environment).items():
-        at = raw.find(value)
-        while at >= 0:
-            yield Found(f"what {name} is set to", at, at + len(value))
-            at = raw.find(value, at + len(value))
+    for look in looks(environment):
+        if any(hint in (lower if look.any_case else raw) for hint in look.hints):
+            for match in look.pattern().finditer(raw):
+                yield Found(look.kind, *match.span())
 
 
 def live(environment: Mapping[str, str] | None = None) -> dict[str, bytes]:
@@ -157,5 +173,5 @@ def masked(value: Any) -> Any:
 
 
 @functools.cache
-def _pattern(kind: str) -> re.Pattern[bytes]:
-    return re.compile(SHAPES[kind][0])
+def _compiled(shape: bytes) -> re.Pattern[bytes]:
+    return re.compile(shape)

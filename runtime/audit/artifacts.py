@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...schema.audit import Finding, LevelReport
 from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
+from ...schema.errors import KhichdiError
 from ...schema.file_hashing import files_sha256
 from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
@@ -66,6 +67,8 @@ def _output(
     except ModuleNotFoundError as error:
         level.absent.append(f"the package {error.name}, to read {step.name}#{output_name}")
         return
+    except KhichdiError as error:
+        derived = f"it cannot be read: {error.message}"
     except Exception as error:  # a reader may raise anything on forged bytes
         derived = f"it cannot be read: {type(error).__name__}"
     level.compare(Finding(**place, at="content digest", claimed=output.digest, derived=derived))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...schema.audit import LEVELS, AuditReport, LevelReport, Mode, in_full, overall, weakest
+from ...schema.audit import (
+    BEFORE_TRAINING,
+    LEVELS,
+    AuditReport,
+    LevelReport,
+    Mode,
+    in_full,
+    overall,
+    weakest,
+)
 from .artifacts import audit_artifacts
 from .audited_run import Claim, upto
 from .documents import (
@@ -17,8 +26,6 @@ from .documents import (
     nothing_installed,
 )
 from .figures import Recompute, nothing_recomputed
-
-BEFORE_TRAINING = LEVELS[LEVELS.index("sources") : LEVELS.index("starting weights")]
 
 if TYPE_CHECKING:
     from .rerun import Rerun
@@ -127,5 +134,6 @@ def report(claim: Claim, found: list[LevelReport], mode: Mode = "bytes") -> Audi
         basis=weakest(levels),
         passed=all(in_full(level) for level in levels),
         where=f"{first.level}: {first.where}" if first else None,
+        claimed=claim.claims(),
         levels=levels,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...schema.audit import LEVELS
+from ...schema.claims import claims
 from ...schema.errors import InputError
 from ...schema.lock import Lock
 from ...schema.plan import Plan, PlanStep
@@ -63,6 +64,11 @@ class Claim:
     plan: Plan | None
     lock: Lock | None
     stores: tuple[Path, ...]
+
+    def claims(self) -> dict[str, tuple[str, ...]]:
+        """Return the fields of its documents that nothing binds, by kind of claim."""
+        found = {"record": self.record, "plan": self.plan, "lock": self.lock}
+        return claims({name: one.to_json() for name, one in found.items() if one is not None})
 
     def artifact(self, output: Output) -> Path | None:
         """Return the folder of an output's files, in the first place that has it."""

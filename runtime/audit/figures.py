@@ -18,6 +18,7 @@ from ...plugins.registry import Registry
 from ...schema.audit import Finding
 from ...schema.errors import KhichdiError
 from ...schema.record import RecordedStep
+from ..store.runs import metrics
 from .audited_run import MADE, Claim, committed
 from .level import Level
 
@@ -68,14 +69,14 @@ def check_figures(
 ) -> None:
     """Compare a step's facts with those that its artifacts give; name the others as claimed."""
     told = step.result.facts
+    derived: Figures = {}
     try:
         derived = recomputed(claim, step, recompute)
     except OutputError as error:
-        derived = {}
         at = "metrics that follow from its output"
         level.compare(Finding(step=step.name, at=at, claimed="recorded", derived=str(error)))
     except Exception:  # an artifact that cannot be read is a finding at its own level
-        derived = {}
+        pass
     for path, value in derived.items():
         found = _at(told, path)
         if found is not None or path not in OPTIONAL:
@@ -86,11 +87,33 @@ def check_figures(
         at, best = "training step of the adapter", derived["metrics.best_step"]
         step_kept = float(kept[1].adapter_step)
         level.compare(Finding(step=step.name, at=at, claimed=step_kept, derived=best))
-    level.claimed += [
-        f"{step.name} {path}"
-        for path in _leaves(told)
-        if not any(path == known or path.startswith(f"{known}.") for known in derived)
-    ]
+    level.claimed += [f"{step.name} {path}" for path in _claimed(told, derived)]
+
+
+def claimed_metrics(claim: Claim, recompute: Recompute) -> tuple[str, ...]:
+    """Return the names of the record's metrics that no trace or predictions here give."""
+    flagged = metrics([_flagged(claim, step, recompute) for step in claim.record.steps])
+    return tuple(name for name, derived in flagged.items() if not derived)
+
+
+def _flagged(claim: Claim, step: RecordedStep, recompute: Recompute) -> RecordedStep:
+    """Return a step with 1 for each metric that follows from its output, and 0 for the others."""
+    told: Any = step.result.facts.get("metrics")
+    if step.kind not in ("runtime", "evaluator") or not isinstance(told, dict):
+        return step
+    try:
+        derived = recomputed(claim, step, recompute)
+    except Exception:  # an output that cannot be read; an audit says so
+        derived = {}
+    flags = {name: float(f"metrics.{name}" in derived) for name in told}
+    result = step.result.model_copy(update={"facts": {"metrics": flags}})
+    return step.model_copy(update={"result": result})
+
+
+def _claimed(facts: Any, derived: Figures) -> Iterator[str]:
+    for path in _leaves(facts):
+        if not any(path == known or path.startswith(f"{known}.") for known in derived):
+            yield path
 
 
 def main_output(step: RecordedStep) -> str:

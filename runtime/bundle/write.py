@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ...schema.bundle import CONTENTS, Contents, clash
 from ...schema.digest import file_sha256
@@ -14,6 +15,7 @@ from ...schema.file_names import inside
 from ...schema.record import FileDigest, Output, RecordedStep
 from ..audit.audited_run import Claim, base_steps
 from ..store.store import store_error
+from .data_check import ArtifactFile, check_artifacts
 from .privacy_check import check
 from .tar_format import laid_out
 
@@ -26,10 +28,17 @@ STATES = "states"
 """The kind of the states that segments of a training start from: no data either, but large."""
 
 
+class Written(NamedTuple):
+    """A bundle that was written: its contents, and files that nobody looked through."""
+
+    contents: Contents
+    unread: list[str]
+
+
 def bundle(
     claim: Claim, target: Path, *, data: bool = False, weights: bool = False,
     states: bool = True, allowed: tuple[str, ...] = (),
-) -> Contents:  # fmt: skip
+) -> Written:  # fmt: skip
     """Write a run's bundle, and return what is in it.
 
     `data` takes in sources, rows and packs, `weights` the base model's files; without `states`
@@ -40,7 +49,7 @@ def bundle(
     """
     documents = dict(_documents(claim))
     artifacts, left_out = _artifacts(claim, data=data, weights=weights, states=states)
-    files = {**documents, **artifacts}
+    files = {**documents, **{name: one.path for name, one in artifacts.items()}}
     linked = next((name for name, path in files.items() if _linked(path, claim.folder)), None)
     if linked is not None:
         raise InputError(
@@ -52,7 +61,7 @@ def bundle(
             f"{odd!r} is not allowed in a bundle: not every system can hold a file of that name"
         )
     check(documents.items(), allowed)
-    check(((n, p) for n, p in artifacts.items() if p.suffix == ".json"), allowed)
+    unread = check_artifacts(artifacts.values(), allowed)
     contents = Contents(
         recipe=claim.record.recipe,
         recipe_hash=claim.record.recipe_hash,
@@ -64,7 +73,7 @@ def bundle(
         left_out=tuple(left_out),
     )
     _write(target, contents, files)
-    return contents
+    return Written(contents, unread)
 
 
 def states_size(claim: Claim, contents: Contents) -> int:
@@ -91,10 +100,10 @@ def _documents(claim: Claim) -> Iterator[tuple[str, Path]]:
 
 def _artifacts(
     claim: Claim, *, data: bool, weights: bool, states: bool
-) -> tuple[dict[str, Path], list[str]]:
+) -> tuple[dict[str, ArtifactFile], list[str]]:
     """Return the files of the artifacts that go in, and the names of those that stay out."""
     bases = base_steps(claim.plan)
-    files: dict[str, Path] = {}
+    files: dict[str, ArtifactFile] = {}
     left_out = []
     for step, name, output, _ in claim.outputs():
         if output.kind == STATES:
@@ -107,7 +116,9 @@ def _artifacts(
             continue
         place = f"artifacts/{output.manifest.removeprefix('sha256:')}"
         for path, file in output.files.items():
-            files[f"{place}/{path}"] = _as_recorded(step, name, output, folder / path, file.sha256)
+            found = _as_recorded(step, name, output, folder / path, file.sha256)
+            named = ArtifactFile(f"{step.name}#{name}", path, found)
+            files.setdefault(f"{place}/{path}", named)
     return files, left_out
 
 

@@ -1,7 +1,8 @@
 """Write a run as a CycloneDX ML-BOM: the adapter, its inputs and its tools.
 
 Everything in it follows from the run's record, plan and lock, and anybody who has those derives it
-again; what somebody only said, a licence, is marked as declared. The same run gives the same bytes.
+again. A license is marked as declared; times, machine, software and metrics that no hash binds are
+marked as claimed. The same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -34,8 +35,20 @@ LICENSES = {
 Json = dict[str, Any]
 
 
-def bom(plan: Plan, record: Record) -> str:
-    """Return the BOM as JSON text."""
+def bom(
+    plan: Plan,
+    record: Record,
+    claims: Mapping[str, Sequence[str]],
+    claimed_metrics: Collection[str],
+) -> str:
+    """Return the BOM as JSON text.
+
+    Args:
+        plan: the plan that ran.
+        record: what happened.
+        claims: fields of the documents that no hash binds, by kind of claim.
+        claimed_metrics: the metrics that do not follow from trace and predictions.
+    """
     parts = [*_bases(plan, record), *_data_sets(plan, record)]
     libraries = list(_libraries(record))
     adapter = _adapter(plan, record, [part for part in parts if part["type"] == "data"])
@@ -53,6 +66,8 @@ def bom(plan: Plan, record: Record) -> str:
                 resultHash=record.result_hash,
                 lock=record.lock,
                 declared=DECLARED,
+                claimed={what: list(fields) for what, fields in claims.items()},
+                claimedMetrics=sorted(claimed_metrics),
                 **{f"environment:{k}": v for k, v in record.environment.items() if k != "packages"},
             ),
         },

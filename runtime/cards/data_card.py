@@ -17,6 +17,9 @@ from ..tables import read_table
 
 EXAMPLES = 2
 """Rows shown of each data set: those of the smallest ids, so that the card is the same again."""
+COMPOSITION = [
+    "data set", "from (claimed)", "license (declared)", "read", "sampled", "training", "validation"
+]  # fmt: skip
 QUANTILES = ("p50", "p90", "p99", "max")
 CUT = 600
 """Characters of a field that an example shows."""
@@ -39,12 +42,12 @@ def card(plan: Plan, record: Record, store: Store) -> str:
         "",
     ]
     lines += _table(
-        ["data set", "from", "license (declared)", "read", "sampled", "training", "validation"],
+        COMPOSITION,
         list(_composition(plan, done, train, held)),
     )
     lines += ["", "## What was left out, and why", ""]
     lines += _table(["step", "rows in", "rows out", "reasons"], list(_drops(record)))
-    lines += ["", "## Length in tokens", ""]
+    lines += ["", "## Length in tokens (claimed)", ""]
     lines += _table(["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts)))
     lines += ["", "## Examples", *_examples(rows)]
     return printable("\n".join(lines)).rstrip() + "\n"

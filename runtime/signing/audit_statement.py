@@ -85,13 +85,20 @@ def _method(report: AuditReport) -> Iterator[Resource]:
             "drawn": list(replay.drawn),
             "replayed": [one.segment for one in replay.replayed],
             "segments": replay.segments,
+            "oneForgedFound": replay.odds[0].probability,
+            "surelyCaught": replay.surely_caught,
         }
         for replay in report.replays
     ]
     yield Resource(
         name=AUDITOR,
         uri=f"pkg:pypi/{AUDITOR}@{version}",
-        annotations={"mode": report.mode, "basis": report.basis, "segments": draws},
+        annotations={
+            "mode": report.mode,
+            "basis": report.basis,
+            "segments": draws,
+            "claimed": {what: list(fields) for what, fields in report.claimed.items()},
+        },
     )
     if report.calibration is not None:
         yield Resource(name=CALIBRATION, digest=as_digest_set(report.calibration))

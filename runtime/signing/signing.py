@@ -44,7 +44,11 @@ def statement(claim: Claim) -> Statement:
                     "recipeHash": record.recipe_hash,
                     "settings": list(record.settings),
                 },
-                internal_parameters={"seed": record.seed, "environment": record.environment},
+                internal_parameters={
+                    "seed": record.seed,
+                    "environment": record.environment,
+                    "claimed": {what: list(fields) for what, fields in claim.claims().items()},
+                },
                 resolved_dependencies=tuple(_dependencies(claim)),
             ),
             run_details=RunDetails(

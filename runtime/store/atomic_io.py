@@ -17,6 +17,9 @@ from ...schema.errors import StoreError
 
 AT_FDCWD = -100
 EXCHANGE = 2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LEFT = 64 << 10
+"""Bytes below which a disk is full: a file of that size could not be written."""
 NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
@@ -145,11 +148,27 @@ def discard(path: Path, scratch: Path) -> None:
         raise store_error(error, f"cannot remove {path}") from None
 
 
+def from_full_disk(error: BaseException, folder: Path) -> bool:
+    """Return whether an error comes of a full disk; libraries report one in words of their own.
+
+    torch does not even name the reason, so the disk of the folder is asked too.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "errno", None) in FULL or any(os.strerror(n) in str(seen) for n in FULL):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    try:
+        return shutil.disk_usage(folder).free < LEFT
+    except OSError:
+        return False
+
+
 def store_error(error: OSError, what: str) -> StoreError:
     """Return the error for a failed system call, with what to do about the usual ones."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in FULL:
         hint = "free some space, or put the store elsewhere with --store DIR; nothing was lost"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "choose a store that you may write to with --store DIR"

@@ -34,7 +34,7 @@ Row = dict[str, Any]
 Steps = dict[str, tuple[int, int, dict[str, int]]]
 
 
-class Cooked:
+class Ran:
     """A run, with its tables."""
 
     def __init__(self, workdir: Workdir, mirror: Path, document: Any) -> None:
@@ -54,7 +54,7 @@ class Cooked:
 
 
 @pytest.fixture(scope="module")
-def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Cooked:
+def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     data = os.environ.get("KHICHDI_TEST_DATA")
     if not data:
         pytest.skip("KHICHDI_TEST_DATA is not set: no real data to read")
@@ -71,7 +71,7 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Cooked:
         "HF_ENDPOINT": NOWHERE, "PIP_INDEX_URL": NOWHERE, "KHICHDI_MIRROR": str(mirror), **proxies,
     }  # fmt: skip
     (workdir.folder / "birbal.yaml").write_text(recipe(mirror))
-    return Cooked(workdir, mirror, workdir.json("run", "birbal.yaml"))
+    return Ran(workdir, mirror, workdir.json("run", "birbal.yaml"))
 
 
 # ---- the recount ------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def by_draw(seed: int, rows: list[Row]) -> list[Row]:
 class Recount:
     """Counts a mirror's rows through the recipe."""
 
-    def __init__(self, shared_run: Cooked) -> None:
+    def __init__(self, shared_run: Ran) -> None:
         self.shared_run, self.mirror = shared_run, shared_run.mirror
         self.steps: Steps = {}
         self.left: dict[str, list[Row]] = {}
@@ -354,7 +354,7 @@ def rouge_l(answer: str, reference: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def recounted(shared_run: Cooked) -> tuple[Recount, list[str], list[str]]:
+def recounted(shared_run: Ran) -> tuple[Recount, list[str], list[str]]:
     recount = Recount(shared_run).all()
     return recount, *recount.mixed()
 
@@ -363,7 +363,7 @@ def recounted(shared_run: Cooked) -> tuple[Recount, list[str], list[str]]:
 
 
 def test_rows_in_and_out_of_every_step_with_reasons_equal_the_recount(
-    shared_run: Cooked, recounted: tuple[Recount, list[str], list[str]]
+    shared_run: Ran, recounted: tuple[Recount, list[str], list[str]]
 ) -> None:
     found = {}
     for name, step in shared_run.steps.items():
@@ -378,7 +378,7 @@ def test_rows_in_and_out_of_every_step_with_reasons_equal_the_recount(
 
 
 def test_the_rows_that_are_left_are_the_recounts_rows_in_its_order(
-    shared_run: Cooked, recounted: tuple[Recount, list[str], list[str]]
+    shared_run: Ran, recounted: tuple[Recount, list[str], list[str]]
 ) -> None:
     recount, train, held = recounted
     for name, rows in recount.left.items():
@@ -391,7 +391,7 @@ def test_the_rows_that_are_left_are_the_recounts_rows_in_its_order(
     assert shared_run.ids("split", "validation") == held
 
 
-def test_the_model_gets_some_right_and_some_wrong(shared_run: Cooked) -> None:
+def test_the_model_gets_some_right_and_some_wrong(shared_run: Ran) -> None:
     """Else the buckets would not have been looked at."""
     means = shared_run.steps["data/ni-exact/score"].result.facts["tasks"]
     assert len(means) == 5
@@ -403,7 +403,7 @@ def test_the_model_gets_some_right_and_some_wrong(shared_run: Cooked) -> None:
 
 
 def test_the_table_on_the_card_has_the_recounts_rows(
-    shared_run: Cooked, recounted: tuple[Recount, list[str], list[str]]
+    shared_run: Ran, recounted: tuple[Recount, list[str], list[str]]
 ) -> None:
     card = shared_run.workdir.json("card", "latest")["card"]
     for name, (rows_in, rows_out, drops) in recounted[0].steps.items():

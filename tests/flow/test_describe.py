@@ -16,7 +16,7 @@ from khichdi.schema.record import Record
 from .conftest import Workdir, make_workdir
 from .test_bundle import recipe
 
-Cooked = tuple[Workdir, Any]
+Ran = tuple[Workdir, Any]
 
 
 def described(where: Workdir, form: str) -> str:

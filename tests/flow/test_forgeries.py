@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,56 @@ def test_data_that_was_poisoned_before_an_honest_training(own_run: Ran) -> None:
     found = audit(own_run[0], "--segments", "1", status=1)
     assert found["where"].startswith("data: step data/capitals/read#rows, row 7 ")
     assert found["replays"] == []
+
+
+MEASURED = """
+import resource, sys
+from khichdi.cli.main import main
+status = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_an_auditor_s_memory_filled_by_a_small_table(own_run: Ran, tmp_path: Path) -> None:
+    """A gibibyte of zeros is 40 KB of zstd; an audit of the run and of its bundle refuses it."""
+    import pyarrow as pa
+
+    workdir, run, name = own_run[0], run_of(own_run), "data/capitals/read"
+    store = Store(workdir.folder / "store")
+
+    def audited(target: str) -> tuple[Any, int]:
+        words = ["audit", target, "--json", "--store", str(store.root)]
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, *words], capture_output=True, text=True, check=False
+        )
+        return json.loads(done.stdout), int(done.stderr.split()[-1])
+
+    _, honest = audited(run.name)
+    record = Record.from_json((run / "record.json").read_bytes(), "record.json")
+    rows = next(one for one in record.steps if one.name == name).result.outputs["rows"]
+    with store.staging() as staging:
+        (staging / "rows").mkdir()
+        zeros = pa.table({"a": pa.array([bytes(1 << 30)], pa.binary()).view(pa.string())})
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_file(
+            staging / "rows" / "table.arrow", zeros.schema, options=options
+        ) as file:
+            file.write_table(zeros)
+        made = store.publish(staging / "rows", "rows", rows.digest).to_json()
+    rewrite(
+        run, "record.json",
+        lambda record: step(record, name)["result"]["outputs"].update(rows=made),
+    )  # fmt: skip
+    bundle = tmp_path / "run.bundle"
+    allow = ("--allow", name)  # which a forger's own bundling would not need
+    assert recipe(workdir, "bundle", run.name, "--with-data", *allow, "-o", str(bundle))[0] == 0
+    for target in (run.name, str(bundle)):
+        found, peak = audited(target)
+        assert found["where"] == f"data: step {name}#rows, content digest"
+        finding = next(one for one in found["levels"] if one["level"] == "data")["findings"][0]
+        assert finding["derived"] == "it cannot be read: the table is compressed"
+        assert peak < honest + 64, f"{peak} MiB, an honest run takes {honest}"
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["beside it", "in its place"])

@@ -14,7 +14,7 @@ from khichdi.schema.record import Record
 
 from .conftest import Workdir
 
-Cooked = tuple[Workdir, Any]
+Ran = tuple[Workdir, Any]
 
 
 def inputs(workdir: Workdir, name: str) -> list[str]:
@@ -30,7 +30,7 @@ def ids(workdir: Workdir) -> dict[str, str]:
     }
 
 
-def test_every_row_has_an_end_and_the_ends_add_up(shared_run: Cooked) -> None:
+def test_every_row_has_an_end_and_the_ends_add_up(shared_run: Ran) -> None:
     workdir, document = shared_run
     run = Path(document["run"])
     record = json.loads((run / "record.json").read_text())
@@ -57,7 +57,7 @@ def test_every_row_has_an_end_and_the_ends_add_up(shared_run: Cooked) -> None:
     assert sum(ends.values()) == 42
 
 
-def test_a_trace_tells_the_source_and_each_step(shared_run: Cooked) -> None:
+def test_a_trace_tells_the_source_and_each_step(shared_run: Ran) -> None:
     workdir, _ = shared_run
     found = workdir.json("trace", "latest", "--row", "capitals.jsonl#5")
     assert found["id"] == "capitals/capitals.jsonl#5"
@@ -72,7 +72,7 @@ def test_a_trace_tells_the_source_and_each_step(shared_run: Cooked) -> None:
     assert "not trained on: dropped by data/capitals/filter/max-words (too-long)" in out
 
 
-def test_a_row_that_was_trained_on_is_found_in_its_pack(shared_run: Cooked) -> None:
+def test_a_row_that_was_trained_on_is_found_in_its_pack(shared_run: Ran) -> None:
     workdir, _ = shared_run
     traced = [workdir.json("trace", "latest", "--row", f"capitals.jsonl#{n}") for n in (0, 1, 2)]
     ways = [[(event["step"], event["did"]) for event in found["events"]] for found in traced]
@@ -81,7 +81,7 @@ def test_a_row_that_was_trained_on_is_found_in_its_pack(shared_run: Cooked) -> N
     assert packed[-2][0] == "split"
 
 
-def test_a_row_that_is_not_there_or_not_one_is_named(shared_run: Cooked) -> None:
+def test_a_row_that_is_not_there_or_not_one_is_named(shared_run: Ran) -> None:
     workdir, _ = shared_run
     status, _, err = workdir.call("trace", "latest", "--row", "capitals.jsonl#99")
     assert status == 2
@@ -91,7 +91,7 @@ def test_a_row_that_is_not_there_or_not_one_is_named(shared_run: Cooked) -> None
     assert "2 rows end with" in err
 
 
-def test_show_drops_lists_each_row_with_its_reason(shared_run: Cooked) -> None:
+def test_show_drops_lists_each_row_with_its_reason(shared_run: Ran) -> None:
     workdir, _ = shared_run
     found = workdir.json("show-drops", "latest", "--step", "max-words", "--limit", "0")
     long = [text for text in inputs(workdir, "capitals") if len(text.split()) >= 6]
@@ -108,7 +108,7 @@ def test_show_drops_lists_each_row_with_its_reason(shared_run: Cooked) -> None:
     assert "reasons: too-long" in err
 
 
-def test_the_card_says_what_the_set_is_made_of(shared_run: Cooked) -> None:
+def test_the_card_says_what_the_set_is_made_of(shared_run: Ran) -> None:
     workdir, _ = shared_run
     text = workdir.json("card", "latest")["card"]
     record = workdir.json("runs", "latest")
@@ -121,7 +121,7 @@ def test_the_card_says_what_the_set_is_made_of(shared_run: Cooked) -> None:
     assert str(workdir.folder) not in text
 
 
-def test_a_store_that_lost_its_rows_says_so(shared_run: Cooked, tmp_path: Path) -> None:
+def test_a_store_that_lost_its_rows_says_so(shared_run: Ran, tmp_path: Path) -> None:
     workdir, document = shared_run
     run = tmp_path / "moved"
     shutil.copytree(document["run"], run)

@@ -26,7 +26,7 @@ from khichdi.schema.secrets import mask, masked, secrets_in
 from ..stress.cases.planted_secrets import HARMLESS, KINDS, LIVE, PLACES, VARIABLE, fits, leaks
 from .conftest import Workdir
 
-Cooked = tuple[Workdir, Any]
+Ran = tuple[Workdir, Any]
 SAMPLE = ("hub", "login in a URL", "private key", ".netrc", "environment")
 """Kinds that are planted in whole folders here; all of them by tests/stress/leaks.py."""
 
@@ -38,7 +38,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def keyed(shared_run: Cooked, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def keyed(shared_run: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that ran, with the key that a run is signed with."""
     import shutil
 
@@ -171,7 +171,7 @@ def test_a_fault_shows_no_secret_of_its_own(
         assert needle not in said
 
 
-def test_a_secret_in_a_recipe_is_told_with_its_place(shared_run: Cooked, tmp_path: Path) -> None:
+def test_a_secret_in_a_recipe_is_told_with_its_place(shared_run: Ran, tmp_path: Path) -> None:
     workdir = Workdir(tmp_path)
     workdir.recipe.write_text(f"recipe: 1\nname: x\nseed: 1  # {KINDS['GitHub'][0]}\n")
     code, out, _ = workdir.call("validate", "pico.yaml")

@@ -9,11 +9,10 @@ from typing import Any
 
 from khichdi.schema.errors import RowError, StepError
 
+from .template_limits import LONGEST, LimitError, bounded, steps
+
 Message = Mapping[str, Any]
 Spans = tuple[tuple[int, int], ...]
-
-LONGEST = 2**24
-"""Characters that a template may write for one row."""
 
 
 class ChatTemplate:
@@ -62,6 +61,7 @@ class ChatTemplate:
             "messages": [dict(message) for message in messages],
             "tools": tools or None,
             "add_generation_prompt": prompt,
+            **steps(),
         }
         try:
             with self._compiled.environment.activate_tracker(blocks, marks):
@@ -72,6 +72,10 @@ class ChatTemplate:
                     blocks.append(block)
         except TemplateError as error:
             raise RowError(f"the chat template refuses the chat: {error}", hint=REFUSED) from None
+        except LimitError as error:
+            raise RowError(f"the chat template has no end: {error}") from None
+        except RecursionError:
+            raise RowError("the chat template has no end: its macros call each other") from None
         except (TypeError, ValueError, KeyError, ArithmeticError) as error:
             words = f"the chat template fails on the chat: {type(error).__name__}: {error}"
             raise RowError(words, hint=REFUSED) from None
@@ -116,7 +120,7 @@ def _compiled(source: str) -> Any:
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
     try:
-        return _compile_jinja_template(source)
+        return bounded(source, _compile_jinja_template(""))
     except TemplateSyntaxError as error:
         words = f"the chat template is not valid Jinja: line {error.lineno}: {error}"
         raise StepError(words) from None

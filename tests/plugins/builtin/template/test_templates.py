@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -249,6 +250,59 @@ def test_a_system_message_is_added_where_there_is_none(make_tokenizer):
 def test_a_chat_template_that_cannot_be_used_is_an_error(make_tokenizer, template, which, message):
     with pytest.raises(StepError, match=message):
         segments("chat", which, make_tokenizer(template))
+
+
+LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+RECURSIVE = "{% for a in [1] recursive %}{{ loop([1] * 99) if loop.depth < 9 }}{% endfor %}"
+MACRO = "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"
+DOUBLED = (
+    "{% set s = namespace(t='ab') %}{% for a in range(60) %}{% set s.t = s.t OP s.t %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (LOOPS, "over 1,048,576 turns of loops and calls of macros"),
+        (RECURSIVE, "over 1,048,576 turns"),
+        (MACRO, "over 1,048,576 turns"),
+        (
+            MACRO.replace("m(60)", "m(9999)").replace("{{ m(n - 1) }}", "", 1),
+            "macros call each other",
+        ),
+        (DOUBLED.replace("OP", "~"), "over 16,777,216 characters"),
+        (DOUBLED.replace("OP", "+"), "over 16,777,216 characters"),
+        ("{{ 'a' * 10 ** 10 }}", "over 16,777,216 characters"),
+        ("{{ [1] * 10 ** 9 }}", "over 16,777,216 characters or items"),
+        ("{{ 10 ** 9999 }}", "thousands of digits"),
+        ("{{ '%99999999d' % 1 }}", "width beyond any text"),
+        ("{{ 'a'.zfill(10 ** 10) }}", "a number beyond any text's length"),
+        ("{{ 'a' | center(10 ** 10) }}", "a number beyond any text's length"),
+        ("{% set x = 'ab' * 99999 %}{{ x.replace('a', x) }}", "too long together"),
+        ("{% set x = 'ab' * 99999 %}{{ x | replace('a', x) }}", "too long together"),
+        ("{% set x = 'ab' * 99999 %}{{ x.join(x) }}", "too long together"),
+    ],
+)
+def test_a_chat_template_without_an_end_stops_at_a_count(make_tokenizer, template, message):
+    start = time.process_time()
+    with pytest.raises(StepError, match=f"the chat template has no end: .*{message}"):
+        segments("chat", BARE, make_tokenizer(template))
+    assert time.process_time() - start < 20
+
+
+def test_a_chat_template_of_many_turns_is_within_the_limits():
+    from khichdi.plugins.builtin.template.chat_template import ChatTemplate
+
+    template = (
+        "{% for m in messages %}{% if loop.first %}{{ loop.length }}:{% endif %}"
+        "{% for w in m.content.split() %}{{ w ~ ' ' + w }}{{ ', ' if not loop.last }}{% endfor %};"
+        "{% endfor %}"
+    )
+    chat = [{"role": "user", "content": "a b " * 500}] * 1000
+    for _ in range(2):  # each rendering counts from the start
+        text, _ = ChatTemplate(template, {}, None).render(chat, None)
+        assert text.startswith("1000:a a, b b, a a")
+        assert text.count(";") == 1000
 
 
 # ---- answers that are rewritten -------------------------------------------------------------
