@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from ..schema.document import Document, later, operational, operational_fields
 
-__all__ = ["Params", "Plugin", "operational"]
+__all__ = ["Params", "Plugin", "later", "operational"]
 
 
 class Params(Document):

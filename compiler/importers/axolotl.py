@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import re
 
-from ..estimate.architectures import ALIASES, TABLE
 from . import training
 from .axolotl_data import datasets
+from .chat_formats import ends_turn, has_token
 from .mapping import Translation
+from .refusals import refuse
 from .sources import is_local, recipe_name
-from .training import IN_STEPS, real, whole
+from .training import real, whole
 
-WARMUP = "axolotl warms up over 3 % of the steps, at most 100"
-LLAMA_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-"""The special tokens of Llama 2 and of Mistral, by their own tokenizers."""
+WARMUP = "3 % of the steps, at most 100: beyond 3,333 steps write `warmup_steps: 100`"
 LIGER = ("liger_rope", "liger_rms_norm", "liger_layer_norm", "liger_swiglu", "liger_glu_activation")
-SWITCHES = ("LigerPlugin", "CutCrossEntropyPlugin")
+SWITCHES = ("LigerPlugin", "CutCrossEntropyPlugin", "KernelsPlugin")
 """Integrations that only add keys which are translated one by one."""
+TRAINERS = ("DiffusionPlugin", "KDPlugin", "NeMoGymPlugin", "SpectrumPlugin")
+"""Integrations that train in another way."""
 PATTERN = re.compile(r"[\\^$*+?()|\[\]]")
 NOT_LINEAR = frozenset({"embed_tokens", "lm_head", "embed_in", "embed_out", "wte"})
 
 
 def translate(t: Translation) -> None:
     """Translate one configuration."""
+    refusals(t)
     base(t)
     quantization(t)
     adapter(t)
@@ -44,6 +46,27 @@ def translate(t: Translation) -> None:
         t.put("seed", {"seed": t.integer("seed")})
     else:
         t.default("seed", 42, {"seed": 42})
+
+
+def refusals(t: Translation) -> None:
+    """Refuse what is not supervised fine-tuning of an adapter on text."""
+    if t.text("rl"):
+        refuse(t, "rl", f"trains by {t.text('rl')}, from preferences or rewards", ("train",))
+    for key in ("reward_model", "process_reward_model"):
+        if t.flag(key):
+            refuse(t, key, "trains a reward model", ("train",))
+    if t.text("processor_type"):
+        refuse(t, "processor_type", "trains on pictures or sound", ("train",))
+    if t.value("pretraining_dataset"):
+        refuse(t, "pretraining_dataset", "trains on plain text as in pretraining", ("train",))
+    kind = t.text("adapter")
+    if kind is None and t.value("datasets"):
+        refuse(t, "adapter", "trains every weight of the base", ("model", "adapter"))
+    elif kind not in (None, "lora", "qlora"):
+        refuse(t, "adapter", f"trains an adapter of the kind {kind}", ("model", "adapter"))
+    for name in t.texts("plugins") or []:
+        if name.endswith(TRAINERS):
+            refuse(t, "plugins", f"trains as {name.rpartition('.')[2]} has it", ("train",))
 
 
 def base(t: Translation) -> None:
@@ -64,10 +87,22 @@ def quantization(t: Translation) -> None:
     """Translate bits and types; in 4 bits axolotl always takes nf4 and double quantization."""
     dtype = _dtype(t)
     place = "model.quantization"
+    kind = t.text("adapter")
+    if kind == "qlora" and not t.flag("load_in_4bit") and not t.flag("load_in_8bit"):
+        t.lost("adapter", "be refused: qlora asks for a base in 4 bits",
+               "write `load_in_4bit: true`, or `adapter: lora`")  # fmt: skip
+    if t.flag("load_in_4bit") and kind == "lora":
+        t.lost("load_in_4bit", "load the base as its version has it: newer ones quantize in 4 bits "
+               "for `adapter: qlora` alone", "nf4 with double quantization is written, as for "
+               "qlora")  # fmt: skip
     if t.flag("load_in_4bit"):
         four = {"use": "bitsandbytes", "bits": 4, "quant_type": "nf4", "double_quant": True}
-        t.put("load_in_4bit", {f"{place}.{name}": value for name, value in four.items()},
-              "with 4 bits axolotl takes nf4 and double quantization")  # fmt: skip
+        ours = {f"{place}.{name}": value for name, value in four.items()}
+        if kind == "lora":
+            for path, value in ours.items():
+                t.draft.set(tuple(path.split(".")), value)
+        else:
+            t.put("load_in_4bit", ours, "with 4 bits axolotl takes nf4 and double quantization")
     elif t.flag("load_in_8bit"):
         t.put("load_in_8bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": 8})
     else:
@@ -75,8 +110,11 @@ def quantization(t: Translation) -> None:
     quantized = t.draft.get(("model", "quantization", "use")) == "bitsandbytes"
     name = f"{place}.compute_dtype" if quantized else f"{place}.dtype"
     for key, value in dtype.items():
-        note = "its loss scaling has no counterpart" if value == "float16" else None
-        t.put(key, {name: value}, note)
+        if value == "float16":
+            training.half(t, key)
+            t.draft.set(tuple(name.split(".")), "bfloat16")
+        else:
+            t.put(key, {name: value})
     if not dtype:
         off = t.value("bf16") is False or t.value("bfloat16") is False
         value = "float32" if off else "bfloat16"
@@ -100,15 +138,6 @@ def adapter(t: Translation) -> None:
     kind = t.text("adapter")
     if kind in ("lora", "qlora"):
         t.put("adapter", {"model.adapter.use": "lora"})
-    else:
-        t.draft.set(
-            ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
-        )
-        would, todo = "train every weight of the base", "say `adapter: qlora`, or use another tool"
-        if kind is None:
-            t.no_default("adapter", None, f"axolotl would {would}: {todo}")
-        else:
-            t.lost("adapter", f"train an adapter of the kind `{kind}`", "use LoRA")
     for key, ours, other in (("lora_r", "r", 8), ("lora_alpha", "alpha", 8)):
         if whole(t, key, f"model.adapter.{ours}") is None and kind:
             t.default(key, other, {f"model.adapter.{ours}": other}, "peft's own")
@@ -155,14 +184,14 @@ def _modules(t: Translation) -> None:
 
 def length(t: Translation) -> None:
     """Translate length and packing of samples, and what of them is learnt."""
-    cut = t.text("excess_length_strategy") == "truncate"
-    note = None if cut else "axolotl drops longer samples; here they are truncated, and counted"
-    if cut:
-        t.same("excess_length_strategy", {"train.sequence_len": "longer samples are cut"})
-    if whole(t, "sequence_len", "train.sequence_len", note) is None:
-        t.default("sequence_len", 512, {"train.sequence_len": 512}, note)
-    elif note:
-        t.draft.comments["train", "sequence_len"] = note
+    if whole(t, "sequence_len", "train.sequence_len") is None:
+        t.default("sequence_len", 512, {"train.sequence_len": 512})
+    strategy = {"drop": "drop", "truncate": "truncate", "raise": "error"}
+    how = t.text("excess_length_strategy")
+    if how in strategy:
+        t.put("excess_length_strategy", {"train.overlong": strategy[how]})
+    elif how is None:
+        t.default("excess_length_strategy", "drop", {"train.overlong": "drop"})
     packing = t.flag("sample_packing")
     if packing is None:
         t.default("sample_packing", False, {"train.sample_packing": False})
@@ -174,8 +203,7 @@ def length(t: Translation) -> None:
               mixed if packing and not isolated else None)  # fmt: skip
     training.by_length(t, packed=bool(packing))
     if t.flag("train_on_inputs"):
-        t.lost("train_on_inputs", "train on the prompts too, not only on the answers",
-               "templates mask the prompt; write a template of your own")  # fmt: skip
+        t.put("train_on_inputs", {"train.template.learn": "all"})
     elif t.value("train_on_inputs") is False:
         ours = {"train.template.use": t.draft.get(("train", "template", "use"))}
         t.same("train_on_inputs", ours, "templates train on answers only")
@@ -206,13 +234,39 @@ def schedule(t: Translation) -> None:
     training.optimizer(t, "optimizer", "adamw_torch_fused")
     if real(t, "learning_rate", "train.learning_rate") is None:
         t.no_default("learning_rate", None, "axolotl refuses to train without `learning_rate`")
-    name = training.scheduler(t, "lr_scheduler", "cosine")
-    training.warmup(t, name, WARMUP)
+    _rates(t)
     for key in ("weight_decay", "max_grad_norm", "adam_beta1", "adam_beta2", "adam_epsilon"):
         real(t, key, f"train.{key}")
     for key in ("neftune_noise_alpha", "noisy_embedding_alpha"):
         if t.number(key):
             t.put(key, {"train.neftune_noise_alpha": t.number(key)})
+
+
+def _rates(t: Translation) -> None:
+    """Translate schedule and warm-up, which axolotl rounds down and never has of one step."""
+    name = training.scheduler(t, "lr_scheduler", "cosine")
+    least = t.number("cosine_min_lr_ratio")
+    if least and name == "cosine":
+        t.put("cosine_min_lr_ratio", {"train.lr_scheduler": "cosine_with_min_lr",
+              ("train", "lr_scheduler_kwargs", "min_lr_rate"): least})  # fmt: skip
+    if t.integer("warmup_steps") == 1 and name != "constant":
+        note = "axolotl takes 2 steps for 1"
+        t.put("warmup_steps", {"train.warmup_steps": 2}, note, note)
+    elif t.number("warmup_steps") is not None or t.number("warmup_ratio") is not None:
+        training.warmup(t, name, down=True)
+    elif name != "constant":
+        total = training.known_steps(t)
+        ours = {"warmup_steps": min(int(0.03 * total), 100)} if total else {"warmup_ratio": 0.03}
+        t.default("warmup_steps", None, {f"train.{key}": n for key, n in ours.items()}, WARMUP)
+    if t.number("loraplus_lr_ratio"):
+        t.put("loraplus_lr_ratio", {"train.loraplus_lr_ratio": t.number("loraplus_lr_ratio")})
+    if t.number(("optim_args", "eps")):
+        t.put(("optim_args", "eps"), {"train.adam_epsilon": t.number(("optim_args", "eps"))})
+    if t.number("loss_watchdog_threshold"):
+        real(t, "loss_watchdog_threshold", "train.loss_watchdog_threshold")
+        whole(t, "loss_watchdog_patience", "train.loss_watchdog_patience")
+    elif t.value("loss_watchdog_patience") is not None:
+        t.inert("loss_watchdog_patience", "it goes with `loss_watchdog_threshold`")
 
 
 def evaluation(t: Translation) -> None:
@@ -228,21 +282,26 @@ def evaluation(t: Translation) -> None:
         _how_often(t)
         _best(t)
         _patience(t)
-    training.steps_between(t, "save_steps", "save_steps")
+    if not training.steps_between(t, "save_steps", "save_steps"):
+        training.times_per_epoch(t, "saves_per_epoch", "save", _epochs(t))
     whole(t, "save_total_limit", "train.save_total_limit")
 
 
 def _how_often(t: Translation) -> None:
-    training.steps_between(t, "eval_steps", "eval_steps")
-    times = t.integer("evals_per_epoch")
-    if times == 1:
+    if training.steps_between(t, "eval_steps", "eval_steps"):
+        if t.value("evals_per_epoch") is not None:
+            t.inert("evals_per_epoch", "`eval_steps` goes before it")
+    elif t.integer("evals_per_epoch") == 1 and training.known_steps(t) is None:
         t.same("evals_per_epoch", {"train.eval_steps": None}, "each epoch's end")
-    elif times:
-        t.lost("evals_per_epoch", f"measure {times} times an epoch",
-               IN_STEPS.format(ours="eval_steps"))  # fmt: skip
+    else:
+        training.times_per_epoch(t, "evals_per_epoch", "eval", _epochs(t))
     for key in ("eval_strategy", "evaluation_strategy"):
         if t.value(key) is not None:
             t.inert(key, "the validation loss is computed every `eval_steps`, or once per epoch")
+
+
+def _epochs(t: Translation) -> float:
+    return t.number("num_epochs") or 1
 
 
 def _best(t: Translation) -> None:
@@ -314,9 +373,10 @@ def trackers(t: Translation) -> None:
 
 def special_tokens(t: Translation) -> None:
     """Tell tokens that the base's tokenizer has already from those that would change it."""
-    repo = str(t.draft.get(("model", "base", "repo")))
-    config = TABLE.get(ALIASES.get(repo, repo), {})
-    kin = config.get("model_type") in ("llama", "mistral") and config.get("vocab_size") == 32000
+    base = t.text("base_model") or ""
+    ends = t.texts("eot_tokens") or []
+    if ends and all(ends_turn(base, token) for token in ends):
+        t.inert("eot_tokens", "the base's chat template ends turns by it")
     tokens = t.value("special_tokens")
     for name, token in tokens.items() if isinstance(tokens, dict) else ():
         key = ("special_tokens", name)
@@ -324,7 +384,7 @@ def special_tokens(t: Translation) -> None:
             t.inert(key, "left empty")
         elif name == "pad_token":
             t.inert(key, "padding is never trained on")
-        elif kin and LLAMA_TOKENS.get(name) == token:
+        elif isinstance(token, str) and has_token(base, name, token):
             t.inert(key, "the base's tokenizer has it so already")
         else:
             t.lost(key, f"make {token!r} the tokenizer's `{name}`",

@@ -84,6 +84,15 @@ def set_name(where: str, taken: set[str]) -> str:
     return unique
 
 
+def training_name(recipe: dict[str, Any], stem: str) -> str:
+    """Return a name for a recipe: its base and its first data set, else the file's name."""
+    base = recipe.get("model", {}).get("base", {})
+    where = str(base.get("repo") or base.get("folder") or "").rstrip("/")
+    data = next(iter(recipe.get("data", {})), "")
+    model = recipe_name(PurePosixPath(where).name) if where else ""
+    return recipe_name(f"{model[:40]}-{data}" if model and data else stem)
+
+
 def recipe_name(text: str) -> str:
     """Return a text as a name of the recipe language: lower case, digits, dots and dashes."""
     name = re.sub(r"[^a-z0-9._-]+", "-", text.strip().lower()).strip("-._")

@@ -29,7 +29,7 @@ class Schedule:
         stop_after: optimizer steps after which training ends earlier.
         eval_every: optimizer steps between evaluations; below 1, a share of all steps; None for
             one at the end of each epoch.
-        evals_per_epoch: evaluations per epoch, in place of `eval_every`.
+        each_epoch: evaluations per epoch, in place of `eval_every`.
         counts: parameters that count optimizer steps, by name: none may be more than there are.
     """
 
@@ -39,7 +39,7 @@ class Schedule:
     total_steps: int | None = None
     stop_after: int | None = None
     eval_every: float | None = None
-    evals_per_epoch: int | None = None
+    each_epoch: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -55,7 +55,7 @@ class Schedule:
     def evaluations(self, steps: int) -> int:
         """Return how often held-out rows are evaluated in so many steps, the first time before."""
         if self.eval_every is None:
-            return 1 + (self.evals_per_epoch or 1) * self.epochs
+            return 1 + (self.each_epoch or 1) * self.epochs
         share = self.eval_every < 1
         return 1 + ceil(steps / max(1, ceil(steps * self.eval_every) if share else self.eval_every))
 

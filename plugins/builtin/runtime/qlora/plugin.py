@@ -60,7 +60,7 @@ class Qlora(Runtime[QloraParams]):
             total_steps=params.max_steps,
             stop_after=params.stop_after_steps,
             eval_every=params.eval_steps,
-            evals_per_epoch=params.evals_per_epoch,
+            each_epoch=params.evals_per_epoch,
             counts={name: value for name, value in counts.items() if isinstance(value, int)},
         )
 
