@@ -9,7 +9,7 @@ from typing import Any
 
 from ...plugins.registry import UNDECIDED
 from ...schema.errors import InputError
-from . import training
+from . import llama_factory_v1, training
 from . import transformers_arguments as hf
 from .chat_formats import SAME_TEMPLATE, template_of
 from .mapping import Translation
@@ -44,7 +44,10 @@ AFTER = "it is about what is done after training"
 
 
 def translate(t: Translation) -> None:
-    """Translate one configuration."""
+    """Translate one configuration, of either format."""
+    if llama_factory_v1.is_new(t):
+        llama_factory_v1.translate(t)
+        return
     refusals(t)
     hf.base(t)
     method(t)

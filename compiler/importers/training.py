@@ -82,7 +82,7 @@ def _doubt(where: str) -> tuple[str, str] | None:
     return None
 
 
-def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int | None:
+def whole(t: Translation, key: Key, ours: str, note: str | None = None) -> int | None:
     """Translate a whole number of at least 1; others are left for the tables."""
     value = t.integer(key)
     if value is not None and value >= 1:
@@ -93,7 +93,7 @@ def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int |
     return None
 
 
-def real(t: Translation, key: str, ours: str, comment: str | None = None) -> float | None:
+def real(t: Translation, key: Key, ours: str, comment: str | None = None) -> float | None:
     """Translate a number."""
     value = t.number(key)
     if value is not None:

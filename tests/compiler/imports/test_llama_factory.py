@@ -262,3 +262,43 @@ def test_a_template_that_is_not_known_is_left_to_be_decided(name: str) -> None:
 def test_files_are_found_where_their_descriptions_are(tmp_path: Path) -> None:
     done = imported(SMALL, "llama-factory", data_sets=INFO, folder="../there/data")
     assert "folder: ../there/data" in done.text
+
+
+NEW = """\
+model: Qwen/Qwen3-4B
+model_class: llm
+peft_config: {name: lora, r: 16, lora_alpha: 32, lora_dropout: 0.05, target_modules: all}
+quant_config: {name: bnb, quantization_bit: 4}
+dist_config: {name: fsdp2, dcp_path: null}
+train_dataset: data/v1_sft_demo.yaml
+output_dir: ./outputs/x
+micro_batch_size: 2
+global_batch_size: 8
+cutoff_len: 1024
+learning_rate: 1.0e-4
+max_steps: 10
+"""
+
+
+def test_the_new_format_is_read_but_for_its_data() -> None:
+    done = imported(NEW, "llama-factory")
+    assert [entry.key for entry in done.report.not_mapped] == [("train_dataset",)]
+    for line in ("use: TODO", "double_quant: true", "gradient_accumulation_steps: 4",
+                 "lr_scheduler: constant", "target_modules: all-linear"):  # fmt: skip
+        assert line in done.text
+    assert sorted(listed(done.report)) == sorted(leaves(NEW))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("name: lora", "name: freeze"), "method freeze"),
+        (("v1_sft_demo", "v1_dpo_demo"), "preferences"),
+        (("peft_config", "peft_other"), "every weight"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_refused_in_the_new_format_too(
+    changed: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        imported(NEW.replace(*changed), "llama-factory")
