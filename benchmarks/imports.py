@@ -4,8 +4,8 @@
 
 The folder has `INDEX.tsv` with what each configuration trains. The first table is by that: refused,
 valid, whole (valid, and nothing is lost); the second lists what keeps text LoRA from being whole.
-With `--peers`, a folder that axolotl, TRL and LLaMA-Factory were installed into (`pip install
---no-deps --target`), as many recipes as asked are drawn by the seed, and each field is compared with
+With `--peers`, a folder of folders that the tools were installed into (`pip install --no-deps
+--target`), as many recipes as asked are drawn by the seed, and each field is compared with
 what the tool's own parser makes of the file. Differences are printed.
 """
 
@@ -189,8 +189,10 @@ CHECKS: dict[str, list[Field]] = {
     "axolotl": [
         *COMMON,
         *same("sequence_len", "micro_batch_size", "num_epochs", "evals_per_epoch",
-              "saves_per_epoch", "loss_watchdog_threshold", "loss_watchdog_patience",
+              "saves_per_epoch", "loss_watchdog_threshold",
               "neftune_noise_alpha", "optimizer", "lr_scheduler", "loraplus_lr_ratio"),
+        ("loss_watchdog_patience", lambda v: v,
+         lambda r: at("train.loss_watchdog_patience")(r) or 3),
         ("base_model", lambda v: v, base),
         ("lora_r", lambda v: v, at("model.adapter.r")),
         ("load_in_4bit", lambda v: 4 if v else None, lambda r: bits(r) if bits(r) == 4 else None),

@@ -11,7 +11,7 @@ from ...schema.yaml_reader import Path
 from .chat_formats import CHATML, REWRITING, SAME_TEMPLATE, template_of
 from .mapping import Translation, key_text
 from .refusals import no_data
-from .sources import LICENSES, data_source, is_local, set_name
+from .sources import LICENSES, data_source, is_local, set_name, sliced
 
 ALPACA = {"use": "alpaca", "preamble": True}
 CHAT = {"use": "chat"}
@@ -20,7 +20,7 @@ TYPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "alpaca:instruct": ({"use": "alpaca"}, ALPACA),
     "gpteacher": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
     "gpteacher:instruct": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
-    "chat_template": ({"use": "conversations", "field": "messages"}, CHAT),
+    "chat_template": ({"use": "conversations", "field": "messages", "unanswered": "trim"}, CHAT),
 }
 """Prompt strategies by name: our reader and our template."""
 FORMATS = {
@@ -31,7 +31,6 @@ FORMATS = {
 }
 """Prompts written out (with input, without), and the template that writes the same."""
 OWN = (None, "tokenizer_default")
-SLICE = re.compile(r"(\w+)\[([^\[\]]+)\]")
 BUILDERS = {"json", "csv", "parquet", "text", "arrow"}
 
 
@@ -55,7 +54,14 @@ def _chat_template(t: Translation) -> None:
     if t.draft.get(("train", "template", "use")) != "chat":
         t.inert("chat_template", "no data set is rendered by it")
         return
+    if t.text("default_system_message"):
+        place = {"train.template.system": t.text("default_system_message")}
+        t.put("default_system_message", place)
     if name in OWN:
+        t.same("chat_template", {"train.template.use": "chat"})
+        return
+    if name == "jinja" and t.text("chat_template_jinja"):
+        t.put("chat_template_jinja", {"train.template.jinja": t.text("chat_template_jinja")})
         t.same("chat_template", {"train.template.use": "chat"})
         return
     found = template_of(t.tool, name, base)
@@ -112,11 +118,20 @@ def _source(t: Translation, key: Path, place: tuple[str, ...], where: str) -> No
     if t.value((*key, "ds_type")) is not None:
         t.inert((*key, "ds_type"), "readers go by the file's ending")
     if local:
-        for name in ("split", "train_on_split", "name", "revision"):
-            if t.value((*key, name)) is not None:
-                t.inert((*key, name), "files of a folder have no splits")
+        _of_files(t, key, place)
         return
     _of_the_hub(t, key, place, bool(files))
+
+
+def _of_files(t: Translation, key: Path, place: tuple[str, ...]) -> None:
+    """Translate a part of the rows; files are one split."""
+    for name in ("split", "train_on_split"):
+        if part := sliced(t.text((*key, name)) or ""):
+            sample = {"use": "slice", "rows": part[1]}
+            t.put((*key, name), {(*place[:-1], "sample"): sample})
+    for name in ("split", "train_on_split", "name", "revision"):
+        if t.value((*key, name)) is not None:
+            t.inert((*key, name), "files of a folder have no splits")
 
 
 def _of_the_hub(t: Translation, key: Path, place: tuple[str, ...], files: bool) -> None:
@@ -128,10 +143,9 @@ def _of_the_hub(t: Translation, key: Path, place: tuple[str, ...], files: bool) 
         split = t.text((*key, name))
         if split and split.isidentifier():
             t.put((*key, name), {(*place, "split"): split})
-        elif split and (part := SLICE.fullmatch(split)):
-            rows = (part[2] if ":" in part[2] else f"{part[2]}:").replace(" ", "")
-            t.put((*key, name), {(*place, "split"): part[1],
-                  (*place[:-1], "sample"): {"use": "slice", "rows": rows}})  # fmt: skip
+        elif split and (part := sliced(split)):
+            sample = {"use": "slice", "rows": part[1]}
+            t.put((*key, name), {(*place, "split"): part[0], (*place[:-1], "sample"): sample})
         elif split:
             t.draft.set((*place[:-1], "sample"), {"use": UNDECIDED}, f"to be decided: {split}")
             t.draft.set((*place, "split"), re.split(r"[\[+]", split)[0].strip())
@@ -191,7 +205,8 @@ def _sharegpt(t: Translation, key: Path, place: tuple[str, ...]) -> bool:
     if t.text((*key, "conversation")) != "chatml" or not _renders(t, template):
         return False
     field = t.text((*key, "field_messages")) or "conversations"
-    t.put((*key, "type"), {(*place, "use"): "conversations", (*place, "field"): field})
+    t.put((*key, "type"), {(*place, "use"): "conversations", (*place, "field"): field,
+          (*place, "unanswered"): "trim"})  # fmt: skip
     t.put((*key, "conversation"), {("train", "template", n): v for n, v in template.items()})
     if t.text((*key, "field_messages")):
         t.same((*key, "field_messages"), {".".join((*place, "field")): field})

@@ -197,7 +197,9 @@ def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
         read |= {"columns": renamed} if renamed else {}
         read |= {"history": columns["history"]} if columns.get("history") else {}
     else:
-        read = {"use": "conversations", "field": columns.get("messages", "conversations")}
+        # LLaMA-Factory leaves out conversations that do not end with an answer.
+        field = columns.get("messages", "conversations")
+        read = {"use": "conversations", "field": field, "unanswered": "drop"}
     found = {"source": source, "read": read}
     return found | ({"license": LICENSES[where]} if where in LICENSES else {})
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+SLICE = re.compile(r"(\w+)\[([^\[\]]+)\]")
 READERS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -69,6 +70,15 @@ def data_source(
     if config:
         found["config"] = config
     return found | {"split": split or "train"}
+
+
+def sliced(split: str) -> tuple[str, str] | None:
+    """Return split and rows of `train[:20%]`, as the sampler `slice` takes them; else None."""
+    found = SLICE.fullmatch(split)
+    if found is None:
+        return None
+    rows = found[2].replace(" ", "")
+    return found[1], rows if ":" in rows else f"{rows}:"
 
 
 def set_name(where: str, taken: set[str]) -> str:

@@ -110,7 +110,7 @@ def learnt(t: Translation) -> None:
     names = list(t.draft.data["data"])
     undecided = [name for name in names if not t.draft.has(("data", name, "read"))]
     if t.flag("assistant_only_loss"):
-        read = {"use": "conversations", "field": "messages"}
+        read = {"use": "conversations", "field": "messages", "unanswered": "trim"}
         ours = {("data", n, "read", key): value for n in undecided for key, value in read.items()}
         t.put("assistant_only_loss", ours | {("train", "template", "use"): "chat"})
         if t.value("completion_only_loss") is not None:

@@ -7,11 +7,19 @@ from typing import Any
 from ...schema.yaml_reader import Path
 from .mapping import Key, Translation, key_text
 from .refusals import no_data
-from .sources import LICENSES, data_source, is_local, set_name
+from .sources import LICENSES, data_source, is_local, set_name, sliced
 
 COLUMNS: dict[frozenset[str], dict[str, Any]] = {
-    frozenset({"messages"}): {"use": "conversations", "field": "messages"},
-    frozenset({"conversations"}): {"use": "conversations", "field": "conversations"},
+    frozenset({"messages"}): {
+        "use": "conversations",
+        "field": "messages",
+        "unanswered": "trim",
+    },
+    frozenset({"conversations"}): {
+        "use": "conversations",
+        "field": "conversations",
+        "unanswered": "trim",
+    },
     frozenset({"prompt", "completion"}): {
         "use": "alpaca",
         "columns": {"instruction": "prompt", "output": "completion"},
@@ -42,13 +50,29 @@ def datasets(t: Translation) -> None:
 def _single(t: Translation, taken: set[str]) -> None:
     where = t.text("dataset_name") or ""
     name = _source(t, "dataset_name", where, taken)
-    for key, ours in (("dataset_config", "config"), ("dataset_train_split", "split")):
-        if t.text(key) and is_local(where):
-            t.inert(key, "files of a folder have no splits")
-        elif t.text(key):
-            t.put(key, {("data", name, "source", ours): t.text(key)})
+    if t.text("dataset_config") and is_local(where):
+        t.inert("dataset_config", "files of a folder have no configurations")
+    elif t.text("dataset_config"):
+        t.put("dataset_config", {("data", name, "source", "config"): t.text("dataset_config")})
+    _split(t, "dataset_train_split", name, where)
     if not is_local(where):
         t.default("dataset_train_split", "train", {("data", name, "source", "split"): "train"})
+
+
+def _split(t: Translation, key: Key, name: str, where: str) -> None:
+    """Translate a split, or a part of one; files of a folder are one split."""
+    split = t.text(key)
+    part = sliced(split or "")
+    sample: dict[Any, Any] = {("data", name, "sample"): {"use": "slice", "rows": part and part[1]}}
+    ours = (
+        {} if is_local(where) else {("data", name, "source", "split"): part[0] if part else split}
+    )
+    if part:
+        t.put(key, ours | sample)
+    elif split and is_local(where):
+        t.inert(key, "files of a folder have no splits")
+    elif split:
+        t.put(key, ours)
 
 
 def _source(t: Translation, key: Key, where: str, taken: set[str]) -> str:
@@ -76,9 +100,8 @@ def _listed(t: Translation, at: Path, where: str, config: str, taken: set[str]) 
             t.put((*key, "data_files"), {(*place, "source", "include"): files})
         if t.text((*key, config)):
             t.put((*key, config), {(*place, "source", "config"): t.text((*key, config))})
-        if t.text((*key, "split")):
-            t.put((*key, "split"), {(*place, "source", "split"): t.text((*key, "split"))})
-        elif not is_local(path) and not files:
+        _split(t, (*key, "split"), name, path)
+        if t.text((*key, "split")) is None and not is_local(path) and not files:
             t.default(key_text((*key, "split")), "train", {(*place, "source", "split"): "train"})
         columns = t.texts((*key, "columns"))
         if columns and (reader := COLUMNS.get(frozenset(columns))):

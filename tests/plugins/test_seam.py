@@ -55,6 +55,7 @@ ALLOWED = {
     "plugins/starter/": "examples for authors, who see them beside the shipped plugins",
     "plugins/testing/": "the kit gives a plugin shipped ones of the other kinds to work with",
     "compiler/importers/": "translates the words of other tools into those of shipped plugins",
+    "compiler/config_exporters/": "translates shipped plugins into the words of other tools",
     "compiler/foreign_terms/": "answers the words of other tools",
     "runtime/calibration/lowrank.py": "reads peft's adapter_config.json",
     "plugins/kinds/runtime.py:alpaca": "the template of a runtime's example",
