@@ -54,10 +54,14 @@ class Schedule:
 
     def evaluations(self, steps: int) -> int:
         """Return how often held-out rows are evaluated in so many steps, the first time before."""
-        if self.eval_every is None:
-            return 1 + (self.each_epoch or 1) * self.epochs
-        share = self.eval_every < 1
-        return 1 + ceil(steps / max(1, ceil(steps * self.eval_every) if share else self.eval_every))
+        if self.eval_every is None and self.each_epoch is None:
+            return 1 + self.epochs
+        every = self.eval_every or 0
+        if self.each_epoch is not None:
+            every = ceil(ceil(steps / self.epochs) / self.each_epoch)
+        elif every < 1:
+            every = ceil(steps * every)
+        return 1 + ceil(steps / max(1, every))
 
 
 @dataclass(frozen=True)
