@@ -27,6 +27,7 @@ COMMANDS = {
     "validate": "check recipes; every error with its position",
     "fmt": "format recipes in canonical layout, comments kept",
     "import": "convert a configuration of axolotl, LLaMA-Factory or TRL",
+    "export-config": "convert a recipe to a configuration of axolotl or TRL",
     "migrate": "upgrade recipes to this version of the language, comments kept",
     "schema": "print the JSON Schema of the language with the installed plugins",
     "show": "show the recipe with every default written out",

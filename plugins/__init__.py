@@ -5,7 +5,7 @@ if __name__ != "khichdi.plugins":
 
 from ..schema.errors import FetchError, RowError, StepError
 from ..schema.lock import PinnedFile
-from .base import Params, Plugin, operational
+from .base import Params, Plugin, later, operational
 from .hookspecs import hookimpl
 from .kinds import (
     Account,
@@ -101,5 +101,6 @@ __all__ = [
     "Work",
     "Workload",
     "hookimpl",
+    "later",
     "operational",
 ]

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from ..schema.document import Document, operational, operational_fields
+from ..schema.document import Document, later, operational, operational_fields
 
-__all__ = ["Params", "Plugin", "operational"]
+__all__ = ["Params", "Plugin", "later", "operational"]
 
 
 class Params(Document):

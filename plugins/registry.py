@@ -31,6 +31,8 @@ API_VERSION = 1
 """Of the seam between khichdi and plugins. It rises when a plugin would have to change."""
 VARIABLE = "KHICHDI_PLUGINS"
 BUILTIN = "builtin"
+UNDECIDED = "TODO"
+"""Stands in a recipe for a plugin that is still to be chosen; no plugin has this name."""
 HOOKS = tuple(f"khichdi_{kind}s" for kind in KINDS)
 PARTS = 4
 """How many parts of a registry are kept; see `Registry.only`."""
@@ -123,6 +125,11 @@ class Registry:
         if found is not None:
             return found
         known = self.names(kind)
+        if name == UNDECIDED:
+            raise RegistryError(
+                f"`{name}` stands for a {kind} that is still to be decided",
+                hint=f"write one of: {', '.join(known)}",
+            )
         hint = did_you_mean(name, known)
         raise RegistryError(
             f"no {kind} named `{name}` is installed",

@@ -177,6 +177,16 @@ def operational(default: Any, *, description: str, **constraints: Any) -> Any:
     return Field(default, description=description, json_schema_extra=mark, **constraints)
 
 
+def later(default: Any, *, description: str, **constraints: Any) -> Any:
+    """Declare a field that a released model gains: at its default it is not written out.
+
+    So the digests of documents that were made before it do not change.
+    """
+    return Field(
+        default, description=description, exclude_if=lambda value: value == default, **constraints
+    )
+
+
 def operational_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the fields declared by `operational`."""
     marked = set()

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ...plugins.registry import Registry
+from ...plugins.registry import UNDECIDED, Registry
 from ...schema.did_you_mean import nearest
 from ...schema.errors import Diagnostic
 from ...schema.recipe import DataSet, Recipe, Step
@@ -177,6 +177,9 @@ class _Explanation:
         if not isinstance(name, str):
             message = f"`use` takes the name of {a(kind)}, got {short(name)}"
             return self._at(path, "wrong-type", message, self._installed(kind))
+        if name == UNDECIDED:
+            message = f"`{name}` stands for {a(kind)} that is still to be decided"
+            return self._at(path, "undecided", message, self._installed(kind))
         near = nearest(name, self.registry.names(kind))
         suggestion = f"did you mean `{near}`?" if near else self._elsewhere(name, kind)
         message = f"no {kind} named `{short(name, quote=False)}` is installed"

@@ -89,9 +89,16 @@ train.attn_implementation: flash = flash_attention:A flash_attn:AL
 train.attn_implementation: sdpa = sdp_attention:A
 train.attn_implementation: eager = eager_attention:A
 train.attn_implementation: auto = xformers_attention:A
-train.eval_steps | a number of optimizer steps = eval_steps:AH evals_per_epoch:A eval_strategy:AHU
+train.eval_steps | a number of optimizer steps = eval_steps:AH eval_strategy:AHU
     evaluation_strategy:AHU
 train.save_steps = save_steps:AH
+train.saves_per_epoch = saves_per_epoch:A
+train.evals_per_epoch = evals_per_epoch:A
+train.overlong = excess_length_strategy:A
+train.loraplus_lr_ratio = loraplus_lr_ratio:AL
+train.lr_scheduler_kwargs = lr_scheduler_kwargs:AH cosine_min_lr_ratio:A
+train.loss_watchdog_threshold = loss_watchdog_threshold:A
+train.loss_watchdog_patience = loss_watchdog_patience:A
 train.save_total_limit = save_total_limit:AH
 train.metric_for_best_model: eval_loss = load_best_model_at_end:AH
 train.metric_for_best_model = metric_for_best_model:AH

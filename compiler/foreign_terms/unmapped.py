@@ -14,7 +14,7 @@ A log_level include_tokens_per_second profiler_steps profiler_steps_start hf_mlf
 H logging_* log_* disable_tqdm plot_loss include_* skip_memory_metrics
 
 - a tracker is set up by its own environment variables, such as WANDB_PROJECT
-A wandb_* mlflow_* trackio_* comet_* use_comet swanlab_* use_swanlab
+A wandb_* mlflow_* trackio_* comet_* use_comet swanlab_* use_swanlab use_otel_metrics otel_*
 H project project_name trackio_* swanlab_* use_swanlab
 
 - runs go to the store (`recipe run --store DIR`)
@@ -40,12 +40,15 @@ H do_train do_predict do_eval
 
 - how checkpoints are kept cannot change a result; see `train.save_steps`
 AHU save_strategy
-A saves_per_epoch save_safetensors save_only_model save_first_step
+A save_safetensors save_only_model save_first_step
 H save_only_model save_on_each_node save_safetensors enable_jit_checkpoint
 H restore_callback_states_from_checkpoint
 
 - a recipe is always checked in full
 A strict debug axolotl_config_path is_preprocess
+
+- the adapter knows the kind of each layer
+A lora_fan_in_fan_out
 
 - the architecture comes with `model.base`
 R lora_task_type
@@ -63,6 +66,13 @@ H ddp_* local_rank use_cpu no_cuda low_cpu_mem_usage average_tokens_across_devic
 H accelerator_config full_determinism
 L quantization_device_map print_param_status
 R bnb_4bit_quant_storage ignore_bias_buffers dataset_batch_size num_of_sequences
+
+- `recipe run --launch N[,strategy=fsdp]` spreads a training over N GPUs, with the bits of one;
+    multiply `train.gradient_accumulation_steps` by N to keep the batch that N GPUs have there
+AH deepspeed fsdp fsdp_*
+A zero* tensor_parallel_size context_parallel_size sequence_parallel_degree dp_*
+H parallelism_config
+L ray_*
 
 - packs are as long as they are; padding is never trained on
 A pad_to_sequence_len pad_packed_tensor_to_multiple_of
@@ -100,7 +110,8 @@ A unsloth_cross_entropy_loss cut_cross_entropy chunked_cross_entropy
 - other kernels for the same model: at most the rounding differs; see `train.use_liger_kernel`
 A liger_* flash_attn_rms_norm flash_attn_fuse_qkv flash_attn_fuse_mlp flash_optimum
 A unsloth_lora_* unsloth_rms_norm unsloth_rope lora_mlp_kernel lora_qkv_kernel lora_o_kernel
-A lora_embedding_kernel
+A lora_embedding_kernel use_kernels use_scattermoe use_sonicmoe fused_attn_kernel
+A flex_attn_compile_kwargs experimental_skip_move_to_device experts_implementation
 H liger_kernel_config use_unsloth use_v1_kernels padding_free
 
 - it saves memory and cannot change a result
@@ -111,7 +122,7 @@ H activation_checkpointing* use_unsloth_gc use_cache use_kv_cache debug
 - a run resumes by itself from its newest checkpoint
 A auto_resume_from_checkpoints
 
-- code from a repository is never run
+- code from a repository is never run: a base that needs it cannot be trained here
 AHDU trust_remote_code
 
 - it is about what is done after training
@@ -125,9 +136,6 @@ D preprocess_shards
 ! start from the weights of an earlier adapter | here an adapter always starts from scratch
 A lora_model_dir
 L adapter_name_or_path adapter_folder create_new_adapter
-
-! transpose the weights of Conv1D layers | the adapter knows the kind of layer; leave it out
-A lora_fan_in_fan_out
 
 ! train embeddings or the head whole, beside the adapter | a recipe trains an adapter only
 AR lora_modules_to_save
@@ -143,14 +151,15 @@ AR lora_target_parameters
 A peft_layer_replication peft_autocast_adapter_dtype peft peft_* loftq_*
 L pissa_* oft_* module_dropout
 
-! give the halves of the adapter separate learning rates | use one `train.learning_rate`
-AL loraplus_*
+! give trained embeddings a learning rate of their own | a recipe trains an adapter only
+AL loraplus_lr_embedding
 
 ! quantize in another way | see `model.quantization`
-A gptq gptq_* bnb_config_kwargs quantize_moe_experts qat quantization
+A gptq gptq_* bnb_config_kwargs quantize_moe_experts qat quantization model_quantization_config*
+L use_kt kt_*
 
 ! train in another way than by LoRA | use LoRA
-A relora* lisa_* unfrozen_parameters
+A relora* lisa_* unfrozen_parameters jagged_restart_*
 L freeze_trainable_* freeze_extra_modules use_llama_pro galore_* use_galore apollo_* use_apollo
 L badam_* use_badam use_adam_mini use_muon mixture_of_depths train_from_scratch
 
@@ -209,7 +218,7 @@ L mask_history
 R truncation_mode
 
 ! drop or truncate long samples another way | see the filter `token-count`
-A excess_length_strategy min_sample_len
+A min_sample_len
 
 ! order rows by a separate seed | there is one `seed` for all
 H data_seed
@@ -220,21 +229,14 @@ H train_sampling_strategy
 ! start from a checkpoint of another run | a run resumes by itself from its newest checkpoint
 AHT resume_from_checkpoint
 
-! spread training over several GPUs, each with batches of its own | `recipe run --launch
-    N,strategy=fsdp` does it with the bits of one; multiply `train.gradient_accumulation_steps` by
-    N to keep their batch
-AH deepspeed fsdp fsdp_*
-A zero* tensor_parallel_size context_parallel_size sequence_parallel_degree dp_*
-H parallelism_config
-
 ! look for a batch size that fits | `recipe plan --device NAME` estimates whether
     `train.micro_batch_size` fits
 AH auto_find_batch_size
 
 ! shape the optimizer or its schedule in a way that the runtime does not have | leave it out
-AH optim_args optim_target_modules lr_scheduler_kwargs
+AH optim_args optim_target_modules
 A torchdistx_path adam_epsilon2 adam_beta3 lr_groups embedding_lr embedding_lr_scale lr_div_factor
-A lr_quadratic_warmup cosine_min_lr_ratio cosine_constant_lr_ratio
+A lr_quadratic_warmup cosine_constant_lr_ratio
 
 ! change the loss | leave it out
 AH label_smoothing_factor
@@ -246,12 +248,9 @@ R loss_type
 A s2_attention shift_attn use_pose pose_*
 L shift_attn
 
-! measure more than the loss while training | see `evaluate`
+- it measures more than the loss while training, and changes no weight; see `evaluate`
 A do_causal_lm_eval eval_causal_lm_metrics bench_dataset bench_split eval_causal_lm_*
 L compute_accuracy
-
-! stop when the loss is too high | look at the loss curve of the run
-A loss_watchdog_*
 
 ! change the chat template | see `train.template: {use: chat}`
 AD chat_template_jinja

@@ -8,33 +8,34 @@ from __future__ import annotations
 
 import re
 
-from ..estimate.architectures import ALIASES, TABLE
-from . import training
+from . import axolotl_training, training
 from .axolotl_data import datasets
+from .chat_formats import ends_turn, has_token
 from .mapping import Translation
+from .refusals import refuse
 from .sources import is_local, recipe_name
-from .training import IN_STEPS, real, whole
+from .training import real, whole
 
-WARMUP = "axolotl warms up over 3 % of the steps, at most 100"
-LLAMA_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-"""The special tokens of Llama 2 and of Mistral, by their own tokenizers."""
 LIGER = ("liger_rope", "liger_rms_norm", "liger_layer_norm", "liger_swiglu", "liger_glu_activation")
-SWITCHES = ("LigerPlugin", "CutCrossEntropyPlugin")
+SWITCHES = ("LigerPlugin", "CutCrossEntropyPlugin", "KernelsPlugin")
 """Integrations that only add keys which are translated one by one."""
+TRAINERS = ("DiffusionPlugin", "KDPlugin", "NeMoGymPlugin", "SpectrumPlugin")
+"""Integrations that train in another way."""
 PATTERN = re.compile(r"[\\^$*+?()|\[\]]")
 NOT_LINEAR = frozenset({"embed_tokens", "lm_head", "embed_in", "embed_out", "wte"})
 
 
 def translate(t: Translation) -> None:
     """Translate one configuration."""
+    refusals(t)
     base(t)
     quantization(t)
     adapter(t)
     datasets(t)
     length(t)
-    batches(t)
-    schedule(t)
-    evaluation(t)
+    axolotl_training.batches(t)
+    axolotl_training.schedule(t)
+    axolotl_training.evaluation(t)
     kernels(t)
     trackers(t)
     special_tokens(t)
@@ -44,6 +45,27 @@ def translate(t: Translation) -> None:
         t.put("seed", {"seed": t.integer("seed")})
     else:
         t.default("seed", 42, {"seed": 42})
+
+
+def refusals(t: Translation) -> None:
+    """Refuse what is not supervised fine-tuning of an adapter on text."""
+    if t.text("rl"):
+        refuse(t, "rl", f"trains by {t.text('rl')}, from preferences or rewards", ("train",))
+    for key in ("reward_model", "process_reward_model"):
+        if t.flag(key):
+            refuse(t, key, "trains a reward model", ("train",))
+    if t.text("processor_type"):
+        refuse(t, "processor_type", "trains on pictures or sound", ("train",))
+    if t.value("pretraining_dataset"):
+        refuse(t, "pretraining_dataset", "trains on plain text as in pretraining", ("train",))
+    kind = t.text("adapter")
+    if kind is None and t.value("datasets"):
+        refuse(t, "adapter", "trains every weight of the base", ("model", "adapter"))
+    elif kind not in (None, "lora", "qlora"):
+        refuse(t, "adapter", f"trains an adapter of the kind {kind}", ("model", "adapter"))
+    for name in t.texts("plugins") or []:
+        if name.endswith(TRAINERS):
+            refuse(t, "plugins", f"trains as {name.rpartition('.')[2]} has it", ("train",))
 
 
 def base(t: Translation) -> None:
@@ -64,10 +86,22 @@ def quantization(t: Translation) -> None:
     """Translate bits and types; in 4 bits axolotl always takes nf4 and double quantization."""
     dtype = _dtype(t)
     place = "model.quantization"
+    kind = t.text("adapter")
+    if kind == "qlora" and not t.flag("load_in_4bit") and not t.flag("load_in_8bit"):
+        t.lost("adapter", "be refused: qlora asks for a base in 4 bits",
+               "write `load_in_4bit: true`, or `adapter: lora`")  # fmt: skip
+    if t.flag("load_in_4bit") and kind == "lora":
+        t.lost("load_in_4bit", "load the base as its version has it: newer ones quantize in 4 bits "
+               "for `adapter: qlora` alone", "nf4 with double quantization is written, as for "
+               "qlora")  # fmt: skip
     if t.flag("load_in_4bit"):
         four = {"use": "bitsandbytes", "bits": 4, "quant_type": "nf4", "double_quant": True}
-        t.put("load_in_4bit", {f"{place}.{name}": value for name, value in four.items()},
-              "with 4 bits axolotl takes nf4 and double quantization")  # fmt: skip
+        ours = {f"{place}.{name}": value for name, value in four.items()}
+        if kind == "lora":
+            for path, value in ours.items():
+                t.draft.set(tuple(path.split(".")), value)
+        else:
+            t.put("load_in_4bit", ours, "with 4 bits axolotl takes nf4 and double quantization")
     elif t.flag("load_in_8bit"):
         t.put("load_in_8bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": 8})
     else:
@@ -75,8 +109,11 @@ def quantization(t: Translation) -> None:
     quantized = t.draft.get(("model", "quantization", "use")) == "bitsandbytes"
     name = f"{place}.compute_dtype" if quantized else f"{place}.dtype"
     for key, value in dtype.items():
-        note = "its loss scaling has no counterpart" if value == "float16" else None
-        t.put(key, {name: value}, note)
+        if value == "float16":
+            training.half(t, key)
+            t.draft.set(tuple(name.split(".")), "bfloat16")
+        else:
+            t.put(key, {name: value})
     if not dtype:
         off = t.value("bf16") is False or t.value("bfloat16") is False
         value = "float32" if off else "bfloat16"
@@ -100,15 +137,6 @@ def adapter(t: Translation) -> None:
     kind = t.text("adapter")
     if kind in ("lora", "qlora"):
         t.put("adapter", {"model.adapter.use": "lora"})
-    else:
-        t.draft.set(
-            ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
-        )
-        would, todo = "train every weight of the base", "set `adapter: qlora`, or use another tool"
-        if kind is None:
-            t.no_default("adapter", None, f"axolotl would {would}: {todo}")
-        else:
-            t.lost("adapter", f"train an adapter of the kind `{kind}`", "use LoRA")
     for key, ours, other in (("lora_r", "r", 8), ("lora_alpha", "alpha", 8)):
         if whole(t, key, f"model.adapter.{ours}") is None and kind:
             t.default(key, other, {f"model.adapter.{ours}": other}, "peft's own")
@@ -154,15 +182,15 @@ def _modules(t: Translation) -> None:
 
 
 def length(t: Translation) -> None:
-    """Translate length, packing and loss mask of samples."""
-    cut = t.text("excess_length_strategy") == "truncate"
-    note = None if cut else "axolotl drops longer samples; here they are truncated, and counted"
-    if cut:
-        t.same("excess_length_strategy", {"train.sequence_len": "longer samples are cut"})
-    if whole(t, "sequence_len", "train.sequence_len", note) is None:
-        t.default("sequence_len", 512, {"train.sequence_len": 512}, note)
-    elif note:
-        t.draft.comments["train", "sequence_len"] = note
+    """Translate length and packing of samples, and what of them is learnt."""
+    if whole(t, "sequence_len", "train.sequence_len") is None:
+        t.default("sequence_len", 512, {"train.sequence_len": 512})
+    strategy = {"drop": "drop", "truncate": "truncate", "raise": "error"}
+    how = t.text("excess_length_strategy")
+    if how in strategy:
+        t.put("excess_length_strategy", {"train.overlong": strategy[how]})
+    elif how is None:
+        t.default("excess_length_strategy", "drop", {"train.overlong": "drop"})
     packing = t.flag("sample_packing")
     if packing is None:
         t.default("sample_packing", False, {"train.sample_packing": False})
@@ -174,8 +202,7 @@ def length(t: Translation) -> None:
               mixed if packing and not isolated else None)  # fmt: skip
     training.by_length(t, packed=bool(packing))
     if t.flag("train_on_inputs"):
-        t.lost("train_on_inputs", "train on the prompts too, not only on the answers",
-               "templates mask the prompt; write a template of your own")  # fmt: skip
+        t.put("train_on_inputs", {"train.template.learn": "all"})
     elif t.value("train_on_inputs") is False:
         ours = {"train.template.use": t.draft.get(("train", "template", "use"))}
         t.same("train_on_inputs", ours, "templates train on answers only")
@@ -183,102 +210,6 @@ def length(t: Translation) -> None:
         t.put("dataset_exact_deduplication", {"mixture.filters": [{"use": "exact-duplicates"}]})
     if t.value("shuffle_merged_datasets") is not None:
         t.inert("shuffle_merged_datasets", "training takes the rows by chance either way")
-
-
-def batches(t: Translation) -> None:
-    """Translate batch sizes and how long is trained."""
-    t.draft.set(("train", "use"), "qlora")
-    micro = whole(t, "micro_batch_size", "train.micro_batch_size") or 1
-    steps = whole(t, "gradient_accumulation_steps", "train.gradient_accumulation_steps")
-    total = t.integer("batch_size")
-    if total and steps is None:
-        t.put("batch_size", {"train.gradient_accumulation_steps": max(1, total // micro)},
-              f"divided by a micro batch of {micro}")  # fmt: skip
-    elif total:
-        t.inert("batch_size", "`gradient_accumulation_steps` goes before it")
-    whole(t, "max_steps", "train.max_steps")
-    training.epochs(t, "num_epochs", 1)
-    whole(t, "dataloader_num_workers", "train.dataloader_num_workers")
-
-
-def schedule(t: Translation) -> None:
-    """Translate optimizer, learning rate and regularisation."""
-    training.optimizer(t, "optimizer", "adamw_torch_fused")
-    if real(t, "learning_rate", "train.learning_rate") is None:
-        t.no_default("learning_rate", None, "axolotl refuses to train without `learning_rate`")
-    name = training.scheduler(t, "lr_scheduler", "cosine")
-    training.warmup(t, name, WARMUP)
-    for key in ("weight_decay", "max_grad_norm", "adam_beta1", "adam_beta2", "adam_epsilon"):
-        real(t, key, f"train.{key}")
-    for key in ("neftune_noise_alpha", "noisy_embedding_alpha"):
-        if t.number(key):
-            t.put(key, {"train.neftune_noise_alpha": t.number(key)})
-
-
-def evaluation(t: Translation) -> None:
-    """Translate the validation set, its schedule, and the choice of weights."""
-    validation = training.held_out(t, "val_set_size")
-    if not validation:
-        for key in ("eval_steps", "evals_per_epoch", "eval_strategy", "evaluation_strategy",
-                    "load_best_model_at_end", "metric_for_best_model",
-                    "early_stopping_patience"):  # fmt: skip
-            if t.value(key) is not None:
-                t.inert(key, "there is no validation set")
-    else:
-        _how_often(t)
-        _best(t)
-        _patience(t)
-    training.steps_between(t, "save_steps", "save_steps")
-    whole(t, "save_total_limit", "train.save_total_limit")
-
-
-def _how_often(t: Translation) -> None:
-    training.steps_between(t, "eval_steps", "eval_steps")
-    times = t.integer("evals_per_epoch")
-    if times == 1:
-        t.same("evals_per_epoch", {"train.eval_steps": None}, "each epoch's end")
-    elif times:
-        t.lost("evals_per_epoch", f"measure {times} times an epoch",
-               IN_STEPS.format(ours="eval_steps"))  # fmt: skip
-    for key in ("eval_strategy", "evaluation_strategy"):
-        if t.value(key) is not None:
-            t.inert(key, "the validation loss is computed every `eval_steps`, or once per epoch")
-
-
-def _best(t: Translation) -> None:
-    """Keep the best weights where axolotl does: saved and measured in step, and asked for."""
-    place, metric = "train.metric_for_best_model", t.text("metric_for_best_model")
-    saved, measured = t.number("save_steps"), t.number("eval_steps")
-    in_step = saved and measured and saved % measured == 0
-    patience = t.integer("early_stopping_patience")
-    if not t.flag("load_best_model_at_end") and not (patience and in_step):
-        t.default("load_best_model_at_end", False, {place: None}, "the weights of the last step")
-        return
-    if metric not in (None, "eval_loss", "loss"):
-        t.lost("metric_for_best_model", f"keep the weights with the best `{metric}`",
-               f"`{place}` knows `eval_loss`")  # fmt: skip
-    elif metric:
-        t.same("metric_for_best_model", {place: "eval_loss" if in_step else None})
-    note = None if in_step else "axolotl does so only where save_steps is a multiple of eval_steps"
-    ours = {place: "eval_loss" if in_step else None}
-    if t.flag("load_best_model_at_end"):
-        t.put("load_best_model_at_end", ours, note, note)
-    else:
-        t.default("load_best_model_at_end", False, ours, "the best weights, as it stops early")
-
-
-def _patience(t: Translation) -> None:
-    """Stop early where the best weights are kept; axolotl does so whether it keeps them or not."""
-    patience = t.integer("early_stopping_patience")
-    if not patience:
-        return
-    place = ("train", "metric_for_best_model")
-    if t.draft.get(place) == "eval_loss":
-        t.put("early_stopping_patience", {"train.early_stopping_patience": patience})
-        return
-    t.lost("early_stopping_patience", f"stop after {patience} evaluations without a lower loss",
-           "with `train.metric_for_best_model: eval_loss`, which keeps the best weights, "
-           f"`train.early_stopping_patience: {patience}` does it")  # fmt: skip
 
 
 def kernels(t: Translation) -> None:
@@ -316,10 +247,11 @@ def trackers(t: Translation) -> None:
 
 
 def special_tokens(t: Translation) -> None:
-    """Distinguish tokens that the base's tokenizer already has from those that would change it."""
-    repo = str(t.draft.get(("model", "base", "repo")))
-    config = TABLE.get(ALIASES.get(repo, repo), {})
-    kin = config.get("model_type") in ("llama", "mistral") and config.get("vocab_size") == 32000
+    """Tell tokens that the base's tokenizer has already from those that would change it."""
+    base = t.text("base_model") or ""
+    ends = t.texts("eot_tokens") or []
+    if ends and all(ends_turn(base, token) for token in ends):
+        t.inert("eot_tokens", "the base's chat template ends turns by it")
     tokens = t.value("special_tokens")
     for name, token in tokens.items() if isinstance(tokens, dict) else ():
         key = ("special_tokens", name)
@@ -327,7 +259,7 @@ def special_tokens(t: Translation) -> None:
             t.inert(key, "left empty")
         elif name == "pad_token":
             t.inert(key, "padding is never trained on")
-        elif kin and LLAMA_TOKENS.get(name) == token:
+        elif isinstance(token, str) and has_token(base, name, token):
             t.inert(key, "the base's tokenizer has it so already")
         else:
             t.lost(key, f"make {token!r} the tokenizer's `{name}`",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from ...plugins.registry import UNDECIDED
 from ...schema.errors import InputError
 from ...schema.yaml_reader import Path
+from .chat_formats import CHATML, REWRITING, SAME_TEMPLATE, template_of
 from .mapping import Translation, key_text
-from .sources import LICENSES, data_source, is_local, set_name
+from .refusals import no_data
+from .sources import LICENSES, data_source, is_local, set_name, sliced
 
 ALPACA = {"use": "alpaca", "preamble": True}
 CHAT = {"use": "chat"}
@@ -16,7 +20,7 @@ TYPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "alpaca:instruct": ({"use": "alpaca"}, ALPACA),
     "gpteacher": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
     "gpteacher:instruct": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
-    "chat_template": ({"use": "conversations", "field": "messages"}, CHAT),
+    "chat_template": ({"use": "conversations", "field": "messages", "unanswered": "trim"}, CHAT),
 }
 """Prompt strategies by name: our reader and our template."""
 FORMATS = {
@@ -34,22 +38,46 @@ def datasets(t: Translation) -> None:
     """Translate every data set; a recipe has one template for all of them."""
     listed = t.value("datasets")
     if not (isinstance(listed, list) and listed and all(isinstance(d, dict) for d in listed)):
-        raise InputError(
-            "`datasets` is missing, a list of data sets was expected", file=t.report.file
-        )
+        raise no_data(t, "datasets", "a list of data sets")
     taken: set[str] = set()
     for index in range(len(listed)):
         _one(t, ("datasets", index), taken)
     if not t.draft.has(("train", "template")):
-        t.draft.set(("train", "template"), dict(ALPACA), "to be decided")
-    template = t.value("chat_template")
-    if template is not None and t.draft.get(("train", "template", "use")) != "chat":
+        t.undecided("train.template", "how rows are rendered")
+    if t.value("chat_template") is not None:
+        _chat_template(t)
+
+
+def _chat_template(t: Translation) -> None:
+    """Translate the name of a chat template."""
+    name, base = t.text("chat_template") or "", t.text("base_model") or ""
+    if t.draft.get(("train", "template", "use")) != "chat":
         t.inert("chat_template", "no data set is rendered by it")
-    elif template in OWN and template is not None:
+        return
+    if t.text("default_system_message"):
+        place = {"train.template.system": t.text("default_system_message")}
+        t.put("default_system_message", place)
+    if name in OWN:
         t.same("chat_template", {"train.template.use": "chat"})
-    elif template is not None:
-        t.lost("chat_template", f"render by axolotl's template `{template}`",
-               "the tokenizer's own is taken; see that it is the same")  # fmt: skip
+        return
+    if name == "jinja" and t.text("chat_template_jinja"):
+        t.put("chat_template_jinja", {"train.template.jinja": t.text("chat_template_jinja")})
+        t.same("chat_template", {"train.template.use": "chat"})
+        return
+    found = template_of(t.tool, name, base)
+    rewriting = REWRITING.get(name)
+    if found:
+        t.draft.set(("train", "template"), dict(found))
+        note = "the format of axolotl's" if "jinja" in found else "the tokenizer's own"
+        t.put("chat_template", {("train", "template", n): v for n, v in found.items()}, note)
+    elif rewriting and re.search(rewriting, base, re.IGNORECASE):
+        t.lost("chat_template", "render earlier answers of a chat in another way than the last",
+               "the tokenizer's own template is taken, and each answer rendered as at inference: "
+               "for chats of one answer that is the same")  # fmt: skip
+    else:
+        t.undecided("train.template", f"axolotl renders by its template `{name}`")
+        t.lost("chat_template", f"render by axolotl's template `{name}`",
+               SAME_TEMPLATE.format(text="axolotl's file as `jinja`"))  # fmt: skip
 
 
 def _one(t: Translation, key: Path, taken: set[str]) -> None:
@@ -90,11 +118,20 @@ def _source(t: Translation, key: Path, place: tuple[str, ...], where: str) -> No
     if t.value((*key, "ds_type")) is not None:
         t.inert((*key, "ds_type"), "readers go by the file's ending")
     if local:
-        for name in ("split", "train_on_split", "name", "revision"):
-            if t.value((*key, name)) is not None:
-                t.inert((*key, name), "files of a folder have no splits")
+        _of_files(t, key, place)
         return
     _of_the_hub(t, key, place, bool(files))
+
+
+def _of_files(t: Translation, key: Path, place: tuple[str, ...]) -> None:
+    """Translate a part of the rows; files are one split."""
+    for name in ("split", "train_on_split"):
+        if part := sliced(t.text((*key, name)) or ""):
+            sample = {"use": "slice", "rows": part[1]}
+            t.put((*key, name), {(*place[:-1], "sample"): sample})
+    for name in ("split", "train_on_split", "name", "revision"):
+        if t.value((*key, name)) is not None:
+            t.inert((*key, name), "files of a folder have no splits")
 
 
 def _of_the_hub(t: Translation, key: Path, place: tuple[str, ...], files: bool) -> None:
@@ -106,10 +143,13 @@ def _of_the_hub(t: Translation, key: Path, place: tuple[str, ...], files: bool) 
         split = t.text((*key, name))
         if split and split.isidentifier():
             t.put((*key, name), {(*place, "split"): split})
+        elif split and (part := sliced(split)):
+            sample = {"use": "slice", "rows": part[1]}
+            t.put((*key, name), {(*place, "split"): part[0], (*place[:-1], "sample"): sample})
         elif split:
-            whole = split.partition("[")[0].partition("+")[0].strip()
-            t.draft.set((*place, "split"), whole, "to be decided: more rows than there")
-            t.lost((*key, name), f"take {split}, a part of the rows", "see `data.NAME.sample`")
+            t.draft.set((*place[:-1], "sample"), {"use": UNDECIDED}, f"to be decided: {split}")
+            t.draft.set((*place, "split"), re.split(r"[\[+]", split)[0].strip())
+            t.lost((*key, name), f"take {split}", "give each part as a data set of its own")
     if not files:
         t.default(key_text((*key, "split")), "train", {(*place, "split"): "train"})
 
@@ -119,9 +159,11 @@ def _reader(t: Translation, key: Path, place: tuple[str, ...]) -> None:
     if isinstance(kind, dict):
         _written_out(t, (*key, "type"), place)
         return
+    if kind == "sharegpt" and _sharegpt(t, key, place):
+        return
     reader, template = TYPES.get(str(kind), (None, None))
     if kind is not None and (reader is None or template is None or not _renders(t, template)):
-        t.draft.set(place, {"use": "alpaca"}, "to be decided")
+        t.undecided(place, f"axolotl reads by `{kind}`")
         would = "render rows by a template of their own; a recipe has one for all"
         if reader is None:
             would = f"read and render rows as axolotl's `{kind}` does"
@@ -135,14 +177,14 @@ def _reader(t: Translation, key: Path, place: tuple[str, ...]) -> None:
         t.same((*key, "field_messages"), {".".join((*place, "field")): reader["field"]})
     if template is CHAT:
         _properties(t, key)
+        _turns(t, key)
     if template is CHAT and t.value((*key, "chat_template")) == "tokenizer_default":
         t.same((*key, "chat_template"), {"train.template.use": "chat"})
     ours = {(*place, name): value for name, value in reader.items()}
     note = "the tokenizer's own chat template" if template is CHAT else None
     if kind is None:
-        t.draft.set(("train", "template"), template)
-        t.draft.set(place, reader, "to be decided: axolotl's file names no `type`")
-        t.no_default(key_text((*key, "type")), None, "axolotl expects a `type`; alpaca is put here")
+        t.undecided(place, "the file names no `type`")
+        t.no_default(key_text((*key, "type")), None, "axolotl expects a `type`: choose `read`")
     else:
         t.put((*key, "type"), ours | {("train", "template", n): v for n, v in template.items()},
               note or "with the prompts of Alpaca")  # fmt: skip
@@ -157,6 +199,29 @@ def _properties(t: Translation, key: Path) -> None:
                 t.inert(at, "the reader takes role and content, and from and value")
 
 
+def _sharegpt(t: Translation, key: Path, place: tuple[str, ...]) -> bool:
+    """Translate conversations of older versions, where they are rendered as ChatML."""
+    template = {"use": "chat", "jinja": CHATML.jinja(gap_is_trained=False)}
+    if t.text((*key, "conversation")) != "chatml" or not _renders(t, template):
+        return False
+    field = t.text((*key, "field_messages")) or "conversations"
+    t.put((*key, "type"), {(*place, "use"): "conversations", (*place, "field"): field,
+          (*place, "unanswered"): "trim"})  # fmt: skip
+    t.put((*key, "conversation"), {("train", "template", n): v for n, v in template.items()})
+    if t.text((*key, "field_messages")):
+        t.same((*key, "field_messages"), {".".join((*place, "field")): field})
+    return True
+
+
+def _turns(t: Translation, key: Path) -> None:
+    """Translate which turns are trained on, where it is what templates do by themselves."""
+    roles = t.texts((*key, "roles_to_train"))
+    if roles and set(roles) <= {"assistant", "gpt", "model", "chatgpt"}:
+        t.inert((*key, "roles_to_train"), "templates train on answers")
+    if t.text((*key, "train_on_eos")) == "turn":
+        t.inert((*key, "train_on_eos"), "templates train on the end of answers")
+
+
 def _renders(t: Translation, template: dict[str, Any]) -> bool:
     """Return whether a data set's template is the recipe's, or may become it."""
     there = t.draft.get(("train", "template"))
@@ -167,6 +232,8 @@ def _written_out(t: Translation, key: Path, place: tuple[str, ...]) -> None:
     """Translate prompts that are written out, where a template writes the same."""
     formats = (t.text((*key, "format")), t.text((*key, "no_input_format")))
     template = next((ours for theirs, ours in FORMATS.items() if theirs == formats), None)
+    if template is None and formats[0] and formats[1] in (None, formats[0]):
+        template = {"use": "text", "prompt": _prompt(formats[0])}
     columns = {}
     for column in ("instruction", "input", "output"):
         field = t.text((*key, f"field_{column}"))
@@ -174,9 +241,17 @@ def _written_out(t: Translation, key: Path, place: tuple[str, ...]) -> None:
             t.put((*key, f"field_{column}"), {(*place, "columns", column): field})
             columns[column] = field
     t.draft.set((*place, "use"), "alpaca")
-    if template is None or t.text((*key, "system_prompt")) or not _renders(t, template):
+    unread = t.text((*key, "field_system")) or t.text((*key, "system_format"))
+    if template is None or unread or t.text((*key, "system_prompt")) or not _renders(t, template):
         t.lost(key, "render rows in words that no template here has",
                "write a template, or choose one for `train.template`")  # fmt: skip
         return
     for name in ("format", "no_input_format"):
         t.put((*key, name), {("train", "template", n): v for n, v in template.items()})
+
+
+def _prompt(text: str) -> str:
+    """Return a prompt with braces doubled, but for those around the columns of a row."""
+    pieces = re.split(r"(\{(?:instruction|input)\})", text)
+    braces = str.maketrans({"{": "{{", "}": "}}"})
+    return "".join(p if n % 2 else p.translate(braces) for n, p in enumerate(pieces))

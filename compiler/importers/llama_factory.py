@@ -7,22 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...plugins.registry import UNDECIDED
 from ...schema.errors import InputError
-from . import training
+from . import llama_factory_v1, training
 from . import transformers_arguments as hf
+from .chat_formats import SAME_TEMPLATE, template_of
 from .mapping import Translation
+from .refusals import no_data, refuse
 from .sources import LICENSES, data_source, set_name
 from .training import real, whole
 
-NOT_CHAT = frozenset(
-    {"default", "empty", "vanilla", "fewshot", "alpaca", "vicuna", "intern", "ziya"}
-)
-"""Templates that are not a copy of a model's chat template."""
 JOINED: list[dict[str, Any]] = [
     {"use": "render", "instruction": "{instruction}\n{input}", "input": ""},
     {"use": "strip", "fields": ["instruction"]},
 ]
 """Instruction and input as LLaMA-Factory joins them."""
+PICTURES = ("columns.images", "columns.videos", "columns.audios")
+"""Keys of a description by which a data set is of pictures or sound."""
 DESCRIBED = frozenset(
     {"hf_hub_url", "ms_hub_url", "om_hub_url", "file_name", "formatting", "subset", "split"}
     | {"columns", "tags", "ranking"}
@@ -39,8 +40,15 @@ TAGS = {
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output"}
 
 
+AFTER = "it is about what is done after training"
+
+
 def translate(t: Translation) -> None:
-    """Translate one configuration."""
+    """Translate one configuration, of either format."""
+    if llama_factory_v1.is_new(t):
+        llama_factory_v1.translate(t)
+        return
+    refusals(t)
     hf.base(t)
     method(t)
     quantization(t)
@@ -58,27 +66,42 @@ def translate(t: Translation) -> None:
         t.inert("gradient_checkpointing", "`disable_gradient_checkpointing` decides")
     training.acceleration(t, ("use_liger_kernel", "enable_liger_kernel"))
     if t.value("max_new_tokens") is not None:
-        t.inert("max_new_tokens", "it is about what is done after training")
+        t.inert("max_new_tokens", AFTER)
     if t.text("flash_attn"):
         training.attention(t, "flash_attn", t.text("flash_attn") or "")
+
+
+def refusals(t: Translation) -> None:
+    """Refuse what is not supervised fine-tuning of an adapter on text."""
+    stage, kind = t.text("stage"), t.text("finetuning_type")
+    if t.text("export_dir") and not t.text("dataset"):
+        raise InputError(
+            "it merges an adapter into its base, and trains nothing",
+            hint="give the configuration of the training",
+            file=t.report.file,
+        )
+    if stage == "pt":
+        refuse(t, "stage", "trains on plain text as in pretraining", ("train",))
+    elif stage not in (None, "sft"):
+        refuse(t, "stage", f"trains by {stage}, from preferences or rewards", ("train",))
+    if kind not in (None, "lora"):
+        what = {"full": "every weight of the base", "freeze": "some layers of the base"}
+        trains = f"trains {what.get(kind, f'an adapter of the kind {kind}')}"
+        refuse(t, "finetuning_type", trains, ("model", "adapter"))
+    unread = {key for name in t.texts("dataset") or [] for key in _unread(t.data_sets.get(name))}
+    if unread.intersection(PICTURES):
+        refuse(t, "dataset", "trains on pictures or sound", ("train",))
 
 
 def method(t: Translation) -> None:
     """Translate stage and adapter."""
     if t.text("stage") == "sft":
         t.inert("stage", "a recipe is supervised fine-tuning")
-    elif t.value("stage") is not None:
-        t.lost("stage", "train in another way than by examples", "recipes learn from examples")
     kind = t.text("finetuning_type")
-    if kind in (None, "lora"):
+    if kind == "lora":
+        t.put("finetuning_type", {"model.adapter.use": "lora"})
+    elif kind is None:
         t.draft.set(("model", "adapter", "use"), "lora")
-        if kind:
-            t.put("finetuning_type", {"model.adapter.use": "lora"})
-    else:
-        t.draft.set(
-            ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
-        )
-        t.lost("finetuning_type", f"train by the method `{kind}`", "use LoRA")
     rank = whole(t, "lora_rank", "model.adapter.r") or 8
     t.default("lora_rank", 8, {"model.adapter.r": rank})
     if whole(t, "lora_alpha", "model.adapter.alpha") is None:
@@ -88,6 +111,8 @@ def method(t: Translation) -> None:
         t.put("use_rslora", {"model.adapter.use_rslora": True})
     if t.flag("use_dora"):
         t.put("use_dora", {"model.adapter.use_dora": True})
+    if t.number("loraplus_lr_ratio"):
+        t.put("loraplus_lr_ratio", {"train.loraplus_lr_ratio": t.number("loraplus_lr_ratio")})
     names = t.texts("lora_target")
     if names:
         ours = "all-linear" if names == ["all"] else names
@@ -120,9 +145,7 @@ def datasets(t: Translation) -> None:
     """Translate the data sets by their descriptions."""
     names = t.texts("dataset")
     if not names:
-        raise InputError(
-            "`dataset` is missing, names of data sets were expected", file=t.report.file
-        )
+        raise no_data(t, "dataset", "names of data sets")
     taken: set[str] = set()
     ours: dict[tuple[str, ...], Any] = {}
     unknown = []
@@ -131,8 +154,7 @@ def datasets(t: Translation) -> None:
         found = _one(t, theirs, t.data_sets.get(theirs))
         if found is None:
             unknown.append(theirs)
-            found = {"source": {"use": "files", "include": [f"{theirs}.json"]},
-                     "read": {"use": "alpaca"}}  # fmt: skip
+            found = {"source": {"use": UNDECIDED}, "read": {"use": UNDECIDED}}
         ours |= {("data", name, key): value for key, value in found.items()}
     unread = [f"{name}: {', '.join(keys)}" for name in names
               if (keys := _unread(t.data_sets.get(name)))]  # fmt: skip
@@ -151,10 +173,8 @@ def datasets(t: Translation) -> None:
         t.same("dataset_dir", {"data": "where files and their descriptions are"})
     count = t.integer("max_samples")
     if count:
-        sample = {"use": "random", "count": count, "short": "take-all"}
-        note = "LLaMA-Factory takes the first ones; here they are drawn"
-        t.put("max_samples", {("data", name, "sample"): dict(sample) for name in sorted(taken)},
-              note, note)  # fmt: skip
+        sample = {"use": "slice", "rows": f":{count}"}
+        t.put("max_samples", {("data", name, "sample"): dict(sample) for name in sorted(taken)})
 
 
 def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
@@ -165,7 +185,7 @@ def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
         where = str(about["hf_hub_url"])
         source = data_source(where, split=about.get("split"), config=about.get("subset"))
     elif about.get("file_name"):
-        where = f"{t.text('dataset_dir') or 'data'}/{about['file_name']}"
+        where = f"{t.folder or t.text('dataset_dir') or 'data'}/{about['file_name']}"
         source = data_source(where if where.startswith("/") else f"./{where}")
     else:
         return None
@@ -177,7 +197,9 @@ def _one(t: Translation, name: str, about: Any) -> dict[str, Any] | None:
         read |= {"columns": renamed} if renamed else {}
         read |= {"history": columns["history"]} if columns.get("history") else {}
     else:
-        read = {"use": "conversations", "field": columns.get("messages", "conversations")}
+        # LLaMA-Factory leaves out conversations that do not end with an answer.
+        field = columns.get("messages", "conversations")
+        read = {"use": "conversations", "field": field, "unanswered": "drop"}
     found = {"source": source, "read": read}
     return found | ({"license": LICENSES[where]} if where in LICENSES else {})
 
@@ -202,6 +224,8 @@ def template(t: Translation) -> None:
     for data in t.draft.data["data"].values():
         if data["read"]["use"] == "alpaca":
             data["filters"] = [dict(step) for step in JOINED]
+    base = t.text("model_name_or_path") or ""
+    found = template_of(t.tool, name, base) if name else None
     if name is None:
         t.draft.set(("train", "template", "use"), "chat")
         t.no_default("template", None, "LLaMA-Factory looks for a template by the tokenizer; see "
@@ -210,13 +234,13 @@ def template(t: Translation) -> None:
         note = "input below the instruction, as LLaMA-Factory has it; it learns two line breaks at "
         t.put("template", {place: "alpaca", "train.template.preamble": True},
               note + "the end of answers, too")  # fmt: skip
-    elif name in NOT_CHAT:
-        t.draft.set(("train", "template", "use"), "chat", "to be decided")
-        t.lost("template", f"render rows as LLaMA-Factory's `{name}` does",
-               "choose `train.template`: `recipe plugins template`")  # fmt: skip
+    elif found:
+        note = "the format of LLaMA-Factory's" if "jinja" in found else "the tokenizer's own"
+        t.put("template", {("train", "template", n): v for n, v in found.items()}, note, note)
     else:
-        note = "the tokenizer's own chat template, which theirs is a copy of"
-        t.put("template", {place: "chat"}, note, note)
+        t.undecided("train.template", f"LLaMA-Factory renders by its template `{name}`")
+        t.lost("template", f"render rows as LLaMA-Factory's `{name}` does",
+               SAME_TEMPLATE.format(text="its Jinja text"))  # fmt: skip
     if t.text("default_system"):
         if t.draft.get(("train", "template", "use")) == "chat":
             t.put("default_system", {"train.template.system": t.text("default_system")})
@@ -244,11 +268,9 @@ def length(t: Translation) -> None:
     if t.value("train_on_prompt") is False:
         t.same("train_on_prompt", {"train.template.use": "templates train on answers only"})
     elif t.flag("train_on_prompt"):
-        t.lost("train_on_prompt", "train on the prompts too, not only on the answers",
-               "templates mask the prompt; write a template of your own")  # fmt: skip
+        t.put("train_on_prompt", {"train.template.learn": "all"})
     if t.flag("mask_history"):
-        t.lost("mask_history", "learn the last answer of a conversation only",
-               "cut conversations before, or learn every answer")  # fmt: skip
+        t.put("mask_history", {"train.template.learn": "last"})
     mix = t.text("mix_strategy")
     if mix == "concat":
         t.put("mix_strategy", {"mixture.order": "shuffle"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...plugins.registry import UNDECIDED
 from ...schema.did_you_mean import did_you_mean
 from ...schema.yaml_reader import Parsed, Path
 from ..foreign_terms import Terms, terms_of
@@ -35,6 +36,8 @@ class Translation:
         self.draft = Draft()
         self.report = Report(tool, parsed.file)
         self.done: set[Path] = set()
+        self.folder: str | None = None
+        self.skeleton = False
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -129,6 +132,10 @@ class Translation:
             )
             self.done.add(leaf)
 
+    def undecided(self, place: str | Place, comment: str) -> None:
+        """Leave a plugin of the recipe to be decided: its value is one that validation refuses."""
+        self.draft.set(_place(place), {"use": UNDECIDED}, f"to be decided: {comment}")
+
     def default(self, key: str, value: Any, ours: Ours, note: str | None = None) -> None:
         """Write out the tool's default of an omitted key, unless the recipe has a value."""
         new = {place: item for place, item in ours.items() if not self.draft.has(_place(place))}
@@ -168,13 +175,13 @@ class Translation:
         section = NESTED.get(self.tool, {}).get(names[0]) if len(names) > 1 else None
         terms, name = (terms_of(section), names[1]) if section else (self.terms, names[0])
         value, term = self.value(leaf), terms.get(name)
-        if term is None:
+        if value is None:
+            self.inert(leaf, "left empty")
+        elif term is None:
             todo = did_you_mean(name, terms.names()).strip() or "look it up, or remove it"
             self.lost(
                 leaf, f"not a parameter of {self.tool} that is known here", todo, unknown=True
             )
-        elif value is None:
-            self.inert(leaf, "left empty")
         elif term.verdict == "inert":
             self.inert(leaf, term.text)
         elif value in OFF:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from ...plugins.registry import Registry
+from ...plugins.registry import UNDECIDED, Registry
 from ...schema.yaml_reader import Mark
 from ..yaml.cst import BLANK, Entry, Node, Tree
 from ..yaml.formatter import format_tree
@@ -25,11 +25,16 @@ class Draft:
         self.comments: dict[Place, str] = {}
 
     def set(self, place: Place, value: Any, comment: str | None = None) -> None:
-        """Put a value at a path, and a comment beside it; an earlier value is replaced."""
+        """Put a value at a path, and a comment beside it; an earlier value there goes.
+
+        A plugin that is to be decided stays so.
+        """
         *above, last = place
         data = self.data
         for part in above:
             data = data.setdefault(part, {})
+        if last == "use" and data.get(last) == UNDECIDED:
+            return
         data[last] = value
         if comment:
             self.comments[place] = _plain(comment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +105,28 @@ def _place(entry: Mapped | Inert | NotMapped) -> dict[str, Any]:
         "column": entry.mark.column,
         "value": entry.value,
     }
+
+
+def grouped(entries: Sequence[NotMapped]) -> list[tuple[str, NotMapped]]:
+    """Return what is not mapped, one entry for keys under one that are lost for one reason."""
+    groups: dict[tuple[Any, str], list[NotMapped]] = {}
+    for entry in entries:
+        top = (
+            entry.key[:2] if len(entry.key) > 1 and isinstance(entry.key[1], int) else entry.key[:1]
+        )
+        groups.setdefault((top, entry.sentence), []).append(entry)
+    return [
+        (key_text(one[0].key), one[0])
+        if len(one) == 1
+        else (f"{key_text(top)} ({len(one)} keys)", one[0])
+        for (top, _), one in groups.items()
+    ]
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text on one line, of at most so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
 def key_text(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+SLICE = re.compile(r"(\w+)\[([^\[\]]+)\]")
 READERS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -71,6 +72,15 @@ def data_source(
     return found | {"split": split or "train"}
 
 
+def sliced(split: str) -> tuple[str, str] | None:
+    """Return split and rows of `train[:20%]`, as the sampler `slice` takes them; else None."""
+    found = SLICE.fullmatch(split)
+    if found is None:
+        return None
+    rows = found[2].replace(" ", "")
+    return found[1], rows if ":" in rows else f"{rows}:"
+
+
 def set_name(where: str, taken: set[str]) -> str:
     """Return a name for a data set that is not taken, from its path."""
     stem = PurePosixPath(where.rstrip("/")).name
@@ -82,6 +92,15 @@ def set_name(where: str, taken: set[str]) -> str:
         unique, number = f"{name}-{number}", number + 1
     taken.add(unique)
     return unique
+
+
+def training_name(recipe: dict[str, Any], stem: str) -> str:
+    """Return a name for a recipe: its base and its first data set, else the file's name."""
+    base = recipe.get("model", {}).get("base", {})
+    where = str(base.get("repo") or base.get("folder") or "").rstrip("/")
+    data = next(iter(recipe.get("data", {})), "")
+    model = recipe_name(PurePosixPath(where).name) if where else ""
+    return recipe_name(f"{model[:40]}-{data}" if model and data else stem)
 
 
 def recipe_name(text: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ...plugins.registry import UNDECIDED
 from ...schema.errors import InputError
 from ..estimate.architectures import ALIASES, TABLE, from_config
 from .mapping import OFF, Key, Translation
@@ -33,6 +34,10 @@ SCHEDULERS = {
     "linear": "linear",
     "constant": "constant",
     "constant_with_warmup": "constant",
+    "cosine_with_min_lr": "cosine_with_min_lr",
+    "polynomial": "polynomial",
+    "inverse_sqrt": "inverse_sqrt",
+    "warmup_stable_decay": "warmup_stable_decay",
 }
 PEFT_DEFAULT = ("q_proj", "v_proj")
 """The modules that peft chooses for Llama and its kin where none are named."""
@@ -44,7 +49,6 @@ QUANTIZED = re.compile(
 """Names of repositories whose weights are quantized; their config.json is not read here."""
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 """The trackers of `train.report_to`."""
-IN_STEPS = "`recipe plan` reports the number of steps: write the number as `train.{ours}`"
 
 
 def base_source(t: Translation, key: str) -> str:
@@ -56,8 +60,7 @@ def base_source(t: Translation, key: str) -> str:
     ours = {f"model.base.{name}": value for name, value in model_source(where, None).items()}
     doubt = _doubt(where)
     if doubt:
-        for place, value in ours.items():
-            t.draft.set(tuple(place.split(".")), value, "to be decided")
+        t.draft.set(("model", "base"), {"use": UNDECIDED}, f"to be decided: {where}")
         t.lost(key, *doubt)
     else:
         t.put(key, ours, local, local)
@@ -79,7 +82,7 @@ def _doubt(where: str) -> tuple[str, str] | None:
     return None
 
 
-def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int | None:
+def whole(t: Translation, key: Key, ours: str, note: str | None = None) -> int | None:
     """Translate a whole number of at least 1; others are left for the tables."""
     value = t.integer(key)
     if value is not None and value >= 1:
@@ -90,7 +93,7 @@ def whole(t: Translation, key: str, ours: str, note: str | None = None) -> int |
     return None
 
 
-def real(t: Translation, key: str, ours: str, comment: str | None = None) -> float | None:
+def real(t: Translation, key: Key, ours: str, comment: str | None = None) -> float | None:
     """Translate a number."""
     value = t.number(key)
     if value is not None:
@@ -103,8 +106,7 @@ def by_length(t: Translation, packed: bool) -> None:
     if not t.flag("group_by_length"):
         return
     if packed:
-        t.lost("group_by_length", "batch samples of like length, and so change their order",
-               "packs are nearly even in length; leave it out")  # fmt: skip
+        t.inert("group_by_length", "packs are as good as equally long")
     else:
         t.put("group_by_length", {"train.group_by_length": True})
 
@@ -142,25 +144,42 @@ def optimizer(t: Translation, key: str, default: str) -> None:
 
 def scheduler(t: Translation, key: str, default: str) -> str | None:
     """Translate the schedule; return the tool's name of it."""
-    name = t.text(key)
-    kwargs = t.value("lr_scheduler_kwargs")
+    name, place = t.text(key), "train.lr_scheduler"
+    kwargs = _schedule_arguments(t)
     if name is None:
         if SCHEDULERS[default] != "cosine":
-            t.default(key, default, {"train.lr_scheduler": SCHEDULERS[default]})
+            t.default(key, default, {place: SCHEDULERS[default]})
         return default
-    if name not in SCHEDULERS or (kwargs and name == "cosine_with_restarts"):
+    if name not in SCHEDULERS:
         t.lost(key, f"change the learning rate by `{name}`, which the runtime does not have",
-               "choose cosine, linear or constant for `train.lr_scheduler`")  # fmt: skip
+               f"choose {', '.join(dict.fromkeys(SCHEDULERS.values()))} for `{place}`")  # fmt: skip
         return name
-    note = "one cycle without a restart is a cosine" if name.endswith("restarts") else None
-    t.put(key, {"train.lr_scheduler": SCHEDULERS[name]}, note, note)
+    if kwargs and name == "cosine_with_restarts":
+        t.put(key, {place: name})
+    else:
+        note = "one cycle without a restart is a cosine" if name.endswith("restarts") else None
+        t.put(key, {place: SCHEDULERS[name]}, note, note)
+    for argument in kwargs:
+        t.put(("lr_scheduler_kwargs", argument),
+              {("train", "lr_scheduler_kwargs", argument): kwargs[argument]})  # fmt: skip
     return name
 
 
-def warmup(t: Translation, schedule: str | None, default: str | None = None) -> None:
+def _schedule_arguments(t: Translation) -> dict[str, float]:
+    """Return the arguments of the schedule that are numbers; others are left for the tables."""
+    kwargs = t.value("lr_scheduler_kwargs")
+    found = {}
+    for name in kwargs if isinstance(kwargs, dict) else ():
+        value = t.value(("lr_scheduler_kwargs", name))
+        if type(value) in (int, float):
+            found[name] = value
+    return found
+
+
+def warmup(t: Translation, schedule: str | None, *, down: bool = False) -> None:
     """Translate the warm-up; steps go before a share of all steps.
 
-    `default` is the tool's default where neither is given.
+    Where the steps are known, a tool that rounds a share `down` has another number than ours.
     """
     given = {key: value for key in ("warmup_steps", "warmup_ratio")
              if (value := t.number(key)) is not None}  # fmt: skip
@@ -168,37 +187,51 @@ def warmup(t: Translation, schedule: str | None, default: str | None = None) -> 
         for key in given:
             t.inert(key, "the schedule `constant` of transformers has no warm-up")
     elif given.get("warmup_steps"):
-        _warmup(t, "warmup_steps", given["warmup_steps"])
+        _warmup(t, "warmup_steps", given["warmup_steps"], down)
         if "warmup_ratio" in given:
             t.inert("warmup_ratio", "`warmup_steps` goes before it")
     elif given:
         for key, value in given.items():
-            _warmup(t, key, value)
-    elif default:
-        t.no_default("warmup_steps", None, f"{default}; {IN_STEPS.format(ours='warmup_steps')}")
+            _warmup(t, key, value, down)
 
 
-def _warmup(t: Translation, key: str, value: float) -> None:
-    """Translate one of both words; below 1 it is a share of all steps."""
+def _warmup(t: Translation, key: str, value: float, down: bool) -> None:
+    """Translate one of both words; what is below 1 is a share of all steps."""
+    total = known_steps(t)
     if value == 0 or value >= 1:
         t.put(key, {"train.warmup_steps": int(value)})
+    elif down and total:
+        t.put(key, {"train.warmup_steps": int(value * total)}, f"of {total} steps, rounded down")
     else:
-        t.put(key, {"train.warmup_ratio": value})
+        note = "rounded up, there down: at most a step differs" if down else None
+        t.put(key, {"train.warmup_ratio": value}, note)
 
 
 def steps_between(t: Translation, key: str, ours: str) -> bool:
     """Translate optimizer steps between two events; below 1 it is a share of the steps."""
-    value, total = t.number(key), _total(t)
-    if value is None:
+    value = t.number(key)
+    if value is None or value <= 0:
         return False
-    if value >= 1:
-        t.put(key, {f"train.{ours}": int(value)})
-    elif total and value > 0:
-        t.put(key, {f"train.{ours}": max(1, math.ceil(value * total))}, f"of {total} steps")
-    else:
-        t.lost(key, f"do so after each {value:.3g} of all steps", IN_STEPS.format(ours=ours))
-        return False
+    t.put(key, {f"train.{ours}": int(value) if value >= 1 else value})
     return True
+
+
+def times_per_epoch(t: Translation, key: str, ours: str, epochs: float) -> None:
+    """Translate events per epoch; with `max_steps` they divide those steps, as axolotl has it."""
+    times, total = t.integer(key), known_steps(t)
+    if not times or times < 1:
+        return
+    if total:
+        steps = max(1, math.ceil(total / (times * epochs)))
+        t.put(key, {f"train.{ours}_steps": steps}, f"of {total} steps")
+    else:
+        t.put(key, {f"train.{ours}s_per_epoch": times})
+
+
+def half(t: Translation, key: str) -> None:
+    """Report 16-bit floats with a loss that is scaled, which is another training."""
+    t.lost(key, "compute in float16, and scale the loss against what is too small for it",
+           "bfloat16 is written, which needs no scaling")  # fmt: skip
 
 
 def held_out(t: Translation, key: str) -> bool:
@@ -230,7 +263,7 @@ def attention(t: Translation, key: Key, name: str) -> None:
     """Translate the kernel of attention by its name in transformers."""
     ours = {"flash_attention_2": "flash", "flash_attention_3": "flash", "fa2": "flash",
             "flash_attn": "flash", "sdpa": "sdpa", "eager": "eager", "auto": "auto",
-            "disabled": "eager"}  # fmt: skip
+            "disabled": "eager", "xformers": "auto", "flex_attention": "auto"}  # fmt: skip
     if name.startswith("kernels-community/") and "flash" in name:
         name = "flash_attention_2"
     if name in ours:
@@ -275,6 +308,7 @@ def acceleration(t: Translation, liger: Sequence[str]) -> None:
                 "left out; it saves memory and cannot change a result")  # fmt: skip
 
 
-def _total(t: Translation) -> int | None:
+def known_steps(t: Translation) -> int | None:
+    """Return how many steps are trained, where `max_steps` says so."""
     total: Any = t.draft.get(("train", "max_steps"))
     return total if isinstance(total, int) else None

@@ -86,9 +86,16 @@ def dtype(t: Translation, note: str) -> None:
     place = f"model.quantization.{'compute_dtype' if quantized else 'dtype'}"
     if not quantized:
         t.draft.set(("model", "quantization", "use"), "none")
-    for key, ours in (("bf16", "bfloat16"), ("pure_bf16", "bfloat16"), ("fp16", "float16")):
-        if t.flag(key):
-            t.put(key, {place: ours}, "its loss scaling has no counterpart"
-                  if ours == "float16" else None)  # fmt: skip
-            return
+    if t.flag("bf16"):
+        t.put("bf16", {place: "bfloat16"})
+        return
+    if t.flag("pure_bf16"):
+        t.lost("pure_bf16", "hold the adapter in bfloat16, too, so that small updates are lost",
+               "the adapter is trained in float32; write `bf16: true` there")  # fmt: skip
+        t.draft.set(tuple(place.split(".")), "bfloat16")
+        return
+    if t.flag("fp16"):
+        training.half(t, "fp16")
+        t.draft.set(tuple(place.split(".")), "bfloat16")
+        return
     t.default("bf16", None, {place: "bfloat16"}, note)

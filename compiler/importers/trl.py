@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from ...schema.errors import InputError
 from . import training
 from . import transformers_arguments as hf
 from .mapping import Translation
-from .sources import LICENSES, data_source, is_local, set_name
+from .refusals import refuse
 from .training import real, whole
+from .trl_data import datasets
+
+REWARDED = {
+    "beta", "reward_funcs", "reward_weights", "num_generations", "max_prompt_length",
+    "max_completion_length", "reward_model_path", "precompute_ref_log_probs", "rpo_alpha",
+    "desirable_weight", "undesirable_weight", "num_sample_generations",
+}  # fmt: skip
+"""Keys of the trainers that learn from preferences or rewards."""
+CHOOSE = "choose `read` and `train.template`, with `learn: all` for whole texts"
+SFT_LOSSES = ("nll", "chunked_nll", "dft")
 
 
 def translate(t: Translation) -> None:
     """Translate one configuration."""
+    refusals(t)
     hf.base(t)
     adapter(t)
     quantization(t)
-    dataset(t)
-    loss_mask(t)
+    datasets(t)
+    learnt(t)
     length(t)
     hf.arguments(t, 2e-5)
-    hf.evaluation(t, validation=False)
+    hf.evaluation(t, validation=t.draft.has(("mixture", "validation")))
     if t.value("gradient_checkpointing") is not None:
         value = t.flag("gradient_checkpointing")
         t.put("gradient_checkpointing", {"train.gradient_checkpointing": value})
@@ -32,19 +42,20 @@ def translate(t: Translation) -> None:
         training.attention(t, "attn_implementation", t.text("attn_implementation") or "")
 
 
+def refusals(t: Translation) -> None:
+    """Refuse what is not supervised fine-tuning of an adapter."""
+    for key in sorted(REWARDED & t.parsed.data.keys()):
+        refuse(t, key, "trains from preferences or rewards", ("train",))
+    if t.text("loss_type") and t.text("loss_type") not in SFT_LOSSES:
+        refuse(t, "loss_type", f"trains by the loss {t.text('loss_type')}", ("train",))
+    if not t.flag("use_peft"):
+        refuse(t, "use_peft", "trains every weight of the base", ("model", "adapter"))
+
+
 def adapter(t: Translation) -> None:
     """Translate the adapter; without `use_peft` TRL trains every weight."""
     if t.flag("use_peft"):
         t.put("use_peft", {"model.adapter.use": "lora"})
-    else:
-        t.draft.set(
-            ("model", "adapter", "use"), "lora", "to be decided: a recipe trains an adapter"
-        )
-        would = "train every weight of the base: set `use_peft: true`, or use another tool"
-        if t.value("use_peft") is None:
-            t.no_default("use_peft", False, f"TRL would {would}")
-        else:
-            t.lost("use_peft", *would.split(": ", 1))
     for key, ours, other in (("lora_r", "r", 16), ("lora_alpha", "alpha", 32)):
         if whole(t, key, f"model.adapter.{ours}") is None:
             t.default(key, other, {f"model.adapter.{ours}": other})
@@ -94,55 +105,54 @@ def quantization(t: Translation) -> None:
     hf.dtype(t, "where `fp16` is not given")
 
 
-def dataset(t: Translation) -> None:
-    """Translate the data set; its format follows from columns that are not in the file."""
-    where = t.text("dataset_name")
-    if where is None:
-        raise InputError("`dataset_name` is missing, a data set was expected", file=t.report.file)
-    name = set_name(where, set())
-    place = ("data", name, "source")
-    source = data_source(where)
-    source.pop("split", None)
-    t.put("dataset_name", {(*place, key): value for key, value in source.items()})
-    for key, ours in (("dataset_config", "config"), ("dataset_train_split", "split")):
-        if t.text(key) and is_local(where):
-            t.inert(key, "files of a folder have no splits")
-        elif t.text(key):
-            t.put(key, {(*place, ours): t.text(key)})
-    if not is_local(where):
-        t.default("dataset_train_split", "train", {(*place, "split"): "train"})
-    if where in LICENSES:
-        t.draft.set(("data", name, "license"), LICENSES[where], "as its card states")
-    when = t.value("eval_strategy") or t.value("evaluation_strategy")
-    if t.value("dataset_test_split") is None:
-        pass
-    elif when in (None, "no"):
-        t.inert("dataset_test_split", "nothing is measured while training")
-    else:
-        t.lost("dataset_test_split", "measure on another split",
-               "split rows off with `mixture.validation`")  # fmt: skip
-
-
-def loss_mask(t: Translation) -> None:
-    """Translate the loss mask: the answers of conversations where TRL is asked for that."""
-    name = next(iter(t.draft.data["data"]))
-    read = {"use": "conversations", "field": "messages"}
+def learnt(t: Translation) -> None:
+    """Translate what of a row is learned: of conversations the answers, where TRL is told so."""
+    names = list(t.draft.data["data"])
+    undecided = [name for name in names if not t.draft.has(("data", name, "read"))]
     if t.flag("assistant_only_loss"):
-        ours = {("data", name, "read", key): value for key, value in read.items()}
-        t.put("assistant_only_loss", ours | {"train.template.use": "chat"})
+        read = {"use": "conversations", "field": "messages", "unanswered": "trim"}
+        ours = {("data", n, "read", key): value for n in undecided for key, value in read.items()}
+        t.put("assistant_only_loss", ours | {("train", "template", "use"): "chat"})
         if t.value("completion_only_loss") is not None:
             t.inert("completion_only_loss", "`assistant_only_loss` is about conversations")
         return
-    t.draft.set(("data", name, "read"), read, "to be decided, by the columns of the data set")
-    t.draft.set(("train", "template", "use"), "chat")
+    for name in undecided:
+        t.undecided(("data", name, "read"), "the columns of the data set say how")
+    reads = {t.draft.get(("data", name, "read", "use")) for name in names}
+    if reads == {"conversations"}:
+        t.draft.set(("train", "template", "use"), "chat")
+        _whole_texts(t)
+    elif reads == {"alpaca"} and t.value("completion_only_loss") is not False:
+        # Prompts and completions as they stand, the completions learned.
+        prompt = {"use": "text", "prompt": "{instruction}"}
+        t.draft.set(("train", "template"), prompt)
+        if t.value("completion_only_loss") is not None:
+            t.same("completion_only_loss", {"train.template.use": "text"})
+    else:
+        t.undecided("train.template", "the columns of the data set say how")
+        _lost_losses(t)
+
+
+def _whole_texts(t: Translation) -> None:
+    """Learn conversations whole, as TRL does unless it is told otherwise."""
+    ours = {"train.template.learn": "all"}
+    if t.value("assistant_only_loss") is None:
+        t.default("assistant_only_loss", False, ours)
     for key in ("assistant_only_loss", "completion_only_loss"):
         if t.value(key) is not None:
-            t.lost(key, "learn whole texts, or completions exactly as they follow prompts",
-                   "choose `read` and `train.template`; recipes learn answers")  # fmt: skip
+            t.put(key, ours)
+
+
+def _lost_losses(t: Translation) -> None:
+    for key in ("assistant_only_loss", "completion_only_loss"):
+        if t.value(key) is not None:
+            t.lost(
+                key, "learn whole texts, or completions just as they stand behind prompts", CHOOSE
+            )
     if t.value("assistant_only_loss") is None and t.value("completion_only_loss") is None:
-        t.no_default("assistant_only_loss", False, "TRL looks at the columns of the data set, and "
-                     "learns prompts of conversations too: choose `read` and `train.template`; "
-                     "recipes learn answers")  # fmt: skip
+        t.no_default(
+            "assistant_only_loss", False, f"TRL looks at the columns of the data set: {CHOOSE}"
+        )
 
 
 def length(t: Translation) -> None:

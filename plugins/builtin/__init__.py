@@ -50,6 +50,7 @@ from .runtime.qlora.plugin import Qlora
 from .sampler.group_samplers import PerGroup, Proportional
 from .sampler.random_sample import All, Random
 from .sampler.score_buckets import AccuracyBuckets, RougeBuckets
+from .sampler.slice import Slice
 from .scorer.few_shot import FewShot
 from .source.files import Files
 from .source.git import Git
@@ -127,7 +128,7 @@ def khichdi_scorers() -> list[type[Any]]:
 @hookimpl
 def khichdi_samplers() -> list[type[Any]]:
     """Return the samplers that ship."""
-    return [AccuracyBuckets, All, PerGroup, Proportional, Random, RougeBuckets]
+    return [AccuracyBuckets, All, PerGroup, Proportional, Random, RougeBuckets, Slice]
 
 
 @hookimpl

@@ -27,7 +27,9 @@ class Schedule:
         epochs: passes over all packs.
         total_steps: optimizer steps in all, in place of `epochs`.
         stop_after: optimizer steps after which training ends earlier.
-        eval_every: optimizer steps between evaluations; None for one at the end of each epoch.
+        eval_every: optimizer steps between evaluations; below 1, a share of all steps; None for
+            one at the end of each epoch.
+        each_epoch: evaluations per epoch, in place of `eval_every`.
         counts: parameters that count optimizer steps, by name: none may be more than there are.
     """
 
@@ -36,7 +38,8 @@ class Schedule:
     epochs: int = 1
     total_steps: int | None = None
     stop_after: int | None = None
-    eval_every: int | None = None
+    eval_every: float | None = None
+    each_epoch: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -51,7 +54,14 @@ class Schedule:
 
     def evaluations(self, steps: int) -> int:
         """Return how often held-out rows are evaluated in so many steps, the first time before."""
-        return 1 + (ceil(steps / self.eval_every) if self.eval_every else self.epochs)
+        if self.eval_every is None and self.each_epoch is None:
+            return 1 + self.epochs
+        every = self.eval_every or 0
+        if self.each_epoch is not None:
+            every = ceil(ceil(steps / self.epochs) / self.each_epoch)
+        elif every < 1:
+            every = ceil(steps * every)
+        return 1 + ceil(steps / max(1, every))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -44,12 +45,49 @@ def test_the_recipe_goes_out_and_the_report_beside_it(
     # What is printed is laid out as `recipe fmt` does it.
     assert said(capsys, "fmt", "--check", "mine.yaml")[0] == 0
     assert said(capsys, "diff", "mine.yaml", "ziggurat-mistral-02")[0] == 0
+    assert "name: mistral-7b-v0.1-open-otter\n" in out
+
+
+def test_standard_input(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = (ZIGGURAT / "Mistral-02.yml").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    status, out, err = said(capsys, "import", "axolotl", "-", "-q")
+    assert (status, err.splitlines()[-1]) == (
+        0, "standard input: 27 keys mapped, 32 inert, 0 not mapped"
+    )  # fmt: skip
+    assert out.startswith("# From standard input, a configuration of axolotl.")
+
+
+def test_a_folder_is_imported_file_by_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = here / "configs"
+    folder.mkdir()
+    (folder / "a.yml").write_bytes((ZIGGURAT / "Mistral-02.yml").read_bytes())
+    status, out, _ = said(capsys, "import", "axolotl", "configs", "-o", "recipes")
+    assert (status, out.split()[:2]) == (0, ["a.yml", "whole"])
+    assert said(capsys, "validate", "recipes/a.yaml")[0] == 0
+    (folder / "b.yml").write_text("base_model: a/b\nrl: dpo\n", encoding="utf-8")
+    status, out, _ = said(capsys, "import", "axolotl", "configs", "-o", "more")
+    assert status == 1
+    assert out.splitlines()[1].split()[:2] == ["b.yml", "refused"]
+    assert sorted(path.name for path in (here / "more").iterdir()) == ["a.yaml"]
+
+
+def test_a_comment_may_hold_what_looks_like_a_secret(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ZIGGURAT / "Mistral-02.yml").read_text()
+    (here / "c.yml").write_text(text + "# export SWANLAB_API_KEY=abcdefghij0123456789\n")
+    assert said(capsys, "import", "axolotl", "c.yml", "-q")[0] == 0
+    (here / "d.yml").write_text(text + "api_key: sk-abcdefghij0123456789abcdefghij\n")
+    assert said(capsys, "import", "axolotl", "d.yml", "-q")[0] == 2
 
 
 def test_output_and_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["import", "axolotl", str(ZIGGURAT / "Mistral-01.yml"), "-o", "a.yaml", "--name", "a"]
     status, out, _ = said(capsys, *words)
-    assert (status, out) == (0, "wrote a.yaml\nnext: recipe validate a.yaml\n")
+    assert (status, out) == (0, "wrote a.yaml\nnext: recipe lock a.yaml\n")
     assert "name: a\n" in (here / "a.yaml").read_text()
     before = (here / "a.yaml").read_bytes()
     status, _, err = said(capsys, *words)

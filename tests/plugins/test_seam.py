@@ -55,6 +55,7 @@ ALLOWED = {
     "plugins/starter/": "examples for authors, who see them beside the shipped plugins",
     "plugins/testing/": "the kit gives a plugin shipped ones of the other kinds to work with",
     "compiler/importers/": "translates the words of other tools into those of shipped plugins",
+    "compiler/config_exporters/": "translates shipped plugins into the words of other tools",
     "compiler/foreign_terms/": "answers the words of other tools",
     "runtime/calibration/lowrank.py": "reads peft's adapter_config.json",
     "plugins/kinds/runtime.py:alpaca": "the template of a runtime's example",
@@ -67,7 +68,7 @@ ALLOWED = {
 """Where names of plugins and parameters may stand, and why."""
 WORDS = frozenset({
     "all", "at_least", "bitsandbytes", "categories", "files", "gguf", "git", "json", "licenses",
-    "lower-case", "merged", "none", "random", "replace", "strip", "text", "truncate",
+    "lower-case", "merged", "none", "random", "replace", "slice", "strip", "text", "truncate",
     "where",
 })  # fmt: skip
 """Names that are words of the language, of Python or of distributions too."""

@@ -54,7 +54,8 @@ def test_a_ziggurat_configuration_imports_to_the_recipe_that_ships(
     ours = recipe.to_json()
     assert ours.pop("name") == name
     assert ours.pop("description")
-    assert {theirs.pop("name"), theirs.pop("description")} == {"config", None}
+    assert theirs.pop("name").endswith("-open-otter")
+    assert theirs.pop("description") is None
     # The shipped recipe runs without an account of the tracker.
     assert (theirs["train"].pop("report_to"), ours["train"].pop("report_to")) == (["wandb"], [])
     assert theirs.keys() == ours.keys()
@@ -96,7 +97,15 @@ def test_listed_modules_alone_stay_as_they_are(tmp_path: Path) -> None:
         ("seed", "57", "seed", 57),
         ("save_steps", "50", "train.save_steps", 50),
         ("peft_use_rslora", "true", "model.adapter.use_rslora", True),
-        ("fp16", "true", "model.quantization.compute_dtype", "float16"),
+        ("train_on_inputs", "true", "train.template.learn", "all"),
+        ("excess_length_strategy", "truncate", "train.overlong", "truncate"),
+        ("excess_length_strategy", "raise", "train.overlong", "error"),
+        ("cosine_min_lr_ratio", "0.1", "train.lr_scheduler_kwargs.min_lr_rate", 0.1),
+        ("lr_scheduler", "polynomial", "train.lr_scheduler", "polynomial"),
+        ("loraplus_lr_ratio", "16", "train.loraplus_lr_ratio", 16),
+        ("loss_watchdog_threshold", "5.0", "train.loss_watchdog_threshold", 5),
+        ("saves_per_epoch", "2", "train.saves_per_epoch", 2),
+        ("save_steps", "0.1", "train.save_steps", 0.1),
         ("batch_size", "12", "train.gradient_accumulation_steps", 12),
         ("model_revision", "abc", "model.base.revision", "abc"),
         ("use_wandb", "true", "train.report_to", ["wandb"]),
@@ -137,10 +146,43 @@ def test_what_axolotl_does_where_nothing_is_said_is_written_out(tmp_path: Path) 
     }
 
 
-def test_a_default_that_a_recipe_cannot_say_is_told() -> None:
-    report = imported(SMALL.replace("warmup_steps: 10\n", ""), "axolotl").report
+def test_a_default_that_a_recipe_cannot_say_is_reported() -> None:
+    report = imported(SMALL.replace("    type: alpaca\n", ""), "axolotl").report
     assert not report.complete
-    assert [default.key for default in report.defaults if not default.ours] == ["warmup_steps"]
+    assert [default.key for default in report.defaults if not default.ours] == ["datasets[0].type"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "ours"),
+    [
+        ("", {"warmup_ratio": 0.03}),
+        ("max_steps: 1000\n", {"warmup_steps": 30}),
+        ("max_steps: 90000\n", {"warmup_steps": 100}),
+        ("warmup_ratio: 0.1\nmax_steps: 99\n", {"warmup_steps": 9}),
+        ("warmup_steps: 1\n", {"warmup_steps": 2}),
+        ("warmup_ratio: 0.1\n", {"warmup_ratio": 0.1}),
+    ],
+)
+def test_warm_up_is_that_of_axolotl(lines: str, ours: dict[str, Any], tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL.replace("warmup_steps: 10\n", "") + lines, tmp_path)
+    assert recipe["train"].items() >= ours.items()
+    assert report.complete
+
+
+@pytest.mark.parametrize(
+    ("lines", "ours"),
+    [
+        ("evals_per_epoch: 4\n", {"evals_per_epoch": 4}),
+        ("evals_per_epoch: 1\n", {"eval_steps": None}),
+        ("evals_per_epoch: 4\nmax_steps: 90\n", {"eval_steps": 23}),
+        ("eval_steps: 0.05\n", {"eval_steps": 0.05}),
+        ("eval_steps: 7\nevals_per_epoch: 4\n", {"eval_steps": 7}),
+    ],
+)
+def test_how_often_is_evaluated(lines: str, ours: dict[str, Any], tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL + "val_set_size: 0.1\n" + lines, tmp_path)
+    assert recipe["train"].items() >= ours.items()
+    assert report.complete
 
 
 def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path) -> None:
@@ -155,17 +197,15 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
     [
         ("lora_rr: 16", "did you mean `lora_r`?"),
         ("squence_len: 4096", "did you mean `sequence_len`?"),
-        ("train_on_inputs: true", "template"),
-        ("group_by_length: true\nsample_packing: true", "packs"),
         ("lora_model_dir: ./old", "scratch"),
-        ("deepspeed: zero3.json", "recipe run --launch N,strategy=fsdp"),
-        ("fsdp: [full_shard]", "gradient_accumulation_steps"),
-        ("lr_scheduler_kwargs: {min_lr_rate: 0.1}", "leave it out"),
+        ("fp16: true", "bfloat16"),
+        ("optimizer: adamw_torch_8bit", "adamw_8bit"),
+        ("unfrozen_parameters: [lm_head]", "use LoRA"),
         ("default_system_message: Hi", "train.template.system"),
         ("early_stopping_patience: 3\nval_set_size: 0.1", "metric_for_best_model"),
         ("lora_target_modules: 'layers.[\\d]+.mlp'", "target_modules"),
         ("optimizer: lion_pytorch", "paged_adamw_32bit"),
-        ("lr_scheduler: polynomial", "cosine"),
+        ("lr_scheduler: rex", "cosine"),
         ("num_epochs: 1.5", "max_steps"),
         ("learning_rates: fast", "did you mean `learning_rate`?"),
         ("micro_batch_size: two", "correct the value"),
@@ -187,6 +227,8 @@ def test_what_is_not_mapped_is_told_with_its_place_and_what_to_do(line: str, tod
 @pytest.mark.parametrize(
     "line",
     ["wandb_entity: mine", "use_wandb: false",
+     "deepspeed: zero3.json", "fsdp: [full_shard]", "lora_fan_in_fan_out: true",
+     "use_kernels: true", "nonsense:", "do_causal_lm_eval: true",
      "logging_steps: 1", "output_dir: ./out", "hub_model_id: me/mine",
      "group_by_length: false", "tf32: true", "deepspeed:", "fsdp_config: {}", "strict: false",
      "pad_to_sequence_len: true", "eval_steps: 20", "early_stopping_patience:"],
@@ -266,7 +308,7 @@ def test_anchors_are_refused_with_our_sentence() -> None:
     [("", "empty"), ("- 1\n", "mapping"), ("recipe: 1\n", "recipe already"),
      ("adapter: lora\n", "base_model"), ("base_model: a/b\n", "datasets"),
      ("base_model: a/b\ndatasets: []\n", "datasets"),
-     ("base_model: a/b\ndatasets: [{type: alpaca}]\n", "path")],
+     ("base_model: a/b\nadapter: lora\ndatasets: [{type: alpaca}]\n", "path")],
 )  # fmt: skip
 def test_a_file_that_says_too_little_is_refused(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -293,7 +335,7 @@ def test_liger_precedes_the_compiler_that_would_replace_the_same_parts(tmp_path:
     ("plugins", "complete"),
     [("axolotl.integrations.liger.LigerPlugin", True),
      ("axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin", True),
-     ("axolotl.integrations.spectrum.SpectrumPlugin", False)],
+     ("axolotl.integrations.grokfast.GrokfastPlugin", False)],
 )  # fmt: skip
 def test_integrations_that_only_add_switches_are_no_loss(plugins: str, complete: bool) -> None:
     report = imported(SMALL + f"plugins:\n  - {plugins}\n", "axolotl").report
@@ -324,12 +366,22 @@ def test_stopping_early_keeps_the_best_weights_where_saves_and_measures_are_in_s
     assert not imported(config + "save_steps: 7\n", "axolotl").report.complete
 
 
-def test_a_slice_of_a_split_is_not_called_a_default() -> None:
+def test_a_slice_of_a_split_is_a_sample(tmp_path: Path) -> None:
     config = SMALL.replace("type: alpaca", "type: alpaca\n    split: train[:20%]")
+    recipe, report = axolotl(config, tmp_path)
+    assert report.complete
+    assert "datasets[0].split" not in {default.key for default in report.defaults}
+    assert recipe["data"]["alpaca"]["source"]["split"] == "train"
+    assert recipe["data"]["alpaca"]["sample"] == {"use": "slice", "rows": ":20%"}
+
+
+def test_two_slices_together_are_left_to_be_decided() -> None:
+    config = SMALL.replace("type: alpaca", "type: alpaca\n    split: train[:20%]+test")
     done = imported(config, "axolotl")
     assert [entry.key for entry in done.report.not_mapped] == [("datasets", 0, "split")]
-    assert "datasets[0].split" not in {default.key for default in done.report.defaults}
-    assert "split: train # to be decided" in done.text
+    assert "use: TODO" in done.text
+    with pytest.raises(RecipeError, match="still to be decided"):
+        validate("x", Path(), lambda *_: (Path("x"), done.text.encode()), load_registry())
 
 
 @pytest.mark.parametrize("base", ['"{{ model }}"', "${BASE_MODEL}", "<your-model>"])
@@ -348,3 +400,115 @@ def test_like_lengths_go_together_where_nothing_is_packed() -> None:
     done = imported(SMALL + "group_by_length: true\n", "axolotl")
     assert not done.report.not_mapped
     assert "group_by_length: true" in done.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("rl: grpo", "trains by grpo"),
+        ("reward_model: true", "reward model"),
+        ("processor_type: AutoProcessor", "pictures or sound"),
+        ("pretraining_dataset: a/b", "plain text"),
+        ("adapter: llama-adapter", "of the kind llama-adapter"),
+        ("plugins: [axolotl.integrations.diffusion.DiffusionPlugin]", "DiffusionPlugin"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_refused_with_the_one_reason(lines: str, said: str) -> None:
+    config = SMALL.replace("adapter: qlora\n", "") if lines.startswith("adapter") else SMALL
+    with pytest.raises(InputError, match=said) as caught:
+        imported(config + lines + "\n", "axolotl")
+    assert caught.value.line == len(config.splitlines()) + 1
+    assert "--skeleton" in str(caught.value)
+    done = imported(config + lines + "\n", "axolotl", skeleton=True)
+    assert not done.report.complete
+    with pytest.raises(RecipeError, match="still to be decided"):
+        validate("x", Path(), lambda *_: (Path("x"), done.text.encode()), load_registry())
+
+
+def test_every_weight_is_refused_too() -> None:
+    with pytest.raises(InputError, match="every weight"):
+        imported(SMALL.replace("adapter: qlora\n", ""), "axolotl")
+
+
+def test_another_tools_configuration_is_recognized() -> None:
+    with pytest.raises(InputError, match="of axolotl, not of TRL") as caught:
+        imported(SMALL, "trl")
+    assert caught.value.hint == "`recipe import axolotl config.yml`"
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "template"),
+    [
+        ("meta-llama/Meta-Llama-3-8B-Instruct", "llama3", {"use": "chat"}),
+        ("google/gemma-3-1b-it", "gemma3", {"use": "chat"}),
+        ("Qwen/Qwen2.5-7B", "qwen_25", {"use": "chat"}),
+    ],
+)
+def test_a_template_by_name_that_is_the_tokenizers_own(
+    base: str, name: str, template: dict[str, Any], tmp_path: Path
+) -> None:
+    config = SMALL.replace("meta-llama/Llama-2-7b-hf", base).replace("alpaca\n", "chat_template\n")
+    recipe, report = axolotl(config + f"chat_template: {name}\n", tmp_path)
+    assert recipe["train"]["template"].items() >= template.items()
+    assert recipe["train"]["template"]["jinja"] is None
+    assert report.complete
+
+
+def test_a_template_by_name_whose_format_is_known_is_written_out(tmp_path: Path) -> None:
+    config = SMALL.replace("type: alpaca\n", "type: chat_template\n") + "chat_template: llama3\n"
+    recipe, report = axolotl(config, tmp_path)
+    assert "<|start_header_id|>" in recipe["train"]["template"]["jinja"]
+    assert report.complete
+
+
+@pytest.mark.parametrize("name", ["jamba", "my_own", "qwen3"])
+def test_a_template_by_another_name_is_left_to_be_decided(name: str) -> None:
+    config = SMALL.replace("type: alpaca\n", "type: chat_template\n") + f"chat_template: {name}\n"
+    done = imported(config, "axolotl")
+    assert [entry.key for entry in done.report.not_mapped] == [("chat_template",)]
+    assert "template: # to be decided" in done.text.replace("\n    # to be", " # to be") or (
+        "use: TODO" in done.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("adapter", "four", "lost"),
+    [("qlora", "true", []), ("qlora", "false", ["adapter"]), ("lora", "true", ["load_in_4bit"])],
+)
+def test_four_bits_go_with_qlora(adapter: str, four: str, lost: list[str]) -> None:
+    config = SMALL.replace("load_in_4bit: true", f"load_in_4bit: {four}")
+    report = imported(config.replace("adapter: qlora", f"adapter: {adapter}"), "axolotl").report
+    assert [entry.key[0] for entry in report.not_mapped] == lost
+
+
+def test_a_prompt_that_is_written_out_becomes_the_recipes(tmp_path: Path) -> None:
+    kind = """type:
+      field_output: answer
+      field_instruction: question
+      field_input: context
+      format: "[INST] {context_} {input}\\n{instruction} [/INST]"
+"""
+    recipe, report = axolotl(SMALL.replace("type: alpaca\n", kind), tmp_path)
+    template = recipe["train"]["template"]
+    assert template["prompt"] == "[INST] {{context_}} {input}\n{instruction} [/INST]"
+    assert recipe["data"]["alpaca"]["read"]["columns"]["input"] == "context"
+    assert report.complete
+
+
+def test_the_head_is_short_whatever_is_lost() -> None:
+    lines = "".join(f"unknown_{n}: {'x' * 500}\n" for n in range(40))
+    head = imported(SMALL + lines, "axolotl").text.split("\n\n")[0].splitlines()
+    assert len(head) <= 15
+    assert all(len(line) <= 100 for line in head)
+    assert head[-1].startswith("# Not mapped: 34 more")
+
+
+def test_keys_of_one_section_that_are_lost_are_one_line() -> None:
+    text = imported(SMALL + "test_datasets: [{path: a, type: b, split: c}]\n", "axolotl").text
+    assert text.count("Not mapped:") == 1
+    assert "test_datasets[0] (3 keys)" in text
+
+
+def test_the_recipe_is_called_by_base_and_data(tmp_path: Path) -> None:
+    recipe, _ = axolotl(SMALL, tmp_path)
+    assert recipe["name"] == "llama-2-7b-hf-alpaca"

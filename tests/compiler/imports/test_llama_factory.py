@@ -116,8 +116,7 @@ def test_every_template_joins_instruction_and_input_as_theirs_does(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("more", "unread"),
-    [({"columns": {"images": "images"}}, "columns.images"),
-     ({"columns": {"tools": "tools"}}, "columns.tools"),
+    [({"columns": {"tools": "tools"}}, "columns.tools"),
      ({"num_samples": 100}, "num_samples"), ({"folder": "en"}, "folder"),
      ({"tags": {"role_tag": "r"}}, "tags.role_tag"), ({"tags": {"role_tag": "role"}}, None)],
 )  # fmt: skip
@@ -152,8 +151,6 @@ def test_a_data_set_without_a_description_is_told() -> None:
     ("line", "todo"),
     [
         ("lora_rnak: 8", "did you mean `lora_rank`?"),
-        ("train_on_prompt: true", "template"),
-        ("mask_history: true", "conversation"),
         ("interleave_probs: 0.5,0.5", "mixture.weights"),
         ("additional_target: embed_tokens", "adapter only"),
         ("adapter_name_or_path: old", "scratch"),
@@ -193,7 +190,7 @@ def test_the_three_lists_together_are_exactly_the_keys_of_the_file(text: str) ->
 
 def test_samples_are_limited_in_every_data_set(tmp_path: Path) -> None:
     recipe, _ = recipe_of(SMALL + "max_samples: 10000\n", tmp_path)
-    assert {data["sample"]["count"] for data in recipe["data"].values()} == {10000}
+    assert {data["sample"]["rows"] for data in recipe["data"].values()} == {":10000"}
 
 
 @pytest.mark.parametrize(
@@ -203,3 +200,105 @@ def test_samples_are_limited_in_every_data_set(tmp_path: Path) -> None:
 def test_a_file_that_says_too_little_is_refused(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         imported(text, "llama-factory")
+
+
+@pytest.mark.parametrize(
+    ("line", "learn"), [("mask_history: true", "last"), ("train_on_prompt: true", "all")]
+)
+def test_which_text_is_trained_on(line: str, learn: str, tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL + line + "\n", tmp_path)
+    assert recipe["train"]["template"]["learn"] == learn
+    assert report.complete
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("stage: dpo", "trains by dpo"),
+        ("stage: pt", "plain text"),
+        ("finetuning_type: full", "every weight"),
+        ("finetuning_type: freeze", "some layers"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_refused(line: str, said: str) -> None:
+    key = line.split(":")[0]
+    text = "".join(x for x in SMALL.splitlines(True) if not x.startswith(key)) + line + "\n"
+    with pytest.raises(InputError, match=said):
+        imported(text, "llama-factory", data_sets=INFO)
+    assert not imported(text, "llama-factory", data_sets=INFO, skeleton=True).report.complete
+
+
+def test_pictures_are_refused() -> None:
+    info = {"own": {"file_name": "own.json", "columns": {"images": "images"}}}
+    with pytest.raises(InputError, match="pictures"):
+        imported(SMALL.replace("own,alpaca_en", "own"), "llama-factory", data_sets=info)
+
+
+def test_a_file_for_merging_trains_nothing() -> None:
+    with pytest.raises(InputError, match="trains nothing"):
+        imported("model_name_or_path: a/b\ntemplate: llama3\nexport_dir: out\n", "llama-factory")
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [("qwen", "You are Qwen"), ("qwen3", "<think>"), ("qwen3_nothink", "<|im_start|>"),
+     ("chatml", "<|im_end|>"), ("llama3", "<|eot_id|>")],
+)  # fmt: skip
+def test_a_template_is_the_format_of_theirs(name: str, has: str, tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL.replace("template: llama3", f"template: {name}"), tmp_path)
+    template = recipe["train"]["template"]
+    assert has in f"{template['jinja']}{template['system']}"
+    assert report.complete
+
+
+@pytest.mark.parametrize("name", ["my_totally_custom_template", "mistral", "deepseek"])
+def test_a_template_that_is_not_known_is_left_to_be_decided(name: str) -> None:
+    text = SMALL.replace("template: llama3", f"template: {name}")
+    done = imported(text, "llama-factory", data_sets=INFO)
+    assert [entry.key for entry in done.report.not_mapped] == [("template",)]
+    assert "TODO" in done.text
+
+
+def test_files_are_found_where_their_descriptions_are(tmp_path: Path) -> None:
+    done = imported(SMALL, "llama-factory", data_sets=INFO, folder="../there/data")
+    assert "folder: ../there/data" in done.text
+
+
+NEW = """\
+model: Qwen/Qwen3-4B
+model_class: llm
+peft_config: {name: lora, r: 16, lora_alpha: 32, lora_dropout: 0.05, target_modules: all}
+quant_config: {name: bnb, quantization_bit: 4}
+dist_config: {name: fsdp2, dcp_path: null}
+train_dataset: data/v1_sft_demo.yaml
+output_dir: ./outputs/x
+micro_batch_size: 2
+global_batch_size: 8
+cutoff_len: 1024
+learning_rate: 1.0e-4
+max_steps: 10
+"""
+
+
+def test_the_new_format_is_read_but_for_its_data() -> None:
+    done = imported(NEW, "llama-factory")
+    assert [entry.key for entry in done.report.not_mapped] == [("train_dataset",)]
+    for line in ("use: TODO", "double_quant: true", "gradient_accumulation_steps: 4",
+                 "lr_scheduler: constant", "target_modules: all-linear"):  # fmt: skip
+        assert line in done.text
+    assert sorted(listed(done.report)) == sorted(leaves(NEW))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("name: lora", "name: freeze"), "method freeze"),
+        (("v1_sft_demo", "v1_dpo_demo"), "preferences"),
+        (("peft_config", "peft_other"), "every weight"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_refused_in_the_new_format_too(
+    changed: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        imported(NEW.replace(*changed), "llama-factory")

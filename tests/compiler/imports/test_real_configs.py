@@ -22,7 +22,7 @@ def test_every_key_of_every_configuration_is_in_one_list(tool: str) -> None:
     for file in (file for file in FILES if file.parent.name == tool):
         text = file.read_text(encoding="utf-8")
         try:
-            report = imported(text, tool).report
+            report = imported(text, tool, skeleton=True).report
         except InputError:
             continue
         assert sorted(listed(report)) == sorted(leaves(text)), file
@@ -35,14 +35,13 @@ def test_every_key_of_every_configuration_is_in_one_list(tool: str) -> None:
     [
         ("llama-factory/*lora_sft_gptq*", "model_name_or_path"),
         ("axolotl/*lfm2-8b-a1b-lora*", "lora_target_modules"),
-        ("axolotl/*qwen3-32b-qlora*", "split"),
+        ("axolotl/*qwen3-32b-qlora*", "chat_template"),
         ("axolotl/.runpod*", "base_model"),
-        ("axolotl/*deepspeed-alst*", "deepspeed"),
     ],
 )
 def test_what_a_configuration_has_and_a_recipe_lacks_is_reported(name: str, key: str) -> None:
     found = [file for file in FILES if file.match(name)]
     assert found
     for file in found:
-        report = imported(file.read_text(encoding="utf-8"), file.parent.name).report
+        report = imported(file.read_text(encoding="utf-8"), file.parent.name, skeleton=True).report
         assert key in {entry.key[-1] for entry in report.not_mapped}, file

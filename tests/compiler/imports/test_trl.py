@@ -11,6 +11,7 @@ from imports import imported, leaves, listed
 from khichdi.compiler.validate import validate
 from khichdi.plugins.registry import load_registry
 from khichdi.project.bundled_recipes import open_recipe
+from khichdi.schema.errors import InputError
 
 SMALL = """\
 model_name_or_path: mistralai/Mistral-7B-v0.1
@@ -76,7 +77,6 @@ def test_learning_prompts_too_is_not_passed_off_as_ours() -> None:
         ("eos_token: <|im_end|>", "tokenizer"),
         ("loss_type: dft", "leave it out"),
         ("lora_modules_to_save: [lm_head]", "adapter only"),
-        ("deepspeed: x.json", "gradient_accumulation_steps"),
     ],
 )
 def test_what_is_not_mapped_is_told(line: str, todo: str) -> None:
@@ -85,9 +85,87 @@ def test_what_is_not_mapped_is_told(line: str, todo: str) -> None:
     assert todo in entry.todo
 
 
-def test_without_an_adapter_every_weight_would_be_trained() -> None:
-    (entry,) = imported(SMALL.replace("use_peft: true", "use_peft: false"), "trl").report.not_mapped
-    assert "every weight" in entry.would
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (SMALL.replace("use_peft: true", "use_peft: false"), "every weight"),
+        (SMALL + "reward_funcs: [accuracy]\n", "rewards"),
+        (SMALL + "loss_type: sigmoid\n", "sigmoid"),
+        (SMALL + "beta: 0.1\n", "preferences"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_refused(config: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        imported(config, "trl")
+    assert not imported(config, "trl", skeleton=True).report.complete
+
+
+LISTED = """\
+datasets:
+  - path: a/chats
+    name: small
+    split: train_sft
+    columns: [messages]
+  - path: b/pairs
+    columns: [prompt, completion]
+"""
+MIXTURE = """\
+dataset_mixture:
+  datasets:
+    - {id: a/chats, config: Mid, split: one, columns: [messages], weight: 0.5}
+    - {id: a/chats, config: Mid, split: two, columns: [messages], weight: 1.0}
+  seed: 0
+  test_split_size: 0.1
+"""
+MIXER = """\
+dataset_mixer:
+  a/chats: 1.0
+  b/talks: 0.25
+dataset_splits: [train_sft, test_sft]
+"""
+
+
+def of(data: str) -> str:
+    lines = [line for line in SMALL.splitlines(True) if not line.startswith("dataset_")]
+    return "".join(lines) + data
+
+
+def test_a_list_of_data_sets(tmp_path: Path) -> None:
+    recipe, report = recipe_of(of(LISTED), tmp_path)
+    source = recipe["data"]["chats"]["source"]
+    assert (source["repo"], source["config"], source["split"]) == ("a/chats", "small", "train_sft")
+    assert recipe["data"]["pairs"]["read"]["columns"]["output"] == "completion"
+    assert recipe["data"]["pairs"]["source"]["split"] == "train"
+    assert report.complete
+
+
+def test_a_mixture_of_the_handbook(tmp_path: Path) -> None:
+    recipe, report = recipe_of(of(MIXTURE), tmp_path)
+    assert recipe["data"]["chats"]["sample"]["fraction"] == 0.5
+    assert recipe["data"]["chats-2"]["source"]["split"] == "two"
+    assert recipe["data"]["chats-2"]["sample"] == {"use": "all"}
+    assert recipe["mixture"]["validation"]["fraction"] == 0.1
+    assert report.complete
+
+
+def test_a_mixer_of_the_handbook(tmp_path: Path) -> None:
+    recipe, report = recipe_of(of(MIXER), tmp_path)
+    assert {d["source"]["split"] for d in recipe["data"].values()} == {"train_sft"}
+    assert recipe["data"]["talks"]["sample"]["fraction"] == 0.25
+    assert report.complete
+
+
+def test_whole_conversations_are_learned_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    data = "datasets: [{path: a/chats, columns: [messages]}]\n"
+    text = of(data).replace("assistant_only_loss: true\n", "")
+    recipe, report = recipe_of(text, tmp_path)
+    assert recipe["train"]["template"]["learn"] == "all"
+    assert report.complete
+
+
+def test_no_data_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="dataset_name"):
+        imported(of(""), "trl")
 
 
 @pytest.mark.parametrize("more", ["", "model_init_kwargs: {a: {b: [1]}}\nfoo: [{c: 1}]\nseed: 1\n"])

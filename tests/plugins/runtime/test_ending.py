@@ -46,6 +46,16 @@ def other_rows() -> Any:
     return jobs.packs(2, seed=3, first=200)
 
 
+@pytest.mark.parametrize("patience", [1, 2])
+def test_the_watchdog_ends_a_training_whose_loss_is_too_high(once: Any, patience: int) -> None:
+    limits = {"loss_watchdog_threshold": 0.01, "loss_watchdog_patience": patience}
+    ended = once({**WORSE, **limits}, validation=other_rows())["result"]
+    assert ended.stopped == {"by": "loss_watchdog_threshold", "step": patience, "of": 12}
+    assert len(ended.trace) == patience
+    above = once({**WORSE, "loss_watchdog_threshold": 1e6}, validation=other_rows())["result"]
+    assert above.stopped is None
+
+
 def test_patience_ends_training_with_the_best_weights(once: Any) -> None:
     whole = once(WORSE, validation=other_rows())
     losses = [entry["eval_loss"] for entry in whole["result"].trace]
@@ -127,9 +137,9 @@ def test_time_spent_before_a_kill_counts(once: Any) -> None:
     from khichdi.plugins.builtin.runtime.qlora.stopping import Ending
 
     ending = Ending(QloraParams(max_hours=1), total=9)
-    assert not ending.is_last(1)
+    assert not ending.is_last(1, [])
     ending.restore({"stopped": None, "spent": 3600.0})
-    assert ending.is_last(2)
+    assert ending.is_last(2, [])
     again = {"max_hours": None, "stop_after_steps": 2}
     assert ending.reason(2) == {"by": "max_hours", "step": 2, "of": 9, "again": again}
 

@@ -10,6 +10,7 @@ import jobs
 import pyarrow as pa
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from khichdi.plugins import Progress, StepError
@@ -17,7 +18,7 @@ from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
 from khichdi.plugins.builtin.runtime.qlora import checkpoint
 from khichdi.plugins.builtin.runtime.qlora.loss import not_finite
-from khichdi.plugins.builtin.runtime.qlora.optimizer import learning_rates
+from khichdi.plugins.builtin.runtime.qlora.optimizer import learning_rates, make_optimizer
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.schema.digest import safetensors_digest
 
@@ -92,6 +93,8 @@ def test_bits_do_not_move_with(once: Once, params: dict[str, Any]) -> None:
         {"lr_scheduler": "linear"},
         {"max_grad_norm": 0.1},
         {"micro_batch_size": 2, "gradient_accumulation_steps": 1},
+        {"loraplus_lr_ratio": 8},
+        {"lr_scheduler": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.5}},
     ],
     ids=str,
 )
@@ -168,6 +171,80 @@ def test_a_warm_up_is_a_number_of_steps_or_a_part_of_all() -> None:
     assert rates(warmup_ratio=0.1) == rates(warmup_steps=3)
     assert rates(warmup_ratio=0.1)[:4] == [0.0, 1 / 3, 2 / 3, 1.0]
     assert rates(warmup_ratio=0.0) == rates()
+
+
+def test_a_schedule_takes_its_arguments_by_their_names_in_transformers() -> None:
+    def last(**params: Any) -> float:
+        return learning_rates(QloraParams(learning_rate=2.0, **params), 10)(11)
+
+    assert last(lr_scheduler="cosine") == pytest.approx(0)
+    least = {"lr_scheduler": "cosine_with_min_lr"}
+    assert last(**least, lr_scheduler_kwargs={"min_lr_rate": 0.25}) == pytest.approx(0.5)
+    assert last(**least, lr_scheduler_kwargs={"min_lr": 0.1}) == pytest.approx(0.1)
+    decay = {"lr_scheduler": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": 4}}
+    assert learning_rates(QloraParams(learning_rate=2.0, **decay), 10)(6) == 2.0
+    for name in ("polynomial", "inverse_sqrt", "cosine_with_restarts"):
+        assert 0 <= last(lr_scheduler=name) <= 2
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"lr_scheduler_kwargs": {"min_lr_rate": 0.1}}, "`cosine` has no argument `min_lr_rate`"),
+        ({"lr_scheduler": "cosine_with_min_lr"}, "needs one of `min_lr` and `min_lr_rate`"),
+        ({"lr_scheduler": "warmup_stable_decay"}, "needs `num_decay_steps`"),
+        ({"eval_steps": 5, "evals_per_epoch": 2}, "`eval_steps` and `evals_per_epoch`"),
+        ({"save_steps": 5, "saves_per_epoch": 2}, "`save_steps` and `saves_per_epoch`"),
+        ({"eval_steps": 1.5}, "eval_steps"),
+        ({"eval_steps": 30, "max_steps": 20}, "`max_steps` ends at 20"),
+    ],
+    ids=str,
+)
+def test_parameters_that_do_not_fit_together(params: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        QloraParams(**params)
+
+
+def test_checkpoints_beyond_the_end_are_no_error() -> None:
+    assert QloraParams(save_steps=500, max_steps=20).save_steps == 500
+
+
+def test_lora_plus_gives_the_b_matrices_a_learning_rate_of_their_own() -> None:
+    """The groups are those of peft's own function for it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from peft.optimizers import create_loraplus_optimizer
+
+    base = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4))
+    model: Any = get_peft_model(base, LoraConfig(r=2, target_modules=["0", "1"]))  # type: ignore[arg-type]
+    named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    theirs = create_loraplus_optimizer(model, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=16.0)
+    params = QloraParams(learning_rate=1e-3, loraplus_lr_ratio=16)
+    ours = make_optimizer(params, list(named), list(named.values()))
+
+    def rates(groups: Any) -> dict[int, float]:
+        return {id(p): g["lr"] * g.get("factor", 1) for g in groups for p in g["params"]}
+
+    assert rates(ours.param_groups) == pytest.approx(rates(theirs.param_groups))
+    assert set(rates(ours.param_groups).values()) == {1e-3, 1.6e-2}
+
+
+@pytest.mark.parametrize(
+    ("params", "steps"),
+    [
+        ({"eval_steps": 2}, [2, 4, 6]),
+        ({"eval_steps": 0.5}, [3, 6]),
+        ({"evals_per_epoch": 2}, [2, 4, 6]),
+        ({"evals_per_epoch": 3}, [1, 2, 3, 4, 5, 6]),
+        ({}, [3, 6]),
+    ],
+    ids=str,
+)
+def test_when_held_out_rows_are_evaluated(
+    once: Once, params: dict[str, Any], steps: list[int]
+) -> None:
+    trace = once(params)["result"].trace
+    assert [entry["step"] for entry in trace if "eval_loss" in entry] == steps
 
 
 def test_the_best_weights_on_held_out_rows_are_kept(once: Once) -> None:

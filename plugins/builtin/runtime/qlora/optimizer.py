@@ -16,8 +16,14 @@ BLOCK = 4096
 many threads there are."""
 
 
-def make_optimizer(params: QloraParams, trained: Sequence[torch.nn.Parameter]) -> Any:
-    """Return the optimizer of this name over the trained parameters."""
+def make_optimizer(
+    params: QloraParams, names: Sequence[str], trained: Sequence[torch.nn.Parameter]
+) -> Any:
+    """Return the optimizer of this name over the trained parameters.
+
+    A group's `factor` multiplies the learning rate of its step.
+    """
+    groups = _groups(params, names, trained)
     common: dict[str, Any] = {
         "lr": params.learning_rate,
         "betas": (params.adam_beta1, params.adam_beta2),
@@ -25,13 +31,25 @@ def make_optimizer(params: QloraParams, trained: Sequence[torch.nn.Parameter]) -
         "weight_decay": params.weight_decay,
     }
     if params.optimizer == "adamw_torch":
-        return torch.optim.AdamW(trained, foreach=True, **common)
+        return torch.optim.AdamW(groups, foreach=True, **common)
     from bitsandbytes.optim import AdamW
 
     # Pages are GPU memory that can move to the host: on a CPU there is nothing to page.
     paged = params.optimizer.startswith("paged") and trained[0].is_cuda
     bits = 32 if params.optimizer.endswith("32bit") else 8
-    return AdamW(trained, optim_bits=bits, is_paged=paged, **common)
+    return AdamW(groups, optim_bits=bits, is_paged=paged, **common)
+
+
+def _groups(
+    params: QloraParams, names: Sequence[str], trained: Sequence[torch.nn.Parameter]
+) -> list[Any]:
+    """Return the parameters; with LoRA+ in two groups, as peft has it: B has a rate of its own."""
+    if params.loraplus_lr_ratio is None:
+        return list(trained)
+    pairs = list(zip(names, trained, strict=True))
+    fast = [p for name, p in pairs if "lora_B" in name or p.ndim == 1]
+    slow = [p for name, p in pairs if not ("lora_B" in name or p.ndim == 1)]
+    return [{"params": slow}, {"params": fast, "factor": params.loraplus_lr_ratio}]
 
 
 def learning_rates(params: QloraParams, total: int) -> Callable[[int], float]:
@@ -43,7 +61,9 @@ def learning_rates(params: QloraParams, total: int) -> Callable[[int], float]:
     warmup = params.warmup_steps
     if params.warmup_ratio is not None:
         warmup = math.ceil(params.warmup_ratio * total)
-    scheduler: Any = get_scheduler(name, idle, warmup, total)
+    scheduler: Any = get_scheduler(
+        name, idle, warmup, total, scheduler_specific_kwargs=params.lr_scheduler_kwargs
+    )
     factor = scheduler.lr_lambdas[0]
     return lambda step: params.learning_rate * factor(step - 1)
 

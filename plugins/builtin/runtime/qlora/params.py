@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
+from annotated_types import Ge, Gt, Lt
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Params, operational
+from khichdi.plugins import Params, later, operational
 
 ROWS_AT_ONCE = 128
 """Tokens whose logits are computed at once; part of the bits, and held from step to step."""
+
+Steps = Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)]
+"""A number of optimizer steps; below 1, a share of all of them."""
+SCHEDULER_KWARGS = {
+    "cosine_with_min_lr": {"min_lr", "min_lr_rate", "num_cycles"},
+    "cosine_with_restarts": {"num_cycles"},
+    "polynomial": {"lr_end", "power"},
+    "inverse_sqrt": {"timescale"},
+    "warmup_stable_decay": {"num_decay_steps", "min_lr_ratio", "num_cycles"},
+}
+"""The arguments of schedules that have any, by their names in transformers."""
 
 
 class QloraParams(Params):
@@ -47,8 +59,33 @@ class QloraParams(Params):
         ),
     )
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
-    lr_scheduler: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="Learning-rate schedule after warm-up."
+    loraplus_lr_ratio: float | None = later(
+        None,
+        gt=0,
+        description=(
+            "LoRA+: the learning rate of the adapter's B matrices, as a multiple of "
+            "`learning_rate`; the same for all if omitted."
+        ),
+    )
+    lr_scheduler: Literal[
+        "cosine",
+        "linear",
+        "constant",
+        "cosine_with_min_lr",
+        "cosine_with_restarts",
+        "polynomial",
+        "inverse_sqrt",
+        "warmup_stable_decay",
+    ] = Field(
+        "cosine",
+        description="Learning-rate schedule after warm-up, by its name in transformers.",
+    )
+    lr_scheduler_kwargs: dict[str, int | float] = later(
+        {},
+        description=(
+            "Arguments of the schedule, by their names in transformers: `{min_lr_rate: 0.1}` for "
+            "`cosine_with_min_lr`."
+        ),
     )
     warmup_steps: int = Field(
         0, ge=0, description="Warm-up: optimizer steps over which the learning rate rises from 0."
@@ -109,8 +146,15 @@ class QloraParams(Params):
         description="Use Liger kernels for norms, SwiGLU and rotary embeddings: faster, different "
         "rounding. Needs an NVIDIA GPU and the package liger-kernel.",
     )
-    eval_steps: int | None = Field(
-        None, ge=1, description="Optimizer steps between evaluations; once per epoch if omitted."
+    eval_steps: Steps | None = Field(
+        None,
+        description=(
+            "Optimizer steps between evaluations; below 1, a share of all steps. Once per epoch if "
+            "omitted."
+        ),
+    )
+    evals_per_epoch: int | None = later(
+        None, ge=1, description="Evaluations per epoch; instead of `eval_steps`."
     )
     metric_for_best_model: Literal["eval_loss"] | None = Field(
         "eval_loss",
@@ -126,6 +170,17 @@ class QloraParams(Params):
             "Early stopping: end training after this many evaluations in a row without a lower "
             "validation loss, and keep the best weights. Disabled if omitted."
         ),
+    )
+    loss_watchdog_threshold: float | None = later(
+        None,
+        gt=0,
+        description=(
+            "Loss watchdog: end training where the loss is above this for "
+            "`loss_watchdog_patience` steps in a row. Disabled if omitted."
+        ),
+    )
+    loss_watchdog_patience: int = later(
+        3, ge=1, description="Steps in a row above `loss_watchdog_threshold` that end training."
     )
     max_hours: float | None = Field(
         None,
@@ -166,10 +221,15 @@ class QloraParams(Params):
         le=256,
         description="CPU threads. The environment is ignored, because rounding depends on them.",
     )
-    save_steps: int | None = operational(
+    save_steps: Steps | None = operational(
         None,
-        ge=1,
-        description="Optimizer steps between checkpoints; after each evaluation if omitted.",
+        description=(
+            "Optimizer steps between checkpoints; below 1, a share of all steps. After each "
+            "evaluation if omitted."
+        ),
+    )
+    saves_per_epoch: int | None = operational(
+        None, ge=1, description="Checkpoints per epoch; instead of `save_steps`."
     )
     save_total_limit: int = operational(
         2, ge=1, description="Checkpoints to keep during training; each includes the best weights."
@@ -227,6 +287,29 @@ class QloraParams(Params):
             raise ValueError(
                 "`warmup_steps` and `warmup_ratio` both set the warm-up: leave one of them out"
             )
+        for steps, times in (("eval_steps", "evals_per_epoch"), ("save_steps", "saves_per_epoch")):
+            if getattr(self, steps) is not None and getattr(self, times) is not None:
+                raise ValueError(f"`{steps}` and `{times}` say the same: leave one of them out")
+        return self
+
+    @model_validator(mode="after")
+    def _the_schedule_takes_its_arguments(self) -> Self:
+        known = SCHEDULER_KWARGS.get(self.lr_scheduler, set())
+        for name in self.lr_scheduler_kwargs:
+            if name not in known:
+                has = f"it has {', '.join(sorted(known))}" if known else "it has none"
+                raise ValueError(f"`{self.lr_scheduler}` has no argument `{name}`: {has}")
+        given = known & {"min_lr", "min_lr_rate"} & self.lr_scheduler_kwargs.keys()
+        if self.lr_scheduler == "cosine_with_min_lr" and len(given) != 1:
+            raise ValueError(
+                "`cosine_with_min_lr` needs one of `min_lr` and `min_lr_rate` in "
+                "`lr_scheduler_kwargs`"
+            )
+        needs_decay = self.lr_scheduler == "warmup_stable_decay"
+        if needs_decay and "num_decay_steps" not in self.lr_scheduler_kwargs:
+            raise ValueError(
+                "`warmup_stable_decay` needs `num_decay_steps` in `lr_scheduler_kwargs`"
+            )
         return self
 
     @model_validator(mode="after")
@@ -245,7 +328,7 @@ class QloraParams(Params):
     def _ends_after_it_begins(self) -> Self:
         if self.max_steps is None:
             return self
-        for name in ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps"):
+        for name in ("warmup_steps", "eval_steps", "stop_after_steps"):
             steps = getattr(self, name)
             if steps is not None and steps > self.max_steps:
                 raise ValueError(f"`{name}` is {steps}, and `max_steps` ends at {self.max_steps}")

@@ -22,9 +22,11 @@ from khichdi.schema.device import Device
 
 from .params import QloraParams
 
-COUNT_STEPS = ("warmup_steps", "eval_steps", "save_steps", "stop_after_steps")
+COUNT_STEPS = ("warmup_steps", "eval_steps", "stop_after_steps")
 """Parameters that count optimizer steps."""
-ABOUT_VALIDATION = ("metric_for_best_model", "eval_steps", "early_stopping_patience")
+ABOUT_VALIDATION = (
+    "metric_for_best_model", "eval_steps", "evals_per_epoch", "early_stopping_patience",
+)  # fmt: skip
 """Parameters that mean nothing without held-out rows."""
 RATE_PARAMS = frozenset(
     {
@@ -58,7 +60,8 @@ class Qlora(Runtime[QloraParams]):
             total_steps=params.max_steps,
             stop_after=params.stop_after_steps,
             eval_every=params.eval_steps,
-            counts={name: value for name, value in counts.items() if value is not None},
+            each_epoch=params.evals_per_epoch,
+            counts={name: value for name, value in counts.items() if isinstance(value, int)},
         )
 
     def account(self, workload: Workload) -> Account:
@@ -149,7 +152,10 @@ class Qlora(Runtime[QloraParams]):
             "max_steps": 3,
             "warmup_steps": min(1, self.params.warmup_steps),
             "eval_steps": self.params.eval_steps and 2,
+            "evals_per_epoch": None,
             "save_steps": self.params.save_steps and 2,
+            "saves_per_epoch": None,
+            "loss_watchdog_threshold": None,
             "stop_after_steps": self.params.stop_after_steps and 2,
             "max_hours": None,
             "report_to": (),

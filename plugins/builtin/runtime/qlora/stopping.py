@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .params import QloraParams
 
@@ -59,18 +59,34 @@ class Ending:
 
     def known(self) -> int | None:
         """Return how many steps training takes; None where clock or patience may end it before."""
-        open_ended = self.params.max_hours or self.params.early_stopping_patience
+        params = self.params
+        open_ended = (
+            params.max_hours or params.early_stopping_patience or params.loss_watchdog_threshold
+        )
         return None if open_ended else min(self.total, self.params.stop_after_steps or self.total)
 
-    def is_last(self, step: int) -> bool:
-        """Return whether this step, just taken, is the last; asked once, before evaluating."""
+    def is_last(self, step: int, trace: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether this step, just taken, is the last; asked once, before evaluating.
+
+        Args:
+            step: its number.
+            trace: of every step up to it, with its loss.
+        """
         if step == self.total:
             return True
         if step == self.params.stop_after_steps:
             self.stopped = "stop_after_steps"
+        elif self._diverges(trace):
+            self.stopped = "loss_watchdog_threshold"
         elif self._out_of_time():
             self.stopped = "max_hours"
         return self.stopped is not None
+
+    def _diverges(self, trace: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether the loss was too high for as many steps in a row as patience allows."""
+        limit, patience = self.params.loss_watchdog_threshold, self.params.loss_watchdog_patience
+        recent = [entry["loss"] for entry in trace[-patience:]]
+        return limit is not None and len(recent) == patience and min(recent) > limit
 
     def has_learnt_enough(self, losses: Mapping[int, float]) -> bool:
         """Return whether as many evaluations as patience allows have brought nothing better.

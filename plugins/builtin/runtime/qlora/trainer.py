@@ -24,6 +24,7 @@ from .batches import MicroBatch, Packs, StepPlan, plan_steps, prepared
 from .distributed.grad_sync import Gradients
 from .distributed.world import Processes
 from .environment import PeakMemory, bits_depend_on
+from .intervals import interval
 from .loss import not_finite
 from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
@@ -49,11 +50,13 @@ class Training:
         self.plans = plan_steps(len(self.train), params, job.seed, self.train.sizes())
         # Its clock counts loading the model.
         self.ending = Ending(params, len(self.plans), processes.from_first)
+        self.eval_every = interval(params.eval_steps, params.evals_per_epoch, self.plans)
+        self.save_every = interval(params.save_steps, params.saves_per_epoch, self.plans)
         self.memory = PeakMemory(best_device())
         self.trainee: Trainee = build(params, job, processes.sharded)
         determinism.check(params.cpu_threads, params.determinism)  # libraries were at work
         self.gradients = Gradients(processes, self.trainee.trained)
-        self.optimizer = make_optimizer(params, self.trainee.trained)
+        self.optimizer = make_optimizer(params, self.trainee.names, self.trainee.trained)
         self.rate = learning_rates(params, len(self.plans))
         self.identity = self._identity()
         name = f"{job.base_name.rpartition('/')[2]}-{self.identity.rpartition(':')[2][:12]}"
@@ -95,8 +98,8 @@ class Training:
             for plan, micro in zip(rest, batches, strict=True):
                 before = time.monotonic()
                 self.take_step(plan, micro)
-                self.ending.record_seconds(time.monotonic() - before)
-                last = self.ending.is_last(plan.step)
+                self.ending.took(time.monotonic() - before)
+                last = self.ending.is_last(plan.step, self.trace)
                 evaluated = self.evaluate_if_due(plan, last)
                 last = (evaluated and self.ending.has_learnt_enough(self.losses)) or last
                 if plan.step in self.ends or last:
@@ -136,7 +139,7 @@ class Training:
             self._refuse(plan, "gradient norm", norm, range(len(micro)))
         rate = self.rate(plan.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step = plan.step
@@ -196,7 +199,7 @@ class Training:
 
     def evaluate_if_due(self, plan: StepPlan, last: bool) -> bool:
         """Evaluate after the steps asked for and after the last; keep weights that are better."""
-        every = self.params.eval_steps
+        every = self.eval_every
         due = last or (plan.last_of_epoch if every is None else plan.step % every == 0)
         if not due or not len(self.held_out):
             return False
@@ -265,7 +268,7 @@ class Training:
         self.states.append(state)
 
     def _save_if_due(self, plan: StepPlan, evaluated: bool, last: bool) -> None:
-        every = self.params.save_steps
+        every = self.save_every
         due = evaluated or plan.last_of_epoch if every is None else plan.step % every == 0
         if not due and not last:
             return

@@ -63,3 +63,42 @@ def test_too_few_rows_are_an_error_unless_all_are_to_be_taken():
 def test_parameters_that_make_no_sense_are_refused(params):
     with pytest.raises(ValidationError):
         load_registry().create("sampler", "random", params)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        (":3", range(3)),
+        (":20%", range(400)),
+        ("10%:20%", range(200, 400)),
+        ("-2:", range(1998, 2000)),
+        ("-1%:", range(1980, 2000)),
+        ("1999:5000", range(1999, 2000)),
+        ("5:2", range(0)),
+        (":0", range(0)),
+    ],
+)
+def test_a_slice_is_that_of_a_split(rows, kept):
+    datasets = pytest.importorskip("datasets")
+    assert select("slice", IDS, rows=rows) == {IDS[n] for n in kept}
+    instruction = datasets.ReadInstruction.from_spec(f"train[{rows}]")
+    try:
+        (absolute,) = instruction.to_absolute({"train": 2000})
+    except ValueError:  # an empty one
+        return
+    theirs = range(*slice(absolute.from_, absolute.to).indices(2000))
+    assert theirs == kept
+
+
+def test_how_many_rows_a_slice_has_is_known_before():
+    sampler = load_registry().create("sampler", "slice", {"rows": "100:300"})
+    assert (sampler.asked(), sampler.expected(None)) == (200, (0, 200))
+    assert sampler.expected(150) == (50, 50)
+    part = load_registry().create("sampler", "slice", {"rows": ":20%"})
+    assert (part.asked(), part.expected(1000)) == (None, (200, 200))
+
+
+@pytest.mark.parametrize("rows", [":", "a:b", "5", ":120%", "1.5:2"])
+def test_what_is_no_range_of_rows_is_refused(rows):
+    with pytest.raises(ValidationError):
+        load_registry().create("sampler", "slice", {"rows": rows})

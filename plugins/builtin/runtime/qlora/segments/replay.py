@@ -114,7 +114,7 @@ class _Replayer:
     def _put_back(self, segment: TrainingSegment) -> None:
         """Bring weights, optimizer and what was written down to where the segment starts."""
         training, trainee = self.training, self.training.trainee
-        training.optimizer = make_optimizer(self.params, trainee.trained)
+        training.optimizer = make_optimizer(self.params, trainee.names, trainee.trained)
         training.step = segment.first - 1
         training.trace, training.losses, training.best = [], {}, None
         if segment.state is None or segment.folder is None:
