@@ -98,7 +98,7 @@ class Training:
             for plan, micro in zip(rest, batches, strict=True):
                 before = time.monotonic()
                 self.take_step(plan, micro)
-                self.ending.took(time.monotonic() - before)
+                self.ending.record_seconds(time.monotonic() - before)
                 last = self.ending.is_last(plan.step, self.trace)
                 evaluated = self.evaluate_if_due(plan, last)
                 last = (evaluated and self.ending.has_learnt_enough(self.losses)) or last
