@@ -27,9 +27,21 @@ def _modules(
     recipe: Recipe, loaded: Loaded, registry: Registry, architecture: Architecture
 ) -> list[Diagnostic]:
     """Name the modules to put an adapter on that the base does not have."""
-    asked = ask(registry, "adapter", recipe.model.adapter, lambda plugin: plugin.named_modules())
+    adapter = recipe.model.adapter
+    asked = ask(registry, "adapter", adapter, lambda plugin: plugin.named_modules())
+    expressions = ask(registry, "adapter", adapter, lambda plugin: plugin.module_expressions())
     known = list(dict.fromkeys(linear.name for linear in architecture.linears))
-    found = []
+    found = [
+        loaded.diagnose(
+            ("model", "adapter", *path),
+            "no-module",
+            f"`{text}` matches no linear module of the base ({architecture.model_type})",
+            f"it is compared with whole paths, such as `{architecture.layer_path}.0."
+            f"{architecture.linears[0].path}`; the base has: {', '.join(known)}",
+        )
+        for path, text in expressions.items()
+        if not architecture.modules(text) and not architecture.reaches_head(text)
+    ]
     for path, name in asked.items():
         if name == architecture.head or architecture.modules((name,)):
             continue

@@ -220,6 +220,9 @@ LAYOUTS: dict[str, Callable[[Config], Architecture]] = {
 }
 """What makes an architecture of a configuration, by `model_type`."""
 
+LAYER_PATHS = {"gpt2": "transformer.h", "qwen": "transformer.h", "gpt_neox": "gpt_neox.layers"}
+"""Paths of the layers where they are not those of Llama."""
+
 TIED = ("gpt2",)
 """Those whose head is the embedding unless their configuration says otherwise."""
 
@@ -246,5 +249,6 @@ def _decoder(
         max_positions=c.get("max_position_embeddings"),
         window=window,
         linears=tuple(linears),
+        layer_path=LAYER_PATHS.get(str(c["model_type"]), "model.layers"),
         **more,
     )
