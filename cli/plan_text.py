@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..compiler.instances import ask
-from ..plugins.kinds import Breach
+from ..plugins.kinds import BaseSupport, Breach
 from ..project.planning import Planned
 from ..project.session import Session
 from ..schema.estimate import PARTS, Estimate
@@ -21,7 +21,11 @@ LABEL = 10
 def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:
     """Return the plan of the recipe of that name; the steps one by one where verbose."""
     estimate = planned.forecast.estimate
-    lines = [*_head(planned.plan), *_data(planned), *_train(planned.session, estimate)]
+    lines = [
+        *_head(planned.plan),
+        *_data(planned),
+        *_train(planned.session, estimate, planned.forecast.support),
+    ]
     lines += _rules(planned.doubts)
     lines += [f"  assumed {text}" for text in estimate.assumed]
     unknown = [text for text in estimate.unknown if not text.startswith("size of sources")]
@@ -89,7 +93,7 @@ def _millions(count: int) -> str:
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:.1f} M"
 
 
-def _train(session: Session, found: Estimate) -> list[str]:
+def _train(session: Session, found: Estimate, support: BaseSupport | None) -> list[str]:
     """Return the trained parameters and steps, and their memory, time and disk."""
     recipe = session.compiled.recipe
     adapter = recipe.model.adapter
@@ -106,9 +110,17 @@ def _train(session: Session, found: Estimate) -> list[str]:
     if (setting := session.compiled.plan.varies_by) is not None:
         loose = f"`{setting}`: the result hash need not come again"
         lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
+    if support is not None:
+        lines.append(f"    {'batches'.ljust(LABEL)}{_layout(support)}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")
     return lines
+
+
+def _layout(support: BaseSupport) -> str:
+    if support.layout == "packed":
+        return f"packed   attention: {support.attention}"
+    return f"unpacked, a row for each sample: {support.reason}   attention: {support.attention}"
 
 
 def _memory(found: Estimate) -> str:

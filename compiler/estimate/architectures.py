@@ -101,9 +101,14 @@ ALIASES = {
 
 def known_architecture(recipe: Recipe, registry: Registry) -> Architecture | None:
     """Return the architecture of a recipe's base by its name, or None where it is not known."""
-    name = base_title(registry, recipe.model.base) or ""
-    config = TABLE.get(ALIASES.get(name, name))
+    config = known_config(recipe, registry)
     return None if config is None else from_config(config)
+
+
+def known_config(recipe: Recipe, registry: Registry) -> Config | None:
+    """Return what is known of the `config.json` of a recipe's base by its name, or None."""
+    name = base_title(registry, recipe.model.base) or ""
+    return TABLE.get(ALIASES.get(name, name))
 
 
 def from_config(config: Config) -> Architecture | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -86,17 +87,41 @@ def left_out(targets: str | tuple[str, ...], model: Any) -> list[str] | None:
     """Return modules that `all-linear` does not reach, by path; None where there are none.
 
     A router that returns more than a product, a linear module of another shape, and the output of
-    Mamba layers cannot have a low-rank update.
+    Mamba layers cannot have a low-rank update; modules that share a weight cannot have two; and
+    some have names under which peft does not find an update again.
     """
     if targets != ALL_LINEAR:
         return None
     mamba = getattr(model.config, "model_type", None) in MAMBA
+    linear = {name: module for name, module in model.named_modules() if is_linear(module)}
+    uses = Counter(id(module.weight) for module in linear.values())
+    lost = _not_found_again(list(linear), model)
     found = [
         name
-        for name, module in model.named_modules()
-        if is_linear(module) and (not _is_product(module) or (mamba and name.endswith("out_proj")))
+        for name, module in linear.items()
+        if not _is_product(module)
+        or (mamba and name.endswith("out_proj"))
+        or uses[id(module.weight)] > 1
+        or name in lost
     ]
     return found or None
+
+
+def _not_found_again(names: list[str], model: Any) -> set[str]:
+    """Return modules whose update is renamed on loading, as if it were of an older checkpoint."""
+    import torch
+
+    try:
+        from peft import LoraConfig
+        from peft.utils.transformers_weight_conversion import (
+            convert_peft_adapter_state_dict_for_transformers as converted,
+        )
+    except ImportError:  # an older peft, which renames nothing
+        return set()
+    keys = {f"base_model.model.{name}.lora_A.weight": name for name in names}
+    state = {key: torch.zeros(1, 1) for key in keys}
+    kept = {key.replace(".default.", ".") for key in converted(model, LoraConfig(r=1), state)}
+    return {name for key, name in keys.items() if key not in kept}
 
 
 def is_linear(module: Any) -> bool:
