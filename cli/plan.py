@@ -8,6 +8,7 @@ from typing import Any
 from ..compiler.estimate.devices import DEVICES
 from ..project.planning import Planned, plan_session
 from .arguments import recipe_argument
+from .base_layout import layout_json
 from .output import emit
 from .plan_text import plan_text
 from .session import open_session
@@ -39,20 +40,12 @@ def _document(planned: Planned) -> dict[str, Any]:
         "repeats": plan.repeats,
         "steps": _steps(planned),
         "estimate": planned.forecast.estimate.to_json(),
-        "base": _base(planned),
+        "base": layout_json(planned.forecast.support),
         "rules": {
             name: [{"path": b.path, "message": b.message, "hint": b.hint} for b in found]
             for name, found in planned.doubts.items()
         },
     }
-
-
-def _base(planned: Planned) -> dict[str, str] | None:
-    """Return how the base is trained; None where its configuration is not known."""
-    found = planned.forecast.support
-    if found is None:
-        return None
-    return {"layout": found.layout, "attention": found.attention, "reason": found.reason}
 
 
 def _steps(planned: Planned) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from ..project.planning import Planned
 from ..project.session import Session
 from ..schema.estimate import PARTS, Estimate
 from ..schema.plan import Plan
+from .base_layout import layout_text
 from .output import columns, duration, short, size
 from .step_summary import described
 
@@ -111,16 +112,10 @@ def _train(session: Session, found: Estimate, support: BaseSupport | None) -> li
         loose = f"`{setting}`: the result hash need not come again"
         lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
     if support is not None:
-        lines.append(f"    {'batches'.ljust(LABEL)}{_layout(support)}")
+        lines.append(f"    {'batches'.ljust(LABEL)}{layout_text(support)}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")
     return lines
-
-
-def _layout(support: BaseSupport) -> str:
-    if support.layout == "packed":
-        return f"packed   attention: {support.attention}"
-    return f"unpacked, a row for each sample: {support.reason}   attention: {support.attention}"
 
 
 def _memory(found: Estimate) -> str:
