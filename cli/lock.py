@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..project.base_files import support_now
 from ..project.locking import check_lock, write_lock
 from ..project.mirrors import open_mirror
 from ..project.session import Session
 from .arguments import mirror_argument, recipe_argument
+from .base_layout import layout_json, layout_text
 from .notices import Notices
 from .output import columns, emit, short, size
 from .session import open_session
@@ -45,8 +47,11 @@ def run(options: Namespace) -> int:
         for name, material in locked.lock.materials.items()
     ]
     digest = locked.compiled.plan.recipe_hash
-    text = f"{columns(rows)}\nwrote {session.lock_file}\nrecipe hash  {short(digest)}"
-    emit(options, {"lock": str(session.lock_file), "recipe_hash": digest}, text)
+    base = support_now(locked)
+    lines = [columns(rows), f"wrote {session.lock_file}", f"recipe hash  {short(digest)}"]
+    lines += [f"base         {layout_text(base)}"] if base else []
+    document = {"lock": str(session.lock_file), "recipe_hash": digest, "base": layout_json(base)}
+    emit(options, document, "\n".join(lines))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..compiler.estimate.devices import DEVICES
 from ..project.planning import Planned, plan_session
 from .arguments import recipe_argument
+from .base_layout import layout_json
 from .output import emit
 from .plan_text import plan_text
 from .session import open_session
@@ -39,6 +40,7 @@ def _document(planned: Planned) -> dict[str, Any]:
         "repeats": plan.repeats,
         "steps": _steps(planned),
         "estimate": planned.forecast.estimate.to_json(),
+        "base": layout_json(planned.forecast.support),
         "rules": {
             name: [{"path": b.path, "message": b.message, "hint": b.hint} for b in found]
             for name, found in planned.doubts.items()

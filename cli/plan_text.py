@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..compiler.instances import ask
-from ..plugins.kinds import Breach
+from ..plugins.kinds import BaseSupport, Breach
 from ..project.planning import Planned
 from ..project.session import Session
 from ..schema.estimate import PARTS, Estimate
 from ..schema.plan import Plan
+from .base_layout import layout_text
 from .output import columns, duration, short, size
 from .step_summary import described
 
@@ -21,7 +22,11 @@ LABEL = 10
 def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:
     """Return the plan of the recipe of that name; the steps one by one where verbose."""
     estimate = planned.forecast.estimate
-    lines = [*_head(planned.plan), *_data(planned), *_train(planned.session, estimate)]
+    lines = [
+        *_head(planned.plan),
+        *_data(planned),
+        *_train(planned.session, estimate, planned.forecast.support),
+    ]
     lines += _rules(planned.doubts)
     lines += [f"  assumed {text}" for text in estimate.assumed]
     unknown = [text for text in estimate.unknown if not text.startswith("size of sources")]
@@ -89,7 +94,7 @@ def _millions(count: int) -> str:
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:.1f} M"
 
 
-def _train(session: Session, found: Estimate) -> list[str]:
+def _train(session: Session, found: Estimate, support: BaseSupport | None) -> list[str]:
     """Return the trained parameters and steps, and their memory, time and disk."""
     recipe = session.compiled.recipe
     adapter = recipe.model.adapter
@@ -106,6 +111,8 @@ def _train(session: Session, found: Estimate) -> list[str]:
     if (setting := session.compiled.plan.varies_by) is not None:
         loose = f"`{setting}`: the result hash need not come again"
         lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
+    if support is not None:
+        lines.append(f"    {'batches'.ljust(LABEL)}{layout_text(support)}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")
     return lines

@@ -15,6 +15,7 @@ from typing import Any
 from khichdi.compiler.language.json_schema import language_schema
 from khichdi.compiler.language.type_names import value_words
 from khichdi.compiler.yaml.writer import flow
+from khichdi.plugins.builtin.runtime.qlora import bases
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import Registry, load_registry
 from khichdi.schema.recipe import Train
@@ -22,16 +23,19 @@ from khichdi.schema.recipe import Train
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "schema" / "recipe-1.schema.json"
 REFERENCE = ROOT / "docs" / "language.md"
+BASES = ROOT / "docs" / "bases.md"
+TYPES = re.compile(r"(<!-- bases -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- (section|plugins) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 """In the reference, what stands between such comments is written here."""
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     registry = shipped_registry()
     SCHEMA.write_text(schema_file(registry), encoding="utf-8")
     text = REFERENCE.read_text(encoding="utf-8")
     REFERENCE.write_text(reference(text, registry), encoding="utf-8")
+    BASES.write_text(base_types(BASES.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def shipped_registry() -> Registry:
@@ -65,6 +69,24 @@ def reference(text: str, registry: Registry) -> str:
         return f"{start}\n" + ("\n".join(parts) or f"No {name} ships.\n") + f"\n{end}"
 
     return BLOCK.sub(block, text)
+
+
+def base_types(text: str) -> str:
+    """Return the page about bases with its lists of model types written again."""
+    lists = {
+        "Packed": bases.PACKED,
+        "Unpacked": bases.UNPACKED,
+        "Unpacked with `is_decoder: true` (`xlm`: `causal: true`), else refused": bases.DECODES_IF,
+    }
+    parts = [
+        f"**{words}** ({len(types)}): {', '.join(f'`{name}`' for name in sorted(types))}.\n"
+        for words, types in lists.items()
+    ]
+    rows = [f"| `{name}` | {why} |" for name, why in sorted(bases.REFUSED.items())]
+    table = "\n".join(["| refused | why |", "| --- | --- |", *rows])
+    return TYPES.sub(
+        lambda found: f"{found[1]}\n" + "\n".join([*parts, table]) + f"\n\n{found[2]}", text
+    )
 
 
 def _plugin(registry: Registry, kind: str, name: str, definitions: dict[str, Any]) -> str:

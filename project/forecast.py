@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
+from ..compiler.checks.model_checks import base_support, check_base_files
 from ..compiler.checks.recipe_checks import check_base
 from ..compiler.estimate.architectures import from_config, known_architecture
 from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
+from ..plugins import BaseSupport
 from ..plugins.registry import Registry
 from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.architecture import Architecture
@@ -23,6 +23,7 @@ from ..schema.errors import InputError, RecipeError
 from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Record, StepResult
+from .base_files import KnownBase, known_base
 from .session import Session
 
 Results = Mapping[str, StepResult | None]
@@ -33,12 +34,16 @@ NEWEST = 20
 
 @dataclass(frozen=True)
 class Forecast:
-    """A recipe's architecture, known counts, device, and estimated cost."""
+    """A recipe's architecture, known counts, device, and estimated cost.
+
+    `support` is how the runtime trains the base, where its configuration is known.
+    """
 
     architecture: Architecture | None
     known: Known
     device: Device | None
     estimate: Estimate
+    support: BaseSupport | None = None
 
 
 def forecast(session: Session, device: str | None = None) -> Forecast:
@@ -59,41 +64,25 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     named = device_named(device) if device else _ruled(session)
     measured = _measured(session, results, named)
     chosen = named or (_device_of(measured["device"]) if measured else None)
-    architecture = base_architecture(session, results)
+    base = known_base(session, results)
+    architecture = base_architecture(session, base)
     known = _known(plan, results, measured)
     faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
+    support = None
+    if base.config is not None:
+        support = base_support(recipe, session.registry, base.config)
+        more = check_base_files(recipe, compiled.loaded, base.config, support, base.tokens)
+        faults += [fault for fault in more if fault not in faults]
     if faults:
         raise RecipeError(faults)
-    return Forecast(
-        architecture, known, chosen, estimate(recipe, session.registry, architecture, chosen, known)
-    )
+    found = estimate(recipe, session.registry, architecture, chosen, known)
+    return Forecast(architecture, known, chosen, found, support)
 
 
-def base_architecture(session: Session, results: Results) -> Architecture | None:
+def base_architecture(session: Session, base: KnownBase) -> Architecture | None:
     """Return the architecture of the base: by its own config.json, else by its name."""
-    folder: Path | None = None
-    done = results.get("base")
-    if done is not None:
-        folder = session.store.folder(done.outputs["files"])
-    else:
-        origin = session.compiled.folders["base"]
-        step = session.compiled.recipe.model.base
-        folder = ask(session.registry, "source", step, lambda source: source.local_folder(origin))
-    found = _config(folder) if folder is not None else None
     known = known_architecture(session.compiled.recipe, session.registry)
-    return (from_config(found) if found else None) or known
-
-
-def _config(folder: Path) -> dict[str, Any] | None:
-    """Return the config.json nearest to the top of a folder; None where there is none to read."""
-    for pattern in ("config.json", "*/config.json", "*/*/config.json"):
-        for path in sorted(folder.glob(pattern)):
-            try:
-                found = json.loads(path.read_bytes())
-            except (OSError, ValueError):
-                return None
-            return found if isinstance(found, dict) else None
-    return None
+    return (from_config(base.config) if base.config else None) or known
 
 
 def _ruled(session: Session) -> Device | None:
@@ -174,7 +163,7 @@ def compared(session: Session) -> Comparison | None:
         return None
     own: Any = train.measured
     device = _device_of(str(own["device"]))
-    architecture = base_architecture(session, results)
+    architecture = base_architecture(session, known_base(session, results))
     known = _known(plan, results, _elsewhere(session, device))
     found = estimate(recipe, session.registry, architecture, device, known)
     memory = found.memory

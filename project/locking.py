@@ -12,6 +12,7 @@ from ..runtime.sources.pin import other_plugins, pin, stale
 from ..runtime.store.store import write_atomically
 from ..schema.errors import InputError, LockError
 from ..schema.lock import Lock, Material
+from .base_files import refuse_base
 from .bundled_recipes import open_recipe
 from .observer import Observer
 from .session import Session
@@ -36,6 +37,7 @@ def write_lock(
         InputError: there is no such source or plugin file.
         FetchError: a source cannot be reached, or has nothing that was asked for.
         LockError: a plugin file has changed, and `again` does not name it.
+        RecipeError: the base cannot be trained, by its `config.json`.
     """
 
     def report(name: str, material: Material | None) -> None:
@@ -53,10 +55,12 @@ def write_lock(
         mirror=mirror,
         report=report,
     )
+    locked = replace(session, lock=lock, compiled=with_lock(compiled, session.registry, lock))
+    refuse_base(locked, mirror)
     lasting = _lasting(session, lock)
     if lasting is not None and lasting != session.lock:
         write_atomically(session.lock_file, lasting.to_text())
-    return replace(session, lock=lock, compiled=with_lock(compiled, session.registry, lock))
+    return locked
 
 
 def _check_names(session: Session, names: Sequence[str]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field
 
 from .document import Document
+
+ALL_LINEAR = "all-linear"
+"""The word for every linear module but the head."""
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Of a number, by the name of its type in torch."""
@@ -49,6 +54,7 @@ class Architecture(Document):
     max_positions: int | None = Field(description="Maximum positions of the model, if declared.")
     window: int | None = Field(None, description="Sliding-window size of attention, if limited.")
     linears: tuple[Linear, ...] = Field(description="Linear modules of one layer, in order.")
+    layer_path: str = Field("model.layers", description="Path of the layers in the model.")
     head: str = Field("lm_head", description="Name of the output head.")
     gated: bool = Field(True, description="Whether the MLP is gated.")
     qk_norm: bool = Field(False, description="Whether queries and keys are normalized.")
@@ -81,15 +87,34 @@ class Architecture(Document):
         """Return the number of parameters of the whole model."""
         return self.linear_weights + self.embedding_weights + self.small_parameters
 
-    def modules(self, names: tuple[str, ...] | str) -> tuple[Linear, ...]:
-        """Return the modules of one layer of these names, as peft matches them.
+    def modules(self, targets: tuple[str, ...] | str) -> tuple[Linear, ...]:
+        """Return the modules of a layer that an adapter is on in any layer, as peft matches them.
 
-        `all-linear` is all of them; a name fits a module whose path is it or ends with it.
+        `all-linear` is all of them; a name fits a module whose path is it or ends with it; another
+        text is a regular expression that matches whole paths.
         """
-        if isinstance(names, str):
-            return self.linears
-        return tuple(
+        adapted = set(self.adapted(targets))
+        return tuple(linear for linear in self.linears if linear in adapted)
+
+    def adapted(self, targets: tuple[str, ...] | str) -> tuple[Linear, ...]:
+        """Return the modules that an adapter is on, over all layers."""
+        if isinstance(targets, str) and targets != ALL_LINEAR:
+            return tuple(
+                linear
+                for number in range(self.layers)
+                for linear in self.linears
+                if re.fullmatch(targets, f"{self.layer_path}.{number}.{linear.path}")
+            )
+        chosen = [
             linear
             for linear in self.linears
-            if any(linear.path == name or linear.path.endswith(f".{name}") for name in names)
-        )
+            if isinstance(targets, str)
+            or any(linear.path == name or linear.path.endswith(f".{name}") for name in targets)
+        ]
+        return tuple(chosen * self.layers)
+
+    def reaches_head(self, targets: tuple[str, ...] | str) -> bool:
+        """Return whether an adapter is on the head."""
+        if isinstance(targets, str):
+            return targets != ALL_LINEAR and re.fullmatch(targets, self.head) is not None
+        return self.head in targets

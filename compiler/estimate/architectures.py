@@ -101,9 +101,14 @@ ALIASES = {
 
 def known_architecture(recipe: Recipe, registry: Registry) -> Architecture | None:
     """Return the architecture of a recipe's base by its name, or None where it is not known."""
-    name = base_title(registry, recipe.model.base) or ""
-    config = TABLE.get(ALIASES.get(name, name))
+    config = known_config(recipe, registry)
     return None if config is None else from_config(config)
+
+
+def known_config(recipe: Recipe, registry: Registry) -> Config | None:
+    """Return what is known of the `config.json` of a recipe's base by its name, or None."""
+    name = base_title(registry, recipe.model.base) or ""
+    return TABLE.get(ALIASES.get(name, name))
 
 
 def from_config(config: Config) -> Architecture | None:
@@ -220,6 +225,9 @@ LAYOUTS: dict[str, Callable[[Config], Architecture]] = {
 }
 """Readers of configurations, by `model_type`."""
 
+LAYER_PATHS = {"gpt2": "transformer.h", "qwen": "transformer.h", "gpt_neox": "gpt_neox.layers"}
+"""Paths of the layers where they are not those of Llama."""
+
 TIED = ("gpt2",)
 """Those whose head is the embedding unless their configuration says otherwise."""
 
@@ -246,5 +254,6 @@ def _decoder(
         max_positions=c.get("max_position_embeddings"),
         window=window,
         linears=tuple(linears),
+        layer_path=LAYER_PATHS.get(str(c["model_type"]), "model.layers"),
         **more,
     )

@@ -31,13 +31,14 @@ from .sampler import Sampler
 from .scorer import Scorer, Scores, ScoringJob
 from .source import Pin, Source, SourceFile
 from .template import Rendering, Row, Segment, Template
-from .workload import Account, AccountError, Schedule, Work, Workload
+from .workload import Account, AccountError, BaseSupport, Schedule, Work, Workload
 
 __all__ = [
     "KINDS",
     "Account",
     "AccountError",
     "Adapter",
+    "BaseSupport",
     "Breach",
     "ContradictionError",
     "Drop",

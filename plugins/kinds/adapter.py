@@ -39,6 +39,13 @@ class Adapter(Plugin[P], ABC):
         """
         return {}
 
+    def module_expressions(self) -> Mapping[tuple[str | int, ...], str]:
+        """Return regular expressions over whole paths of modules, by their paths in the parameters.
+
+        One that matches nothing in the base is reported like a name that the base does not have.
+        """
+        return {}
+
     def resized(self, number: int) -> dict[str, Any] | None:
         """Return parameters of an adapter of another size, whose trainings an audit must reject.
 

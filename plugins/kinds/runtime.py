@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +16,7 @@ from .breach import Breach
 from .launch import Launch
 from .progress import Progress, ignore_progress
 from .quantizer import Quantizer
-from .workload import Account, AccountError, Schedule, Work, Workload
+from .workload import Account, AccountError, BaseSupport, Schedule, Work, Workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -199,6 +199,15 @@ class Runtime(Plugin[P], ABC):
 
     def seconds(self, workload: Workload, device: Device, work: Work) -> float | None:
         """Return how long so much work takes on a device; None where that is not known."""
+        return None
+
+    def base_support(
+        self, config: Mapping[str, Any], quantizer: Quantizer[Any]
+    ) -> BaseSupport | None:
+        """Return how a base is trained, or why it is not; None, as here, where that is not known.
+
+        Asked before anything of the base but its `config.json` is read.
+        """
         return None
 
     def contradictions(self, sample_packing: bool, validation: bool) -> list[Breach]:

@@ -25,11 +25,14 @@ class Source(Plugin[P], ABC):
     """Downloads bytes: `pin` decides exactly which, `fetch` downloads those and no others.
 
     `local` means that the bytes are on this machine and may be edited: they are then compared
-    with the lock before every run, also when no step has to read them again.
+    with the lock before every run, also when no step has to read them again. `single_files` means
+    that `fetch` downloads one pinned file without the bytes of the others: `recipe lock` then
+    reads a base's `config.json` before its weights are fetched.
     """
 
     kind = "source"
     local: ClassVar[bool] = False
+    single_files: ClassVar[bool] = False
 
     @abstractmethod
     def pin(self, folder: Path) -> Pin:

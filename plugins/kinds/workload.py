@@ -65,6 +65,24 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class BaseSupport:
+    """How a runtime trains a base, by its configuration alone.
+
+    Attributes:
+        layout: `packed`, where samples of a batch share a row; `unpacked`, where each has a row of
+            its own, padded; or `refused`.
+        reason: why it is not packed.
+        hint: what to do about a base that is refused.
+        attention: what computes attention.
+    """
+
+    layout: Literal["packed", "unpacked", "refused"]
+    reason: str = ""
+    hint: str = ""
+    attention: str = ""
+
+
+@dataclass(frozen=True)
 class Workload:
     """A training whose memory and time are asked for.
 

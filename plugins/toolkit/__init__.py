@@ -4,6 +4,7 @@
     attach_adapter        a trained adapter on its base, for evaluation
     BaseFiles             single tensors of a base as they were before quantization
     BaseWeight            a linear weight of a loaded base, unpacked
+    base_config           the `config.json` of a base folder
     before_torch          settings that torch reads when it is imported
     best_device           the GPU that torch would use, else the CPU
     check_pattern         refuses a wrong regular expression; Pattern searches in limited time
@@ -20,6 +21,7 @@
     load_model            a base model, quantized, from verified files
     load_tokenizer        its tokenizer
     quiet                 libraries that print nothing
+    why_not_trained_over  the reason against a base that was published quantized
     write_adapter         a trained adapter in peft's format
 
 Importing this brings no library: a name loads its module when it is first used, most of them with
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
     from .generation import Generator
     from .http_download import content_length, download
     from .malloc import keeping_freed_memory
-    from .model_loading import attach_adapter, best_device, load_model
+    from .model_loading import attach_adapter, base_config, best_device, load_model
     from .patterns import Pattern, check_pattern
+    from .quantized_bases import why_not_trained_over
     from .scrubbing import first_line, scrub
     from .tensors import described, digest_of
     from .text_metrics import exact_match, rouge_l
@@ -56,6 +59,7 @@ __all__ = [
     "Pattern",
     "adapter_tensors",
     "attach_adapter",
+    "base_config",
     "before_torch",
     "best_device",
     "check_pattern",
@@ -75,6 +79,7 @@ __all__ = [
     "quiet",
     "rouge_l",
     "scrub",
+    "why_not_trained_over",
     "write_adapter",
 ]
 
@@ -86,6 +91,7 @@ _MODULES = {
     "Pattern": "patterns",
     "adapter_tensors": "adapter_files",
     "attach_adapter": "model_loading",
+    "base_config": "model_loading",
     "before_torch": "torch_environment",
     "best_device": "model_loading",
     "check_pattern": "patterns",
@@ -105,6 +111,7 @@ _MODULES = {
     "quiet": "tokenization",
     "rouge_l": "text_metrics",
     "scrub": "scrubbing",
+    "why_not_trained_over": "quantized_bases",
     "write_adapter": "adapter_files",
 }
 

@@ -118,7 +118,8 @@ class _LowRank(torch.autograd.Function):  # type: ignore[misc]
         ctx.save_for_backward(source, low, a, b)
         ctx.weight, ctx.scaling, ctx.shape = weight, scaling, x.shape
         ctx.separate = dropped is not None
-        return out.view(*x.shape[:-1], -1)
+        # Not `view`: a model may change what it is given in place.
+        return torch.ops.aten._unsafe_view(out, (*x.shape[:-1], out.shape[-1]))
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:

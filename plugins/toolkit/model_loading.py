@@ -17,6 +17,7 @@ import torch
 
 from ...schema.errors import StepError
 from ..kinds import Quantizer
+from .quantized_bases import BITSANDBYTES, UNPACKED_ON_LOADING, method_of, why_not_trained_over
 from .tokenization import (
     IGNORE,
     encode,
@@ -31,6 +32,7 @@ from .tokenization import (
 __all__ = [
     "IGNORE",
     "attach_adapter",
+    "base_config",
     "best_device",
     "encode",
     "encode_all",
@@ -85,7 +87,7 @@ def load_model(
     with quiet():
         try:
             if gguf is None:
-                _check_config(folder)
+                _check_config(folder, quantizer)
                 model = _load_safetensors(folder, quantizer, device, common)
             else:
                 model = _load_gguf(gguf, quantizer, device, common)
@@ -115,6 +117,15 @@ def _attention(folder: Path, gguf: Path | None) -> str:
     return "sdpa" if getattr(model, "_supports_sdpa", True) else "eager"
 
 
+def base_config(folder: Path) -> dict[str, Any] | None:
+    """Return the `config.json` of a base folder; None where there is none to read."""
+    try:
+        found = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def attach_adapter(model: Any, folder: Path) -> Any:
     """Return the model with the peft adapter of this folder on it, in evaluation mode.
 
@@ -138,11 +149,17 @@ def attach_adapter(model: Any, folder: Path) -> Any:
 def _load_safetensors(
     folder: Path, quantizer: Quantizer[Any], device: torch.device, common: dict[str, Any]
 ) -> Any:
-    from transformers import AutoModelForCausalLM
+    import transformers
 
-    model, report = AutoModelForCausalLM.from_pretrained(
+    wanted = quantizer.config()
+    published = method_of(base_config(folder) or {})
+    unpacking = UNPACKED_ON_LOADING.get(published or "")
+    if unpacking is not None:
+        common["quantization_config"] = getattr(transformers, unpacking)(dequantize=True)
+    elif published != BITSANDBYTES:
+        common["quantization_config"] = wanted
+    model, report = transformers.AutoModelForCausalLM.from_pretrained(
         str(folder),
-        quantization_config=quantizer.config(),
         device_map={"": device},
         use_safetensors=True,
         output_loading_info=True,
@@ -152,7 +169,9 @@ def _load_safetensors(
     if missing:
         # transformers would fill them with random numbers and continue.
         raise ValueError(f"{len(missing)} tensors are missing, such as {missing[0]}")
-    if quantizer.config() is not None and device.type == "cpu":
+    if unpacking is not None:
+        _quantize_unpacked(model, wanted, device)
+    elif wanted is not None and device.type == "cpu":
         _let_go_of_files(model)
     return model
 
@@ -180,14 +199,18 @@ def _load_gguf(
             quantization_config=GgufConfig(dequantize=True),
             **common,
         )
-    # Remains of the file's quantization would be taken for the model's own.
+    _quantize_unpacked(model, quantizer.config(), device)
+    return model.to(device)
+
+
+def _quantize_unpacked(model: Any, config: Any, device: torch.device) -> None:
+    """Quantize weights that were published in another quantization and are dense now."""
+    # What is left of the published one would be taken for the model's own.
     for owner, name in ((model, "hf_quantizer"), (model.config, "quantization_config")):
         if hasattr(owner, name):
             delattr(owner, name)
-    config = quantizer.config()
     if config is not None:
         _quantize(model, config, device)
-    return model.to(device)
 
 
 @contextmanager
@@ -232,13 +255,13 @@ def _quantize(model: Any, config: Any, device: torch.device) -> None:
     setattr(model, method, True)  # peft chooses its layers by this
 
 
-def _check_config(folder: Path) -> None:
+def _check_config(folder: Path, quantizer: Quantizer[Any]) -> None:
     path = folder / "config.json"
     if not path.is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError("no config.json with *.safetensors beside it, and no *.gguf")
     config = json.loads(path.read_text(encoding="utf-8"))
-    if config.get("quantization_config"):
-        method = config["quantization_config"].get("quant_method", "some method")
-        raise ValueError(f"its weights are quantized already ({method}); take the original ones")
+    refused = why_not_trained_over(config, quantizer)
+    if refused is not None:
+        raise ValueError("; ".join(refused))
     if config.get("auto_map"):
         raise ValueError("it includes Python code (auto_map), which is never run")

@@ -123,7 +123,7 @@ CASES = {
     "no modules at all": (
         "{use: lora}",
         "{use: lora, target_modules: []}",
-        (4, 40, "`target_modules` must be `all-linear` or a list of at least 1 item"),
+        (4, 40, "`target_modules` must be `all-linear` or a text or a list of at least 1 item"),
     ),
     "text of a column that is not read": (
         "    read: {use: jsonl}\n    filters",

@@ -191,6 +191,28 @@ def test_modules_that_the_base_lacks_are_named_where_they_stand(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("targets", [r".*\.q_porj", r"layers\..*q_proj"])
+def test_an_expression_that_matches_nothing_is_named_where_it_stands(
+    tmp_path: Path, targets: str
+) -> None:
+    path = write(tmp_path, adapter=f"{{use: lora, target_modules: '{targets}'}}")
+    [(line, _, code, message, hint)] = faults(path)
+    assert (line, code) == (6, "no-module")
+    assert f"`{targets}` matches no linear module" in message
+    assert "such as `model.layers.0.self_attn.q_proj`" in (hint or "")
+
+
+def test_an_expression_counts_the_modules_that_it_matches(tmp_path: Path) -> None:
+    path = write(tmp_path, adapter=r"{use: lora, target_modules: '.*layers\.[01]\..*[qv]_proj'}")
+    assert faults(path) == []
+    _, recipe = load_bound(path)
+    architecture = known_architecture(recipe, REGISTRY)
+    assert architecture is not None
+    adapted = architecture.adapted(recipe.model.adapter.params()["target_modules"])
+    assert [linear.name for linear in adapted] == ["q_proj", "v_proj"] * 2
+    assert len(architecture.adapted("all-linear")) == architecture.layers * 7
+
+
 def test_a_sequence_longer_than_the_base_was_made_for(tmp_path: Path) -> None:
     base = "{use: huggingface, repo: meta-llama/Llama-2-7b-hf}"
     path = write(tmp_path, base=base, train="sequence_len: 8192")

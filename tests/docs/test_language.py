@@ -57,6 +57,11 @@ def test_the_tables_are_what_the_code_says() -> None:
     assert GENERATOR.reference(TEXT, REGISTRY) == TEXT, "run `make docs`"
 
 
+def test_the_lists_of_bases_are_what_the_code_says() -> None:
+    text = GENERATOR.BASES.read_text("utf-8")
+    assert GENERATOR.base_types(text) == text, "run `make docs`"
+
+
 def test_every_plugin_that_ships_and_each_of_its_parameters_is_described() -> None:
     for kind in KINDS:
         for name in REGISTRY.names(kind):

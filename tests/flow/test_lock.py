@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +82,36 @@ def test_a_recipe_s_files_keep_their_places_below_it_and_no_others(tmp_path: Pat
     kept = keep_recipe(tmp_path / "run", paths)
     assert [file.path for file in kept] == ["a.yaml", "parts/b.yaml", "c.yaml", "3-a.yaml"]
     assert all((tmp_path / "run" / file.path).is_file() for file in kept)
+
+
+def base_on_a_hub(workdir: Workdir, root: Path, **changes: Any) -> Path:
+    """Move the base to a mirror's place for a repository of a hub that cannot be reached."""
+    place = root / "huggingface" / "models" / "team" / "base"
+    place.parent.mkdir(parents=True)
+    shutil.copytree(workdir.folder / "base", place)
+    path = place / "config.json"
+    path.chmod(0o644)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    hub = "{use: huggingface, repo: team/base}"
+    workdir.edit('{use: files, folder: base, include: ["*"]}', hub)
+    workdir.environment = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    return root
+
+
+def test_a_base_that_cannot_be_trained_is_refused_before_its_weights_are_fetched(
+    workdir: Workdir, tmp_path: Path
+) -> None:
+    mirror = base_on_a_hub(workdir, tmp_path / "mirror", model_type="xlnet")
+    status, _, err = workdir.call("lock", "pico.yaml", "--mirror", str(mirror))
+    assert status == 2
+    assert "pico.yaml:5:3: the base cannot be trained: xlnet sees later tokens" in err
+    assert not (workdir.folder / "pico.lock").exists()
+
+
+def test_a_lock_lets_the_plan_know_the_base(workdir: Workdir, tmp_path: Path) -> None:
+    mirror = base_on_a_hub(workdir, tmp_path / "mirror", model_type="bloom")
+    assert workdir.json("plan", "pico.yaml")["base"] is None
+    locked = workdir.json("lock", "pico.yaml", "--mirror", str(mirror))
+    assert locked["base"]["layout"] == "unpacked"
+    assert workdir.json("plan", "pico.yaml")["base"]["layout"] == "unpacked"
+    assert not list((workdir.folder / "store").rglob("*.safetensors"))

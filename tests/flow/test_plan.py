@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .conftest import Workdir
@@ -89,3 +90,43 @@ def test_the_screen_says_where_a_result_hash_need_not_come_again(workdir: Workdi
     workdir.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
     assert words in workdir.call("plan", "pico.yaml")[1]
     assert workdir.json("plan", "pico.yaml")["repeats"] is False
+
+
+def edit_config(workdir: Workdir, **changes: Any) -> None:
+    path = workdir.folder / "base" / "config.json"
+    path.chmod(0o644)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_base_that_cannot_be_trained_is_refused_where_it_stands(workdir: Workdir) -> None:
+    edit_config(workdir, quantization_config={"quant_method": "gptq"})
+    status, _, err = workdir.call("plan", "pico.yaml")
+    assert status == 2
+    assert "pico.yaml:5:3: the base cannot be trained: its weights are quantized already" in err
+    assert "take the original weights" in err
+    edit_config(workdir, quantization_config=None, model_type="xlnet")
+    status, _, err = workdir.call("run", "pico.yaml")
+    assert status == 2
+    assert "pico.yaml:5:3: the base cannot be trained: xlnet sees later tokens" in err
+    assert not list((workdir.folder / "store").glob("runs/*"))
+
+
+def test_the_plan_says_how_samples_lie_before_the_model(workdir: Workdir) -> None:
+    assert workdir.json("plan", "pico.yaml")["base"]["layout"] == "packed"
+    edit_config(workdir, model_type="bloom")
+    found = workdir.json("plan", "pico.yaml")["base"]
+    assert (found["layout"], found["attention"]) == ("unpacked", "the model's own")
+    _, out, _ = workdir.call("plan", "pico.yaml")
+    assert "unpacked, a row for each sample: bloom computes attention" in out
+
+
+def test_tokens_and_positions_that_the_base_lacks_are_errors_before_anything_runs(
+    workdir: Workdir,
+) -> None:
+    edit_config(workdir, vocab_size=300, max_position_embeddings=64, model_type="opt")
+    status, _, err = workdir.call("plan", "pico.yaml")
+    assert status == 2
+    assert "pico.yaml:5:3: the tokenizer has" in err
+    assert "and the base's embedding 300 rows" in err
+    assert "pico.yaml:24:" in err
+    assert "made for 64 positions" in err

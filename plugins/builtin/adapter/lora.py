@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Adapter, Params, StepError
-from khichdi.schema.architecture import Architecture
-from khichdi.schema.did_you_mean import did_you_mean
+from khichdi.plugins import Adapter, Params
+from khichdi.schema.architecture import ALL_LINEAR, Architecture
+
+from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, left_out, named
 
 
 class LoraParams(Params):
@@ -21,11 +22,21 @@ class LoraParams(Params):
     dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout probability on the adapter's inputs."
     )
-    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        "all-linear",
+    target_modules: TargetModules = Field(ALL_LINEAR, description=DESCRIPTION)
+    target_parameters: tuple[str, ...] = Field(
+        (),
+        exclude_if=lambda names: not names,
         description=(
-            "Linear modules that get an adapter: `all-linear` (all but the head), or names such as "
-            "`q_proj`."
+            "Parameters that get an adapter although they are not linear modules, by the ends of "
+            "their paths: the experts of a mixture, such as `mlp.experts.gate_up_proj`."
+        ),
+    )
+    modules_to_save: tuple[str, ...] = Field(
+        (),
+        exclude_if=lambda names: not names,
+        description=(
+            "Modules that are trained in full and saved with the adapter, by name, such as "
+            "`[embed_tokens, lm_head]`: for tokens that the base has not learned."
         ),
     )
     use_rslora: bool = Field(
@@ -76,6 +87,9 @@ class Lora(Adapter[LoraParams]):
             lora_alpha=params.alpha,
             lora_dropout=params.dropout,
             target_modules=chosen_modules(params.target_modules, model),
+            exclude_modules=left_out(params.target_modules, model),
+            target_parameters=list(params.target_parameters) or None,
+            modules_to_save=list(params.modules_to_save) or None,
             use_rslora=params.use_rslora,
             use_dora=params.use_dora,
             bias=params.bias,
@@ -86,12 +100,14 @@ class Lora(Adapter[LoraParams]):
     def trained_shapes(self, architecture: Architecture) -> list[int] | None:
         """Return the elements of A and B of every adapted module, and DoRA's magnitudes."""
         params = self.params
-        adapted = architecture.modules(params.target_modules)
+        if params.target_parameters or params.modules_to_save:
+            return None
+        adapted = architecture.adapted(params.target_modules)
         widths = [width for linear in adapted for width in (linear.inputs, linear.outputs)]
-        shapes = [params.r * width for width in widths] * architecture.layers
+        shapes = [params.r * width for width in widths]
         if params.use_dora:
-            shapes += [linear.outputs for linear in adapted] * architecture.layers
-        if architecture.head in self.named_modules().values():
+            shapes += [linear.outputs for linear in adapted]
+        if architecture.reaches_head(params.target_modules):
             shapes += [params.r * architecture.hidden, params.r * architecture.vocab]
         return shapes
 
@@ -102,6 +118,10 @@ class Lora(Adapter[LoraParams]):
     def named_modules(self) -> Mapping[tuple[str | int, ...], str]:
         """Return the names in `target_modules`."""
         return named(self.params.target_modules)
+
+    def module_expressions(self) -> Mapping[tuple[str | int, ...], str]:
+        """Return `target_modules`, where it is a regular expression."""
+        return expressions(self.params.target_modules)
 
     def resized(self, number: int) -> dict[str, Any] | None:
         """Return twice the rank, or twice alpha."""
@@ -115,31 +135,3 @@ class Lora(Adapter[LoraParams]):
             from .loftq import start_from_loss
 
             start_from_loss(model, base)
-
-
-def named(modules: str | tuple[str, ...]) -> Mapping[tuple[str | int, ...], str]:
-    """Return the names of modules by their paths; none where a word stands for all of a kind."""
-    names = () if isinstance(modules, str) else modules
-    return {("target_modules", index): name for index, name in enumerate(names)}
-
-
-def chosen_modules(names: str | tuple[str, ...], model: Any) -> str | list[str]:
-    """Return the modules as peft takes them: a word for all of a kind, or their names in order.
-
-    Raises:
-        StepError: names the first that no linear module of the model ends with.
-    """
-    import torch
-
-    if isinstance(names, str):
-        return names
-
-    linear = [n for n, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    known = sorted({name.rpartition(".")[2] for name in linear})
-    for name in names:
-        if not any(full == name or full.endswith(f".{name}") for full in linear):
-            raise StepError(
-                f"target_modules: the model has no linear module named `{name}`",
-                hint=f"{did_you_mean(name, known)}it has: {', '.join(known)}",
-            )
-    return sorted(names)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from khichdi.plugins import Adapter, Params
+from khichdi.schema.architecture import ALL_LINEAR
 
-from .lora import chosen_modules, named
+from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, left_out, named
 
 
 class VeraParams(Params):
@@ -25,13 +26,7 @@ class VeraParams(Params):
     projection_prng_key: int = Field(
         0, ge=0, description="Seed of the random matrices; peft regenerates them from it."
     )
-    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        "all-linear",
-        description=(
-            "Linear modules that get an adapter: `all-linear` (all but the head), or names such as "
-            "`q_proj`."
-        ),
-    )
+    target_modules: TargetModules = Field(ALL_LINEAR, description=DESCRIPTION)
 
 
 class Vera(Adapter[VeraParams]):
@@ -53,6 +48,7 @@ class Vera(Adapter[VeraParams]):
             projection_prng_key=params.projection_prng_key,
             save_projection=True,
             target_modules=chosen_modules(params.target_modules, model),
+            exclude_modules=left_out(params.target_modules, model),
         )
 
     def size(self) -> str | None:
@@ -62,6 +58,10 @@ class Vera(Adapter[VeraParams]):
     def named_modules(self) -> Mapping[tuple[str | int, ...], str]:
         """Return the names in `target_modules`."""
         return named(self.params.target_modules)
+
+    def module_expressions(self) -> Mapping[tuple[str | int, ...], str]:
+        """Return `target_modules`, where it is a regular expression."""
+        return expressions(self.params.target_modules)
 
     def resized(self, number: int) -> dict[str, Any] | None:
         """Return twice the rank."""

@@ -32,6 +32,8 @@ def merge(params: MergedParams, job: ExportJob) -> None:
     with quiet(), deterministic(1):
         model = combined(params.onto, params.dtype, job)
         model.save_pretrained(job.output, max_shard_size=int(params.max_shard_gib * 2**30))
+    if not _loads_by_itself(model.config):
+        shutil.copyfile(job.base / "config.json", job.output / "config.json")
     _same_each_time(job.output, params.dtype)
     _write_tokenizer(job.base, job.output)
 
@@ -86,42 +88,60 @@ def merged(peft: Any, dtype: torch.dtype, job: ExportJob) -> Any:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = [module for module in peft.modules() if isinstance(module, BaseTunerLayer)]
-    _untie(peft.get_base_model())
+    untied = _untie(peft.get_base_model())
     with torch.no_grad():
         for number, layer in enumerate(layers, 1):
-            below: Any = layer.get_base_layer()
-            below.weight.data = below.weight.data.float()
+            weight = getattr(layer.get_base_layer(), getattr(layer, "parameter_name", "weight"))
+            weight.data = weight.data.float()
             layer.merge(safe_merge=False)
-            if not torch.isfinite(below.weight).all():
+            if not torch.isfinite(weight).all():
                 raise StepError(
                     f"merged module {number} of {len(layers)} has weights that are not finite",
                     hint="the adapter itself may have such numbers",
                 )
-            below.weight.data = below.weight.data.to(dtype)
+            weight.data = weight.data.to(dtype)
             job.report(Progress(number, len(layers), unit="modules"))
         model = peft.unload().to(dtype)
+    if untied:
+        for config in {id(c): c for c in (model.config, model.config.get_text_config())}.values():
+            config.tie_word_embeddings = False
     model.config.dtype = dtype
     return model
 
 
-def _untie(model: Any) -> None:
-    """Give the head weights of its own where it shares the embedding's and an adapter is on one.
+def _untie(model: Any) -> bool:
+    """Give the head weights of its own where it shares the embedding's and one of them was trained.
 
-    Merged into shared weights, an update of the head would change the embedding too.
+    Merged into shared weights, an update of the head would change the embedding too. Returns
+    whether they are no longer one.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils import ModulesToSaveWrapper
 
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    if not any(isinstance(end, BaseTunerLayer) for end in ends):
-        return
-    embedding, head = (
-        end.get_base_layer() if isinstance(end, BaseTunerLayer) else end for end in ends
-    )
+    if not any(isinstance(end, BaseTunerLayer | ModulesToSaveWrapper) for end in ends):
+        return False
+    embedding, head = (_base_of(end) for end in ends)
     if head.weight is not embedding.weight:
-        return
+        return False
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
-    for config in {id(c): c for c in (model.config, model.config.get_text_config())}.values():
-        config.tie_word_embeddings = False
+    return True
+
+
+def _base_of(module: Any) -> Any:
+    """Return the module as it was before an adapter was put on it."""
+    below = getattr(module, "original_module", module)
+    return below.get_base_layer() if hasattr(below, "get_base_layer") else below
+
+
+def _loads_by_itself(config: Any) -> bool:
+    """Return whether transformers finds a causal model by this configuration.
+
+    The text model of some bases has one of its own, which only the whole base's leads to.
+    """
+    from transformers import AutoModelForCausalLM
+
+    return type(config) in AutoModelForCausalLM._model_mapping
 
 
 def _same_each_time(folder: Path, dtype: str) -> None:

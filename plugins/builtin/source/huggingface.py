@@ -38,6 +38,7 @@ class HuggingFace(Source[HuggingFaceParams]):
     """Fetch files from the Hugging Face hub, with the hub's own client and login."""
 
     name = "huggingface"
+    single_files = True
     example = {"repo": "GAIR/lima", "repo_type": "dataset", "include": ["train.jsonl"]}
     requires = ("huggingface_hub",)
 

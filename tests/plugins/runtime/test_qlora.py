@@ -428,6 +428,35 @@ def test_an_unknown_module_is_named_with_the_nearest() -> None:
     assert "did you mean `q_proj`" in (caught.value.hint or "")
 
 
+def test_an_expression_chooses_modules_by_their_whole_paths(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    targets = r"model\.layers\.1\..*\.(q_proj|down_proj)"
+    job = jobs.job(
+        tiny_base,
+        tmp_path / "work",
+        tmp_path / "out",
+        adapter=Lora(LoraParams(target_modules=targets)),
+    )
+    jobs.train({"num_epochs": 1}, job)
+    tensors = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    paths = {name.split(".lora_")[0].removeprefix("base_model.model.") for name in tensors}
+    assert paths == {"model.layers.1.self_attn.q_proj", "model.layers.1.mlp.down_proj"}
+    nothing = Lora(LoraParams(target_modules=r"layers\.1\..*q_proj"))
+    job = jobs.job(tiny_base, tmp_path / "work", tmp_path / "out", adapter=nothing)
+    with pytest.raises(StepError, match="matches no linear module of the model"):
+        jobs.train({}, job)
+
+
+def test_one_word_is_not_taken_for_an_expression() -> None:
+    with pytest.raises(ValueError, match=r"write the name as `\[q_proj\]`"):
+        LoraParams(target_modules="q_proj")
+    with pytest.raises(ValueError, match="did you mean `all-linear`"):
+        LoraParams(target_modules="all_linear")
+    with pytest.raises(ValueError, match="not a regular expression"):
+        LoraParams(target_modules="(")
+
+
 @pytest.mark.parametrize("wrong", [{"double_quant": True}, {"quant_type": "fp4"}], ids=str)
 def test_settings_of_4_bits_are_refused_for_8(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is for 4-bit weights"):

@@ -10,6 +10,9 @@ from torch.nn.functional import cross_entropy, nll_loss
 
 from .params import ROWS_AT_ONCE
 
+CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+"""Names of a soft cap on logits, in configurations."""
+
 Head = Callable[[torch.Tensor], torch.Tensor]
 Chunk = tuple[torch.Tensor, tuple[torch.Tensor, ...]]
 """The loss of some rows, and its gradients: of their hidden states, and of the head's weights."""
@@ -27,8 +30,8 @@ class Loss:
 
     def __init__(self, model: Any) -> None:
         linear, config = model.get_output_embeddings(), model.config.get_text_config()
-        scales = ("logit_scale", "logits_scaling", "final_logit_softcapping")
-        multiply, divide, cap = (getattr(config, name, None) for name in scales)
+        multiply, divide = (getattr(config, n, None) for n in ("logit_scale", "logits_scaling"))
+        cap = next((c for c in (getattr(config, n, None) for n in CAPS) if c is not None), None)
 
         def head(hidden: torch.Tensor) -> torch.Tensor:
             logits = linear(hidden)
@@ -45,6 +48,10 @@ class Loss:
         plain = type(linear) is torch.nn.Linear and linear.bias is None and not self.trained
         scaled = any(value is not None for value in (multiply, divide, cap))
         self._in_place = _InPlace(linear) if plain and not scaled else None
+
+    def read_logits(self) -> None:
+        """Take rows that are logits already."""
+        self.head, self.trained, self._in_place = torch.Tensor.float, [], None
 
     def summed(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the sum of the cross entropies of `targets` (R,) given `hidden` (R, d).

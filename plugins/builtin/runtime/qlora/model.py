@@ -10,7 +10,7 @@ import torch
 
 from khichdi.plugins.toolkit.adapter_files import adapter_tensors, write_adapter
 from khichdi.plugins.toolkit.frozen_linear import install
-from khichdi.plugins.toolkit.model_loading import best_device, load_model
+from khichdi.plugins.toolkit.model_loading import base_config, best_device, load_model
 from khichdi.plugins.toolkit.tensors import digest_of
 from khichdi.schema.digest import derive_seed
 from khichdi.schema.errors import StepError
@@ -18,9 +18,13 @@ from khichdi.schema.errors import StepError
 from .acceleration.liger import check_liger, use_liger
 from .acceleration.torch_compile import check_compiler, compile_parts
 from .attention import packed_attention as attention
+from .bases import support
+from .checks import check_model
 from .distributed.fsdp import shard
+from .forward import Forward, Layout
 from .loss import Loss
 from .memory.activation_checkpointing import Recomputation
+from .whole_modules import hold_in_float32
 
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
@@ -55,10 +59,14 @@ class Trainee:
     recomputation: Recomputation | None = None
     kernels: dict[str, str] = field(default_factory=dict)
     noise_alpha: float | None = None
-    _lengths: tuple[int, ...] = ()
+    layout: Layout = "packed"
+    causal: Any = field(init=False)
+    forward: Forward = field(init=False)
+    loss: Loss = field(init=False)
 
     def __post_init__(self) -> None:
         self.causal = self.peft.get_base_model()
+        self.forward = Forward(self.causal, self.layout)
         self.loss = Loss(self.causal)
         self.causal.get_input_embeddings().register_forward_hook(self._add_noise)
 
@@ -68,28 +76,22 @@ class Trainee:
         return self.loss.summed(hidden, batch.targets)
 
     def hidden(self, batch: MicroBatch) -> torch.Tensor:
-        """Return the last hidden states of a batch on the device, shape (T, d)."""
-        self._lengths = batch.lengths
+        """Return what the loss reads of a batch on the device, a row for each of its tokens."""
         if self.recomputation is not None:
             self.recomputation.choose(batch.lengths)
-        result = self.causal.base_model(
-            input_ids=batch.input_ids,
-            position_ids=batch.position_ids,
-            use_cache=False,
-            **attention.segments(batch.cu_seq_lens, batch.lengths),
-        )
-        hidden: torch.Tensor = result.last_hidden_state[0]
-        return hidden
+        return self.forward(batch)
 
     def _add_noise(self, module: Any, inputs: Any, embedded: torch.Tensor) -> torch.Tensor | None:
         """Put uniform noise of alpha / sqrt(length * d) on each sample's embeddings (NEFTune)."""
         if self.noise_alpha is None or not self.peft.training:
             return None
-        lengths = torch.tensor(self._lengths, device=embedded.device)
+        lengths = torch.tensor(self.forward.rows, device=embedded.device)  # (rows, samples of each)
         per_sample = self.noise_alpha / (lengths * embedded.shape[-1]).float().sqrt()
-        scale = per_sample.repeat_interleave(lengths, output_size=embedded.shape[1])
+        if self.layout == "packed":
+            per_sample = per_sample[0].repeat_interleave(lengths[0], output_size=embedded.shape[1])
+            per_sample = per_sample[None]
         noise = torch.empty_like(embedded, dtype=torch.float32).uniform_(-1, 1)
-        return embedded + (noise * scale[None, :, None]).to(embedded.dtype)
+        return embedded + (noise * per_sample[..., None]).to(embedded.dtype)
 
     def snapshot(self) -> dict[str, torch.Tensor]:
         """Return a copy of the trained tensors on the CPU."""
@@ -108,7 +110,7 @@ class Trainee:
 
 
 def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Trainee:
-    """Load the base with the adapter; check that samples of a pack cannot attend to one another.
+    """Load the base with the adapter; check that samples of a batch cannot attend to one another.
 
     Where it is sharded, each process loads the base to the CPU, and keeps its part of it.
 
@@ -122,7 +124,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     kernels = check_compiler(device) if params.torch_compile else {}
     if params.use_liger_kernel:
         check_liger(device)
-    name = attention.choose(params.attn_implementation, device, dtype)
+    layout, name = _layout(params, job.base, device, dtype)
     place = torch.device("cpu") if sharded else device
     base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
     if params.use_liger_kernel:
@@ -136,6 +138,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     except ValueError as error:
         raise StepError(f"the adapter does not fit the base: {error}") from error
     job.adapter.initialize(model, job.base)
+    hold_in_float32(model)
     digests["initial"] = digest_of(adapter_tensors(model))
     recomputation = None
     if params.gradient_checkpointing:
@@ -145,50 +148,40 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     trainee = Trainee(
         peft=model,
         device=device,
-        attention=name.removeprefix("khichdi-"),
+        attention=_attention_name(base, layout),
         digests=digests,
         names=list(trained),
         trained=list(trained.values()),
         cached=install(model, dtype, 0 if sharded else int(params.weight_cache_gib * 2**30)),
         recomputation=recomputation,
         kernels=kernels,
+        layout=layout,
     )
     if sharded:
         shard(model, trainee.trained, device)
-    with torch.no_grad():
-        _check(trainee)
+    check_model(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
     return trainee
 
 
-def _check(trainee: Trainee) -> None:
-    """Try two short samples: the first must not move the second, and the logits must be right.
+def _layout(
+    params: QloraParams, folder: Path, device: torch.device, dtype: torch.dtype
+) -> tuple[Layout, str | None]:
+    """Return how samples lie before the model, and the attention to load it with.
 
-    An architecture can carry something from token to token beside attention, or do more after
-    its head than we know of. Both would train, and train something else.
+    Raises:
+        StepError: the base is of a type that is not trained.
     """
-    from .batches import micro_batch
+    config = base_config(folder)
+    found = support(config) if config else None
+    if found is not None and found.layout == "refused":
+        raise StepError(f"the base cannot be trained: {found.reason}", hint=found.hint)
+    if found is None or found.layout == "packed":  # a GGUF file has types that are all packed
+        return "packed", attention.choose(params.attn_implementation, device, dtype)
+    asked = params.attn_implementation
+    return "unpacked", "eager" if asked == "eager" else None
 
-    trainee.peft.eval()
-    device = trainee.device
-    labels = [[-100] * 3, [-100] * 4]
-    one = micro_batch([[1, 2, 3], [4, 5, 6, 7]], labels).to(device)
-    other = micro_batch([[8, 3, 9], [4, 5, 6, 7]], labels).to(device)
-    hidden = trainee.hidden(one)
-    kind = type(trainee.causal).__name__
-    if not torch.equal(hidden[3:], trainee.hidden(other)[3:]):
-        raise StepError(
-            f"samples of a pack see one another in {kind}",
-            hint="this architecture cannot be trained on packs yet",
-        )
-    full = trainee.causal(
-        input_ids=one.input_ids,
-        position_ids=one.position_ids,
-        use_cache=False,
-        **attention.segments(one.cu_seq_lens, one.lengths),
-    ).logits[0]
-    if not torch.allclose(full.float(), trainee.loss.head(hidden), rtol=0.02, atol=0.02):
-        raise StepError(
-            f"the logits of {kind} are more than its head's output",
-            hint="this architecture's last step is not known here yet",
-        )
+
+def _attention_name(base: Any, layout: Layout) -> str:
+    own = str(base.config._attn_implementation).removeprefix("khichdi-")
+    return own if layout == "packed" else f"unpacked-{own}"

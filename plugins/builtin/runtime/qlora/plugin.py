@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from khichdi.plugins import (
     Account,
+    BaseSupport,
     Breach,
+    Quantizer,
     Replay,
     Runtime,
     Schedule,
@@ -75,6 +77,14 @@ class Qlora(Runtime[QloraParams]):
         from .memory.account import seconds
 
         return seconds(self.params, workload, device, work)
+
+    def base_support(
+        self, config: Mapping[str, Any], quantizer: Quantizer[Any]
+    ) -> BaseSupport | None:
+        """Return whether samples share rows, and what computes attention."""
+        from .bases import support
+
+        return support(config, self.params.attn_implementation, quantizer)
 
     def contradictions(self, sample_packing: bool, validation: bool) -> list[Breach]:
         """Return what packing or missing held-out rows leave without a meaning."""

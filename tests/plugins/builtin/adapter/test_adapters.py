@@ -67,3 +67,31 @@ def test_each_trains_what_its_name_says(tiny_base: Path, tmp_path: Path) -> None
     assert endings["lora"] == {"lora_A.weight", "lora_B.weight"}
     assert endings["dora"] - endings["lora"] == {"lora_magnitude_vector"}
     assert {"vera_lambda_b", "vera_lambda_d"} <= endings["vera"]
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("names", [("lm_head",), ("embed_tokens", "lm_head")], ids=str)
+def test_modules_trained_in_full_are_saved_loaded_and_merged(
+    tmp_path: Path, names: tuple[str, ...], tied: bool
+) -> None:
+    from miniature import make_base
+
+    base = make_base(tmp_path / "base", tie_word_embeddings=tied)
+    adapter = Lora(LoraParams(r=4, modules_to_save=names))
+    quantizer = BitsAndBytes(BitsAndBytesParams())
+    found = train(base, tmp_path, adapter, quantizer)
+    assert found["metrics"]["eval_loss"] < found["metrics"]["eval_loss_before"]
+    tensors = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    for name in names:
+        [whole] = [t for key, t in tensors.items() if key.endswith(f"{name}.weight")]
+        assert whole.dtype == torch.float32
+
+    model = attach_adapter(load_model(base, NF4), tmp_path / "adapter")
+    install(model, torch.float32, 0)
+    output = tmp_path / "merged"
+    output.mkdir()
+    exporter = Merged(MergedParams(onto="dequantized", dtype="float32"))
+    exporter.export(ExportJob(base, "tiny/base", tmp_path / "adapter", NF4, output))
+    merged = AutoModelForCausalLM.from_pretrained(output, dtype="auto")
+    torch.testing.assert_close(logits(merged), logits(model), rtol=1e-3, atol=1e-3)
+    assert not merged.config.tie_word_embeddings

@@ -1,0 +1,160 @@
+"""The small files of a base: its configuration and tokenizer, before its weights are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..compiler.checks.model_checks import base_support, check_base_files
+from ..compiler.estimate.architectures import known_config
+from ..compiler.instances import ask, instance
+from ..plugins import BaseSupport
+from ..runtime.sources.mirror import Mirror
+from ..runtime.sources.pin import fetch
+from ..runtime.store.store import write_atomically
+from ..schema.errors import FetchError, RecipeError
+from ..schema.lock import PinnedFile
+from ..schema.plan import PlanStep
+from ..schema.record import StepResult
+from .session import Session
+
+CONFIG = "config.json"
+KEPT = "configs"
+"""Folder of a store with the `config.json` of bases whose weights are not fetched yet."""
+
+
+@dataclass(frozen=True)
+class KnownBase:
+    """What is known of a base.
+
+    Attributes:
+        config: its `config.json`; None where it is not known.
+        tokens: how many ids its tokenizer has, from 0 to the highest; None where not known.
+    """
+
+    config: Mapping[str, Any] | None = None
+    tokens: int | None = None
+
+
+def known_base(session: Session, results: Mapping[str, StepResult | None]) -> KnownBase:
+    """Return what the store or this machine has of a recipe's base, else what its name tells."""
+    folder = _folder(session, results)
+    path = _nearest_config(folder) if folder is not None else _kept(session)
+    config = _document(path) if path is not None else None
+    if path is None or config is None:
+        return KnownBase(known_config(session.compiled.recipe, session.registry))
+    return KnownBase(config, tokens_of(_document(path.parent / "tokenizer.json") or {}))
+
+
+def refuse_base(session: Session, mirror: Mirror | None) -> None:
+    """Refuse a base that cannot be trained, by its `config.json` alone, fetched before its weights.
+
+    Args:
+        session: the recipe with its lock.
+        mirror: asked for bytes instead of the places that sources name.
+
+    Raises:
+        RecipeError: the base cannot be trained; names its place in the recipe.
+    """
+    compiled = session.compiled
+    _fetch_config(session, compiled.plan.step("base"), mirror)
+    config = _config_now(session)
+    if config is not None:
+        support = base_support(compiled.recipe, session.registry, config)
+        faults = check_base_files(compiled.recipe, compiled.loaded, config, support, None)
+        if faults:
+            raise RecipeError(faults)
+
+
+def support_now(session: Session) -> BaseSupport | None:
+    """Return how the runtime trains the base; None where its configuration is not known yet."""
+    config = _config_now(session)
+    if config is None:
+        return None
+    return base_support(session.compiled.recipe, session.registry, config)
+
+
+def _config_now(session: Session) -> Mapping[str, Any] | None:
+    step = session.compiled.plan.step("base")
+    return known_base(session, {"base": session.store.result(step.key)}).config
+
+
+def _fetch_config(session: Session, step: PlanStep, mirror: Mirror | None) -> None:
+    """Keep the base's `config.json`, where its source can fetch it alone and can be reached."""
+    file, path = _pinned_config(step), _kept(session)
+    source = instance(session.registry, "source", session.compiled.recipe.model.base)
+    if file is None or path is None or path.exists() or not source.single_files:
+        return
+    assert step.material is not None
+    alone = step.model_copy(
+        update={"material": step.material.model_copy(update={"files": (file,)})}
+    )
+    origin = session.compiled.folders[step.name]
+    with session.store.staging() as folder:
+        try:
+            fetch(alone, origin, session.registry, folder, mirror)
+        except FetchError:
+            return  # the run says so, when it fetches the weights
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (folder / file.path).read_text(encoding="utf-8"))
+
+
+def _pinned_config(step: PlanStep) -> PinnedFile | None:
+    files = step.material.files if step.material else ()
+    return next((file for file in files if file.path == CONFIG), None)
+
+
+def _kept(session: Session) -> Path | None:
+    """Return where the pinned `config.json` is kept by its digest; None where none is pinned."""
+    file = _pinned_config(session.compiled.plan.step("base"))
+    if file is None:
+        return None
+    return session.store.root / KEPT / f"{file.sha256.rpartition(':')[2]}.json"
+
+
+def tokens_of(tokenizer: Mapping[str, Any]) -> int | None:
+    """Return the number of ids of a `tokenizer.json`, up to the highest."""
+    model = tokenizer.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
+    if isinstance(vocabulary, Mapping):
+        ids = [number for number in vocabulary.values() if isinstance(number, int)]
+    elif isinstance(vocabulary, list):  # pairs of a piece and its score
+        ids = [len(vocabulary) - 1]
+    else:
+        return None
+    added = tokenizer.get("added_tokens")
+    for token in added if isinstance(added, list) else []:
+        if isinstance(token, Mapping) and isinstance(token.get("id"), int):
+            ids.append(token["id"])
+    return max(ids, default=-1) + 1
+
+
+def _folder(session: Session, results: Mapping[str, StepResult | None]) -> Path | None:
+    done = results.get("base")
+    if done is not None:
+        return session.store.folder(done.outputs["files"])
+    origin = session.compiled.folders["base"]
+    step = session.compiled.recipe.model.base
+    local: Path | None = ask(
+        session.registry, "source", step, lambda source: source.local_folder(origin)
+    )
+    return local
+
+
+def _nearest_config(folder: Path) -> Path | None:
+    """Return the config.json nearest to the top of a folder."""
+    for pattern in ("config.json", "*/config.json", "*/*/config.json"):
+        for path in sorted(folder.glob(pattern)):
+            return path
+    return None
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

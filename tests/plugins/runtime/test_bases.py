@@ -1,0 +1,252 @@
+"""Every causal model type of the installed transformers: trained as planned, or refused before.
+
+Each type has a tiny random model. Before the first step its loss is that of the plain model, sample
+by sample; its adapter loads in peft; merged and exported it is base plus adapter. The default run
+takes a sample of the types, `make test-slow` all of them; `-s` prints what became of each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import jobs
+import pyarrow as pa
+import pytest
+import tiny_types
+import torch
+from torch.nn.functional import cross_entropy
+
+from khichdi.plugins import BaseSupport, ExportJob, StepError
+from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
+from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
+from khichdi.plugins.builtin.runtime.qlora import bases
+from khichdi.plugins.builtin.runtime.qlora.bases import support
+from khichdi.plugins.builtin.runtime.qlora.forward import row_groups
+from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, quiet
+from khichdi.plugins.toolkit.tiny_model import tiny_tokenizer
+
+TYPES = list(tiny_types.causal_types())
+SAMPLED = ("gemma2", "gpt2", "gpt_oss", "gptj", "mixtral", "qwen3_next", "roberta")
+"""Kinds of their own: soft caps, Conv1D and dropout, sinks, no interface, experts, states, a
+transformed head."""
+MANY = 150
+"""Types that train at least."""
+PROMPT = 4
+
+
+def samples(*lengths: int, seed: int) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(5, 100, (n,), generator=generator).tolist() for n in lengths]
+
+
+def answer_of(sample: list[int]) -> list[int]:
+    return [-100] * PROMPT + sample[PROMPT:]
+
+
+def packs(*groups: list[list[int]]) -> pa.Table:
+    kind = pa.list_(pa.int32())
+    columns: dict[str, Any] = {
+        "input_ids": [list(chain(*group)) for group in groups],
+        "labels": [list(chain(*map(answer_of, group))) for group in groups],
+        "lengths": [[len(sample) for sample in group] for group in groups],
+    }
+    return pa.table({name: pa.array(values, kind) for name, values in columns.items()})
+
+
+TRAIN = packs(samples(20, 9, 7, seed=1), samples(25, 12, seed=2))
+HELD_OUT = [*samples(30, 12, 25, seed=3), *samples(15, seed=4)]
+
+
+def plain_loss(model: Any) -> float:
+    """Return the mean loss of held-out answers, sample by sample, by the model's own logits."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for sample in HELD_OUT:
+            logits = model(input_ids=torch.tensor([sample]), use_cache=False).logits[0].float()
+            answer = torch.tensor(sample[PROMPT:])
+            total += cross_entropy(logits[PROMPT - 1 : -1], answer, reduction="sum").item()
+            count += len(answer)
+    return total / count
+
+
+def generates(model: Any) -> bool:
+    """Return whether transformers generates with a model; with some tiny ones it cannot."""
+    prompt = torch.tensor([HELD_OUT[1]])
+    try:
+        with quiet():
+            found = model.generate(
+                input_ids=prompt, max_new_tokens=4, do_sample=False, pad_token_id=0
+            )
+    except (AttributeError, IndexError, RuntimeError, ValueError):
+        return False
+    return int(found.shape[1]) > len(HELD_OUT[1])
+
+
+def make_base(model_type: str, folder: Path) -> BaseSupport:
+    """Write a tiny base of a type, and return what its configuration says of it."""
+    from transformers import AutoModelForCausalLM
+
+    config = tiny_types.tiny_config(model_type)
+    torch.manual_seed(0)
+    with quiet():
+        model = AutoModelForCausalLM.from_config(config)
+        model.save_pretrained(folder)
+        if type(model.config) is not type(config):
+            config.save_pretrained(folder)
+        tiny_tokenizer(["a b c"], vocab_size=260).save_pretrained(folder)
+    return support(config.to_dict())
+
+
+def try_type(model_type: str, folder: Path) -> BaseSupport:
+    """Train a tiny base of a type, and hold what comes of it against the plain model."""
+    from transformers import AutoModelForCausalLM
+
+    if model_type in bases.REFUSED:
+        return support({"model_type": model_type})
+    base, adapter, merged = folder / "base", folder / "adapter", folder / "merged"
+    planned = make_base(model_type, base)
+    adapter.mkdir()
+    merged.mkdir()
+    with quiet():
+        plain = AutoModelForCausalLM.from_pretrained(base).eval()
+    expected = plain_loss(plain)
+
+    job = jobs.job(
+        base,
+        folder / "work",
+        adapter,
+        train=TRAIN,
+        validation=packs(HELD_OUT[:3], HELD_OUT[3:]),
+        quantizer=jobs.FULL,
+        adapter=Lora(LoraParams(r=4)),
+    )
+    params = {"gradient_accumulation_steps": 1, "replay_segments": 1}
+    result = jobs.train(params, job)
+    assert result.metrics["eval_loss_before"] == pytest.approx(expected, rel=2e-6)
+    assert abs(result.metrics["eval_loss"] - expected) > 1e-5, "nothing was learned"
+    attention = str(result.measured["attention"])
+    assert attention.startswith("unpacked-") == (planned.layout == "unpacked")
+
+    model = attach_adapter(load_model(base, jobs.FULL), adapter)
+    trained = plain_loss(model)
+    assert trained == pytest.approx(result.metrics["eval_loss"], rel=2e-6)
+    exporter = Merged(MergedParams(dtype="float32"))
+    exporter.export(ExportJob(base, "tiny/base", adapter, jobs.FULL, merged))
+    with quiet():
+        alone = AutoModelForCausalLM.from_pretrained(merged).eval()
+    assert plain_loss(alone) == pytest.approx(trained, rel=5e-6)
+    assert generates(model) == generates(plain)
+    return planned
+
+
+@pytest.mark.parametrize("model_type", SAMPLED)
+def test_a_type_trains_as_planned_and_means_the_same_everywhere(
+    model_type: str, tmp_path: Path
+) -> None:
+    assert try_type(model_type, tmp_path).layout != "refused"
+
+
+@pytest.mark.slow
+def test_all_types_train_as_planned_or_are_refused_before(tmp_path: Path) -> None:
+    found: Counter[str] = Counter()
+    faults = []
+    for model_type in TYPES:
+        try:
+            planned = try_type(model_type, tmp_path / model_type)
+        except Exception as error:
+            faults.append(f"{model_type}: {type(error).__name__}: {error}")
+            continue
+        found[planned.layout] += 1
+        print(f"{model_type:28} {planned.layout:9} {planned.reason}")
+    print(dict(found), "failed later:", len(faults))
+    assert not faults, "\n".join(faults)
+    assert found["packed"] + found["unpacked"] >= MANY
+
+
+# ---- by the configuration alone -------------------------------------------------------------
+
+
+def test_every_type_of_transformers_is_in_one_table() -> None:
+    tables = (bases.PACKED, bases.UNPACKED, bases.DECODES_IF.keys(), bases.REFUSED.keys())
+    counts = Counter(name for table in tables for name in table)
+    assert [name for name, count in counts.items() if count > 1] == []
+    assert set(counts) == set(TYPES)
+    assert bases.DROPS | bases.WINDOW_IN_MASK <= bases.PACKED
+
+
+def test_the_types_that_drop_out_attention_unasked_are_those_of_transformers() -> None:
+    from transformers import CONFIG_MAPPING
+
+    found = set()
+    for name in bases.PACKED:
+        config = CONFIG_MAPPING[name]().get_text_config()
+        if any(getattr(config, dropout, None) for dropout in bases.DROPOUT):
+            found.add(name)
+    assert found == bases.DROPS
+
+
+@pytest.mark.parametrize(
+    ("config", "layout", "words"),
+    [
+        ({"model_type": "llama"}, "packed", ""),
+        ({"model_type": "bloom"}, "unpacked", "in its own way"),
+        ({"model_type": "bert"}, "refused", "`is_decoder: true`"),
+        ({"model_type": "bert", "is_decoder": True}, "unpacked", "in its own way"),
+        ({"model_type": "xlnet"}, "refused", "sees later tokens"),
+        ({"model_type": "t5"}, "refused", "no causal language model of type t5"),
+        ({"model_type": "gpt2", "attn_pdrop": 0.1}, "unpacked", "dropout inside attention"),
+        ({"model_type": "gpt2", "attn_pdrop": 0.0}, "packed", ""),
+        ({"model_type": "gpt2"}, "unpacked", "dropout inside attention"),
+        ({"model_type": "smollm3", "layer_types": ["conv"]}, "unpacked", "layers of kind conv"),
+        ({"model_type": "olmoe", "sliding_window": 8}, "unpacked", "sliding window"),
+        (
+            {"model_type": "gemma3", "text_config": {"attention_dropout": 0.1}},
+            "unpacked",
+            "dropout inside attention",
+        ),
+    ],
+    ids=str,
+)
+def test_a_configuration_decides(config: dict[str, Any], layout: str, words: str) -> None:
+    found = support(config)
+    assert found.layout == layout
+    assert words in found.reason
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "aqlm", "bitsandbytes"])
+def test_a_base_quantized_otherwise_is_refused_by_its_configuration(method: str) -> None:
+    config = {"model_type": "llama", "quantization_config": {"quant_method": method}}
+    found = support(config, quantizer=jobs.FULL)
+    assert found.layout == "refused"
+    assert f"quantized already ({method}" in found.reason
+
+
+def test_a_base_in_4_bits_trains_as_it_was_published(tiny_base: Path, tmp_path: Path) -> None:
+    """Quantized, saved and loaded again, it has the weights that the original one is given."""
+    published = tmp_path / "base"
+    with quiet():
+        load_model(tiny_base, jobs.NF4).save_pretrained(published)
+    for path in tiny_base.glob("tokenizer*"):
+        (published / path.name).write_bytes(path.read_bytes())
+
+    def train(base: Path, name: str) -> dict[str, Any]:
+        job = jobs.job(base, tmp_path / name / "work", tmp_path / name / "adapter")
+        return jobs.outcome(jobs.train({"num_epochs": 1}, job), job.output)
+
+    one, two = train(tiny_base, "original"), train(published, "published")
+    assert one["metrics"] == two["metrics"]
+    assert one["files"] == two["files"]
+    with pytest.raises(StepError, match="quantized already"):
+        load_model(published, jobs.FULL)
+
+
+def test_rows_that_are_run_together_take_no_more_room_than_the_samples() -> None:
+    lengths = [30, 3, 4, 29, 3, 3, 60]
+    groups = row_groups(lengths)
+    assert sorted(chain(*groups)) == list(range(len(lengths)))
+    assert all(len(g) * max(lengths[i] for i in g) <= sum(lengths) for g in groups)
+    alike = row_groups(lengths, padded=False)
+    assert all(len({lengths[i] for i in group}) == 1 for group in alike)
