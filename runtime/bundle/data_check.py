@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...schema.errors import InputError
-from ..tables import BATCH
 from .privacy_check import Search, line_of
 
 if TYPE_CHECKING:
@@ -126,6 +125,8 @@ def _arrow(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
+
+    from ..tables import BATCH
 
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(batch_size=BATCH)

@@ -62,6 +62,7 @@ ALLOWED = {
     "plugins/toolkit/model_loading.py:attn_implementation": "transformers' own argument",
     "plugins/toolkit/http_download.py:http": "a scheme of addresses",
     "plugins/toolkit/patterns.py:ignore_case": "an option of every regular expression",
+    "runtime/bundle/data_check.py:batch_size": "pyarrow's own argument",
     "runtime/steps/pack.py:on_bad_row": "a parameter that the kind itself gives a meaning",
     "runtime/calibration/statistics.py:learning_rate": "a key of every training's trace",
 }
