@@ -1,7 +1,8 @@
 """Write a run as a CycloneDX ML-BOM: the adapter, its inputs and its tools.
 
 Everything in it follows from the run's record, plan and lock, and anybody who has those derives it
-again; what somebody only said, a licence, is marked as declared. The same run gives the same bytes.
+again; mere declarations, such as a license, are marked as declared. The same run gives the same
+bytes.
 """
 
 from __future__ import annotations

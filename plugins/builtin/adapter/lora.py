@@ -118,7 +118,7 @@ class Lora(Adapter[LoraParams]):
 
 
 def named(modules: str | tuple[str, ...]) -> Mapping[tuple[str | int, ...], str]:
-    """Return the names of modules by their paths; none where a word stands for all of a kind."""
+    """Return the names of modules by their paths; none for a word such as `all-linear`."""
     names = () if isinstance(modules, str) else modules
     return {("target_modules", index): name for index, name in enumerate(names)}
 
