@@ -12,7 +12,7 @@ __all__ = ["Params", "Plugin", "later", "operational"]
 
 
 class Params(Document):
-    """The parameters of a plugin; they stand beside `use:` in the recipe.
+    """The parameters of a plugin; they are written beside `use:` in the recipe.
 
     Every field has a description. Fields are part of the step's key unless declared by
     `operational(...)`. `use` and `template` are words of the language and cannot be fields.
@@ -37,7 +37,7 @@ class Plugin(Generic[P]):
         alternatives: two methods of a kind, of which a plugin defines exactly one; the other has a
             default.
         deprecated: what to use in its place, once the plugin is to go; commands then warn of each
-            recipe that names it. A parameter says so by `Field(..., deprecated="use ...")`.
+            recipe that names it. A parameter is deprecated by `Field(..., deprecated="use ...")`.
     """
 
     kind: ClassVar[str]

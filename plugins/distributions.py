@@ -37,7 +37,7 @@ def identify(known: Distribution, points: Sequence[EntryPoint]) -> Distribution:
 
 
 def _editable(installed: Installed) -> bool:
-    """Tell whether it was installed with `pip install -e`, by what pip wrote beside it."""
+    """Return whether it was installed with `pip install -e`, by pip's `direct_url.json`."""
     try:
         where = json.loads(installed.read_text("direct_url.json") or "{}")
     except json.JSONDecodeError:

@@ -1,7 +1,7 @@
 """Hook specifications: one per kind, each returns classes.
 
-No hook may change a recipe, a plan or a result: otherwise a digest would no longer say what
-happened. The order in which plugins register never shows in any output.
+No hook may change a recipe, a plan or a result: otherwise digests would no longer identify results.
+The order in which plugins register never shows in any output.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Plugin files: a Python file beside a recipe whose plugin classes the recipe may name.
 
-A plugin file is loaded as a module that stands alone: only its own bytes are in the lock and in
+A plugin file is loaded as a standalone module: only its own bytes are in the lock and in
 keys, and the folder that it is in is not searched for imports. The name of the module holds the
 file's path and the digest of its bytes. A process that unpickles one of its classes imports the
 module by that name, and gets the same bytes or an error.
@@ -171,6 +171,6 @@ class _Importer(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let this process import plugin files by the names of their modules."""
+    """Make plugin files importable in this process by module name."""
     if not any(isinstance(finder, _Importer) for finder in sys.meta_path):
         sys.meta_path.append(_Importer())

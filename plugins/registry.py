@@ -53,7 +53,7 @@ class Registered:
 
 
 class Registry:
-    """Plugins by kind and name, in sorted order; `refusal` says why plugin files are not run."""
+    """Plugins by kind and name, sorted; `refusal` is why plugin files are not run."""
 
     def __init__(
         self,

@@ -57,8 +57,8 @@ class Executor:
     """Runs the steps of one plan in one store.
 
     `folders` has, for each source, the folder that its relative paths start in; `mirror` is asked
-    for bytes instead of the places that sources name; `perform` does a step; `launch` says which
-    processes a training is divided over, where not this one alone.
+    for bytes instead of the places that sources name; `perform` does a step; `launch` has the
+    processes that a training is divided over, if more than this one.
     """
 
     plan: Plan
@@ -87,7 +87,7 @@ class Executor:
         return list(self.done.values())
 
     def _check_requirements(self) -> None:
-        """Refuse to begin what a missing package would stop later, maybe hours later."""
+        """Refuse to begin steps whose packages are missing, rather than fail hours later."""
         missing: dict[str, str] = {}
         for step in pending(self.plan, self.store):
             for ref in (step.plugin, *step.parts.values()):

@@ -136,7 +136,7 @@ class Lineage:
         return [step for step in self.done.values() if "drops" in step.result.outputs]
 
     def drops(self, name: str, reason: str | None = None) -> Iterator[Drop]:
-        """Yield what a step dropped, in row order, with the rows as the step saw them."""
+        """Yield the rows that a step dropped, in order, as the step saw them."""
         ledger = self._table(name, "drops")
         if reason is not None:
             ledger = ledger.filter(pc.equal(ledger.column("reason"), reason))

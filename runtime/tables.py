@@ -36,7 +36,7 @@ class TableWriter:
             self.rows += batch.num_rows
 
     def digest(self) -> str:
-        """Return the digest of what was written."""
+        """Return the digest of the written rows."""
         return self._digest.hexdigest()
 
     def __enter__(self) -> Self:

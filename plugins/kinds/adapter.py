@@ -12,7 +12,7 @@ from ..base import P, Plugin
 
 
 class Adapter(Plugin[P], ABC):
-    """Says which weights are trained."""
+    """Chooses the weights that are trained."""
 
     kind = "adapter"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Drop:
-    """Why a row goes: a short slug (`too-long`), counted in the record, and what was seen.
+    """The reason for dropping a row: a short slug (`too-long`), counted in the record, and details.
 
-    `detail` is for a person who asks about one row: the row it repeats, the phrase it holds.
+    `detail` explains the drop of one row: the row it repeats, the phrase it holds.
     `id` is for readers, whose bad record is not a row yet.
     """
 

@@ -108,7 +108,7 @@ class Editor(Filter[P]):
     def edit(self, batch: pa.RecordBatch, draw: Sequence[int]) -> pa.RecordBatch:
         """Return the same rows, in order and with their ids, with other values.
 
-        `draw` has a number for each row, as that of `edit_row`; it is empty unless the class says
+        `draw` has a number for each row, as that of `edit_row`; it is empty unless the class sets
         `seeded = True`.
         """
         edited = []

@@ -10,7 +10,7 @@ from ..base import P, Plugin
 
 
 class Quantizer(Plugin[P], ABC):
-    """Says how the base weights are stored."""
+    """Chooses how the base weights are stored."""
 
     kind = "quantizer"
 

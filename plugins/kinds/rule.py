@@ -23,8 +23,8 @@ class Facts:
         base_license: SPDX id of the base model, or None where the recipe has none.
         data_licenses: SPDX id of each data set by name, or None where the recipe has none.
         data_sources: source parameters of each data set by name, its plugin as `use`.
-        instruction_tuned: whether the base was instruction-tuned, as far as its name
-            tells; None where it does not.
+        instruction_tuned: whether the base was instruction-tuned, judged by its name; None where
+        that is unclear.
         estimate: gives the estimate for a device of the table by its name. None in a check
             that makes no estimates.
     """

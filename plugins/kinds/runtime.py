@@ -75,7 +75,7 @@ class TrainingResult:
             `step`, `of` how many; and, where a rerun would end elsewhere (a clock), `again`: the
             parameters to change for it to end there.
         states: the states at the ends of its segments, from which each can be executed again;
-            their digests stand in the trace as `state`. None where the runtime keeps none.
+            their digests are in the trace as `state`. None where the runtime keeps none.
         states_folder: where the files of those states are, below `work`.
     """
 
@@ -174,7 +174,7 @@ class Runtime(Plugin[P], ABC):
 
     @classmethod
     def example_step(cls) -> dict[str, Any]:
-        """Return a whole step, with the template that stands beside a runtime's parameters."""
+        """Return a whole step, with the template beside a runtime's parameters."""
         return {"use": cls.name, "template": {"use": "alpaca"}, **cls.example}
 
     # ---- before a training ------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Runtime(Plugin[P], ABC):
         return None
 
     def schedule(self) -> Schedule | None:
-        """Return how long a training is; None, as here, where the parameters do not tell."""
+        """Return the length of a training; None, as here, where the parameters do not decide it."""
         return None
 
     def account(self, workload: Workload) -> Account:
@@ -249,7 +249,7 @@ class Runtime(Plugin[P], ABC):
     def rounded_otherwise(self, gpu: bool) -> list[dict[str, dict[str, Any]]]:
         """Return parameters that change how results are rounded, and nothing that is meant.
 
-        They stand for other hardware in a calibration. Each dictionary is of choices that exclude
+        They simulate other hardware in a calibration. Each dictionary is of choices that exclude
         one another, by a name for people.
         """
         return []

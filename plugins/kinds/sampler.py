@@ -23,7 +23,7 @@ class Sampler(Plugin[P], ABC):
     uses_scores: ClassVar[bool] = False
 
     def asked(self) -> int | None:
-        """Return how many rows the parameters ask for, at most; None where only data can tell.
+        """Return how many rows the parameters ask for, at most; None where it depends on data.
 
         Estimates rest on it, checks of a recipe hold other settings against it before any row is
         read, and a sampler that gives fewer is remarked on.

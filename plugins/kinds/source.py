@@ -1,4 +1,4 @@
-"""The kind that brings bytes: data sets, base models, further files of filters."""
+"""The kind that downloads bytes: data sets, base models, further files of filters."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Source(Plugin[P], ABC):
     def place(self) -> str | None:
         """Return where the source's files lie in a mirror, `huggingface/datasets/GAIR/lima`.
 
-        None, as here, says that a mirror cannot stand in for it.
+        None, as here, means that a mirror cannot replace it.
         """
         return None
 

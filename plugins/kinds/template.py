@@ -26,7 +26,7 @@ class Rendering:
     """One text to tokenize, whole, and the character spans whose tokens the loss counts.
 
     Attributes:
-        text: the text, with every marker that stands in it.
+        text: the text, with all markers.
         spans: start and end of each span, in order.
         complete: whether the text has its own beginning-of-sequence token, or wants none; else
             the tokenizer's is put before it where the tokenizer does so by itself.
@@ -87,7 +87,7 @@ class Template(Plugin[P], ABC):
         return [Rendering.of(self.segments(row, tokenizer), tokenizer.eos_token)]
 
     def prompt(self, row: Row, tokenizer: Any) -> Rendering:
-        """Return all that stands before the last answer, to generate from."""
+        """Return the text before the last answer, to generate from."""
         segments = self.segments(row, tokenizer)
         answers = [number for number, segment in enumerate(segments) if segment.learn]
         before = segments[: answers[-1]] if answers else segments

@@ -1,4 +1,4 @@
-"""A training before it runs: what a runtime is asked about it, and what it answers."""
+"""A training before it runs: a runtime's inputs and outputs of an estimate."""
 
 from __future__ import annotations
 
@@ -128,14 +128,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Account:
-    """A runtime's estimate of what a training takes.
+    """A runtime's estimate of a training's cost.
 
     Attributes:
         memory: at its peak, by part.
         stored_layers: layers whose activations are kept, not recomputed.
         flops_per_token: floating-point operations of a token in training.
         checkpoint_bytes: the most that checkpoints take on disk while it runs.
-        state_bytes: what the states that segments are replayed from take on disk.
+        state_bytes: bytes on disk of the states that segments are replayed from.
         savings: changes of the recipe that take less memory, the largest saving first.
     """
 

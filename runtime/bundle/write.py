@@ -41,7 +41,7 @@ def bundle(
 ) -> Written:  # fmt: skip
     """Write a run's bundle, and return what is in it.
 
-    `data` takes in sources, rows and packs, `weights` the base model's files; without `states`
+    `data` includes sources, rows and packs, `weights` the base model's files; without `states`
     no segment of the training can be executed again from the bundle.
 
     Raises:

@@ -58,7 +58,7 @@ class Calibrator:
         self.run = claimed_training(self.claim)
 
     def make(self) -> Calibration:
-        """Train what it takes, compare, and derive the limits.
+        """Run the trainings, compare them, and derive the limits.
 
         Raises:
             InputError: the run's artifacts or substitutes for other hardware are not here.

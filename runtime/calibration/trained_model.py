@@ -22,7 +22,7 @@ class Training:
     Attributes:
         adapter: the folder of the adapter, in peft's format.
         trace: an entry for each optimizer step.
-        metrics: what the runtime said of the whole.
+        metrics: the runtime's metrics.
         scores: by evaluation, its metrics and its rows.
         errors: by number, the errors of segments that were executed again, for a calibration: of
             the run's where this is a rerun, and of its own, as the recipe has them, where not.
@@ -46,7 +46,7 @@ class Training:
 
 
 def read_training(folder: Path) -> Training:
-    """Return what a worker wrote to a folder."""
+    """Return a worker's results in a folder."""
     value = json.loads((folder / "training.json").read_bytes())
     scores = {name: (numbers, rows) for name, (numbers, rows) in value["scores"].items()}
     errors = {number: Errors(*told) for number, told in value["errors"]}

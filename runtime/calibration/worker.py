@@ -42,7 +42,7 @@ REPLAYED = 4
 
 
 class Borrowing(Store):
-    """A store that reads from others what it does not have itself, and never changes them."""
+    """A store that reads missing artifacts from others, and never changes them."""
 
     def __init__(self, root: Path, others: tuple[Path, ...]) -> None:
         super().__init__(root)
@@ -131,7 +131,7 @@ def main(file: Path) -> int:
 
 
 class _Silent:
-    """A reporter that tells nobody."""
+    """A silent reporter."""
 
     def started(self, step: PlanStep) -> None:
         """Ignore it."""

@@ -64,7 +64,7 @@ class Rehearsal:
     missing: set[str] = field(default_factory=set)
 
     def run(self, reporter: Reporter) -> list[RecordedStep]:
-        """Run every step; what a run would fail at fails here.
+        """Run every step; errors of a run occur here.
 
         Raises:
             KhichdiError: a step failed.
@@ -180,7 +180,7 @@ class Rehearsal:
         return into
 
     def _pin(self, step: PlanStep, source: Source[Any], origin: Path) -> Pin | None:
-        """Return what may be brought now, without reaching out unless asked to."""
+        """Return files that may be fetched now, without the network unless asked to."""
         if source.local:
             return source.pin(origin)
         if step.material is not None and (self.mirror is not None or self.fetch):

@@ -46,7 +46,7 @@ class Mirror:
             )
 
     def pin(self, source: Source[Any]) -> Pin:
-        """Return what the mirror has of a source.
+        """Return a source's files in the mirror.
 
         Raises:
             FetchError: it does not have the source, or nothing of it that was asked for.
@@ -136,7 +136,7 @@ class Mirror:
 
 
 def write_index(folder: Path, material: Material) -> None:
-    """Write what a mirror's place has: `recipe mirror` does it after bringing the files."""
+    """Write the index of a mirror's place: `recipe mirror` does it after bringing the files."""
     files = {file.path: {"size": file.size, "sha256": file.sha256} for file in material.files}
     old = folder / INDEX
     if old.is_file():

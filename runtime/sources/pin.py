@@ -1,7 +1,7 @@
 """Pin sources to exact bytes, write the lock, and fetch pinned files.
 
 `pin` is what `recipe lock` does: it may reach out, and it is the only thing that decides which
-bytes a recipe means. `fetch` brings those bytes and refuses any others.
+bytes a recipe means. `fetch` downloads those bytes and refuses any others.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def pin(
 def fetch(
     step: PlanStep, origin: Path, registry: Registry, into: Path, mirror: Mirror | None = None
 ) -> None:
-    """Bring a locked source's files into a folder, and check each against its pin.
+    """Fetch a locked source's files into a folder, and check each against its pin.
 
     Raises:
         LockError: the plan is not locked, or the bytes there now are not the pinned ones.
@@ -167,7 +167,7 @@ def other_plugins(lock: Lock, now: Iterable[Distribution]) -> list[str]:
 
 
 def stale(plan: Plan, lock: Lock | None, registry: Registry) -> list[str]:
-    """Return what a lock lacks: sources, also those of another request, and plugin files."""
+    """Return sources that a lock lacks or that have another request, and plugin files it lacks."""
     found = []
     for step in _sources(plan):
         material = lock.materials.get(step.name) if lock else None

@@ -73,7 +73,7 @@ class Context:
     def folder(self, role: str) -> Path:
         """Return the folder of a source's files.
 
-        A folder that holds nothing but one folder is gone into: a wheel has its files below its
+        A folder that holds only one folder is replaced by that: a wheel has its files below its
         package's name.
         """
         folder = self.inputs[role]
@@ -101,7 +101,7 @@ class Context:
         return StepError(f"{self.step.name} ({words}): {message}", hint=hint)
 
     def origin_of(self, ref: PluginRef) -> str | None:
-        """Return the distribution that a plugin came from; None for those that ship."""
+        """Return a plugin's distribution; None for those that ship."""
         if ref.name not in self.registry.names(ref.kind):
             return None
         found = self.registry.get(ref.kind, ref.name).distribution

@@ -37,7 +37,7 @@ def export(context: Context) -> Outcome:
 
 
 def exported_digest(folder: Path) -> str:
-    """Return the digest of what was exported: tensors as such, configurations less versions."""
+    """Return the digest of exported files: tensors as such, configurations less versions."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     content = {path.relative_to(folder).as_posix(): _content(path) for path in files}
     return digest("export", content)

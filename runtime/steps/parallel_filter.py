@@ -56,7 +56,7 @@ class Job:
         self.plugin.begin(FilterInputs(self.files, tables, self.base, read_table(self.rows)))
 
     def answer(self, batch: pa.RecordBatch) -> Answer:
-        """Return the batch, as an editor leaves it, and why each row goes.
+        """Return the batch as edited, and the reason for each dropped row.
 
         Raises:
             PluginError: the filter failed, or did what filters may not; names the row.

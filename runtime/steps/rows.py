@@ -28,7 +28,7 @@ def read(context: Context) -> Outcome:
 
 
 def write_rows(context: Context, records: Iterable[pa.RecordBatch | Drop]) -> Outcome:
-    """Write what a reader read, with every column of the schema."""
+    """Write a reader's rows, with every column of the schema."""
     schema = row_schema()
     ledger = Ledger(context, schema)
     name = str(context.step.settings["data_set"])

@@ -16,7 +16,7 @@ from .context import Context, Outcome, Produced
 
 
 def train(context: Context) -> Outcome:
-    """Train, and take the adapter, the trace of its steps and what it started from."""
+    """Train, and keep the adapter, the trace of its steps and the starting weights."""
     adapter = context.output("adapter")
     result: TrainingResult = context.plugin().train(training_job(context, adapter))
     check_trained(result)

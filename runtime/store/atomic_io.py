@@ -37,7 +37,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file's bytes, or a folder's names, to disk."""
+    """Sync a file's bytes, or a folder's names, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -46,7 +46,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Bring a folder to disk with all that is below it, the innermost first."""
+    """Sync a folder and everything below it, innermost first."""
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             sync(Path(place) / name)
@@ -129,7 +129,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def discard(path: Path, scratch: Path) -> None:
-    """Take a folder away at once, then remove what it held; `scratch` is on its file system.
+    """Rename a folder away, then remove its contents; `scratch` is on its file system.
 
     Raises:
         StoreError: it cannot be taken away, and is as it was.

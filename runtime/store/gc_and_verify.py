@@ -22,7 +22,7 @@ from .store import Store
 class Removed:
     """Results and bytes that garbage collection removed.
 
-    `left` is what the store holds after it, where a quota asked.
+    `left` is the store's size afterwards, where there is a quota.
     """
 
     freed: int = 0
@@ -161,13 +161,13 @@ def _done_work(store: Store) -> list[Path]:
 
 
 def _leftovers(store: Store) -> list[Path]:
-    """Return private folders of processes that are gone, and files that never got their name."""
+    """Return private folders of ended processes, and files that were never renamed."""
     private = [path for path in sorted(store.scratch.glob("*")) if not _alive(path)]
     return private + sorted((store.root / "steps").glob(".*"))
 
 
 def _alive(path: Path) -> bool:
-    """Say whether the process that a private folder is named after is still there."""
+    """Return whether the process that a private folder is named after still runs."""
     try:
         os.kill(int(path.name.split("-")[0]), 0)
     except (ProcessLookupError, ValueError):

@@ -36,7 +36,7 @@ class Repaired:
 
 @dataclass
 class Repair:
-    """Mends a store; `fetch` brings a source's pinned files into a folder, else raises."""
+    """Mends a store; `fetch` downloads a source's pinned files into a folder, else raises."""
 
     store: Store
     fetch: Fetch
@@ -92,7 +92,7 @@ class Repair:
     def _collect(
         self, output: Output, users: list[StepResult], folder: Path
     ) -> tuple[list[str], list[str]]:
-        """Bring every file of an artifact together; return what was fetched, what copied."""
+        """Collect every file of an artifact; return what was fetched, what copied."""
         copies: list[str] = []
         missing: list[str] = []
         for name, expected in output.files.items():

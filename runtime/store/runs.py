@@ -140,7 +140,7 @@ def _order(folder: Path, record: Record | None) -> tuple[str, datetime, int, str
 def make_record(
     plan: Plan, steps: list[RecordedStep], registry: Registry, started: datetime, seconds: float
 ) -> Record:
-    """Return the record of what was done."""
+    """Return the record of a run."""
     return Record(
         recipe=plan.recipe,
         recipe_hash=plan.recipe_hash,
@@ -205,7 +205,7 @@ def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]
 
 
 def exports(record: Record) -> dict[str, Output]:
-    """Return what was exported, by the name of its folder in a run's `export` folder."""
+    """Return exported models, by their folder's name in a run's `export` folder."""
     steps = [step for step in record.steps if step.kind == "exporter"]
     return {s.name.removeprefix("export/"): s.result.outputs["model"] for s in steps}
 

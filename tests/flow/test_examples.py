@@ -1,4 +1,4 @@
-"""The example distributions of docs/plugins install, and a recipe of third-party plugins runs."""
+"""The examples of docs/plugins install, and a recipe of third-party plugins runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from fresh import make_fresh
 from khichdi.plugins.kinds import KINDS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "plugins"
-NAMES = sorted(path.name for path in EXAMPLES.iterdir())
+PROJECT = tomllib.loads((EXAMPLES / "pyproject.toml").read_text())["project"]
+MODULES = PROJECT["entry-points"]["khichdi"]
 RECIPE = """\
 recipe: 1
 name: third-party
@@ -70,13 +71,13 @@ def material(folder: Path, base: Path) -> None:
 
 
 def test_there_is_an_example_of_every_kind() -> None:
-    kinds = []
-    for name in NAMES:
-        project = tomllib.loads((EXAMPLES / name / "pyproject.toml").read_text())
-        (package,) = project["project"]["entry-points"]["khichdi"].values()
-        text = (EXAMPLES / name / package / "__init__.py").read_text("utf-8")
+    kinds, readme = [], (EXAMPLES / "README.md").read_text("utf-8")
+    for name, module in MODULES.items():
+        place = EXAMPLES / module.replace(".", "/")
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        text = file.read_text("utf-8")
         kinds += [kind for kind in KINDS if f"def khichdi_{kind}s()" in text]
-        assert f"`{name}`" in (EXAMPLES / name / "README.md").read_text("utf-8")
+        assert f"## `{name}`, a" in readme
     assert sorted(kinds) == sorted(KINDS)
 
 
@@ -97,11 +98,11 @@ def test_a_recipe_of_third_party_plugins_runs_and_runs_again_from_the_store(
     fresh = make_fresh(tmp_path / "venv", KHICHDI_STORE=str(tmp_path / "store"))
     sources = tmp_path / "sources"
     shutil.copytree(EXAMPLES, sources)
-    fresh.install(*(f"./{name}" for name in NAMES), cwd=sources)
+    fresh.install(".", cwd=sources)
     listed = fresh.json("plugins", cwd=tmp_path)
     own = {p["kind"]: p for p in listed if not p["distribution"].startswith("khichdi ")}
     assert sorted(own) == sorted(KINDS)
-    assert {p["name"] for p in own.values()} == set(NAMES)
+    assert {p["name"] for p in own.values()} == set(MODULES)
 
     material(tmp_path, tiny_base)
     assert "1 recipe valid" in fresh.recipe("validate", "third-party.yaml", cwd=tmp_path)
@@ -120,10 +121,9 @@ def test_a_recipe_of_third_party_plugins_runs_and_runs_again_from_the_store(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_an_example_passes_its_own_tests(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / name
-    shutil.copytree(EXAMPLES / name, folder)
+def test_the_examples_pass_their_own_tests(tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(EXAMPLES, folder)
     fresh = make_fresh(tmp_path / "venv")
     fresh.install("-e", ".", cwd=folder)
     code, out, err = fresh.call("pytest", "-q", "-p", "no:cacheprovider", cwd=folder)

@@ -19,7 +19,7 @@ from khichdi.schema.record import Record
 from khichdi.schema.training_states import INDEX
 
 from .conftest import Workdir, make_workdir
-from .test_segments import commit_trace
+from .segment_audits import commit_trace
 
 torch = pytest.importorskip("torch")
 Ran = tuple[Workdir, Any]

@@ -74,7 +74,7 @@ def _chosen(table: pa.Table, limit: int | None, seed: int) -> list[dict[str, Any
 def _prompts(
     template: Any, rows: list[dict[str, Any]], tokenizer: Any
 ) -> tuple[list[dict[str, Any]], list[Rendering]]:
-    """Return rows and their prompts, without the rows that the recipe lets the template drop."""
+    """Return rows and their prompts, without rows that the template drops."""
     kept, prompts = [], []
     for row in rows:
         try:

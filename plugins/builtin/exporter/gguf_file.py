@@ -102,7 +102,7 @@ def _interleaved(weight: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def _add_settings(writer: Any, config: Any) -> None:
-    """Add what the architecture is of; refuse what the file cannot say.
+    """Add the architecture's parameters; refuse those that the format cannot express.
 
     Raises:
         StepError: positions are scaled.

@@ -63,7 +63,7 @@ def add_vocabulary(writer: Any, tokenizer: Any, size: int) -> None:
 
 
 def _kind(word: str | None, added: dict[str, Any] | None, pieces: bool) -> Any:
-    """Return what a token is: unused, of control, for a byte or a piece of text."""
+    """Return the type of a token: unused, of control, for a byte or a piece of text."""
     kinds = gguf.TokenType
     if word is None:
         return kinds.UNUSED

@@ -96,7 +96,7 @@ class TokenCount(Bounded[TextBoundsParams]):
         self._tokenizer = load_tokenizer(inputs.base)
 
     def counts(self, batch: pa.RecordBatch) -> Sequence[int]:
-        """Return the tokens of each row; what a template and packing add is not counted."""
+        """Return the tokens of each row; tokens that a template or packing adds are not counted."""
         from khichdi.plugins.toolkit.tokenization import quiet
 
         totals = [0] * batch.num_rows

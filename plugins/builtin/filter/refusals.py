@@ -72,7 +72,7 @@ class Refusals(Filter[RefusalsParams]):
         self._search = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE).search
 
     def reasons(self, batch: pa.RecordBatch) -> Sequence[str | Drop | None]:
-        """Return `refusal`, with the phrase as it stands there, for rows that have one."""
+        """Return `refusal`, with the phrase as written, for rows that have one."""
         columns = [batch.column(name).to_pylist() for name in self.params.fields]
         return [self._reason(texts) for texts in zip(*columns, strict=True)]
 

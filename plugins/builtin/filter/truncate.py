@@ -60,7 +60,7 @@ class Truncate(TextEditor[TruncateParams]):
         """Load the base's tokenizer.
 
         Raises:
-            StepError: it cannot say which characters a token stands for.
+            StepError: the tokenizer does not map tokens to characters.
         """
         from khichdi.plugins.toolkit.tokenization import load_tokenizer
 

@@ -118,7 +118,7 @@ def _memory(estimate: Estimate) -> Iterator[Breach]:
 
 
 def _savings(estimate: Estimate) -> str | None:
-    """Say what would take less memory, the largest first."""
+    """Suggest ways to save memory, the largest first."""
     found = [f"`{s.change}` saves {s.saves_bytes / GIB:.1f}" for s in estimate.savings[:3]]
     return "; ".join(found) or None
 

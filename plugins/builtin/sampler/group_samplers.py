@@ -46,7 +46,7 @@ class PerGroup(Sampler[PerGroupParams]):
     example = {"count": 50}
 
     def rehearsal(self) -> dict[str, Any]:
-        """Take what there is."""
+        """Take all available rows."""
         return {"short": "take-all"}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
@@ -115,7 +115,7 @@ class Proportional(Sampler[ProportionalParams]):
         return self.params.total
 
     def rehearsal(self) -> dict[str, Any]:
-        """Take what there is."""
+        """Take all available rows."""
         return {"short": "take-all"}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:

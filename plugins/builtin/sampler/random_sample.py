@@ -97,5 +97,5 @@ class Random(Sampler[RandomParams]):
         return nsmallest(count, range(len(draw)), key=lambda position: (draw[position], position))
 
     def rehearsal(self) -> dict[str, Any]:
-        """Take what there is."""
+        """Take all available rows."""
         return {} if self.params.count is None else {"short": "take-all"}

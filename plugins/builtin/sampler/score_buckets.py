@@ -81,11 +81,11 @@ class AccuracyBuckets(Sampler[AccuracyBucketsParams]):
         return self.params.total
 
     def rehearsal(self) -> dict[str, Any]:
-        """Take what there is: random weights find every task too hard."""
+        """Take all available rows: random weights find every task too hard."""
         return {"short": "take-all", "drop_below": None}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
-        """Return positions: for each task its quota, of these as many as `total` says.
+        """Return positions: for each task its quota, of these `total` rows.
 
         A task's accuracy is the mean of its rows' scores, unscored rows left out.
 
@@ -149,11 +149,11 @@ class RougeBuckets(Sampler[RougeBucketsParams]):
         return self.params.total
 
     def rehearsal(self) -> dict[str, Any]:
-        """Take what there is."""
+        """Take all available rows."""
         return {"short": "take-all"}
 
     def select(self, table: pa.Table, draw: Sequence[int]) -> Sequence[int]:
-        """Return positions: of each task and bucket its part, of these as many as `total` says.
+        """Return positions: of each task and bucket its part, of these `total` rows.
 
         Raises:
             StepError: there are no scores in 0..1, or too few rows pass.

@@ -42,7 +42,7 @@ class Found:
 
 
 class Answerer:
-    """A process's model; it is loaded for the first part, and let go by `close`."""
+    """A process's model; it is loaded for the first part, and freed by `close`."""
 
     def __init__(self, setup: Setup, number: int = 0) -> None:
         self._setup = setup
@@ -75,7 +75,7 @@ class Answerer:
         return found
 
     def close(self) -> None:
-        """Let the model go, and put the process's switches back."""
+        """Free the model, and restore the process's settings."""
         self._generator = None
         self._stack.close()
 

@@ -165,12 +165,12 @@ def _drawn(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
 
 
 def _question(row: dict[str, Any]) -> str:
-    """Return what a row asks; a solved row that asks the same would give the answer away."""
+    """Return a row's question; a solved row that asks the same would give the answer away."""
     return f"{row['instruction']}\n{row['input']}".strip().casefold()
 
 
 def _sections(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a text for each row, answered but for the last; an instruction stands where it is new.
+    """Return a text for each row, answered but for the last; repeated instructions are omitted.
 
     The texts are parted by an empty line, the usual end of an answer.
     """

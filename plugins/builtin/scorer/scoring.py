@@ -1,7 +1,7 @@
 """Score a table part by part: resume from saved parts, share the others among workers.
 
-What a part is follows from the rows alone, and a part is one calculation wherever it is done: so
-the numbers are the same with any number of workers, and after any number of interruptions.
+The division into parts follows from the rows alone, and a part is one calculation on any process:
+so the numbers are the same with any number of workers, and after any number of interruptions.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _parts(prompter: Prompter, job: ScoringJob) -> Iterator[Part]:
 
 
 def _each(setup: Setup, parts: Iterator[Part]) -> Iterator[tuple[Part, Found, bool]]:
-    """Yield each part with what came of it, and whether an earlier run had done it."""
+    """Yield each part with its results, and whether an earlier run had computed it."""
     if setup.params.workers > 1:
         yield from _shared_out(setup, parts)
         return

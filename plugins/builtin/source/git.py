@@ -81,7 +81,7 @@ class Git(Source[GitParams]):
         return Pin(tuple(files), revision=commit)
 
     def fetch(self, pin: Pin, folder: Path, into: Path) -> None:
-        """Bring the pinned commit and write its files, untouched by line-end settings."""
+        """Fetch the pinned commit and write its files, untouched by line-end settings."""
         from .transfer import target
 
         with self._repository(self._url(folder), str(pin.revision)) as repository:

@@ -1,7 +1,7 @@
 """File patterns (globs), with one meaning in every source. Light: imported at start-up.
 
-`*` and `?` and `[a-z]` stay within one folder, `**` as a whole part stands for any folders, none
-included; what ends in `**` means every file below.
+`*` and `?` and `[a-z]` stay within one folder, `**` as a whole part matches any number of folders;
+what ends in `**` means every file below.
 """
 
 from __future__ import annotations

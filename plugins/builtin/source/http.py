@@ -33,12 +33,12 @@ class HttpParams(Params):
         return self
 
     def target(self) -> str:
-        """Return what the file is called."""
+        """Return the file's name."""
         return self.filename or PurePosixPath(unquote(urlsplit(self.url).path)).name
 
 
 class Http(Source[HttpParams]):
-    """Download one file from a web address; its sha256 stands in the recipe."""
+    """Download one file from a web address; its sha256 is in the recipe."""
 
     name = "http"
     example = {

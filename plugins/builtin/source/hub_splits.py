@@ -1,6 +1,6 @@
 """Find the files of a split with the `datasets` library, without guessing.
 
-A data set says it in its card, in its folder names or in its file names; the library knows all
+A data set defines its splits in its card, in folder names or in file names; the library knows all
 the conventions, and which of them wins.
 """
 

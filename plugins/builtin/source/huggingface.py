@@ -45,7 +45,7 @@ class HuggingFace(Source[HuggingFaceParams]):
     def pin(self, folder: Path) -> Pin:
         """Resolve the revision to a commit, and each file to its size and sha256.
 
-        The hub tells the digest of large files; small ones are downloaded to compute it.
+        The hub has the digests of large files; small ones are downloaded to compute it.
         """
         params = self.params
         with _errors(params), TemporaryDirectory(prefix="khichdi-") as scratch:
@@ -187,7 +187,7 @@ def _download(api: HfApi, params: HuggingFaceParams, commit: str, path: str, scr
 
 @contextmanager
 def _errors(params: HuggingFaceParams) -> Iterator[None]:
-    """Turn what the client raises into sentences; the client's own may hold a signed address."""
+    """Translate the client's exceptions; the client's own may hold a signed address."""
     from huggingface_hub import errors as hub
 
     from khichdi.plugins.toolkit.scrubbing import first_line

@@ -102,7 +102,7 @@ class Pypi(Source[PypiParams]):
         return choose(paths, self.params.include)
 
     def _download(self, scratch: Path, options: list[str]) -> Path:
-        """Return the wheel that pip brings, with the user's own index, proxy and credentials."""
+        """Download the wheel with pip, with the user's own index, proxy and credentials."""
         from importlib.util import find_spec
 
         from .transfer import run
@@ -136,7 +136,7 @@ def _open(wheel: Path) -> zipfile.ZipFile:
 
 
 def _platform(wheel: str) -> list[str]:
-    """Return the options that make pip bring this very wheel on a machine of another kind."""
+    """Return the options that make pip download this very wheel on any platform."""
     tags = wheel.removesuffix(".whl").split("-")[-3:]
     if len(tags) != 3 or tags[2] == "any":
         return []

@@ -34,7 +34,7 @@ def pinned(path: str, size: int, sha256: str, url: str | None = None) -> PinnedF
 
 
 def target(into: Path, file: PinnedFile) -> Path:
-    """Return where a pinned file goes, with its folder made."""
+    """Return the target of a pinned file, and make its folder."""
     place = into / file.path
     place.parent.mkdir(parents=True, exist_ok=True)
     return place

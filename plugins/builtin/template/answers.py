@@ -2,7 +2,7 @@
 
 An answer begins where the generation prompt ends and runs through the template's own end-of-turn
 marker. Some templates write an answer differently once another turn follows it (Qwen3 leaves out
-thoughts, Phi-3 its last token): `history` says whether such a chat is one sample or several.
+thoughts, Phi-3 its last token): `history` decides whether such a chat is one sample or several.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Answer:
     Attributes:
         turn: its number among the messages.
         whole: the chat up to and with it.
-        span: where it stands there.
+        span: its place there.
     """
 
     turn: int
@@ -39,7 +39,7 @@ def find_answers(render: Render, messages: Sequence[Message]) -> list[Answer]:
     """Return every answer of a chat.
 
     Raises:
-        RowError: the template changes what stands before an answer once it is there.
+        RowError: the template changes the text before an answer once the answer is there.
     """
     return [
         _answer(render, messages, turn)

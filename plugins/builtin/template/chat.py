@@ -152,7 +152,7 @@ def _of_turns(marks: Spans, messages: list[Any], counted: set[int]) -> Spans:
 
 
 def _check_fields(render: Any, messages: list[Any]) -> None:
-    """Refuse a field of a turn that makes no difference to what the template writes.
+    """Refuse a field of a turn that does not change the template's output.
 
     The first turn of each role that has it is written as the last, once with and once without.
     The name of a tool's turn only repeats which call it answers.

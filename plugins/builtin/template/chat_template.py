@@ -45,7 +45,7 @@ class ChatTemplate:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Any] | None, *, prompt: bool = False
     ) -> tuple[str, Spans]:
-        """Return the text, and where its `{% generation %}` blocks stand.
+        """Return the text, and the places of its `{% generation %}` blocks.
 
         `prompt` ends the text with the generation prompt.
 

@@ -68,8 +68,8 @@ def under_headings(
 ) -> list[tuple[str, str]]:
     """Return messages as pairs of prompt and answer, with an empty line after each answer.
 
-    `question` and `answer` are the headings, `begin` stands between the second and an answer.
-    A system turn stands under no heading, an empty line after it.
+    `question` and `answer` are the headings, `begin` is between the second and an answer.
+    A system turn has no heading, and an empty line after it.
     """
     pairs = []
     for message in messages:

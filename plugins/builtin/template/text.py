@@ -28,7 +28,7 @@ def _answer(text: str) -> str:
 
 
 class TextParams(TemplateParams):
-    """The prompt, and what the loss counts."""
+    """The prompt, and the loss mask."""
 
     prompt: Annotated[str, AfterValidator(_prompt)] = Field(
         "",

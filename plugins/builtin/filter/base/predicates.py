@@ -18,7 +18,7 @@ Condition = Callable[[str], bool]
 def meeting(column: pa.Array, meets: Condition, *, repeats: bool = True) -> Bools:
     """Return, for each text of a column without nulls, whether it meets the condition.
 
-    `repeats` says that texts are expected to be there many times; else looking for those that
+    `repeats` means that texts are expected to occur many times; else looking for those that
     are would cost more than it saves.
     """
     import numpy as np

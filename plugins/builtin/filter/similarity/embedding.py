@@ -30,7 +30,7 @@ POOLING = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
 class Embedder:
     """Embeds texts with a model in a folder: `config.json`, weights and tokenizer.
 
-    What it gives for a text does not depend on the texts beside it: every batch of some length
+    The embedding of a text does not depend on others in the batch: every batch of some length
     has the same shape, filled up with copies, so the same sums are taken in the same order.
     """
 
@@ -124,7 +124,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _pooling(folder: Path) -> str:
-    """Return how the vectors of tokens become one; the mean where the model does not say."""
+    """Return the pooling of token vectors; the mean where the model declares none."""
     declared = _json(folder / "1_Pooling" / "config.json")
     chosen = [name for name, value in declared.items() if name in POOLING and value]
     other = [

@@ -25,7 +25,7 @@ class Choices:
 
     Attributes:
         texts: their texts.
-        labels: what the file calls each, or empty.
+        labels: the file's name of each, or empty.
         right: positions of those that the file itself marks as right.
     """
 
@@ -79,7 +79,7 @@ def _layout(record: Record, field: str, value: Any) -> Choices:
 
 
 def _marked(record: Record, field: str, texts: list[Any], marks: list[Any]) -> Choices:
-    """Return choices with their marks: names of them, or numbers that say which are right."""
+    """Return choices with their marks: names, or numbers that mark the correct ones."""
     said = [_text(record, field, text) for text in texts]
     if marks and set(marks) <= {0, 1}:
         return Choices(said, [], [number for number, mark in enumerate(marks) if mark])

@@ -33,7 +33,7 @@ LANGUAGES = {
 
 @dataclass(eq=False)
 class Message:
-    """One message; `record` is where it stands, `replies` are in the order of the file."""
+    """One message; `record` is its record, `replies` are in the order of the file."""
 
     record: Record
     id: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """One question: where it stands, which dialogue it is of, its text and its answers."""
+    """One question: its record, its dialogue, its text and its answers."""
 
     record: Record
     dialogue: int

@@ -48,7 +48,7 @@ _TORN = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def plain_suffix(path: str) -> str:
-    """Return the ending that tells the format: `.jsonl` for `a.jsonl` and for `a.jsonl.gz`."""
+    """Return the suffix of the format: `.jsonl` for `a.jsonl` and for `a.jsonl.gz`."""
     name = PurePosixPath(path)
     if name.suffix.lower() in _OPENERS:
         name = name.with_suffix("")
@@ -59,7 +59,7 @@ def plain_suffix(path: str) -> str:
 def opened(file: SourceFile) -> Iterator[BinaryIO]:
     """Open a file to read its bytes; gzip, bzip2, xz and zstd are decompressed on the way.
 
-    The first bytes say how a file is compressed, whatever its name ends with.
+    The first bytes determine the compression, not the file's name.
 
     Raises:
         StepError: the compressed data is broken or truncated, the text is UTF-16, or the file is
@@ -85,7 +85,7 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
 
 
 def _compression(file: SourceFile, start: bytes) -> str | None:
-    """Return the ending of the compression that a file's first bytes or its name tell."""
+    """Return the compression's suffix, by a file's first bytes or its name."""
     if start.startswith(b"PK\x03\x04"):
         raise StepError(
             "this is a zip archive", file=file.path, hint="unpack it, and name the files inside"

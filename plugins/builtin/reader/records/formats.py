@@ -20,7 +20,7 @@ def records(
     field: str | None = None,
     names: Sequence[str] | None = None,
 ) -> Iterator[Record | RecordError]:
-    """Yield the records of a file in the format that its name says.
+    """Yield the records of a file in the format of its suffix.
 
     Args:
         file: what to read.

@@ -1,7 +1,7 @@
 """Parse JSON and JSON lines into records, one by one.
 
 A table reader that guesses types turns texts that look like dates into timestamps, and does it
-differently from version to version; a training text must be the text that stands in the file.
+differently from version to version; a training text must be exactly the file's text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .record import (
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; of a key given twice nobody can say which value is meant."""
+    """Return an object of JSON; a key given twice is ambiguous, and refused."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

@@ -81,7 +81,7 @@ class Record:
     def error(
         self, message: str, hint: str | None = None, reason: str = "malformed"
     ) -> RecordError:
-        """Return an error that names this record; `reason` is what a ledger counts it under."""
+        """Return an error that names this record; `reason` is its reason in the drop log."""
         place = "" if self.line is not None else f"record {self.number}: "
         return RecordError(
             place + message,
@@ -94,7 +94,7 @@ class Record:
 
 
 def what(value: Any) -> str:
-    """Return what a JSON value is, in words."""
+    """Return the type of a JSON value in words."""
     names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
     names |= {
         int: "a number",
@@ -112,7 +112,7 @@ MISSING: Any = object()
 def lookup(value: dict[str, Any], path: str) -> Any:
     """Return the field at a path, or `MISSING`; a field whose own name has dots comes first.
 
-    A `*` in the path stands for every item of a list, and gives a list: `steps.*.text`.
+    A `*` in the path selects every item of a list, and gives a list: `steps.*.text`.
     """
     if path in value:
         return value[path]

@@ -34,7 +34,7 @@ class Mapper:
         as_text: columns whose numbers and truth values become text.
         constants: our column -> the text that every row gets there.
         render: our column -> a text with fields in braces; lists are joined by line breaks.
-        split: list column -> what stands between its items, where the field is one text.
+        split: list column -> separator of its items, where the field is one text.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Mapper:
         return row
 
     def _items(self, name: str, value: Any) -> list[Any]:
-        """Return the items that one value stands for."""
+        """Return the items of one value."""
         if name not in self._split or not isinstance(value, str):
             return [value]
         parts = (part.strip() for part in value.split(self._split[name]))
@@ -114,7 +114,7 @@ class Mapper:
 
 
 def _rendered(record: Record, path: str) -> str:
-    """Return what stands for a field in a rendered text; nothing where it is null."""
+    """Return a field's text in a template; nothing where it is null."""
     if lookup(record.value, path) is MISSING:
         message = f"there is no field `{path}`, which `render` names"
         raise record.error(message, _fields_hint(record, path), "missing-field")
@@ -152,7 +152,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
 
 
 def required_at(record: Record, path: str, reason: str = "missing-field") -> Any:
-    """Return what stands at a field; it must be there and not be null."""
+    """Return the value of a field; it must be there and not be null."""
     value = lookup(record.value, path)
     if value is MISSING:
         raise record.error(f"there is no field `{path}`", _fields_hint(record, path), reason)
@@ -164,7 +164,7 @@ def required_at(record: Record, path: str, reason: str = "missing-field") -> Any
 def text_at(record: Record, path: str, missing: str | None = None) -> str:
     """Return the text at a field, of a list one line for each item.
 
-    `missing` stands for a field that is not there or null; without it that is an error.
+    `missing` replaces a field that is absent or null; without it that is an error.
     """
     value = lookup(record.value, path)
     if value is MISSING or value is None:

@@ -1,6 +1,6 @@
 """Parse CSV and Parquet into records.
 
-CSV is read as the texts that stand in it: a table reader that guesses types makes a missing value
+CSV is read as text: a table reader that guesses types makes a missing value
 of `NA` and 7 of `007`.
 """
 

@@ -1,8 +1,8 @@
 """Write and read checkpoints atomically, to resume from the newest; safetensors and JSON.
 
 `<work>/step-00000012/` has the adapter, the optimizer's state, the best adapter so far, a JSON of
-everything else, and a manifest of sha256 sums. It is written under another name, brought to disk
-and renamed; one that does not fit its manifest is passed over for the one before.
+everything else, and a manifest of sha256 sums. It is written under another name, synced and
+renamed; one that does not fit its manifest is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _read(folder: Path) -> Checkpoint | None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file or folder to disk."""
+    """Flush a file or folder to disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -41,7 +41,7 @@ class PeakMemory:
             self._reset = False
 
     def measured(self) -> dict[str, float | str]:
-        """Return the peak, and what there was of it before, for a record.
+        """Return the peak memory, and that before training, for a record.
 
         On a GPU the peak is what torch's allocator held, and CUDA's context comes on top. Where a
         system cannot reset a process's peak, it is that of the whole process so far.

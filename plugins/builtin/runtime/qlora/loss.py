@@ -22,8 +22,8 @@ class Loss:
     """Takes the summed cross entropy of rows of last hidden states, and its gradient.
 
     Attributes:
-        head: from last hidden states (R, d) to float32 logits (R, vocabulary). It does what the
-            architectures of transformers do after their head: nothing, a scale (Cohere
+        head: from last hidden states (R, d) to float32 logits (R, vocabulary). It computes the same
+        as the architectures of transformers after their head: nothing, a scale (Cohere
             multiplies, Granite divides) or a soft cap (Gemma).
         trained: parameters of the head that have gradients; usually none.
     """
@@ -81,8 +81,8 @@ class _InPlace:
     """The same bits for a head that is one frozen matrix, in memory that is used again.
 
     Logits, their logarithms of probabilities and their gradient are each made over the one
-    before. Tensors that come and go by the ten megabytes leave holes in a CPU's heap that nothing
-    else fits, and are cleared before each is filled.
+    before. Repeated allocations of tens of megabytes fragment a CPU's heap, and each is zeroed
+    before use.
     """
 
     def __init__(self, linear: torch.nn.Linear) -> None:

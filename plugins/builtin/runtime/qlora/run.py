@@ -51,7 +51,7 @@ def run(
 
 @contextmanager
 def memory_and_disk() -> Iterator[None]:
-    """Say what to do where memory or disk does not suffice."""
+    """Add remedies to errors of memory and disk."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -89,7 +89,7 @@ class Ending:
         return limit is not None and len(recent) == patience and min(recent) > limit
 
     def has_learnt_enough(self, losses: Mapping[int, float]) -> bool:
-        """Return whether as many evaluations as patience allows have brought nothing better.
+        """Return whether the last evaluations, as many as patience allows, brought no improvement.
 
         Args:
             losses: on held-out rows by step, the newest last; step 0 is before training.
@@ -107,7 +107,7 @@ class Ending:
     # ---- state and words --------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"stopped": self.stopped, "spent": self.spent}
 
     def restore(self, state: Mapping[str, Any]) -> None:

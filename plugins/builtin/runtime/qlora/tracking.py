@@ -48,7 +48,7 @@ class Tracking:
 
         Args:
             params: `report_to` and `logging_dir`, and what trackers show as settings.
-            name: what the run is called.
+            name: the run's name.
             total: optimizer steps of a whole training.
         """
         self.params, self.name, self.total = params, name, total

@@ -214,7 +214,7 @@ class Training:
     # ---- states and checkpoints -------------------------------------------------------------
 
     def _identity(self) -> str:
-        """Return the digest of all that the bits of this training depend on.
+        """Return the digest of all inputs that the bits of this training depend on.
 
         How many processes there are is not among it: it moves no bit.
         """

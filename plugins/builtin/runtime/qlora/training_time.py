@@ -60,7 +60,7 @@ def seconds(
 
 
 def seen_by_attention(workload: Workload) -> float:
-    """Return the tokens that attention goes over at once: a sample, or a wrapped pack."""
+    """Return the tokens in one attention: a sample, or a wrapped pack."""
     wrapped = workload.sample_packing and workload.packing_strategy == "wrapped"
     return float(workload.sequence_len) if wrapped else workload.sample
 

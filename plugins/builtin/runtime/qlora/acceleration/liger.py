@@ -56,7 +56,7 @@ def check_liger(device: torch.device) -> None:
 def use_liger(model: Any) -> dict[str, str]:
     """Give a transformers model Liger's kernels, and return what bits depend on from here.
 
-    To be called before an adapter is put on, within `modeling_put_back`.
+    Call it before an adapter is added, within `modeling_put_back`.
 
     Raises:
         StepError: Liger has none for this architecture, or does not fit transformers.
@@ -100,7 +100,7 @@ def modeling_put_back() -> Iterator[None]:
 
 
 def remember_modeling() -> None:
-    """Note what transformers' modules hold; those of a loaded model are imported by now."""
+    """Note what transformers' modules hold; those of a loaded model are already imported."""
     for name, module in list(sys.modules.items()):
         if name.startswith("transformers.models."):
             _replaced.append((module, dict(vars(module))))

@@ -194,7 +194,7 @@ def _is_swiglu(module: Any) -> bool:
 
 
 def _alike(module: Any, other: Function, some: torch.Tensor) -> bool:
-    """Tell whether another forward of a module gives what its own does, but for rounding."""
+    """Return whether another forward of a module equals its own, but for rounding."""
     with torch.no_grad():
         try:
             own, ours = module(some).float(), other(module, some).float()

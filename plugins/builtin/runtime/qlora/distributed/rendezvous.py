@@ -61,14 +61,14 @@ class News:
             return f"machine 0 of {self._launch.nodes} is gone"
 
     def tell(self, message: str) -> None:
-        """Tell the others that this machine failed."""
+        """Report to the others that this machine failed."""
         if self._store is not None:
             with suppress(RuntimeError):
                 node = f"machine {self._launch.node} of {self._launch.nodes}"
                 self._store.set(FAILED, f"{node} failed: {message}")
 
     def done(self) -> None:
-        """Say that this machine is done; the first waits for the others, who meet at its port."""
+        """Report that this machine is done; the first one, which has the port, waits for all."""
         if self._store is None:
             return
         end = time.monotonic() + ARRIVAL.total_seconds()

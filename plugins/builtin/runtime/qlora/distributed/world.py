@@ -38,23 +38,23 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Tell whether this is the one that writes checkpoints and shows progress."""
+        """Return whether this process writes checkpoints and shows progress."""
         return self.rank == 0
 
     @property
     def leads(self) -> bool:
-        """Tell whether this is the one of its machine that writes the adapter."""
+        """Return whether this is the process of its machine that writes the adapter."""
         return self.rank % self.launch.processes == 0
 
     @property
     def sharded(self) -> bool:
-        """Tell whether each process holds a part of the base only."""
+        """Return whether each process holds only a part of the base."""
         return self.size > 1 and self.launch.strategy == "fsdp"
 
     def measured(self, model: Any) -> dict[str, float | str]:
         """Return their entry in the record; nothing for one process.
 
-        `parameter_bytes` is what one process holds of the model between layers.
+        `parameter_bytes` is one process's part of the model between layers.
         """
         if self.size == 1:
             return {}
@@ -92,7 +92,7 @@ class Processes:
     # ---- words ------------------------------------------------------------------------------
 
     def from_first(self, value: T) -> T:
-        """Return what the first process has."""
+        """Return the first process's value."""
         if self.size == 1:
             return value
         import torch.distributed as dist

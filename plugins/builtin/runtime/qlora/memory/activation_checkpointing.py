@@ -19,11 +19,11 @@ from torch.utils.checkpoint import checkpoint
 class Recomputation:
     """The choice, made for every batch.
 
-    What a layer keeps is not guessed: the first batch calculates one layer twice and counts.
+    The memory of a layer is not guessed: the first batch calculates one layer twice and counts.
 
     Attributes:
         kept: most layers that kept their activations in any batch so far.
-        layer_bytes: what one layer keeps of the batch that was counted, beside its input.
+        layer_bytes: activations that one layer keeps of the measured batch, beside its input.
     """
 
     def __init__(self, model: Any, budget: int, offload: bool) -> None:
@@ -57,7 +57,7 @@ class Recomputation:
         self._set(self._fitting())
 
     def measured(self) -> dict[str, float]:
-        """Return what a record has of it."""
+        """Return its figures for a record."""
         return {
             "layers": float(len(self._layers)),
             "stored_layers": float(self.kept),
@@ -65,10 +65,10 @@ class Recomputation:
         }
 
     def _fitting(self) -> int:
-        """Return how many layers keep what they have.
+        """Return how many layers keep their activations.
 
         A layer keeps so much for each token, and so much for each pair of tokens of a sample where
-        scores are written out; so what it keeps grows by no more than the larger of both.
+        scores are written out; so its activations grow by no more than the larger of both.
         """
         if not self.layer_bytes:
             return 0
@@ -84,7 +84,7 @@ class Recomputation:
         self.kept = max(self.kept, kept)
 
     def _count(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Calculate a layer once and count what it would keep; nothing of it stays."""
+        """Run a layer once and measure its activations; nothing of it stays."""
         if self.layer_bytes or not (layer.training and torch.is_grad_enabled()):
             return
         given = [*layer.parameters(), *layer.buffers(), *tree_iter((args, kwargs))]

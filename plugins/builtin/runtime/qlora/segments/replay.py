@@ -112,7 +112,7 @@ class _Replayer:
         )
 
     def _put_back(self, segment: TrainingSegment) -> None:
-        """Bring weights, optimizer and what was written down to where the segment starts."""
+        """Restore weights, optimizer and trace to the start of the segment."""
         training, trainee = self.training, self.training.trainee
         training.optimizer = make_optimizer(self.params, trainee.names, trainee.trained)
         training.step = segment.first - 1

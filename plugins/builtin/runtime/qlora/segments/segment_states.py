@@ -1,7 +1,7 @@
 """Hash and save the states at the ends of a training's segments.
 
 `<work>/states/step-00000012/` has the tensors of a state, but for the last one's, and `state.json`
-with their digests. It is written under another name, brought to disk and renamed. Only one state
+with their digests. It is written under another name, synced and renamed. Only one state
 is in memory at a time.
 """
 
