@@ -214,44 +214,65 @@ def targets(workdir: Workdir, run: Path, scratch: Path) -> Iterator[tuple[str, s
 def audit_all(case: Case, folder: Path, base: Path, share: int, table: Table) -> None:
     """Audit a case in every way and environment, or in a share of them."""
     workdir, run = ran(case, folder / "workdir", base)
-    number = 0
-    for way, target, store in targets(workdir, run, folder):
-        plans: list[tuple[str, list[str]]] = [(way, [])] * len(ENVIRONMENTS)
-        if way == "whole bundle":
-            plans += [("segments", ["--segments", "2"]), ("rerun", ["--rerun"])]
-        for index, (named, mode) in enumerate(plans):
-            number += 1
-            if number * share // 100 == (number - 1) * share // 100:
-                continue
-            environment = ENVIRONMENTS[index % len(ENVIRONMENTS)]
-            status, found = _audit(target, store, folder, environment, case, mode)
-            table.said[case.name, named] += 1
-            wrong = _wrong(named, status, found)
+    handed = list(targets(workdir, run, folder))
+    whole = handed[-1]
+    audits = [
+        (way, index, target, []) for index in range(len(ENVIRONMENTS)) for way, *target in handed
+    ]
+    audits += [("segments", 1, list(whole[1:]), ["--segments", "2"])]
+    audits += [("rerun", 2, list(whole[1:]), ["--rerun"])]
+    numbers = range(1, len(audits) + 1)
+    chosen = [audits[n - 1] for n in numbers if n * share // 100 > (n - 1) * share // 100]
+    for index, environment in enumerate(ENVIRONMENTS):
+        here = [(way, target, mode) for way, one, target, mode in chosen if one == index]
+        words = [_words(case, *target, mode) for _, target, mode in here]
+        for (way, _, _), (status, found) in zip(
+            here, _audit(words, folder, environment), strict=True
+        ):
+            table.said[case.name, way] += 1
+            absent = ABSENT | ({"exports"} if (run / "export").is_dir() else set())
+            wrong = _wrong(status, found, absent if way == "bundle" else set(), way == "rerun")
             if wrong:
-                table.alarms.append(f"{case.name}, {named}, {environment}: {wrong}")
+                table.alarms.append(f"{case.name}, {way}, {environment}: {wrong}")
+
+
+def _words(case: Case, target: str, store: Path, mode: list[str]) -> list[str]:
+    consent = ["--allow-local-plugins"] if case.consent else []
+    return ["audit", target, "--json", "--store", str(store), *mode, *consent]
+
+
+AUDITOR = """
+import contextlib, io, json, sys
+from khichdi.cli.main import main
+for words in json.load(sys.stdin):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        status = main(words)
+    print(json.dumps([status, json.loads(out.getvalue())]), flush=True)
+"""
 
 
 def _audit(
-    target: str, store: Path, folder: Path, environment: dict[str, str], case: Case, mode: list[str]
-) -> tuple[int, Any]:
+    words: list[list[str]], folder: Path, environment: dict[str, str]
+) -> list[tuple[int, Any]]:
     """Audit in a process of its own, in a working folder and with temporary files of its own."""
-    words = ["audit", target, "--json", "--store", str(store), *mode]
-    words += ["--allow-local-plugins"] if case.consent else []
+    if not words:
+        return []
     with tempfile.TemporaryDirectory(dir=folder, prefix="şomewhere élse ") as place:
         done = subprocess.run(
-            [sys.executable, "-m", "khichdi.cli", *words],
+            [sys.executable, "-c", AUDITOR],
             cwd=place,
             env={**os.environ, "TMPDIR": place, **environment},
+            input=json.dumps(words).encode(),
             capture_output=True,
             check=False,
         )
-    try:
-        return done.returncode, json.loads(done.stdout)
-    except ValueError:
-        return done.returncode, {"error": {"message": done.stderr.decode(errors="replace")}}
+    found = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+    error = {"error": {"message": done.stderr.decode(errors="replace")}}
+    return found + [(done.returncode or 1, error)] * (len(words) - len(found))
 
 
-def _wrong(way: str, status: int, found: Any) -> str | None:
+def _wrong(status: int, found: Any, absent: set[str], executed: bool) -> str | None:
     """Return what is wrong with what an audit says of an honest run."""
     if status or "levels" not in found:
         return f"exit {status}: {found.get('where') or found.get('error')}"
@@ -260,10 +281,9 @@ def _wrong(way: str, status: int, found: Any) -> str | None:
         for one in found["levels"]
         if one["verdict"] != "identical" and one["level"] != "environment"
     }
-    expected = ABSENT if way == "bundle" else set()
-    if unsure != expected:
-        return f"not identical: {', '.join(sorted(unsure ^ expected))}"
-    if way == "rerun" and not found["passed"]:
+    if unsure != absent:
+        return f"not identical: {', '.join(sorted(unsure ^ absent))}"
+    if executed and not found["passed"]:
         return "not passed, though every step was executed again"
     return None
 
