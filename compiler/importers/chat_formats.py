@@ -81,7 +81,7 @@ COHERE = Format("<|START_OF_TURN_TOKEN|><|", "_TOKEN|>", "<|END_OF_TURN_TOKEN|>"
                 trims=True, roles=COHERE_ROLES)  # fmt: skip
 
 QWEN_SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-SMOLLM2_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+SMOLLM2_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face."
 
 SAME_TEMPLATE = (
     "write `train.template: {{use: chat}}` where the tokenizer's own is the same, else give {text}"
@@ -124,6 +124,10 @@ WRITTEN: dict[str, dict[str, tuple[Format, str | None]]] = {
         "qwen3_nothink": (CHATML, None),
         "qwen3_5_nothink": (CHATML, None),
         "qwen3_vl_nothink": (CHATML, None),
+        "yi": (CHATML, None),
+        "cpm4": (replace(CHATML, start=BOS), None),
+        "phi": (Format("<|", "|>\n", "<|end|>", "\n"), None),
+        "phi4": (Format("<|im_start|>", "<|im_sep|>", "<|im_end|>"), None),
         "llama3": (replace(LLAMA_3, trims=False), None),
         "llama4": (LLAMA_4, None),
         "falcon_h1": (FALCON_H1, None),

@@ -37,6 +37,7 @@ OPERATIONAL = {
     "train.report_to",
     "train.save_steps",
     "train.save_total_limit",
+    "train.saves_per_epoch",
     "train.weight_cache_gib",
     "train.activation_budget_gib",
     "train.activation_offloading",

@@ -14,7 +14,11 @@ ROWS_AT_ONCE = 128
 
 Steps = Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)]
 """A number of optimizer steps; below 1, a share of all of them."""
-SCHEDULER_KWARGS = {
+Argument = Literal[
+    "min_lr", "min_lr_rate", "num_cycles", "lr_end", "power", "timescale", "num_decay_steps",
+    "min_lr_ratio",
+]  # fmt: skip
+SCHEDULER_KWARGS: dict[str, set[Argument]] = {
     "cosine_with_min_lr": {"min_lr", "min_lr_rate", "num_cycles"},
     "cosine_with_restarts": {"num_cycles"},
     "polynomial": {"lr_end", "power"},
@@ -80,7 +84,7 @@ class QloraParams(Params):
         "cosine",
         description="Learning-rate schedule after warm-up, by its name in transformers.",
     )
-    lr_scheduler_kwargs: dict[str, int | float] = later(
+    lr_scheduler_kwargs: dict[Argument, int | float] = later(
         {},
         description=(
             "Arguments of the schedule, by their names in transformers: `{min_lr_rate: 0.1}` for "
@@ -294,7 +298,7 @@ class QloraParams(Params):
 
     @model_validator(mode="after")
     def _the_schedule_takes_its_arguments(self) -> Self:
-        known = SCHEDULER_KWARGS.get(self.lr_scheduler, set())
+        known: set[Argument] = SCHEDULER_KWARGS.get(self.lr_scheduler, set())
         for name in self.lr_scheduler_kwargs:
             if name not in known:
                 has = f"it has {', '.join(sorted(known))}" if known else "it has none"
