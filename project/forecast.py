@@ -16,6 +16,7 @@ from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
 from ..plugins import BaseSupport
 from ..plugins.registry import Registry
+from ..plugins.toolkit import built_architecture
 from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.architecture import Architecture
 from ..schema.device import Device
@@ -80,9 +81,16 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
 
 
 def base_architecture(session: Session, base: KnownBase) -> Architecture | None:
-    """Return the architecture of the base: by its own config.json, else by its name."""
-    known = known_architecture(session.compiled.recipe, session.registry)
-    return (from_config(base.config) if base.config else None) or known
+    """Return the architecture of the base, or None where nothing tells it.
+
+    It is read from the base's own `config.json`, where need be by building the model without its
+    weights; else it is known by the base's name.
+    """
+    if base.config:
+        found = from_config(base.config) or built_architecture(base.config)
+        if found:
+            return found
+    return known_architecture(session.compiled.recipe, session.registry)
 
 
 def _ruled(session: Session) -> Device | None:

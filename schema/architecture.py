@@ -27,6 +27,9 @@ class Linear(Document):
     outputs: int = Field(ge=1, description="Output features.")
     reads: str = Field(description="Which tensor it reads: attention, context, mlp or middle.")
     bias: bool = Field(False, description="Whether it has a bias.")
+    layers: tuple[int, ...] | None = Field(
+        None, description="Numbers of the layers that have it, where not all do."
+    )
 
     @property
     def name(self) -> str:
@@ -40,7 +43,7 @@ class Linear(Document):
 
 
 class Architecture(Document):
-    """A decoder of equal layers."""
+    """A decoder of layers, equal ones but for linear modules that only some have."""
 
     model_type: str = Field(description="Name of the architecture in transformers.")
     layers: int = Field(ge=1, description="Decoder layers.")
@@ -60,16 +63,18 @@ class Architecture(Document):
     qk_norm: bool = Field(False, description="Whether queries and keys are normalized.")
     norms: int = Field(ge=0, description="Parameters of the norms of one layer.")
     rest: int = Field(0, ge=0, description="Parameters outside layers, embedding and head.")
+    experts: int = Field(
+        0, ge=0, description="Weights of routed experts that a token goes through, over all layers."
+    )
 
-    @property
-    def layer_weights(self) -> int:
-        """Return the weights of one layer's linear modules: those that are quantized."""
-        return sum(linear.weights for linear in self.linears)
+    def numbers(self, linear: Linear) -> tuple[int, ...]:
+        """Return the numbers of the layers that have a linear module."""
+        return tuple(range(self.layers)) if linear.layers is None else linear.layers
 
     @property
     def linear_weights(self) -> int:
-        """Return the weights of all linear modules but the head."""
-        return self.layers * self.layer_weights
+        """Return the weights of all linear modules but the head: those that are quantized."""
+        return sum(linear.weights * len(self.numbers(linear)) for linear in self.linears)
 
     @property
     def embedding_weights(self) -> int:
@@ -79,8 +84,10 @@ class Architecture(Document):
     @property
     def small_parameters(self) -> int:
         """Return the number of parameters outside linear layers and embeddings: norms, biases."""
-        biases = sum(linear.outputs for linear in self.linears if linear.bias)
-        return self.layers * (self.norms + biases) + self.rest
+        biases = sum(
+            linear.outputs * len(self.numbers(linear)) for linear in self.linears if linear.bias
+        )
+        return self.layers * self.norms + biases + self.rest
 
     @property
     def parameters(self) -> int:
@@ -101,17 +108,17 @@ class Architecture(Document):
         if isinstance(targets, str) and targets != ALL_LINEAR:
             return tuple(
                 linear
-                for number in range(self.layers)
                 for linear in self.linears
+                for number in self.numbers(linear)
                 if re.fullmatch(targets, f"{self.layer_path}.{number}.{linear.path}")
             )
-        chosen = [
+        return tuple(
             linear
             for linear in self.linears
+            for _ in self.numbers(linear)
             if isinstance(targets, str)
             or any(linear.path == name or linear.path.endswith(f".{name}") for name in targets)
-        ]
-        return tuple(chosen * self.layers)
+        )
 
     def reaches_head(self, targets: tuple[str, ...] | str) -> bool:
         """Return whether an adapter is on the head."""

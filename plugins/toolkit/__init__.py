@@ -7,6 +7,7 @@
     base_config           the `config.json` of a base folder
     before_torch          settings that torch reads when it is imported
     best_device           the GPU that torch would use, else the CPU
+    built_architecture    layers and parameters of any base, from its configuration
     check_pattern         refuses a wrong regular expression; Pattern searches in limited time
     content_length        the size that a server states for a file
     described, digest_of  digests of tensors, equal to those of their files
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .generation import Generator
     from .http_download import content_length, download
     from .malloc import keeping_freed_memory
+    from .meta_model import built_architecture
     from .model_loading import attach_adapter, base_config, best_device, load_model
     from .patterns import Pattern, check_pattern
     from .quantized_bases import why_not_trained_over
@@ -62,6 +64,7 @@ __all__ = [
     "base_config",
     "before_torch",
     "best_device",
+    "built_architecture",
     "check_pattern",
     "content_length",
     "described",
@@ -94,6 +97,7 @@ _MODULES = {
     "base_config": "model_loading",
     "before_torch": "torch_environment",
     "best_device": "model_loading",
+    "built_architecture": "meta_model",
     "check_pattern": "patterns",
     "content_length": "http_download",
     "described": "tensors",

@@ -116,6 +116,7 @@ def test_the_plan_says_how_samples_lie_before_the_model(workdir: Workdir) -> Non
     edit_config(workdir, model_type="bloom")
     found = workdir.json("plan", "pico.yaml")["base"]
     assert (found["layout"], found["attention"]) == ("unpacked", "the model's own")
+    assert workdir.json("plan", "pico.yaml")["estimate"]["memory"]["weights"] > 0
     _, out, _ = workdir.call("plan", "pico.yaml")
     assert "unpacked, a row for each sample: bloom computes attention" in out
 

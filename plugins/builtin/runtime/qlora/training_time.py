@@ -27,7 +27,7 @@ def flops_per_token(workload: Workload, trained: int, recomputed: float) -> floa
     """
     architecture = workload.architecture
     forward = _forward(architecture, seen_by_attention(workload))
-    dense = 2.0 * architecture.linear_weights
+    dense = 2.0 * (architecture.linear_weights + architecture.experts)
     attention = forward - dense
     low_rank = (6 + 2 * recomputed) * trained
     head = 4.0 * architecture.vocab * architecture.hidden * workload.trained_share
@@ -73,4 +73,4 @@ def _forward(architecture: Architecture, sample: float) -> float:
     """
     context = min(sample, float(architecture.window or sample))
     attention = 4.0 * architecture.heads * architecture.head_dim * context * architecture.layers
-    return 2.0 * architecture.linear_weights + attention
+    return 2.0 * (architecture.linear_weights + architecture.experts) + attention

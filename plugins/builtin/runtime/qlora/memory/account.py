@@ -120,7 +120,10 @@ def memory(params: QloraParams, workload: Workload) -> Memory:
     architecture, gpu = workload.architecture, workload.gpu
     width = BYTES[workload.quantizer.dtype()]
     shapes = shapes_of(workload)
-    a_layer = sum(stored_bytes(workload, linear) for linear in architecture.linears)
+    stored = sum(
+        stored_bytes(workload, linear) * len(architecture.numbers(linear))
+        for linear in architecture.linears
+    )
     optimizer, paged = _moments(shapes, params.optimizer, gpu)
     activations = _Activations(params, workload)
     held, work = activations.held, activations.work
@@ -132,7 +135,7 @@ def memory(params: QloraParams, workload: Workload) -> Memory:
         spare = min(heap, held + work + logits)
     process = CONTEXT if gpu else PROCESS
     return Memory(
-        weights=architecture.layers * a_layer + architecture.small_parameters * width,
+        weights=stored + architecture.small_parameters * width,
         embeddings=architecture.embedding_weights * width,
         unpacked=_unpacked(params, workload, width),
         adapter=4 * sum(shapes),
@@ -216,8 +219,11 @@ def _unpacked(params: QloraParams, workload: Workload, width: int) -> int:
     if not is_packed(workload):
         return 0
     limit, kept = int(params.weight_cache_gib * 2**30), 0
-    for _ in range(workload.architecture.layers):
-        for linear in workload.architecture.linears:
+    architecture = workload.architecture
+    for number in range(architecture.layers):
+        for linear in architecture.linears:
+            if number not in architecture.numbers(linear):
+                continue
             if linear.weights * width <= limit - kept:
                 kept += linear.weights * width
     return kept
