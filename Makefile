@@ -20,8 +20,10 @@ fast: $(READY)
 test: $(READY)
 	$(PYTEST) -m "not slow" --ignore tests/stress
 
+# SLOW="slow and not nightly" leaves out those that take longest.
+test-slow: SLOW ?= slow
 test-slow: $(READY)
-	$(PYTEST) -m slow --durations 20
+	$(PYTEST) -m "$(SLOW)" --durations 20
 
 # Kills, faults, power losses, damage and fuzzing with every case; KHICHDI_CASES is a percentage.
 stress: export KHICHDI_CASES ?= 100
