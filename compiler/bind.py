@@ -42,13 +42,16 @@ def step_models(registry: Registry) -> dict[str, dict[str, type[Step]]]:
     found: dict[str, dict[str, type[Step]]] = {}
     # A filter may name sources and a runtime names a template: those come first.
     for kind in sorted(KINDS, key=lambda kind: kind in ("filter", "runtime")):
-        base = (
-            _extend(Train, template=(_step(found, "template"), ...)) if kind == "runtime" else Step
-        )
         plugins: list[Any] = registry.classes(kind)
-        found[kind] = {
-            plugin.name: step_model(plugin, base, **_inputs(plugin, found)) for plugin in plugins
-        }
+        if kind == "runtime":
+            base = _extend(Train, template=(_step(found, "template"), ...))
+            found[kind] = {plugin.name: step_model(plugin, base) for plugin in plugins}
+            continue
+        found[kind] = {}
+        for plugin in plugins:
+            added = _inputs(plugin, found)
+            model = step_model(plugin, Step, **added) if added else _plain_step(plugin)
+            found[kind][plugin.name] = model
     return found
 
 
@@ -201,6 +204,12 @@ def _numbers(value: Any) -> Any:
     if type(value) is int and abs(value) > MAX_INTEGER:
         return float(value) if abs(value) < 10**308 else math.inf
     return value
+
+
+@cache
+def _plain_step(plugin: Any) -> type[Step]:
+    """Return the model of a plugin to which the language adds nothing, made once."""
+    return step_model(plugin, Step)
 
 
 def step_model(plugin: Any, base: Any, **added: Any) -> type[Step]:

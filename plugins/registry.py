@@ -53,7 +53,10 @@ class Registered:
 
 
 class Registry:
-    """Plugins by kind and name, sorted; `refusal` is why plugin files are not run."""
+    """Plugins by kind and name, sorted; `refusal` is why plugin files are not run.
+
+    Registries of the same plugins are equal, so that models made of one serve all.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,12 @@ class Registry:
 
     def __iter__(self) -> Any:
         return iter(self._plugins.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Registry) and self._plugins == other._plugins
+
+    def __hash__(self) -> int:
+        return hash(tuple(entry.plugin for entry in self))
 
     def only(self, names: frozenset[str]) -> Registry:
         """Return a registry of the plugins of these names alone; the same one for the same names.

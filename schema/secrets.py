@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 SHAPES: dict[str, tuple[bytes, tuple[bytes, ...]]] = {
@@ -123,10 +123,13 @@ def looks(environment: Mapping[str, str] | None = None) -> list[Look]:
     return shapes + [Look(f"what {name} is set to", (raw,), re.escape(raw)) for name, raw in own]
 
 
-def secrets_in(raw: bytes, environment: Mapping[str, str] | None = None) -> Iterator[Found]:
-    """Yield text that looks like a secret, or equals a secret environment variable."""
+def secrets_in(raw: bytes, among: Sequence[Look] | None = None) -> Iterator[Found]:
+    """Yield text that looks like a secret, or equals a secret environment variable.
+
+    Pass `looks()` as `among` for many texts: the environment is then read once.
+    """
     lower = raw.lower()
-    for look in looks(environment):
+    for look in looks() if among is None else among:
         if any(hint in (lower if look.any_case else raw) for hint in look.hints):
             for match in look.pattern().finditer(raw):
                 yield Found(look.kind, *match.span())
@@ -142,10 +145,10 @@ def live(environment: Mapping[str, str] | None = None) -> dict[str, bytes]:
     }
 
 
-def mask(text: str) -> str:
+def mask(text: str, among: Sequence[Look] | None = None) -> str:
     """Return a text with each secret's kind in its place, to be shown."""
     raw = text.encode(errors="surrogatepass")
-    found = sorted(secrets_in(raw), key=lambda one: (one.start, -one.end))
+    found = sorted(secrets_in(raw, among), key=lambda one: (one.start, -one.end))
     if not found:
         return text
     pieces, at = [], 0
@@ -158,18 +161,19 @@ def mask(text: str) -> str:
     return b"".join([*pieces, raw[at:]]).decode(errors="replace")
 
 
-def masked(value: Any) -> Any:
+def masked(value: Any, among: Sequence[Look] | None = None) -> Any:
     """Return JSON values whose texts are masked, to be shown."""
+    among = looks() if among is None else among
     if isinstance(value, str):
-        return mask(value)
+        return mask(value, among)
     if isinstance(value, dict):
         return {
-            mask(name): "[a password]"
+            mask(name, among): "[a password]"
             if isinstance(one, str) and len(one) >= SHORTEST and KEYED.match(name)
-            else masked(one)
+            else masked(one, among)
             for name, one in value.items()
         }
-    return [masked(one) for one in value] if isinstance(value, list | tuple) else value
+    return [masked(one, among) for one in value] if isinstance(value, list | tuple) else value
 
 
 @functools.cache

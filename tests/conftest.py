@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tiers import is_campaign, is_fast, may_be_fast
+from tiers import Weight, is_campaign, is_fast, may_be_fast
 
 from khichdi.plugins.toolkit.torch_environment import before_torch
 
@@ -18,6 +18,7 @@ settings.load_profile("khichdi")
 # Before any test imports torch. Several run side by side, where no thread is to spin.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 before_torch()
+WEIGHT = pytest.StashKey[Weight]()
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(name)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run of fast tests that loaded torch."""
-    if session.config.option.markexpr == "fast" and "torch" in sys.modules:
-        raise pytest.UsageError("a test marked `fast` imports torch")
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what was loaded before the first test."""
+    session.stash[WEIGHT] = Weight.now()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a fast test that loads a heavy library or runs another process."""
+    result = yield
+    if item.get_closest_marker("fast"):
+        before, now = item.session.stash[WEIGHT], Weight.now()
+        item.session.stash[WEIGHT] = now
+        loaded = ", ".join(sorted(now.libraries - before.libraries))
+        if now != before:
+            did = f"loads {loaded}" if loaded else "runs another process"
+            pytest.fail(f"a test that is marked `fast` {did}: mark it `heavy`")
+    return result

@@ -48,16 +48,17 @@ def holds(random: Random) -> bool:
     return True
 
 
-@settings(max_examples=sized(3_000, few=100))
+@settings(max_examples=sized(3_000, few=20))
 @given(st.randoms())
 def test_meaning_and_comments_are_kept_and_twice_is_once(random: Random) -> None:
     holds(random)
 
 
 def test_nearly_every_generated_text_is_yaml_and_comments_are_many() -> None:
-    texts = [RandomYaml(Random(seed)).write(any_recipe(Random(seed))) for seed in range(60)]
-    assert sum(holds(Random(seed)) for seed in range(60)) > 54
-    assert sum(sum(comments(text).values()) for text in texts) > 300
+    count = sized(600, few=20)
+    texts = [RandomYaml(Random(seed)).write(any_recipe(Random(seed))) for seed in range(count)]
+    assert sum(holds(Random(seed)) for seed in range(count)) > 0.9 * count
+    assert sum(sum(comments(text).values()) for text in texts) > 5 * count
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -74,7 +75,7 @@ def test_a_shipped_recipe_in_another_manner_formats_to_the_same_meaning(
     data = parse(file.read_bytes(), file.name).data
     if "extends" in data:
         data["extends"] = str(shipped_folder() / data["extends"])
-    for seed in range(5):
+    for seed in range(sized(5, few=1)):
         text = RandomYaml(Random(seed)).write(data)
         (tmp_path / "mine.yaml").write_text(formatted(text))
         mine = validate("mine.yaml", tmp_path, open_recipe, REGISTRY).recipe
@@ -136,6 +137,7 @@ def test_a_line_for_the_editor_stays_first() -> None:
     )
 
 
+@settings(max_examples=sized(1_000, few=50))
 @given(st.text(alphabet="ab1:-?#[]{},'\"|>\\ \n!~.e%&*\t\r\x85\u2028é", max_size=60))
 def test_any_text_a_recipe_can_be_keeps_its_meaning(text: str) -> None:
     raw = b"zz:\n  " + text.replace("\n", "\n  ").encode()

@@ -7,8 +7,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from json_schema import validator
 
 from khichdi.compiler.language.json_schema import language_schema
 from khichdi.compiler.language.type_names import value_words
@@ -31,6 +31,7 @@ def load_generator() -> Any:
 
 GENERATOR = load_generator()
 REGISTRY = GENERATOR.shipped_registry()
+SCHEMA = language_schema(REGISTRY)
 TEXT = GENERATOR.REFERENCE.read_text("utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 FILE_NAME = re.compile(r"# (\S+\.yaml)\n")
@@ -81,8 +82,7 @@ def test_every_example_is_a_recipe_or_a_change_of_one(example: str, tmp_path: Pa
         example = "extends: minimal.yaml\n" + example
     (tmp_path / "example.yaml").write_text(example, encoding="utf-8")
     validate("example.yaml", tmp_path, open_recipe, REGISTRY)
-    schema = jsonschema.Draft202012Validator(language_schema(REGISTRY))
-    schema.validate(parse(example.encode(), "example").data)
+    validator(SCHEMA).validate(parse(example.encode(), "example").data)
 
 
 def test_the_example_of_composition_is_what_it_says_it_is(tmp_path: Path) -> None:

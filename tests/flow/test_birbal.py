@@ -16,7 +16,7 @@ from recount import RecordedRun, Recount
 
 from .conftest import Workdir
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 KINDS = ("reader", "filter", "scorer", "sampler", "mixture", "split")
 NOWHERE = "http://127.0.0.1:9"

@@ -13,6 +13,8 @@ import pytest
 
 from .conftest import Workdir
 
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
+
 TASKS = [
     "task1146_country_capital",
     "task363_sst2_polarity_classification",
@@ -59,7 +61,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workdir, Any]:
     return workdir, workdir.json("run", "real.yaml")
 
 
-@pytest.mark.slow
 def test_it_trains_on_real_tasks_with_real_weights(real: tuple[Workdir, Any]) -> None:
     _, document = real
     metrics = document["metrics"]
@@ -67,7 +68,6 @@ def test_it_trains_on_real_tasks_with_real_weights(real: tuple[Workdir, Any]) ->
     assert 0 <= metrics["exact_match"] <= 1
 
 
-@pytest.mark.slow
 def test_counts_equal_a_plain_recount(real: tuple[Workdir, Any]) -> None:
     """Rows in and out of each filter, counted again without khichdi."""
     workdir, document = real
@@ -101,7 +101,6 @@ def test_counts_equal_a_plain_recount(real: tuple[Workdir, Any]) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.slow
 def test_run_again_executes_nothing_and_says_the_same(real: tuple[Workdir, Any]) -> None:
     workdir, before = real
     again = workdir.json("run", "real.yaml")

@@ -275,6 +275,7 @@ def test_a_calibration_says_nothing_where_nothing_is_run_again(own_run: Ran) -> 
     assert "add --rerun or --segments K" in out + err
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @has_another
 def test_a_real_calibration_rejects_every_forgery_and_accepts_an_honest_rerun(own_run: Ran) -> None:

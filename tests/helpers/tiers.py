@@ -1,12 +1,16 @@
-"""Decide from its source whether a test is fast: no torch, no other process, no campaign."""
+"""Decide from its source whether a test is fast: no torch, other process, real data or campaign."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import resource
+import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -15,8 +19,10 @@ SLOW_FOLDERS = [TESTS / "flow", TESTS / "stress", TESTS / "plugins" / "runtime"]
 """Whole runs, campaigns, and the runtime, whose modules load torch."""
 HEAVY = {"torch", "transformers", "peft", "accelerate", "bitsandbytes"}
 """Libraries that take seconds to import: a file that loads one has no fast test."""
-SLOW = HEAVY | {"subprocess", "multiprocessing"}
-"""Modules that a fast test does not use, nor do the fixtures and helpers that it mentions."""
+REAL = ("KHICHDI_TEST_DATA", "KHICHDI_TEST_CONFIGS")
+"""Variables that say where real data is, which takes long to read."""
+SLOW = (*HEAVY, "subprocess", "multiprocessing", "khichdi.plugins.builtin.runtime", *REAL)
+"""What a fast test does not use, nor do the fixtures and helpers that it mentions."""
 
 Place = tuple[Path, str]
 """A file of the tests and a name at its top level."""
@@ -35,10 +41,23 @@ def is_fast(item: pytest.Function) -> bool:
             continue
         seen.add(place)
         modules, places = _mentions(*place)
-        if modules & SLOW:
+        if any(map(_slow, modules)):
             return False
         waiting.extend(places)
     return True
+
+
+class Weight(NamedTuple):
+    """What a process has done that a fast test does not do."""
+
+    libraries: frozenset[str]
+    processes: int
+
+    @classmethod
+    def now(cls) -> Weight:
+        """Return the heavy libraries that are loaded, and a number that rises with each process."""
+        faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        return cls(frozenset(HEAVY & sys.modules.keys()), faults)
 
 
 def is_campaign(item: pytest.Item) -> bool:
@@ -60,8 +79,8 @@ def may_be_fast(path: Path) -> bool:
 
 
 @cache
-def _mentions(path: Path, name: str) -> tuple[frozenset[str], frozenset[Place]]:
-    """Return the outside modules and the places that the definition of a name mentions."""
+def _mentions(path: Path, name: str) -> tuple[set[str], set[Place]]:
+    """Return what of the outside and which places the definition of a name mentions."""
     used = {name} | {
         node.id
         for definition in _definitions(path).get(name, [])
@@ -69,11 +88,18 @@ def _mentions(path: Path, name: str) -> tuple[frozenset[str], frozenset[Place]]:
         if isinstance(node, ast.Name)
     }
     found = [one for one in _loaded(path) if one[0] in used]
-    for definition in _definitions(path).get(name, []):
-        found += [one for node in ast.walk(definition) for one in _imports(node, path)]
+    real: set[str] = set()
+    for node in chain.from_iterable(map(ast.walk, _definitions(path).get(name, []))):
+        found += _imports(node, path)
+        if isinstance(node, ast.Constant) and node.value in REAL:
+            real.add(node.value)
     places = {(path, other) for other in used & _definitions(path).keys() - {name}}
     places |= {(file, attribute) for _, module, attribute in found if (file := _file(module))}
-    return frozenset(module.partition(".")[0] for _, module, _ in found), frozenset(places)
+    return real | {f"{module}.{attribute}" for _, module, attribute in found}, places
+
+
+def _slow(module: str) -> bool:
+    return any(f"{module}.".startswith(f"{one}.") for one in SLOW)
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiers import HEAVY
 
 from khichdi.plugins.registry import load_registry
 from khichdi.plugins.testing import PluginTests, kit_for
@@ -34,7 +35,9 @@ def _marks(kit: type[PluginTests], name: str) -> list[Any]:
     if name.startswith(("test_trains", "test_scores", "test_measures")):
         return [pytest.mark.slow]
     source = inspect.getsource(getattr(kit, name))
-    return [pytest.mark.heavy] if re.search(r"self\.needs\(|make_base|subprocess", source) else []
+    runs = name not in vars(PluginTests) and HEAVY & set(kit.plugin.requires)
+    heavy = runs or re.search(r"self\.needs\(|make_base|subprocess", source)
+    return [pytest.mark.heavy] if heavy else []
 
 
 def cases() -> list[Any]:

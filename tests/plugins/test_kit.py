@@ -12,6 +12,8 @@ from third_party import forget, plugin
 
 from khichdi.plugins.testing import PluginTests, Skipped, kit_for
 
+pytestmark = pytest.mark.heavy  # the kit imports each plugin in a process of its own
+
 KEPT = "    return [None] * batch.num_rows"
 CALL = "import socket; s = socket.socket(); s.settimeout(1); s.connect_ex(('127.0.0.1', 9))"
 FAILED: dict[str, tuple[str, str, str, str]] = {

@@ -185,6 +185,7 @@ def test_git_diff_does_not_run_it(tmp_path: Path) -> None:
     assert text == b'plugins: ["./filters.py"]\nrecipe: 1\n'
 
 
+@pytest.mark.heavy  # the kit imports it in another process
 def test_the_kit_and_the_starter_know_plugin_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +225,7 @@ def test_another_process_loads_the_same_bytes_or_fails(tmp_path: Path) -> None:
     assert "filters.py was changed while it was in use" in unpickled(data).stderr
 
 
+@pytest.mark.heavy
 def test_worker_processes_filter_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["quiet", "LOUD"] * BATCH * 2
     (tmp_path / "rows").mkdir()

@@ -241,6 +241,7 @@ def smollm2(tmp_path: Path) -> Path:
     return (tmp_path / "wheel" / pin.files[0].path).parent
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_real_gguf_trains(
     smollm2: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ from khichdi.plugins import toolkit
 PLUGINS = Path(toolkit.__file__).parent.parent
 
 
+@pytest.mark.heavy  # a name is imported when it is asked for
 @pytest.mark.parametrize("name", toolkit.__all__)
 def test_a_name_is_documented_and_there(name: str) -> None:
     assert name in str(toolkit.__doc__)

@@ -19,6 +19,8 @@ from khichdi.runtime.tables import read_table
 from khichdi.schema.plan import Plan
 from khichdi.schema.record import RecordedStep
 
+pytestmark = pytest.mark.heavy  # tokens are counted
+
 RECIPE = """\
 recipe: 1
 seed: 57

@@ -195,6 +195,7 @@ def natural_instructions(bench: Bench, kind: str) -> Path:
     return bench.put(data.append_column("score", pa.array(scores)))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_birbals_mixtures_have_the_counts_of_table_1(bench: Bench) -> None:
     """At full scale: sources of their true sizes, 1,600 tasks, a million scored rows."""

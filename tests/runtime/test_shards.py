@@ -17,6 +17,8 @@ from khichdi.runtime.tables import write_table
 from khichdi.schema.errors import InputError, StepError
 from khichdi.schema.plan import PlanStep
 
+pytestmark = pytest.mark.heavy  # worker processes filter
+
 
 def step(name: str, params: dict[str, Any]) -> PlanStep:
     version = load_registry().get("filter", name).plugin.version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+@cache
+def _model() -> Any:
+    """Return the library's model, which takes half a second to load: once for all steps."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 class LanguageIdParams(Params):
@@ -54,9 +63,7 @@ class LanguageId(Filter[LanguageIdParams]):
 
     def begin(self, inputs: FilterInputs) -> None:
         """Load the model. Raises `StepError` for a language that it does not know."""
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        self._identifier = _model()
         known = self._identifier.labels
         for language in self.params.languages:
             if language not in known:

@@ -38,7 +38,7 @@ class NaturalInstructions(Reader[NaturalInstructionsParams]):
     """Read Natural Instructions task files; the definition is the instruction."""
 
     name = "natural-instructions"
-    requires = ("jsonschema", "pyarrow")
+    requires = ("pyarrow",)
 
     def read(self, files: Sequence[SourceFile]) -> Iterator[pa.RecordBatch | Drop]:
         """Yield rows in file order; the task is the file's name without its ending."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imports import imported, leaves, listed
+from sizes import sized
 
 from khichdi.compiler.importers.convert import FORMATS
 from khichdi.schema.errors import InputError
@@ -39,7 +40,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=sized(400, few=30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_values_of_any_keys(kind: str, data: st.DataObject) -> None:
     names = [*FORMATS[kind].terms.names(), "nonsense"]

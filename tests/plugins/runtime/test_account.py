@@ -238,6 +238,7 @@ def test_the_account_is_what_lives_while_the_runtime_trains(name: str, tmp_path:
     assert parts.adapter == sum(4 * p.numel() for p in trainee.trained)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["smollm2-checkpointing", "smollm2"])
 def test_the_estimate_is_near_the_peak_of_a_process_that_trains(shape: str) -> None:

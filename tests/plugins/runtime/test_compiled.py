@@ -41,6 +41,7 @@ def run(base: Path, folder: Path, cache: Path, **params: Any) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @needs_compiler
 def test_another_process_gives_the_same_bits(tiny_base: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Parse a Natural Instructions task file: check it by a schema, convert it to rows.
+"""Parse a Natural Instructions task file: check it, convert it to rows.
 
 Three shapes were published. Version 2 has lists everywhere and an `id` for each instance; the first
 release has `Definition` as a text and neither ids, languages, domains nor licence; derived sets
@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-import jsonschema
-
 from khichdi.plugins import SourceFile
 from khichdi.schema.errors import StepError
 
@@ -20,32 +18,11 @@ from ..records.json_records import load_json
 from ..records.record import Record, RecordError, read_text, what
 from ..records.row_mapper import text_of
 
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_SOME_TEXTS = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {"type": "array", "items": {"type": "string"}, "minItems": 1},
-    ]
-}
-
-# The instances are checked one by one while they are read: there are thousands, the error is to
-# name the line, and a validator in Python takes longer over them than the parser does.
-HEADER = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "required": ["Definition", "Instances"],
-    "properties": {
-        "Definition": _SOME_TEXTS,
-        "Categories": _TEXTS,
-        "Domains": _TEXTS,
-        "Input_language": _TEXTS,
-        "Output_language": _TEXTS,
-        "Instance License": _TEXTS,
-        "Instances": {"type": "array", "minItems": 1},
-    },
-}
-_WORDS = {"object": "an object", "array": "a list", "string": "a text"}
-_VALIDATOR = jsonschema.Draft202012Validator(HEADER)
+REQUIRED = ("Definition", "Instances")
+TEXTS = (
+    "Definition", "Categories", "Domains", "Input_language", "Output_language", "Instance License",
+)  # fmt: skip
+"""The keys that hold a text or a list of texts."""
 
 SPDX = {
     "AFL 3.0": "AFL-3.0",
@@ -94,27 +71,31 @@ def task_rows(file: SourceFile, every_reference: bool) -> Iterator[dict[str, Any
 
 
 def _check(task: Any, file: SourceFile) -> None:
-    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(task))
-    if error is None:
+    fault = next(_faults(task), None)
+    if fault is not None:
+        hint = "a task has `Definition` and `Instances`; leave other files out of the `include`"
+        raise StepError(fault, hint=hint, file=file.path)
+
+
+def _faults(task: Any) -> Iterator[str]:
+    """Yield what is wrong with a task; its instances are checked one by one while they are read."""
+    if not isinstance(task, dict):
+        yield f"$: an object was expected, found {what(task)}"
         return
-    hint = "a task has `Definition` and `Instances`; leave other files out of the `include`"
-    raise StepError(f"{error.json_path}: {_say(error)}", hint=hint, file=file.path)
-
-
-def _say(error: Any) -> str:
-    """Return a fault in a sentence; the validator's own would print the whole value."""
-    found = what(error.instance)
-    match error.validator:
-        case "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
-            return f"`{missing[0]}` is missing"
-        case "type":
-            return f"{_WORDS[error.validator_value]} was expected, found {found}"
-        case "anyOf":
-            return f"a text or a list of texts was expected, found {found}"
-        case "minItems" | "minLength":
-            return "it is empty"
-    return str(error.message)
+    for name in REQUIRED:
+        if name not in task:
+            yield f"$: `{name}` is missing"
+        elif task[name] in ("", []):
+            yield f"$.{name}: it is empty"
+    for name in TEXTS:
+        value = task.get(name, "")
+        if not isinstance(value, str | list):
+            yield f"$.{name}: a text or a list of texts was expected, found {what(value)}"
+        for number, text in enumerate(value if isinstance(value, list) else ()):
+            if not isinstance(text, str):
+                yield f"$.{name}[{number}]: a text was expected, found {what(text)}"
+    if not isinstance(task["Instances"], list):
+        yield f"$.Instances: a list was expected, found {what(task['Instances'])}"
 
 
 def _header(task: dict[str, Any], file: SourceFile) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def test_field_similarity_keeps_rows_whose_fields_are_alike(model):
     assert {reason.reason for reason in found if reason} == {"fields-differ"}
 
 
+@pytest.mark.heavy  # torch is loaded first
 def test_files_that_are_no_model_are_an_error_that_says_what_to_bring(tmp_path):
     (tmp_path / "README.md").write_text("no model")
     with pytest.raises(StepError, match=r"no config\.json at their top; there are: README\.md"):

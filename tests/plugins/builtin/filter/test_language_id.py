@@ -35,10 +35,8 @@ def test_rows_stay_where_the_library_says_the_language_with_that_confidence(boun
     filter_ = create(languages=["en", "de"], min_confidence=bound)
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    answers = [
-        LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify(text)
-        for text in TEXTS
-    ]
+    library = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    answers = list(map(library.classify, TEXTS))
     found = filter_.reasons(batch_of([{"input": text} for text in TEXTS]))
     assert [reason is None for reason in found] == [
         language in ("en", "de") and confidence >= bound and text != ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from row_batches import batch_of
+from sizes import sized
 
 from khichdi.plugins.registry import load_registry
 
+EXAMPLES = settings(max_examples=sized(500, few=40))
 WORDS = ["English", "english", "", "Hindi", "ﬁn", "Straße", "STRASSE", "a b", "日本"]
 texts = st.sampled_from(WORDS)
 lists = st.lists(texts, max_size=3)
@@ -30,6 +32,7 @@ def reasons(name: str, data: list[dict[str, Any]], params: dict[str, Any]) -> li
     return list(filter_.reasons(batch.slice(1, len(data))))
 
 
+@EXAMPLES
 @given(rows, wanted, wanted, st.sampled_from(["keep", "drop"]))
 def test_languages(
     data: list[dict[str, Any]], one: list[str], two: list[str], undeclared: str
@@ -45,6 +48,7 @@ def test_languages(
     assert reasons("languages", data, params) == [expected(row) for row in data]
 
 
+@EXAMPLES
 @given(rows, wanted, st.sampled_from(["include", "exclude", "both"]))
 def test_categories(data: list[dict[str, Any]], these: list[str], which: str) -> None:
     include = [word for word in WORDS if word not in these] if which == "both" else these
@@ -70,6 +74,7 @@ CONDITIONS = st.one_of(
 )
 
 
+@EXAMPLES
 @given(rows, CONDITIONS, st.booleans(), st.booleans(), st.sampled_from(["input", "categories"]))
 def test_where(
     data: list[dict[str, Any]],

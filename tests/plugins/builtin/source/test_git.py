@@ -133,6 +133,7 @@ def test_links_and_large_file_pointers_are_refused(make, repository):
         make("git", url=str(repository), include=["big.bin"]).pin(repository)
 
 
+@pytest.mark.heavy  # git is run
 def test_a_place_that_is_no_repository_is_named_without_its_login(make, tmp_path):
     url = "http://anna:pass-word@127.0.0.1:9/x.git"
     with pytest.raises(FetchError, match=r"could not read http://127\.0\.0\.1:9/x\.git") as caught:

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from khichdi.schema.errors import FetchError
 
+pytestmark = pytest.mark.heavy  # pip downloads
+
 TASKS = {"acme_data/train.jsonl": b'{"q": 1}\n' * 9000, "acme_data/deep/test.jsonl": b"{}\n"}
 
 
