@@ -93,7 +93,7 @@ def test_what_a_worker_refuses_is_said_as_if_it_happened_here(
         list(shards.answers(job))
 
 
-def refusing(job: shards.Job) -> bytes:
+def refusing(job: shards.FilterJob) -> bytes:
     """Return a job whose filter cannot begin: its model's folder holds a table."""
     import pickle
 
