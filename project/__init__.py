@@ -16,6 +16,8 @@
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
     import_config.py     a recipe from another tool's configuration
+    export_config.py     another tool's configuration from a recipe
+    base_files.py        a base's configuration and tokenizer, without its weights
     mirrors.py           choose a mirror; mirror_copy.py makes one
     signatures.py        sign a run, its models or an audit; verify signatures
     calibration.py       calibrate audit tolerances
