@@ -26,7 +26,7 @@ from typing import Any
 from khichdi.compiler.importers.report import Report
 from khichdi.compiler.validate import validate
 from khichdi.plugins.registry import load_registry
-from khichdi.project.import_config import Imported, import_file
+from khichdi.project.import_config import ImportedFile, import_file
 from khichdi.schema.errors import InputError
 from khichdi.schema.yaml_reader import parse
 
@@ -59,7 +59,7 @@ def main() -> int:
     groups: dict[str, Group] = defaultdict(Group)
     why: Counter[str] = Counter()
     alone: Counter[str] = Counter()
-    done: dict[tuple[str, str], Imported] = {}
+    done: dict[tuple[str, str], ImportedFile] = {}
     for row in rows:
         group = groups[row["what it trains"]]
         group.files += 1
@@ -83,7 +83,7 @@ def main() -> int:
     return 0
 
 
-def attempt(folder: Path, row: dict[str, str], group: Group) -> Imported | None:
+def attempt(folder: Path, row: dict[str, str], group: Group) -> ImportedFile | None:
     info = folder / "llama-factory" / "dataset_info.json"
     described = str(info) if row["tool"] == "llama-factory" and info.exists() else None
     try:
@@ -95,7 +95,7 @@ def attempt(folder: Path, row: dict[str, str], group: Group) -> Imported | None:
     return None
 
 
-def reasons_of(found: Imported) -> set[str]:
+def reasons_of(found: ImportedFile) -> set[str]:
     report: Report = found.report
     keys = {str(entry.key[0]) for entry in report.not_mapped if isinstance(entry.key[-1], int)}
     for entry in report.not_mapped:
@@ -260,7 +260,7 @@ def parsed_by(tool: str, data: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def compare(folder: Path, valid: dict[tuple[str, str], Imported], options: Any) -> None:
+def compare(folder: Path, valid: dict[tuple[str, str], ImportedFile], options: Any) -> None:
     for peer in sorted(options.peers.iterdir()):
         sys.path.append(str(peer))
     os.environ["DISABLE_VERSION_CHECK"] = "1"  # LLaMA-Factory's own switch
@@ -294,7 +294,7 @@ def compare(folder: Path, valid: dict[tuple[str, str], Imported], options: Any) 
           f"{refused} files that the parser refuses")  # fmt: skip
 
 
-def bound(found: Imported) -> Recipe:
+def bound(found: ImportedFile) -> Recipe:
     def read(name: str, where: Path) -> tuple[Path, bytes]:
         return Path("imported.yaml"), found.text.encode()
 

@@ -12,7 +12,7 @@ from ..compiler.language.migrate import CURRENT, language, read_as_written
 from ..compiler.yaml.formatter import format_recipe
 from ..plugins.registry import load_registry
 from ..schema.errors import RecipeError
-from .rewrite import Change
+from .rewrite import RewrittenFile
 from .rewrite import arguments as rewrite_arguments
 from .rewrite import run as rewrite_run
 
@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
     """Format every file that is a recipe; one that is not is left as it is."""
     registry = load_registry()
 
-    def rewrite(raw: bytes, name: str) -> Change:
+    def rewrite(raw: bytes, name: str) -> RewrittenFile:
         parsed = read_as_written(raw, name)
         if language(parsed) < CURRENT:
             message = f"written in version {language(parsed)} of the language"
@@ -36,6 +36,6 @@ def run(options: Namespace) -> int:
             message = "this is not a recipe: it has neither `recipe` nor `extends`"
             hint = f"a recipe starts with `recipe: {CURRENT}`"
             raise RecipeError([parsed.diagnose((), "not-a-recipe", message, hint)])
-        return Change(name, raw.decode("utf-8"), format_recipe(raw, parsed, registry))
+        return RewrittenFile(name, raw.decode("utf-8"), format_recipe(raw, parsed, registry))
 
     return rewrite_run(options, rewrite, "formatted")

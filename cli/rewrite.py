@@ -21,7 +21,7 @@ STDIN = "-"
 
 
 @dataclass
-class Change:
+class RewrittenFile:
     """A file before and after; `notes` describe the changes."""
 
     file: str
@@ -43,7 +43,7 @@ class Change:
                 yield "\\ No newline at end of file"
 
 
-Rewrite = Callable[[bytes, str], Change]
+Rewrite = Callable[[bytes, str], RewrittenFile]
 """Rewrites the bytes of a file of this name. Raises RecipeError or InputError."""
 
 
@@ -62,7 +62,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, rewrite: Rewrite, done: str) -> int:
     """Rewrite every file that can be; `done` is the word for it. Return the exit status."""
-    changes: list[Change] = []
+    changes: list[RewrittenFile] = []
     found: list[Diagnostic] = []
     keep = options.check or options.diff
     for name in options.files:
@@ -91,7 +91,7 @@ def run(options: Namespace, rewrite: Rewrite, done: str) -> int:
     return 2 if found else int(bool(changed and keep))
 
 
-def _rewrite(name: str, rewrite: Rewrite, keep: bool) -> Change:
+def _rewrite(name: str, rewrite: Rewrite, keep: bool) -> RewrittenFile:
     if name == STDIN:
         return rewrite(sys.stdin.buffer.read(), STDIN)
     # With a folder before it, so that a missing file is not taken for a shipped recipe.
@@ -102,7 +102,9 @@ def _rewrite(name: str, rewrite: Rewrite, keep: bool) -> Change:
     return change
 
 
-def _text(options: Namespace, changes: list[Change], changed: list[Change], done: str) -> str:
+def _text(
+    options: Namespace, changes: list[RewrittenFile], changed: list[RewrittenFile], done: str
+) -> str:
     if options.diff:
         return "\n".join(line for change in changed for line in change.diff())
     keep = options.check

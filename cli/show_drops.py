@@ -13,7 +13,7 @@ from .arguments import run_argument
 from .output import columns, emit, quoted
 
 if TYPE_CHECKING:
-    from ..runtime.row_lineage import Drop, Lineage
+    from ..runtime.row_lineage import DroppedRow, Lineage
     from ..schema.record import RecordedStep
 
 
@@ -73,7 +73,7 @@ def _step(lineage: Lineage, text: str) -> str:
     )
 
 
-def _text(name: str, reasons: dict[str, int], shown: list[Drop]) -> str:
+def _text(name: str, reasons: dict[str, int], shown: list[DroppedRow]) -> str:
     total = sum(reasons.values())
     counted = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
     lines = [f"{name} dropped {total:,} rows" + (f": {counted}" if counted else "")]

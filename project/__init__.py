@@ -16,10 +16,18 @@
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
     import_config.py     a recipe from another tool's configuration
+    export_config.py     another tool's configuration from a recipe
+    base_files.py        a base's configuration and tokenizer, without its weights
     mirrors.py           choose a mirror; mirror_copy.py makes one
+    signatures.py        sign a run, its models or an audit; verify signatures
+    calibration.py       calibrate audit tolerances
+    bundling.py          write a bundle
+    cards.py             data set card, ML-BOM, Croissant
+    plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
     quota.py workers.py launch.py settings.py    how a run may use this machine
     observer.py          progress and notices
+    units.py             sizes in words
 
 Nothing here parses arguments or prints: what happens is reported to an observer.
 """

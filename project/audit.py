@@ -28,7 +28,7 @@ from .observer import Observer
 from .recompile import lower_again
 
 if TYPE_CHECKING:
-    from ..runtime.calibration.judge import Tolerance
+    from ..runtime.calibration.judge import CalibratedTolerance
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,18 @@ def _again(
         return audit_again(claim, found, rerun, options.level)
 
 
-def _tolerance(claim: Claim, options: AuditOptions, registry: Registry) -> Tolerance | None:
+def _tolerance(
+    claim: Claim, options: AuditOptions, registry: Registry
+) -> CalibratedTolerance | None:
     """Read the calibration, before anything is executed."""
     if not options.calibration:
         return None
     from ..runtime.calibration.calibration_file import FILE, read_calibration
-    from ..runtime.calibration.judge import Tolerance
+    from ..runtime.calibration.judge import CalibratedTolerance
 
     own = options.calibration == "own"
     path = claim.folder / FILE if own else Path(options.calibration)
-    return Tolerance(read_calibration(path, claim), registry)
+    return CalibratedTolerance(read_calibration(path, claim), registry)
 
 
 def _registry(claim: Claim, options: AuditOptions) -> Registry:

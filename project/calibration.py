@@ -40,7 +40,7 @@ class Trainings:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibratedRun:
     """A calibration, its file, and why it cannot be used, if so."""
 
     calibration: Calibration
@@ -57,7 +57,7 @@ def calibrate_run(
     allow_local_plugins: bool = False,
     scratch: str | Path | None = None,
     store: str | Path | None = None,
-) -> Calibrated:
+) -> CalibratedRun:
     """Train a run again with other rounding, other seeds and deviations, and derive limits.
 
     Args:
@@ -89,4 +89,4 @@ def calibrate_run(
             found = Calibrator(claim, registry, Path(folder), report, *counts).make()
         file = Path(output) if output else claim.folder / FILE
         write_atomically(file, found.to_text())
-    return Calibrated(found, file, lacks(found))
+    return CalibratedRun(found, file, lacks(found))

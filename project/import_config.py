@@ -25,7 +25,7 @@ COMMENT = re.compile(rb"(?m)^[ \t]*#[^\n]*")
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedFile:
     """A recipe made from a configuration.
 
     Attributes:
@@ -52,7 +52,7 @@ def import_file(
     output: Path | None = None,
     dataset_info: str | None = None,
     skeleton: bool = False,
-) -> Imported:
+) -> ImportedFile:
     """Translate a configuration to a recipe, and write it where an output is given.
 
     Args:
@@ -85,7 +85,7 @@ def import_file(
     faults = _faults(done.text, output or path.with_suffix(".recipe.yaml"), registry)
     if output is not None:
         write_atomically(output, done.text, 0o644)
-    return Imported(done.text, done.report, faults)
+    return ImportedFile(done.text, done.report, faults)
 
 
 def _read(file: str) -> tuple[Path, bytes]:

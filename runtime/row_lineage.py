@@ -57,7 +57,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Drop:
+class DroppedRow:
     """A dropped row: why, and the row as the step saw it (None for a record that was not a row)."""
 
     id: str
@@ -135,7 +135,7 @@ class Lineage:
         """Return every step that keeps a ledger, in the plan's order."""
         return [step for step in self.done.values() if "drops" in step.result.outputs]
 
-    def drops(self, name: str, reason: str | None = None) -> Iterator[Drop]:
+    def drops(self, name: str, reason: str | None = None) -> Iterator[DroppedRow]:
         """Yield the rows that a step dropped, in order, as the step saw them."""
         ledger = self._table(name, "drops")
         if reason is not None:
@@ -144,7 +144,7 @@ class Lineage:
         for batch in ledger.to_batches(max_chunksize=256):
             at = self._rows(rows, batch.column("id")) if rows is not None else {}
             for entry in batch.to_pylist():
-                yield Drop(**entry, row=at.get(entry["id"]))
+                yield DroppedRow(**entry, row=at.get(entry["id"]))
 
     # ---- inside -----------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ SHORTEST = 8
 """Characters below which a value of the environment is too common to be a secret."""
 
 
-class Found(NamedTuple):
+class FoundSecret(NamedTuple):
     """A secret's kind, and where it is in the bytes."""
 
     kind: str
@@ -123,7 +123,7 @@ def looks(environment: Mapping[str, str] | None = None) -> list[Look]:
     return shapes + [Look(f"what {name} is set to", (raw,), re.escape(raw)) for name, raw in own]
 
 
-def secrets_in(raw: bytes, among: Sequence[Look] | None = None) -> Iterator[Found]:
+def secrets_in(raw: bytes, among: Sequence[Look] | None = None) -> Iterator[FoundSecret]:
     """Yield text that looks like a secret, or equals a secret environment variable.
 
     Pass `looks()` as `among` for many texts: the environment is then read once.
@@ -132,7 +132,7 @@ def secrets_in(raw: bytes, among: Sequence[Look] | None = None) -> Iterator[Foun
     for look in looks() if among is None else among:
         if any(hint in (lower if look.any_case else raw) for hint in look.hints):
             for match in look.pattern().finditer(raw):
-                yield Found(look.kind, *match.span())
+                yield FoundSecret(look.kind, *match.span())
 
 
 def live(environment: Mapping[str, str] | None = None) -> dict[str, bytes]:

@@ -109,7 +109,7 @@ def parse_leniently(raw: bytes, file: str) -> Parsed:
     text = decode(raw, file)
     parsed = Parsed(file, None, text.lines)
     try:
-        parsed.data = _Reader(parsed, text, 0, len(text.text)).document()
+        parsed.data = _EventReader(parsed, text, 0, len(text.text)).document()
     except _SyntaxError as fault:
         parsed = _section_by_section(text, fault)
     if parsed.data is None and not parsed.faults:
@@ -128,7 +128,7 @@ def _section_by_section(text: Text, whole: _SyntaxError) -> Parsed:
         raise RecipeError([whole.diagnostic])
     for start, end in zip(starts, [*starts[1:], len(text.text)], strict=True):
         try:
-            reader = _Reader(parsed, text, start, end)
+            reader = _EventReader(parsed, text, start, end)
             reader.document(parsed.data)
         except _SyntaxError as fault:
             bad.append(fault.diagnostic)
@@ -147,7 +147,7 @@ class _SyntaxError(Exception):
         self.alone = alone
 
 
-class _Reader:
+class _EventReader:
     """Turns the events of a piece of a file into values, noting places and faults."""
 
     def __init__(self, parsed: Parsed, text: Text, start: int, end: int) -> None:

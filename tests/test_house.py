@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,18 @@ def test_every_folder_is_in_the_package_under_its_own_name() -> None:
 def test_every_folder_with_modules_is_a_package() -> None:
     folders = {file.parent for file in product_files() if "recipes" not in file.parts}
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_a_package_that_lists_its_files_lists_all_of_them_and_no_others() -> None:
+    wrong = []
+    for file in product_files():
+        listed = set(
+            re.findall(r"\b\w+\.py\b", ast.get_docstring(ast.parse(file.read_text())) or "")
+        )
+        if file.name == "__init__.py" and len(listed) > 1:
+            there = {path.name for path in file.parent.glob("*.py")} - {"__init__.py"}
+            wrong += [f"{file.relative_to(ROOT)}: {name}" for name in sorted(there ^ listed)]
+    assert not wrong
 
 
 def test_no_import_climbs_more_than_three_folders() -> None:

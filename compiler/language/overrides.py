@@ -16,7 +16,7 @@ from ...schema.did_you_mean import did_you_mean
 from ...schema.errors import Diagnostic, RecipeError
 from ...schema.yaml_reader import Mark, Parsed, parse
 from ..load import Loaded, Side, take
-from .paths import PathError, Segment, parse_path, step_names
+from .paths import PathError, PathPart, parse_path, step_names
 
 NULL = re.compile(r"\s*(~|null|Null|NULL)\s*(#.*)?")
 
@@ -49,7 +49,7 @@ class _Setting:
     """One `path=value`, read but not yet looked at with a recipe."""
 
     text: str
-    path: list[Segment]
+    path: list[PathPart]
     value: Parsed
 
     @staticmethod
@@ -96,11 +96,11 @@ class _Setting:
         return out
 
     def fault(
-        self, part: Segment, code: str, message: str, suggestion: str | None = None
+        self, part: PathPart, code: str, message: str, suggestion: str | None = None
     ) -> Diagnostic:
         return self._at(part).diagnose((), code, message, suggestion)
 
-    def _at(self, part: Segment) -> Parsed:
+    def _at(self, part: PathPart) -> Parsed:
         mark = Mark(1, part.start + 1, part.end - part.start)
         return Parsed(self.value.file, None, self.value.lines, {(): mark}, {(): mark})
 
@@ -161,7 +161,7 @@ class _Setting:
         self.value.keys[()] = next(iter(self._at(self.path[-1]).keys.values()))
         return take(out, path, (own, self.value.data, ()))
 
-    def _no_mapping(self, part: Segment, value: Any, depth: int) -> Diagnostic:
+    def _no_mapping(self, part: PathPart, value: Any, depth: int) -> Diagnostic:
         owner = self.path[depth - 1].name
         if isinstance(value, list) and value and all(_is_step(item) for item in value):
             names = step_names([step["use"] for step in value])
@@ -170,7 +170,7 @@ class _Setting:
         kind = "a list, which is set whole" if isinstance(value, list) else "one value"
         return self.fault(part, "set", f"`{owner}` is {kind}; it has no `{part.name}`")
 
-    def _no_step(self, part: Segment, names: list[str]) -> Diagnostic:
+    def _no_step(self, part: PathPart, names: list[str]) -> Diagnostic:
         near = did_you_mean(part.name, names).strip()
         suggestion = near or f"there are: {', '.join(names)}"
         if part.name.isdigit():

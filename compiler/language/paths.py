@@ -17,7 +17,7 @@ _SEGMENT = re.compile(rf"\[(?P<step>{_PLAIN})\]|(?P<dot>\.?)(?P<key>{_PLAIN}|{_Q
 
 
 @dataclass(frozen=True)
-class Segment:
+class PathPart:
     """One part of a path: a key of a mapping, or the name of a step in a list.
 
     `start` and `end` are its characters in the text it was read from.
@@ -37,7 +37,7 @@ class PathError(ValueError):
         self.position = position
 
 
-def parse_path(text: str, end: str = "") -> tuple[list[Segment], int]:
+def parse_path(text: str, end: str = "") -> tuple[list[PathPart], int]:
     """Return the segments of a path, and the position after it.
 
     The path ends at the end of the text, or at the first character `end` outside quotes.
@@ -45,7 +45,7 @@ def parse_path(text: str, end: str = "") -> tuple[list[Segment], int]:
     Raises:
         PathError: the text is not a path.
     """
-    segments: list[Segment] = []
+    segments: list[PathPart] = []
     position = 0
     while position < len(text) and text[position] != end:
         found = _SEGMENT.match(text, position)
@@ -58,7 +58,7 @@ def parse_path(text: str, end: str = "") -> tuple[list[Segment], int]:
         name, start, stop = found[group], found.start(group), found.end(group)
         if name.startswith('"'):
             name = re.sub(r"\\(.)", r"\1", name[1:-1])
-        segments.append(Segment(name, group == "step", start, stop))
+        segments.append(PathPart(name, group == "step", start, stop))
         position = found.end()
     if not segments:
         raise PathError(position)

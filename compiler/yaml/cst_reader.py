@@ -28,13 +28,13 @@ def read_tree(text: str, parsed: Parsed) -> Tree:
     """Return the tree of a text; `parsed` is what `schema.yaml.parse` made of it."""
     from ruamel.yaml import YAML
 
-    reader = _Reader(text, parsed)
+    reader = _CstReader(text, parsed)
     tree = Tree(reader.node(YAML(typ="safe", pure=True).compose(text), ()))
     _Placer(text, reader, tree).place()
     return tree
 
 
-class _Reader:
+class _CstReader:
     """Makes nodes of what ruamel.yaml composed, and notes where scalars are."""
 
     def __init__(self, text: str, parsed: Parsed) -> None:
@@ -105,7 +105,7 @@ class _Reader:
 class _Placer:
     """Gives each comment and blank line to an entry."""
 
-    def __init__(self, text: str, reader: _Reader, tree: Tree) -> None:
+    def __init__(self, text: str, reader: _CstReader, tree: Tree) -> None:
         self.text = text
         self.tree = tree
         self.flows = reader.flows

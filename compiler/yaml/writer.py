@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..language.paths import Segment, below, step_names
+from ..language.paths import PathPart, below, step_names
 
 WIDTH = 100
 """A list that is longer stands in a block."""
@@ -46,7 +46,7 @@ def layout(document: dict[str, Any]) -> list[Line]:
     return list(_mapping(document, (), "", "", ""))
 
 
-def find(document: Any, segments: Sequence[Segment]) -> tuple[Place | None, list[str]]:
+def find(document: Any, segments: Sequence[PathPart]) -> tuple[Place | None, list[str]]:
     """Return the place of a path, or None and the names known where it ends."""
     place: Place = ()
     for segment in segments:

@@ -11,7 +11,7 @@ from string import Formatter
 from khichdi.schema.did_you_mean import nearest
 
 
-class Text:
+class PlaceholderText:
     """A text with names in braces, parsed once.
 
     Attributes:
@@ -54,7 +54,7 @@ def checked(text: str) -> str:
 
 def check_names(text: str, known: Collection[str]) -> None:
     """Raise `ValueError` when a text has a name in braces that is not known."""
-    for name in Text(text).names:
+    for name in PlaceholderText(text).names:
         if name not in known:
             near = nearest(name, known)
             guess = f"did you mean `{{{near}}}`? " if near else ""

@@ -12,6 +12,7 @@
     tolerance.py           the judge that is asked where bits differ
     segment_draw.py        the draw, and the odds of finding a forged segment
     compare.py             where two artifacts first differ: file, row, tensor or training step
+    plugin_files.py        plugin files of a run, loaded only with consent
     audit.py               all levels, as one report
 
 Nothing here needs the compiler, and only `rerun`, `segments` and the recomputed metrics need

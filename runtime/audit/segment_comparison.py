@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN = 4
 
 
-class Comparison:
+class SegmentComparison:
     """Compares replayed segments with a claimed training."""
 
     def __init__(

@@ -27,7 +27,7 @@ from ..steps.context import Context, Outcome
 from .audited_run import Claim, committed
 from .documents import diverged
 from .rerun import Rerun
-from .segment_comparison import Comparison
+from .segment_comparison import SegmentComparison
 from .segment_draw import drawn, odds, surely_caught
 
 
@@ -91,7 +91,7 @@ class Segments:
             self.replays.append(plan.model_copy(update={"why_not": why}))
             self._unverifiable(why + (f"; {error.hint}" if error.hint else ""))
             return
-        comparison = Comparison(self.claim, told, trace, states, plan)
+        comparison = SegmentComparison(self.claim, told, trace, states, plan)
         compared, tolerance = comparison.compare(replay), self.rerun.tolerance
         if tolerance is not None and comparison.other_bits:
             compared = comparison.judge(

@@ -1,7 +1,8 @@
-"""One file with what an auditor of a run needs and may have.
+"""Bundles: one file with everything that an auditor of a run needs and may have.
 
-gate.py    refuses secrets, and names of people and machines
-write.py   a run's documents and artifacts to one file, always the same bytes
-read.py    the file back to a folder, after every check that it is what it seems
-layout.py  the one form that the bytes of a bundle have
+privacy_check.py   refuse secrets, and names of people and machines
+data_check.py      find secrets and personal folders in rows, files and predictions
+write.py           write a run's documents and artifacts to one file, always the same bytes
+read.py            check such a file, and unpack it to a folder
+tar_format.py      the canonical form of a bundle's bytes
 """

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...schema.errors import InputError
-from ...schema.secrets import Found, Look, looks, secrets_in
+from ...schema.secrets import FoundSecret, Look, looks, secrets_in
 
 FOLDERS = rb"(?:/(?:home|Users|root)/|[A-Za-z]:\\+Users\\+)[^\s\"'/\\]*"
 IN_FOLDERS = (b"/home/", b"/Users/", b"/root/", b"Users\\")
@@ -41,7 +41,7 @@ class Search:
             shape = rb"(?<![\w-])" + re.escape(raw) + rb"(?![\w-])"
             self.looks.append(Look(what, (raw,), shape))
 
-    def found_in(self, raw: bytes) -> Iterator[Found]:
+    def found_in(self, raw: bytes) -> Iterator[FoundSecret]:
         """Yield what must not leave."""
         plain = _plain(raw)
         lower = plain.lower()
@@ -49,12 +49,12 @@ class Search:
             if any(hint in (lower if look.any_case else plain) for hint in look.hints):
                 yield from self.found_by(look, plain)
 
-    def found_by(self, look: Look, raw: bytes) -> Iterator[Found]:
+    def found_by(self, look: Look, raw: bytes) -> Iterator[FoundSecret]:
         """Yield what one look finds; JSON may have escapes in it."""
         plain = _plain(raw)
         for match in look.pattern().finditer(plain):
             if match[0] not in self.allowed:
-                yield Found(look.kind, *match.span())
+                yield FoundSecret(look.kind, *match.span())
 
 
 def check(files: Iterable[tuple[str, Path]], allowed: Iterable[str] = ()) -> None:
@@ -85,7 +85,7 @@ def line_of(raw: bytes, at: int) -> int:
     return raw.count(NEWLINE, 0, at) + 1
 
 
-def _refused(name: str, raw: bytes, found: Found) -> InputError:
+def _refused(name: str, raw: bytes, found: FoundSecret) -> InputError:
     return InputError(
         f"{name}, line {line_of(raw, found.start)}: {found.kind} must not leave this machine",
         hint=HINT,

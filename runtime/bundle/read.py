@@ -36,7 +36,7 @@ def unpacked(bundle: Path, scratch: str | None = None) -> Iterator[tuple[Path, C
     with scratch_folder("bundle", scratch) as folder:
         try:
             with bundle.open("rb") as file:
-                contents = _Reader(file, bundle.name).unpack(Path(folder))
+                contents = _BundleReader(file, bundle.name).unpack(Path(folder))
         except OSError as error:
             raise InputError(f"cannot read {bundle.name}: {error.strerror or error}") from None
         yield Path(folder), contents
@@ -75,7 +75,7 @@ def check_contents(contents: Contents, claim: Claim) -> None:
             )
 
 
-class _Reader:
+class _BundleReader:
     """Goes through a bundle once, from its first byte to its last."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:

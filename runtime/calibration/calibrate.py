@@ -20,8 +20,8 @@ from .lowrank import compare
 from .probes import Probe
 from .statistics import curve, measure, of_segments, scores
 from .thresholds import derive
-from .trained_model import Training, read_training
-from .worker import Job, start
+from .trained_model import TrainedModel, read_training
+from .worker import WorkerJob, start
 
 Say = Callable[[str], None]
 
@@ -47,7 +47,7 @@ class Calibrator:
     reruns: int = FEWEST
     seeds: int = FEWEST
     controls: int = 1
-    honest: list[tuple[Setting, Training]] = field(default_factory=list)
+    honest: list[tuple[Setting, TrainedModel]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.claim.plan is None:
@@ -131,7 +131,7 @@ class Calibrator:
                 hint="calibrate on a machine with other hardware",
             )
 
-    def _forge(self) -> Iterator[tuple[str, int, Setting, Training]]:
+    def _forge(self) -> Iterator[tuple[str, int, Setting, TrainedModel]]:
         """Yield controls: the first of each kind, and all seeds, on this machine as it is."""
         for number in range(self.controls):
             setting = HERE if number == 0 else self.honest[(number - 1) % len(self.honest)][0]
@@ -144,8 +144,8 @@ class Calibrator:
             for (kind, own), training in zip(tasks, made, strict=True):
                 yield kind, own, setting, training
 
-    def _do(self, name: str, setting: Setting, tasks: list[tuple[str, int]]) -> list[Training]:
-        job = Job(
+    def _do(self, name: str, setting: Setting, tasks: list[tuple[str, int]]) -> list[TrainedModel]:
+        job = WorkerJob(
             run=str(self.claim.folder.resolve()),
             stores=[str(store.resolve()) for store in self.claim.stores],
             scratch=str((self.scratch / name).resolve()),
@@ -160,8 +160,8 @@ def _sample(
     kind: str,
     number: int,
     setting: Setting,
-    claimed: Training,
-    derived: Training,
+    claimed: TrainedModel,
+    derived: TrainedModel,
     answers: dict[str, float],
 ) -> Sample:
     trained = derived if kind == RERUN else claimed
@@ -176,7 +176,9 @@ def _sample(
     )
 
 
-def compared(claimed: Training, derived: Training, answers: dict[str, float]) -> dict[str, float]:
+def compared(
+    claimed: TrainedModel, derived: TrainedModel, answers: dict[str, float]
+) -> dict[str, float]:
     """Return every figure of two whole trainings, but for what needs an envelope."""
     found = measure(claimed, derived) | updated(claimed.adapter, derived.adapter)
     found |= {f"t5.{name}": value for name, value in answers.items()}

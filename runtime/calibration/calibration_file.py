@@ -12,7 +12,7 @@ from ..audit.audited_run import Claim
 from ..audit.tolerance import Place
 from .probes import Panel, choose
 from .thresholds import derive
-from .trained_model import Training, scores_of, training_of
+from .trained_model import TrainedModel, scores_of, training_of
 
 FEWEST = 5
 """Honest reruns and independent seeds that a calibration needs."""
@@ -34,7 +34,7 @@ def training_step(claim: Claim) -> PlanStep:
     return found
 
 
-def claimed_training(claim: Claim) -> Training:
+def claimed_training(claim: Claim) -> TrainedModel:
     """Return the run's training and the scores of its evaluations.
 
     Raises:

@@ -23,11 +23,11 @@ from .invariants import adapters_part, states_part
 from .limits import Limits
 from .segment_limits import ReplayedSegments
 from .statistics import SEGMENTS, curve, exact, outside, scores
-from .trained_model import Training, scores_in, scores_of, training_in, training_of
+from .trained_model import TrainedModel, scores_in, scores_of, training_in, training_of
 
 
 @dataclass(frozen=True)
-class Tolerance:
+class CalibratedTolerance:
     """A calibration that was read with every check, and what it takes to use it."""
 
     calibration: Calibration
@@ -85,7 +85,7 @@ class Tolerance:
             return limits.incomparable("steps", "trace", error)
 
     def figures(
-        self, claim: Claim, theirs: Training, ours: Training, place: Place
+        self, claim: Claim, theirs: TrainedModel, ours: TrainedModel, place: Place
     ) -> dict[str, float]:
         """Return every figure of a claimed and a derived training."""
         panel = panel_of(claim, self.registry, place)
@@ -146,7 +146,7 @@ class Tolerance:
             if apart is not None:
                 part = (f"{at} {apart[0]}", *apart[1:])
                 found.findings.append(limits.finding("predictions", *part))
-        one, other = (Training(Path(), [], {}, {claimed.name: side}) for side in (told, made))
+        one, other = (TrainedModel(Path(), [], {}, {claimed.name: side}) for side in (told, made))
         values = scores(one, other)
         limits.demand(values, found)
         limits.hold("metrics", "predictions", values, values.keys(), found)

@@ -20,7 +20,7 @@ from ..audit.tolerance import Judged, LevelVerdict
 from .invariants import adapters_part, state_parts
 from .limits import Limits
 from .statistics import SEGMENTS, curve, exact, first_step, of_segments, outside
-from .trained_model import Training
+from .trained_model import TrainedModel
 
 Compare = Callable[[Path, Path], dict[str, float]]
 """Returns the figures of a claimed and a derived adapter, by name."""
@@ -37,7 +37,7 @@ class ReplayedSegments:
         given: what they gave here.
     """
 
-    claimed: Training
+    claimed: TrainedModel
     states: States
     verdicts: Sequence[SegmentVerdict]
     given: Sequence[ReplayedSegment]
@@ -78,8 +78,8 @@ class ReplayedSegments:
         """Find what differs where nothing is tolerated on any hardware."""
         trace = self.claimed.trace
         for one, made in zip(self.verdicts, self.given, strict=True):
-            told = Training(self.claimed.adapter, trace[one.first - 1 : one.last], {})
-            ours = Training(self.claimed.adapter, json.loads(json.dumps(made.trace)), {})
+            told = TrainedModel(self.claimed.adapter, trace[one.first - 1 : one.last], {})
+            ours = TrainedModel(self.claimed.adapter, json.loads(json.dumps(made.trace)), {})
             parts = [("trace", *at) for at in exact(told, ours)]
             parted = state_parts(self.states.bounds[one.segment - 1], made.state)
             parts += [("states", *parted)] if parted else []
@@ -93,7 +93,7 @@ class ReplayedSegments:
         trace = self.claimed.trace
         made = {entry["step"]: entry for one in self.given for entry in one.trace}
         here = [made.get(entry["step"], entry) for entry in trace]
-        whole = curve(Training(Path(), trace, {}), Training(Path(), here, {}))
+        whole = curve(TrainedModel(Path(), trace, {}), TrainedModel(Path(), here, {}))
         steps = [step for one in self.verdicts for step in range(one.first, one.last + 1)]
         found = first_step(trace[0], made[1]) if 1 in made else {}
         pairs = [(whole[step - 1], envelope[step - 1]) for step in steps if step <= len(envelope)]

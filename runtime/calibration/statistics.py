@@ -37,7 +37,7 @@ from typing import Any
 
 from ...schema.training_states import IN_TRACE
 from ..audit.segment_distance import Errors
-from .trained_model import Rows, Training
+from .trained_model import Rows, TrainedModel
 
 FIRST = ("t1.loss", "t1.gradient")
 SEGMENTS = ("t2.first", "t2.segment", "t2.state")
@@ -49,7 +49,7 @@ RATE = 1e-9
 """How near learning rates are: they are calculated by Python alone, and libraries of C differ."""
 
 
-def curve(claimed: Training, derived: Training) -> list[float]:
+def curve(claimed: TrainedModel, derived: TrainedModel) -> list[float]:
     """Return the difference of the losses at each step, in units of the mean claimed loss."""
     told = [float(entry["loss"]) for entry in claimed.trace]
     found = [float(entry["loss"]) for entry in derived.trace]
@@ -57,7 +57,7 @@ def curve(claimed: Training, derived: Training) -> list[float]:
     return [_share(d - c, mean) for c, d in zip(told, found, strict=False)]
 
 
-def measure(claimed: Training, derived: Training) -> dict[str, float]:
+def measure(claimed: TrainedModel, derived: TrainedModel) -> dict[str, float]:
     """Return the figures that two traces give; `t3.outside` needs an envelope, see `outside`."""
     found = first_step(claimed.trace[0], derived.trace[0])
     differences = curve(claimed, derived)
@@ -97,7 +97,7 @@ def outside(differences: Sequence[float], envelope: Sequence[float]) -> float:
     return sum(not abs(found) <= allowed for found, allowed in pairs) / max(1, len(pairs))
 
 
-def exact(claimed: Training, derived: Training) -> list[tuple[str, Any, Any]]:
+def exact(claimed: TrainedModel, derived: TrainedModel) -> list[tuple[str, Any, Any]]:
     """Return what differs of what has to be the same on any hardware: place, claimed, derived."""
     found: list[tuple[str, Any, Any]] = []
     if len(claimed.trace) != len(derived.trace):
@@ -128,7 +128,7 @@ def _same(name: str, a: Any, b: Any) -> bool:
 # ---- scores ---------------------------------------------------------------------------------
 
 
-def scores(claimed: Training, derived: Training) -> dict[str, float]:
+def scores(claimed: TrainedModel, derived: TrainedModel) -> dict[str, float]:
     """Return `t6.EVALUATION/SCORE` of each score that both have."""
     found = {}
     for name, (told, rows) in claimed.scores.items():

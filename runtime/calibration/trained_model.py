@@ -16,7 +16,7 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainedModel:
     """One training.
 
     Attributes:
@@ -45,28 +45,28 @@ class Training:
         path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def read_training(folder: Path) -> Training:
+def read_training(folder: Path) -> TrainedModel:
     """Return a worker's results in a folder."""
     value = json.loads((folder / "training.json").read_bytes())
     scores = {name: (numbers, rows) for name, (numbers, rows) in value["scores"].items()}
     errors = {number: Errors(*told) for number, told in value["errors"]}
-    return Training(folder / "adapter", value["trace"], value["metrics"], scores, errors)
+    return TrainedModel(folder / "adapter", value["trace"], value["metrics"], scores, errors)
 
 
-def training_of(step: RecordedStep, claim: Claim) -> Training | None:
+def training_of(step: RecordedStep, claim: Claim) -> TrainedModel | None:
     """Return a claimed training; None where its trace or adapter is not here."""
     adapter = claim.artifact(step.result.outputs["adapter"])
     trace = claim.artifact(step.result.outputs["trace"])
     if adapter is None or trace is None:
         return None
-    return Training(adapter, _values(trace), _numbers(step))
+    return TrainedModel(adapter, _values(trace), _numbers(step))
 
 
-def training_in(step: RecordedStep, store: Store) -> Training:
+def training_in(step: RecordedStep, store: Store) -> TrainedModel:
     """Return a training that was done in a store."""
     outputs = step.result.outputs
     trace = _values(store.folder(outputs["trace"]))
-    return Training(store.folder(outputs["adapter"]), trace, _numbers(step))
+    return TrainedModel(store.folder(outputs["adapter"]), trace, _numbers(step))
 
 
 def scores_of(step: RecordedStep, claim: Claim) -> tuple[dict[str, float], Rows] | None:

@@ -33,7 +33,7 @@ from ..store.store import Store, store_error
 from ..training_states import read_states
 from .cpu_kernels import Setting
 from .forgeries import add_noise, as_claimed, changed_packs, changed_step, write_other_base
-from .trained_model import Rows, Training, scores_in, training_in
+from .trained_model import Rows, TrainedModel, scores_in, training_in
 
 FAILED = "failed.txt"
 """Why a job failed, in its folder."""
@@ -57,7 +57,7 @@ class Borrowing(Store):
 
 
 @dataclass
-class Job:
+class WorkerJob:
     """The job of a worker process.
 
     Attributes:
@@ -81,7 +81,7 @@ class Job:
         return Path(self.scratch) / f"{kind.replace(' ', '-')}-{number}"
 
 
-def start(job: Job, environment: dict[str, str]) -> None:
+def start(job: WorkerJob, environment: dict[str, str]) -> None:
     """Do a job in a process of its own.
 
     Raises:
@@ -115,7 +115,7 @@ def main(file: Path) -> int:
     try:
         value = json.loads(file.read_bytes())
         setting = Setting(**value.pop("setting"))
-        job = Job(setting=setting, **value)
+        job = WorkerJob(setting=setting, **value)
         worker = Worker(job)
         for kind, number in job.tasks:
             worker.do(kind, number)
@@ -146,7 +146,7 @@ class _Silent:
 class Worker:
     """Does the tasks of one job."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: WorkerJob) -> None:
         self.job = job
         stores = tuple(map(Path, job.stores))
         self.claim: Claim = open_claim(Path(job.run), "run", stores)
@@ -216,7 +216,7 @@ class Worker:
         if kind == "adapter with noise":
             add_noise(number, place / "adapter" / WEIGHTS)
         apart = self._errors(kind, number, made[self.train.name])
-        told = Training(place / "adapter", trace, found.metrics, scores, apart)
+        told = TrainedModel(place / "adapter", trace, found.metrics, scores, apart)
         told.write(place / "training.json")
 
     # ---- segments ---------------------------------------------------------------------------

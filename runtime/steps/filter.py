@@ -9,7 +9,7 @@ from ...plugins.kinds import Editor
 from ..tables import read_table
 from .context import Context, Outcome
 from .drop_log import Ledger
-from .parallel_filter import Job, answers
+from .parallel_filter import FilterJob, answers
 
 AGAINST = "against/"
 
@@ -18,7 +18,7 @@ def filter_rows(context: Context) -> Outcome:
     """Keep the rows that a filter has no reason to drop; note the others with their reason."""
     plugin = context.plugin()
     found = context.inputs
-    job = Job(
+    job = FilterJob(
         plugin=plugin,
         rows=found["rows"],
         files={name: context.folder(name) for name in plugin.sources},

@@ -40,7 +40,7 @@ def pack_rows(context: Context) -> Outcome:
     tokenizer = load_tokenizer(context.base())
     outputs: dict[str, Produced] = {}
     facts: dict[str, dict[str, Any]] = {}
-    log: list[Entry] = []
+    log: list[DropEntry] = []
     for name in ("train", "validation"):
         samples, counts = _Side(context, name, tokenizer, log).samples()
         packs = _pack(context, samples)
@@ -61,7 +61,7 @@ def pack_rows(context: Context) -> Outcome:
     return Outcome(outputs, facts=facts | total)
 
 
-class Entry(NamedTuple):
+class DropEntry(NamedTuple):
     """A line of the drop log: a row that was left out, or truncated."""
 
     id: str
@@ -75,7 +75,7 @@ class _Side:
     Truncated and dropped rows are added to `log`.
     """
 
-    def __init__(self, context: Context, name: str, tokenizer: Any, log: list[Entry]) -> None:
+    def __init__(self, context: Context, name: str, tokenizer: Any, log: list[DropEntry]) -> None:
         settings = context.step.settings
         self.context = context
         self.tokenizer = tokenizer
@@ -126,7 +126,7 @@ class _Side:
                 ref = self.context.step.parts["template"]
                 words = f"row {row['id']}: {error.message}"
                 raise self.context.fail(words, error.hint, ref) from None
-            self.log.append(Entry(row["id"], error.reason, error.message))
+            self.log.append(DropEntry(row["id"], error.reason, error.message))
             return []
 
     def _fits(self, row: str, ids: list[int], labels: list[int]) -> bool:
@@ -139,14 +139,14 @@ class _Side:
             )
         detail = f"{len(ids):,} tokens, sequence_len {self.limit:,}" if long else ""
         if long and self.overlong == "drop":
-            self.log.append(Entry(row, "too-long", detail))
+            self.log.append(DropEntry(row, "too-long", detail))
             return False
         if not any(label != IGNORE for label in labels[1 : self.limit]):
             words = detail or "no token of it is counted by the loss"
-            self.log.append(Entry(row, "no-answer", words))
+            self.log.append(DropEntry(row, "no-answer", words))
             return False
         if long:
-            self.log.append(Entry(row, "truncated", detail))
+            self.log.append(DropEntry(row, "truncated", detail))
         return True
 
 

@@ -37,7 +37,7 @@ Words = tuple[str, str | None, str | int | None]
 
 
 @dataclass(frozen=True)
-class Job:
+class FilterJob:
     """Inputs of a worker process; tables are named, not sent.
 
     `seed` is of an editor that draws.
@@ -141,7 +141,7 @@ def workers() -> int:
     return int(text)
 
 
-def answers(job: Job) -> Iterator[tuple[pa.RecordBatch, Answer]]:
+def answers(job: FilterJob) -> Iterator[tuple[pa.RecordBatch, Answer]]:
     """Yield every batch with its answer, in row order.
 
     Work begins in this process. When the time that batches took says that the rest will take
@@ -165,11 +165,13 @@ def answers(job: Job) -> Iterator[tuple[pa.RecordBatch, Answer]]:
         yield batch, answer
 
 
-def _packed(job: Job) -> bytes | None:
+def _packed(job: FilterJob) -> bytes | None:
     """Return the job as bytes, with a filter as it was made; None where it cannot be sent."""
     fresh = type(job.plugin)(job.plugin.params)
     try:
-        return pickle.dumps(Job(fresh, job.rows, job.files, job.benchmarks, job.base, job.seed))
+        return pickle.dumps(
+            FilterJob(fresh, job.rows, job.files, job.benchmarks, job.base, job.seed)
+        )
     except (pickle.PicklingError, AttributeError, TypeError):
         return None
 
@@ -204,7 +206,7 @@ def _shared_out(
 
 # ---- in a worker process --------------------------------------------------------------------
 
-_job: Job | None = None
+_job: FilterJob | None = None
 _batches: Sequence[pa.RecordBatch] = ()
 _error: Words | None = None
 

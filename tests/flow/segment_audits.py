@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from khichdi.cli.main import main
 from khichdi.runtime.audit.segment_draw import drawn
 from khichdi.runtime.training_states import read_states
 from khichdi.schema.audit import AuditReport
+from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
+from khichdi.schema.training_states import INDEX
 
 from .conftest import Workdir
 
@@ -69,3 +72,31 @@ def commit_trace(own_run: Ran, **changes: float) -> None:
             trace[int(name.removeprefix("step_")) - 1]["loss"] = loss
 
     forge(run_of(own_run), own_run[0].folder / "store", "train", "trace", change_values(change))
+
+
+def swap_state(number: int, group: str = "adapter") -> Callable[[Path], None]:
+    """Return a change of one tensor of a state, with all digests made to fit."""
+
+    def apply(folder: Path) -> None:
+        states = read_states(folder)
+        path = folder / states.bounds[number - 1].folder / f"{group}.safetensors"
+        raw = bytearray(path.read_bytes())
+        raw[-3] ^= 1
+        path.write_bytes(raw)
+        value = states.to_json()
+        value["bounds"][number - 1]["tensors"][group] = described_safetensors(path)
+        (folder / INDEX).write_text(json.dumps(value))
+
+    return apply
+
+
+def forge_segment(own_run: Ran) -> tuple[int, int]:
+    """Forge the second segment: a loss, and the state that it ends in; return its steps."""
+    first, last = read_states(artifact(own_run, "train", "states")).segments()[1]
+    store = own_run[0].folder / "store"
+    forge(run_of(own_run), store, "train", "states", swap_state(2))
+    commit_trace(own_run, **{f"step_{last}": 0.25})
+    assert (
+        audit(own_run[0], "latest")["verdict"] == "identical"
+    )  # the forger left no trace in bytes
+    return first, last

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,35 +13,16 @@ from khichdi.runtime.training_states import read_states
 from khichdi.schema.digest import described_safetensors
 from khichdi.schema.training_states import INDEX
 
-from .segment_audits import Ran, artifact, audit, commit_trace, level, nonce_that_draws, run_of
-
-
-def swap_state(number: int, group: str = "adapter") -> Callable[[Path], None]:
-    """Return a change of one tensor of a state, with all digests made to fit."""
-
-    def apply(folder: Path) -> None:
-        states = read_states(folder)
-        path = folder / states.bounds[number - 1].folder / f"{group}.safetensors"
-        raw = bytearray(path.read_bytes())
-        raw[-3] ^= 1
-        path.write_bytes(raw)
-        value = states.to_json()
-        value["bounds"][number - 1]["tensors"][group] = described_safetensors(path)
-        (folder / INDEX).write_text(json.dumps(value))
-
-    return apply
-
-
-def forge_segment(own_run: Ran) -> tuple[int, int]:
-    """Forge the second segment: a loss, and the state that it ends in; return its steps."""
-    first, last = read_states(artifact(own_run, "train", "states")).segments()[1]
-    store = own_run[0].folder / "store"
-    forge(run_of(own_run), store, "train", "states", swap_state(2))
-    commit_trace(own_run, **{f"step_{last}": 0.25})
-    assert (
-        audit(own_run[0], "latest")["verdict"] == "identical"
-    )  # the forger left no trace in bytes
-    return first, last
+from .segment_audits import (
+    Ran,
+    artifact,
+    audit,
+    forge_segment,
+    level,
+    nonce_that_draws,
+    run_of,
+    swap_state,
+)
 
 
 def test_a_forged_segment_is_found_when_it_is_drawn(own_run: Ran) -> None:

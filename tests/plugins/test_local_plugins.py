@@ -233,7 +233,7 @@ def test_worker_processes_filter_with_it(tmp_path: Path, monkeypatch: pytest.Mon
     plugin = made(tmp_path / "recipe").registry.create("filter", "no-shouting", {})
     monkeypatch.setattr(parallel_filter, "PAYS", 0.0)  # else so few rows are not worth a process
     monkeypatch.setenv(parallel_filter.VARIABLE, "2")
-    job = parallel_filter.Job(plugin, tmp_path / "rows", {}, {}, None, None)
+    job = parallel_filter.FilterJob(plugin, tmp_path / "rows", {}, {}, None, None)
     assert parallel_filter._packed(job) is not None
     found = [reason for _, (_, reasons) in parallel_filter.answers(job) for reason in reasons]
     assert found == [None, "shouting"] * BATCH * 2

@@ -87,7 +87,7 @@ def test_what_a_worker_refuses_is_said_as_if_it_happened_here(
 ) -> None:
     monkeypatch.setattr(shards, "PAYS", 0.0)
     monkeypatch.setenv("KHICHDI_WORKERS", "2")
-    job = shards.Job(
+    job = shards.FilterJob(
         load_registry().create("filter", "max-words", {"below": 3}), rows, {}, {}, None, None
     )
     monkeypatch.setattr(shards, "_packed", lambda job: refusing(job))
@@ -95,12 +95,14 @@ def test_what_a_worker_refuses_is_said_as_if_it_happened_here(
         list(shards.answers(job))
 
 
-def refusing(job: shards.Job) -> bytes:
+def refusing(job: shards.FilterJob) -> bytes:
     """Return a job whose filter cannot begin: its model's folder holds a table."""
     import pickle
 
     filter_ = load_registry().create("filter", "field-similarity", {"at_least": 0.5})
-    return pickle.dumps(shards.Job(filter_, job.rows, {"embedding": job.rows}, {}, None, None))
+    return pickle.dumps(
+        shards.FilterJob(filter_, job.rows, {"embedding": job.rows}, {}, None, None)
+    )
 
 
 def test_a_number_of_workers_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,12 +32,12 @@ from khichdi.runtime.calibration.statistics import (
     wilson,
 )
 from khichdi.runtime.calibration.thresholds import GAP, derive, envelope_of, excess
-from khichdi.runtime.calibration.trained_model import Training
+from khichdi.runtime.calibration.trained_model import TrainedModel
 from khichdi.runtime.calibration.worker import (
     FAILED,
     REPLAYED,
     Borrowing,
-    Job,
+    WorkerJob,
     spread,
     start,
 )
@@ -151,14 +151,14 @@ def test_an_adapter_with_a_tensor_too_many_is_seen_before_anything_is_calculated
 # ---- T1, T3, T6 -----------------------------------------------------------------------------
 
 
-def training(losses: list[float], **changes: Any) -> Training:
+def training(losses: list[float], **changes: Any) -> TrainedModel:
     trace = [
         {"step": n, "epoch": 0, "loss": loss, "grad_norm": 1.0, "learning_rate": 1e-3,
          "tokens": 10, "batch": f"b{n}"}
         for n, loss in enumerate(losses, 1)
     ]  # fmt: skip
     trace[0] |= changes
-    return Training(Path(), trace, {"eval_loss": losses[-1], "optimizer_steps": len(losses)})
+    return TrainedModel(Path(), trace, {"eval_loss": losses[-1], "optimizer_steps": len(losses)})
 
 
 def test_losses_are_compared_at_the_first_step_along_the_curve_and_in_the_record() -> None:
@@ -184,10 +184,10 @@ def test_what_follows_from_recipe_and_packs_has_no_tolerance() -> None:
 def test_scores_are_paired_and_a_claim_that_is_not_its_rows_mean_is_seen() -> None:
     rows = [{"id": str(n), "f1": n / 10} for n in range(10)]
     moved = [{"id": str(n), "f1": n / 10 + 0.02} for n in range(10)]
-    one = Training(Path(), [], {}, {"evaluate/x": ({"f1": 0.45}, rows)})
-    other = Training(Path(), [], {}, {"evaluate/x": ({"f1": 0.47}, moved)})
+    one = TrainedModel(Path(), [], {}, {"evaluate/x": ({"f1": 0.45}, rows)})
+    other = TrainedModel(Path(), [], {}, {"evaluate/x": ({"f1": 0.47}, moved)})
     assert scores(one, other) == {"t6.x/f1": pytest.approx(0.02)}
-    lying = Training(Path(), [], {}, {"evaluate/x": ({"f1": 0.95}, rows)})
+    lying = TrainedModel(Path(), [], {}, {"evaluate/x": ({"f1": 0.95}, rows)})
     assert scores(lying, other)["t6.x/f1"] == pytest.approx(0.48)
 
 
@@ -306,7 +306,7 @@ def test_a_forged_trace_has_the_length_batches_and_rates_of_the_recipe(length: i
     honest = training([3.0, 2.0, 1.0]).trace
     made = training([9.0 - n for n in range(length)], learning_rate=0.5, batch="x").trace
     found = as_claimed(made, honest)
-    assert exact(Training(Path(), honest, {}), Training(Path(), found, {})) == []
+    assert exact(TrainedModel(Path(), honest, {}), TrainedModel(Path(), found, {})) == []
     assert found[0]["loss"] == 9.0
 
 
@@ -361,7 +361,7 @@ def test_a_store_that_borrows_changes_nothing_of_whom_it_borrows_from(tmp_path: 
 
 def failing(tmp_path: Path, setting: Setting) -> str:
     """Return what is said of a job whose run is nowhere."""
-    job = Job(str(tmp_path / "nowhere"), [], str(tmp_path / "work"), setting, [(RERUN, 0)])
+    job = WorkerJob(str(tmp_path / "nowhere"), [], str(tmp_path / "work"), setting, [(RERUN, 0)])
     with pytest.raises(StepError) as raised:
         start(job, dict(os.environ))
     assert "Traceback" not in raised.value.message

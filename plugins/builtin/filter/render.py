@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from khichdi.plugins import Editor, Params
 
-from ..placeholders import Text, check_names
+from ..placeholders import PlaceholderText, check_names
 from ..reader.records.columns import TemplateText
 from .base.text_editor import replaced
 
@@ -64,10 +64,10 @@ class Render(Editor[RenderParams]):
         new = {}
         for name in FIELDS:
             if (written := getattr(self.params, name)) is not None:
-                text = Text(written)
+                text = PlaceholderText(written)
                 new[name] = pa.array([text.fill(row) for row in rows], pa.string())
         if self.params.output is not None:
-            text = Text(self.params.output)
+            text = PlaceholderText(self.params.output)
             lists = [
                 list(dict.fromkeys(text.fill(row | {"output": one}) for one in references))
                 for row, references in zip(

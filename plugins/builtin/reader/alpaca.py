@@ -22,7 +22,7 @@ from .records.columns import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records.record import Record
+    from .records.record import FileRecord
 
 
 class AlpacaParams(ReaderParams):
@@ -66,7 +66,7 @@ class Alpaca(Reader[AlpacaParams]):
         finish = self._with_history if history else None
         return read_mapped(files, parse, mapper, self.params.on_bad_row, finish)
 
-    def _with_history(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+    def _with_history(self, record: FileRecord, row: dict[str, Any]) -> dict[str, Any]:
         """Put the turns of the history before the row's own."""
         from .records.record import MISSING, lookup
         from .records.row_mapper import text_of

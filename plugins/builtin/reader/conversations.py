@@ -16,7 +16,7 @@ from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records.record import Record
+    from .records.record import FileRecord
 
 
 class ConversationsParams(ReaderParams):
@@ -81,7 +81,7 @@ class Conversations(Reader[ConversationsParams]):
         parse = partial(records, paths=paths)
         return read_mapped(files, parse, mapper, params.on_bad_row, self._with_turns)
 
-    def _with_turns(self, record: Record, row: dict[str, Any]) -> dict[str, Any] | Drop:
+    def _with_turns(self, record: FileRecord, row: dict[str, Any]) -> dict[str, Any] | Drop:
         """Add the turns, and the first question and answer."""
         from .layouts.chat_turns import read_system, read_tools, read_turns
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from khichdi.plugins import Drop, Reader, SourceFile
 
-from ..placeholders import Text
+from ..placeholders import PlaceholderText
 from .dialogues_params import DialoguesParams
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Dialogues(Reader[DialoguesParams]):
 
         params = self.params
         hidden = 0 if params.turns is None else max(0, len(before) - params.turns)
-        turn = Text(params.turn)
+        turn = PlaceholderText(params.turn)
         values = {
             "context": asked.context,
             "history": "\n".join(turn.fill(pair) for pair in before[hidden:]),
@@ -80,8 +80,8 @@ class Dialogues(Reader[DialoguesParams]):
             return bad
         return {
             **row,
-            "instruction": Text(params.instruction).fill(values),
-            "input": Text(params.input).fill(values),
+            "instruction": PlaceholderText(params.instruction).fill(values),
+            "input": PlaceholderText(params.input).fill(values),
             "output": answers[0],
             "references": list(dict.fromkeys(answers)),
         }

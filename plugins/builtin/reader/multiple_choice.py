@@ -11,13 +11,13 @@ from pydantic import Field, field_validator, model_validator
 from khichdi.plugins import Drop, Reader, SourceFile
 from khichdi.plugins.toolkit.patterns import Pattern, check_pattern
 
-from ..placeholders import Text, check_names
+from ..placeholders import PlaceholderText, check_names
 from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams, TemplateText
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .records.record import Record
+    from .records.record import FileRecord
 
 OWN = ("question", "options", "letter", "text")
 """Names for a template beside the fields that the recipe names."""
@@ -146,7 +146,7 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
         parse = partial(records, paths=paths, field=params.field, names=params.names)
         return read_mapped(files, parse, mapper, params.on_bad_row, self._composed)
 
-    def _composed(self, record: Record, row: dict[str, Any]) -> dict[str, Any]:
+    def _composed(self, record: FileRecord, row: dict[str, Any]) -> dict[str, Any]:
         """Add instruction, input and output."""
         from .layouts.mcq_layouts import choices_of, right_ones, shuffled
         from .records.row_mapper import text_at
@@ -164,11 +164,11 @@ class MultipleChoice(Reader[MultipleChoiceParams]):
         lettered = [
             {"letter": letter, "text": text} for letter, text in zip(letters, texts, strict=True)
         ]
-        option = Text(params.option)
+        option = PlaceholderText(params.option)
         values["options"] = "\n".join(option.fill(choice) for choice in lettered)
-        row["instruction"] = Text(params.instruction).fill(values)
-        row["input"] = Text(params.input).fill(values)
-        output = Text(params.output)
+        row["instruction"] = PlaceholderText(params.instruction).fill(values)
+        row["input"] = PlaceholderText(params.input).fill(values)
+        output = PlaceholderText(params.output)
         answers = [output.fill(values | lettered[number]) for number in right]
         row["output"] = answers[0]
         row["references"] = list(dict.fromkeys(answers))

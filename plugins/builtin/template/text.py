@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from khichdi.plugins import Row
 from khichdi.schema.errors import RowError
 
-from ..placeholders import Text, check_names, checked
+from ..placeholders import PlaceholderText, check_names, checked
 from .plain_text import PlainText
 from .turns import TemplateParams
 
@@ -63,5 +63,7 @@ class TextTemplate(PlainText[TextParams]):
         system = [message["content"] for message in messages if message["role"] == "system"]
         values = {name: row[name] for name in ("instruction", "input", "task")}
         values["system"] = "\n\n".join(system)
-        prompt = Text(self.params.prompt).fill(values, strip=False)
-        return [(prompt, Text(self.params.answer).fill({"output": answers[0]}, strip=False))]
+        prompt = PlaceholderText(self.params.prompt).fill(values, strip=False)
+        return [
+            (prompt, PlaceholderText(self.params.answer).fill({"output": answers[0]}, strip=False))
+        ]

@@ -28,7 +28,7 @@ from typing import Any
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins.registry import load_registry
 from khichdi.runtime.calibration.cpu_kernels import HERE
-from khichdi.runtime.calibration.worker import Job
+from khichdi.runtime.calibration.worker import WorkerJob
 from khichdi.runtime.calibration.worker import main as work
 from khichdi.runtime.store.gc_and_verify import verify
 from khichdi.runtime.store.store import Store
@@ -345,7 +345,9 @@ def _give_job(run: str, folder: Path) -> None:
     shutil.rmtree(folder / "work", ignore_errors=True)
     (folder / "work").mkdir()
     store = folder / "store"
-    job = Job(str(store / "runs" / run), [str(store)], str(folder / "work"), HERE, [(RERUN, 0)])
+    job = WorkerJob(
+        str(store / "runs" / run), [str(store)], str(folder / "work"), HERE, [(RERUN, 0)]
+    )
     (folder / "work" / "job.json").write_text(json.dumps(asdict(job)))
     logging.disable()  # a worker's words go to its log, tracebacks of a step too
 

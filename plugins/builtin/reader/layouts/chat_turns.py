@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
-from ..records.record import MISSING, Record, lookup, what
+from ..records.record import MISSING, FileRecord, lookup, what
 from ..records.row_mapper import text_of
 from .roles import KEYS, TURN_ROLES
 
@@ -24,7 +24,7 @@ NAMES = {
 """The words that data sets use for fields of a turn -> the name by which they are ignored."""
 
 
-def read_turns(record: Record, field: str, ignore: Collection[str]) -> list[dict[str, str]]:
+def read_turns(record: FileRecord, field: str, ignore: Collection[str]) -> list[dict[str, str]]:
     """Return the turns at a field, each with `role`, `text` and, as JSON, its other fields.
 
     Raises:
@@ -52,7 +52,7 @@ def read_turns(record: Record, field: str, ignore: Collection[str]) -> list[dict
     return turns
 
 
-def read_tools(record: Record, path: str, ignore: Collection[str]) -> str:
+def read_tools(record: FileRecord, path: str, ignore: Collection[str]) -> str:
     """Return the tools of a chat as JSON; empty where it has none."""
     value = lookup(record.value, path)
     if value is MISSING or not value or "tools" in ignore:
@@ -64,7 +64,7 @@ def read_tools(record: Record, path: str, ignore: Collection[str]) -> str:
     return _json(_dense(record, tools)) if tools else ""
 
 
-def read_system(record: Record, path: str, ignore: Collection[str]) -> list[dict[str, str]]:
+def read_system(record: FileRecord, path: str, ignore: Collection[str]) -> list[dict[str, str]]:
     """Return the system prompt that a record has beside its turns, as a turn, if it has one."""
     value = lookup(record.value, path)
     if value is MISSING or not value or "system" in ignore:
@@ -72,7 +72,7 @@ def read_system(record: Record, path: str, ignore: Collection[str]) -> list[dict
     return [{"role": "system", "text": text_of(record, f"`{path}`", value), "extra": ""}]
 
 
-def _spoken(record: Record, place: str, item: dict[str, Any]) -> tuple[str, Any]:
+def _spoken(record: FileRecord, place: str, item: dict[str, Any]) -> tuple[str, Any]:
     """Return role and text of a turn that is an object."""
     for role, text in KEYS:
         if role in item and (text in item or "tool_calls" in item):
@@ -87,7 +87,7 @@ def _spoken(record: Record, place: str, item: dict[str, Any]) -> tuple[str, Any]
     )
 
 
-def _text(record: Record, place: str, content: Any) -> str:
+def _text(record: FileRecord, place: str, content: Any) -> str:
     """Return the text of a turn; of a list of parts, their texts one after the other."""
     if not isinstance(content, list):
         return text_of(record, place, content)
@@ -107,7 +107,7 @@ def _text(record: Record, place: str, content: Any) -> str:
 
 
 def _carried(
-    record: Record, place: str, item: dict[str, Any], role: str, ignore: Collection[str]
+    record: FileRecord, place: str, item: dict[str, Any], role: str, ignore: Collection[str]
 ) -> dict[str, Any]:
     """Return the fields of a turn beside its text, under the names that chat templates use."""
     if item.get("function_call"):
@@ -130,7 +130,7 @@ def _carried(
     return extra
 
 
-def _counts(record: Record, place: str, word: str, value: Any, role: str) -> bool:
+def _counts(record: FileRecord, place: str, word: str, value: Any, role: str) -> bool:
     """Return whether the loss counts a turn."""
     if value not in (0, 1):
         raise record.error(
@@ -147,7 +147,7 @@ def _counts(record: Record, place: str, word: str, value: Any, role: str) -> boo
     return bool(value)
 
 
-def _calls(record: Record, place: str, value: Any) -> list[Any]:
+def _calls(record: FileRecord, place: str, value: Any) -> list[Any]:
     """Return tool calls with their arguments as objects, as chat templates expect them."""
     calls = _parsed(record, f"{place}, `tool_calls`", value)
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
@@ -163,7 +163,7 @@ def _calls(record: Record, place: str, value: Any) -> list[Any]:
     return found
 
 
-def _parsed(record: Record, place: str, value: Any) -> Any:
+def _parsed(record: FileRecord, place: str, value: Any) -> Any:
     """Return a value that may be written as JSON text."""
     if not isinstance(value, str):
         return value
@@ -173,7 +173,7 @@ def _parsed(record: Record, place: str, value: Any) -> Any:
         raise record.error(f"{place} is not JSON: {error}") from None
 
 
-def _dense(record: Record, value: Any) -> Any:
+def _dense(record: FileRecord, value: Any) -> Any:
     """Return a value without the nulls that Parquet puts where other rows have a field."""
     if not record.file.path.endswith(".parquet"):
         return value

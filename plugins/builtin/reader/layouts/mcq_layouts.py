@@ -11,7 +11,7 @@ from typing import Any
 
 from khichdi.plugins.toolkit.patterns import Pattern
 
-from ..records.record import Record, what
+from ..records.record import FileRecord, what
 from ..records.row_mapper import required_at, text_of
 
 TEXTS = ("text", "texts", "choices", "options")
@@ -34,7 +34,7 @@ class Choices:
     right: list[int]
 
 
-def choices_of(record: Record, field: str | Sequence[str], strip: Pattern | None) -> Choices:
+def choices_of(record: FileRecord, field: str | Sequence[str], strip: Pattern | None) -> Choices:
     """Return the choices at a field, or one at each of several.
 
     Raises:
@@ -54,7 +54,7 @@ def choices_of(record: Record, field: str | Sequence[str], strip: Pattern | None
     return Choices(texts, found.labels, found.right)
 
 
-def _layout(record: Record, field: str, value: Any) -> Choices:
+def _layout(record: FileRecord, field: str, value: Any) -> Choices:
     if isinstance(value, dict):
         lists = [value[key] for key in TEXTS if isinstance(value.get(key), list)]
         marks = [value[key] for key in LABELS if isinstance(value.get(key), list)]
@@ -78,7 +78,7 @@ def _layout(record: Record, field: str, value: Any) -> Choices:
     )
 
 
-def _marked(record: Record, field: str, texts: list[Any], marks: list[Any]) -> Choices:
+def _marked(record: FileRecord, field: str, texts: list[Any], marks: list[Any]) -> Choices:
     """Return choices with their marks: names, or numbers that mark the correct ones."""
     said = [_text(record, field, text) for text in texts]
     if marks and set(marks) <= {0, 1}:
@@ -89,13 +89,13 @@ def _marked(record: Record, field: str, texts: list[Any], marks: list[Any]) -> C
     return Choices(said, [str(mark) for mark in marks], [])
 
 
-def _text(record: Record, field: str, value: Any) -> str:
+def _text(record: FileRecord, field: str, value: Any) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     return text_of(record, f"`{field}`", value)
 
 
-def right_ones(record: Record, choices: Choices, field: str | None, how: str) -> list[int]:
+def right_ones(record: FileRecord, choices: Choices, field: str | None, how: str) -> list[int]:
     """Return the positions of the right choices, one at least.
 
     Raises:

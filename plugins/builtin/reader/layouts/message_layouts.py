@@ -9,7 +9,7 @@ from typing import Any
 from khichdi.plugins import SourceFile
 
 from ..records.formats import records
-from ..records.record import Record, RecordError, what
+from ..records.record import FileRecord, RecordError, what
 from ..records.row_mapper import text_at
 from .roles import ROLES
 
@@ -35,7 +35,7 @@ LANGUAGES = {
 class Message:
     """One message; `record` is its record, `replies` are in the order of the file."""
 
-    record: Record
+    record: FileRecord
     id: str
     parent: str | None
     role: str
@@ -103,7 +103,7 @@ class Forest:
                 )
 
 
-def _nested(record: Record) -> Message:
+def _nested(record: FileRecord) -> Message:
     """Return the root of a tree that is one record, with its replies below it."""
     root = _message(record, record.value["prompt"])
     waiting = [(root, record.value["prompt"])]
@@ -122,11 +122,11 @@ def _root(message: Message) -> Message:
     return message
 
 
-def _message(record: Record, value: Any) -> Message:
+def _message(record: FileRecord, value: Any) -> Message:
     """Return one message, checked."""
     if not isinstance(value, dict):
         raise record.error(f"a message was expected, found {what(value)}", reason="wrong-type")
-    here = Record(record.file, record.number, record.line, value, record.names)
+    here = FileRecord(record.file, record.number, record.line, value, record.names)
     role = ROLES.get(text_at(here, "role").lower())
     if role is None:
         raise record.error(

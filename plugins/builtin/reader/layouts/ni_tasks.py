@@ -15,7 +15,7 @@ from khichdi.plugins import SourceFile
 from khichdi.schema.errors import StepError
 
 from ..records.json_records import load_json
-from ..records.record import Record, RecordError, read_text, what
+from ..records.record import FileRecord, RecordError, read_text, what
 from ..records.row_mapper import text_of
 
 REQUIRED = ("Definition", "Instances")
@@ -58,7 +58,7 @@ def task_rows(file: SourceFile, every_reference: bool) -> Iterator[dict[str, Any
     _check(task, file)
     header = _header(task, file)
     for number, instance in enumerate(task["Instances"]):
-        record = Record(file, number, None, instance)
+        record = FileRecord(file, number, None, instance)
         try:
             outputs = _outputs(record)
             text = _text(record, "input")
@@ -118,7 +118,7 @@ def _texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _outputs(record: Record) -> list[str]:
+def _outputs(record: FileRecord) -> list[str]:
     value = _instance(record, "output")
     place = f"$.Instances[{record.number}].output"
     outputs = value if isinstance(value, list) else [value]
@@ -128,11 +128,11 @@ def _outputs(record: Record) -> list[str]:
     return [text_of(record, place, output) for output in outputs]
 
 
-def _text(record: Record, key: str) -> str:
+def _text(record: FileRecord, key: str) -> str:
     return text_of(record, f"$.Instances[{record.number}].{key}", _instance(record, key))
 
 
-def _instance(record: Record, key: str) -> Any:
+def _instance(record: FileRecord, key: str) -> Any:
     place = f"$.Instances[{record.number}]"
     if not isinstance(record.value, dict):
         message = f"{place}: an object was expected, found {what(record.value)}"

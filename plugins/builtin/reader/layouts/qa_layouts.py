@@ -11,7 +11,7 @@ from khichdi.schema.errors import StepError
 
 from ..records.formats import records
 from ..records.json_records import load_json
-from ..records.record import Record, RecordError, lookup, read_text, refuse_none, what
+from ..records.record import FileRecord, RecordError, lookup, read_text, refuse_none, what
 from ..records.row_mapper import required_at, text_at, text_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Asked:
     """One question: its record, its dialogue, its text and its answers."""
 
-    record: Record
+    record: FileRecord
     dialogue: int
     context: str
     question: str
@@ -45,7 +45,7 @@ def squad(file: SourceFile) -> Iterator[Asked | RecordError]:
         for question in paragraph["qas"]:
             fields = question if isinstance(question, dict) else {}
             value = {"title": article.get("title", ""), **shared, **fields}
-            yield _of_squad(Record(file, number, None, value), dialogue, question)
+            yield _of_squad(FileRecord(file, number, None, value), dialogue, question)
             number += 1
     refuse_none(file, number)
 
@@ -65,7 +65,7 @@ def _paragraphs(
             yield article, paragraph
 
 
-def _of_squad(record: Record, dialogue: int, question: Any) -> Asked | RecordError:
+def _of_squad(record: FileRecord, dialogue: int, question: Any) -> Asked | RecordError:
     try:
         if not isinstance(question, dict):
             raise record.error(
@@ -99,7 +99,7 @@ def listed(
 
 
 def _of_record(
-    found: Record | RecordError, dialogue: int, number: int, params: DialoguesParams
+    found: FileRecord | RecordError, dialogue: int, number: int, params: DialoguesParams
 ) -> Iterator[Asked | RecordError]:
     """Yield the questions of one record, numbered from `number`; a bad record is one of them."""
     if isinstance(found, RecordError):
@@ -123,7 +123,7 @@ def _of_record(
             yield Asked(record, dialogue, context, asked, texts)
 
 
-def _pairs(record: Record, params: DialoguesParams) -> list[tuple[Any, Any]]:
+def _pairs(record: FileRecord, params: DialoguesParams) -> list[tuple[Any, Any]]:
     questions = required_at(record, params.questions)
     answers = required_at(record, params.answers)
     if not isinstance(questions, list) or not isinstance(answers, list):

@@ -9,7 +9,7 @@ from khichdi.schema.errors import StepError
 
 from .decompression import opened, plain_suffix
 from .json_records import json_records, jsonl_records
-from .record import BOM, Record, RecordError
+from .record import BOM, FileRecord, RecordError
 from .table_records import csv_records, parquet_records
 
 
@@ -19,7 +19,7 @@ def records(
     *,
     field: str | None = None,
     names: Sequence[str] | None = None,
-) -> Iterator[Record | RecordError]:
+) -> Iterator[FileRecord | RecordError]:
     """Yield the records of a file in the format of its suffix.
 
     Args:

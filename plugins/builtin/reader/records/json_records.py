@@ -18,7 +18,7 @@ from .record import (
     BOM,
     MISSING,
     NOT_UTF8_HINT,
-    Record,
+    FileRecord,
     RecordError,
     lookup,
     read_text,
@@ -44,7 +44,7 @@ def _refuse_constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
 
-def jsonl_records(file: SourceFile) -> Iterator[Record | RecordError]:
+def jsonl_records(file: SourceFile) -> Iterator[FileRecord | RecordError]:
     """Yield the objects of a file with one JSON object on each line; blank lines are skipped.
 
     A line that is not UTF-8, not JSON or no object is a `RecordError`; the next one is read.
@@ -54,13 +54,15 @@ def jsonl_records(file: SourceFile) -> Iterator[Record | RecordError]:
         for line, raw in enumerate(stream, start=1):
             body = raw.removeprefix(BOM) if line == 1 else raw
             if body.strip():
-                yield _of_line(Record(file, number, line, {}), body, offset + len(raw) - len(body))
+                yield _of_line(
+                    FileRecord(file, number, line, {}), body, offset + len(raw) - len(body)
+                )
                 number += 1
             offset += len(raw)
     refuse_none(file, number)
 
 
-def _of_line(record: Record, body: bytes, offset: int) -> Record | RecordError:
+def _of_line(record: FileRecord, body: bytes, offset: int) -> FileRecord | RecordError:
     """Return the record of one line; `offset` is where it starts in the file."""
     if b"\0" in body:
         return record.error(
@@ -78,7 +80,7 @@ def _of_line(record: Record, body: bytes, offset: int) -> Record | RecordError:
     return _object(record.file, record.number, record.line, value)
 
 
-def json_records(file: SourceFile, field: str | None = None) -> Iterator[Record | RecordError]:
+def json_records(file: SourceFile, field: str | None = None) -> Iterator[FileRecord | RecordError]:
     """Yield the objects of a JSON list; `field` is where the list is in the file's object.
 
     An item that is not an object is a `RecordError`. Broken JSON is an error of the file: where the
@@ -109,7 +111,7 @@ def load_json(file: SourceFile, text: str) -> Any:
         raise _broken(file, 1, error) from None
 
 
-def _listed(file: SourceFile, text: str) -> Iterator[Record | RecordError]:
+def _listed(file: SourceFile, text: str) -> Iterator[FileRecord | RecordError]:
     """Yield the items of a list one by one, so that each has its line and memory stays low."""
     place = _skip(text, 0)
     if text[place] != "[":
@@ -153,8 +155,10 @@ def _skip(text: str, place: int) -> int:
     return place
 
 
-def _object(file: SourceFile, number: int, line: int | None, value: Any) -> Record | RecordError:
-    record = Record(file, number, line, value)
+def _object(
+    file: SourceFile, number: int, line: int | None, value: Any
+) -> FileRecord | RecordError:
+    record = FileRecord(file, number, line, value)
     if not isinstance(value, dict):
         message = f"an object with fields was expected, found {what(value)}"
         return record.error(message, reason="wrong-type")

@@ -56,7 +56,7 @@ class RecordError(StepError):
 
 
 @dataclass(frozen=True)
-class Record:
+class FileRecord:
     """One record of a file: its number from 0, its first line from 1 (None for binary files).
 
     `names` are the fields that the file has, where `value` holds only those that were asked for.

@@ -14,9 +14,9 @@ from khichdi.schema.did_you_mean import did_you_mean
 from khichdi.schema.errors import StepError
 from khichdi.schema.rows import row_schema
 
-from ...placeholders import Text
+from ...placeholders import PlaceholderText
 from .columns import Column, OnBadRow, TextColumn
-from .record import BATCH, MISSING, Record, RecordError, lookup, what
+from .record import BATCH, MISSING, FileRecord, RecordError, lookup, what
 
 TEXT = frozenset(get_args(TextColumn))
 SAME_NAMES: dict[str, str] = {name: name for name in get_args(Column)}
@@ -50,7 +50,7 @@ class Mapper:
     ) -> None:
         self.columns = dict(columns)
         self._constants = dict(constants or {})
-        self._render = {name: Text(text) for name, text in (render or {}).items()}
+        self._render = {name: PlaceholderText(text) for name, text in (render or {}).items()}
         self._split = dict(split or {})
         self._required = frozenset(required)
         self._as_text = frozenset(as_text)
@@ -63,7 +63,7 @@ class Mapper:
         inside = [name for text in self._render.values() for name in text.names]
         return [*self.columns.values(), *inside]
 
-    def row(self, record: Record) -> dict[str, Any]:
+    def row(self, record: FileRecord) -> dict[str, Any]:
         """Return the columns of one record.
 
         Raises:
@@ -94,7 +94,7 @@ class Mapper:
         parts = (part.strip() for part in value.split(self._split[name]))
         return [part for part in parts if part]
 
-    def finish(self, record: Record) -> None:
+    def finish(self, record: FileRecord) -> None:
         """Check, after the last record of a file, that every field that was asked for was there."""
         absent = sorted(self._expected - self._seen)
         self._seen = set()
@@ -107,13 +107,13 @@ class Mapper:
                 file=record.file.path,
             )
 
-    def _text(self, record: Record, name: str, path: str, value: Any) -> str:
+    def _text(self, record: FileRecord, name: str, path: str, value: Any) -> str:
         if isinstance(value, bool | int | float | Decimal) and name in self._as_text:
             return _number(value)
         return text_of(record, f"`{path}`", value, as_text=name)
 
 
-def _rendered(record: Record, path: str) -> str:
+def _rendered(record: FileRecord, path: str) -> str:
     """Return a field's text in a template; nothing where it is null."""
     if lookup(record.value, path) is MISSING:
         message = f"there is no field `{path}`, which `render` names"
@@ -121,7 +121,7 @@ def _rendered(record: Record, path: str) -> str:
     return text_at(record, path, missing="")
 
 
-def _item(record: Record, path: str, item: Any) -> str:
+def _item(record: FileRecord, path: str, item: Any) -> str:
     if isinstance(item, bool | int | float | Decimal):
         return _number(item)
     return text_of(record, f"`{path}`", item)
@@ -132,7 +132,7 @@ def _number(value: float | Decimal) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else json.dumps(value)
 
 
-def text_of(record: Record, place: str, value: Any, as_text: str | None = None) -> str:
+def text_of(record: FileRecord, place: str, value: Any, as_text: str | None = None) -> str:
     """Return a value that must be a text; `as_text` names the column that could take a number."""
     if isinstance(value, str):
         try:
@@ -151,7 +151,7 @@ def text_of(record: Record, place: str, value: Any, as_text: str | None = None) 
     raise record.error(f"{place} must be a text, found {what(value)}", hint, "wrong-type")
 
 
-def required_at(record: Record, path: str, reason: str = "missing-field") -> Any:
+def required_at(record: FileRecord, path: str, reason: str = "missing-field") -> Any:
     """Return the value of a field; it must be there and not be null."""
     value = lookup(record.value, path)
     if value is MISSING:
@@ -161,7 +161,7 @@ def required_at(record: Record, path: str, reason: str = "missing-field") -> Any
     return value
 
 
-def text_at(record: Record, path: str, missing: str | None = None) -> str:
+def text_at(record: FileRecord, path: str, missing: str | None = None) -> str:
     """Return the text at a field, of a list one line for each item.
 
     `missing` replaces a field that is absent or null; without it that is an error.
@@ -175,7 +175,7 @@ def text_at(record: Record, path: str, missing: str | None = None) -> str:
     return "\n".join(_item(record, path, item) for item in items if item is not None)
 
 
-def _missing(record: Record, name: str, path: str, value: Any) -> RecordError:
+def _missing(record: FileRecord, name: str, path: str, value: Any) -> RecordError:
     if value is None:
         message = f"`{path}` is null, and `{name}` must be a text in every record"
         return record.error(message, reason="missing-field")
@@ -186,7 +186,7 @@ def _missing(record: Record, name: str, path: str, value: Any) -> RecordError:
     )
 
 
-def _fields_hint(record: Record, path: str, name: str | None = None) -> str:
+def _fields_hint(record: FileRecord, path: str, name: str | None = None) -> str:
     known = record.fields
     guess = did_you_mean(path, known)
     mapping = f"; choose one with `columns: {{{name}: ...}}`" if name and not guess else ""
@@ -195,14 +195,14 @@ def _fields_hint(record: Record, path: str, name: str | None = None) -> str:
 
 def read_mapped(
     files: Sequence[SourceFile],
-    parse: Callable[[SourceFile], Iterator[Record | RecordError]],
+    parse: Callable[[SourceFile], Iterator[FileRecord | RecordError]],
     mapper: Mapper,
     on_bad_row: OnBadRow,
-    finish: Callable[[Record, dict[str, Any]], dict[str, Any] | Drop] | None = None,
+    finish: Callable[[FileRecord, dict[str, Any]], dict[str, Any] | Drop] | None = None,
 ) -> Iterator[pa.RecordBatch | Drop]:
     """Yield the batches of files, each parsed by `parse` and mapped; `finish` edits each row."""
 
-    def made(record: Record) -> dict[str, Any] | Drop | RecordError:
+    def made(record: FileRecord) -> dict[str, Any] | Drop | RecordError:
         try:
             row = mapper.row(record)
             finished = finish(record, row) if finish else row

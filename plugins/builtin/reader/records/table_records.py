@@ -15,7 +15,7 @@ from khichdi.plugins import SourceFile
 from khichdi.schema.errors import StepError
 
 from .decompression import opened
-from .record import BATCH, NOT_UTF8_HINT, Record, RecordError, refuse_none
+from .record import BATCH, NOT_UTF8_HINT, FileRecord, RecordError, refuse_none
 
 
 def csv_records(
@@ -23,7 +23,7 @@ def csv_records(
     delimiter: str = ",",
     quote: str | None = '"',
     names: Sequence[str] | None = None,
-) -> Iterator[Record | RecordError]:
+) -> Iterator[FileRecord | RecordError]:
     """Yield the rows of a CSV file as objects of texts; `names` when it has no header line.
 
     A row with bytes that are not UTF-8 or another number of fields is a `RecordError`. Broken
@@ -46,13 +46,13 @@ def csv_records(
 
 def _csv_rows(
     file: SourceFile, reader: Any, names: Sequence[str] | None
-) -> Iterator[Record | RecordError]:
+) -> Iterator[FileRecord | RecordError]:
     header, number, line = list(names or ()), 0, 1
     while (row := _next(file, reader, line)) is not None:
         if row and not header:
             header = _header(file, line, row)
         elif row:
-            yield _csv_record(Record(file, number, line, {}), header, row)
+            yield _csv_record(FileRecord(file, number, line, {}), header, row)
             number += 1
         line = reader.line_num + 1
     refuse_none(file, number)
@@ -80,7 +80,7 @@ def _header(file: SourceFile, line: int, row: list[str]) -> list[str]:
     return row
 
 
-def _csv_record(record: Record, header: list[str], row: list[str]) -> Record | RecordError:
+def _csv_record(record: FileRecord, header: list[str], row: list[str]) -> FileRecord | RecordError:
     if len(row) != len(header):
         message = f"{len(header)} fields were expected, found {len(row)}"
         return record.error(message, reason="wrong-field-count")
@@ -94,10 +94,10 @@ def _csv_record(record: Record, header: list[str], row: list[str]) -> Record | R
             byte = ord(text[error.start]) & 0xFF
             message = f"`{name}` has the byte 0x{byte:02x}, which is not UTF-8"
             return record.error(message, NOT_UTF8_HINT, "not-utf8")
-    return Record(record.file, record.number, record.line, dict(zip(header, row, strict=True)))
+    return FileRecord(record.file, record.number, record.line, dict(zip(header, row, strict=True)))
 
 
-def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Iterator[Record]:
+def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Iterator[FileRecord]:
     """Yield the rows of a Parquet file, batch by batch.
 
     Only the columns that the paths name are read; None reads all.
@@ -112,7 +112,7 @@ def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Ite
             wanted = None if paths is None else _named(names, paths)
             for batch in parquet.iter_batches(BATCH, columns=wanted):
                 for value in batch.to_pylist():
-                    yield Record(file, number, None, value, names)
+                    yield FileRecord(file, number, None, value, names)
                     number += 1
     except (pa.ArrowException, OSError) as error:
         first = str(error).replace(str(file.location), file.path).split("\n", 1)[0]
