@@ -22,7 +22,8 @@ from khichdi.schema.plan import PluginRef, result_hash
 from khichdi.schema.record import Record
 
 from .conftest import Workdir
-from .test_segments import audit, forge_segment, level, nonce_that_draws, run_of
+from .segment_audits import audit, level, nonce_that_draws, run_of
+from .test_forged_segments import forge_segment
 
 Ran = tuple[Workdir, Any]
 TEXT = (Path(__file__).parents[2] / "docs" / "proof.md").read_text("utf-8")

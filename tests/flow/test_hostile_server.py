@@ -20,7 +20,7 @@ import pytest
 from khichdi.cli.main import main
 from khichdi.plugins.toolkit import http_download
 
-from .conftest import Kitchen, rows
+from .conftest import Workdir, rows
 
 BODY = rows("a river", 2000).encode()
 HOST = "data.example.org"
@@ -61,9 +61,9 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def served(
-    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Kitchen, type[Handler], str]]:
-    """Yield a kitchen with a locked data set from a public address, its server, and the address."""
+    workdir: Workdir, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Workdir, type[Handler], str]]:
+    """Yield a workdir with a locked data set from a public address, its server, and the address."""
     monkeypatch.setattr(http_download.time, "sleep", lambda _: None)
     real = socket.getaddrinfo
 
@@ -79,24 +79,24 @@ def served(
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     address = f"http://{HOST}:{server.server_port}/rivers.jsonl"
     source = f"{{use: http, url: {address!r}, sha256: {hashlib.sha256(BODY).hexdigest()}}}"
-    kitchen.edit("{use: files, include: [colours.jsonl]}", source)
-    assert recipe(kitchen, "lock", "pico.yaml")[0] == 0
-    yield kitchen, handler, address
+    workdir.edit("{use: files, include: [colours.jsonl]}", source)
+    assert recipe(workdir, "lock", "pico.yaml")[0] == 0
+    yield workdir, handler, address
     server.shutdown()
     server.server_close()
 
 
-def recipe(kitchen: Kitchen, *words: str) -> tuple[int, Any]:
+def recipe(workdir: Workdir, *words: str) -> tuple[int, Any]:
     """Run a command in this process."""
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.chdir(kitchen.folder):
-        status = main([*words, "--json", "--store", str(kitchen.folder / "store")])
+    with contextlib.redirect_stdout(out), contextlib.chdir(workdir.folder):
+        status = main([*words, "--json", "--store", str(workdir.folder / "store")])
     return status, json.loads(out.getvalue())
 
 
-def left(kitchen: Kitchen) -> list[str]:
+def left(workdir: Workdir) -> list[str]:
     """Return what is in the store of the file, or of a step that was not finished."""
-    store = kitchen.folder / "store"
+    store = workdir.folder / "store"
     files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
     return [
         path.as_posix()
@@ -153,26 +153,26 @@ HARM: dict[str, tuple[Act, str]] = {
 
 @pytest.mark.parametrize("harm", HARM)
 def test_nothing_of_it_stays_on_disk_and_the_address_is_named(
-    served: tuple[Kitchen, type[Handler], str], harm: str
+    served: tuple[Workdir, type[Handler], str], harm: str
 ) -> None:
-    kitchen, handler, address = served
+    workdir, handler, address = served
     handler.act, said = HARM[harm]
     handler.sent = handler.asked = 0
-    status, found = recipe(kitchen, "run", "pico.yaml", "--locked")
+    status, found = recipe(workdir, "run", "pico.yaml", "--locked")
     assert status == 3
     assert found["error"]["message"].startswith(f"{address}: ")
     assert said in found["error"]["message"]
     assert found["error"]["hint"]
     assert "open-sesame" not in json.dumps(found)
-    assert left(kitchen) == []
+    assert left(workdir) == []
     assert handler.asked <= http_download.ATTEMPTS
     assert handler.sent < len(BODY) + (32 << 20)  # what was on its way when the client hung up
 
 
 def test_a_server_that_cuts_every_answer_at_a_random_byte_is_read_once(
-    served: tuple[Kitchen, type[Handler], str],
+    served: tuple[Workdir, type[Handler], str],
 ) -> None:
-    kitchen, handler, _ = served
+    workdir, handler, _ = served
     chance = random.Random(3)
 
     def cut(request: Handler) -> None:
@@ -186,10 +186,10 @@ def test_a_server_that_cuts_every_answer_at_a_random_byte_is_read_once(
 
     handler.act = cut
     handler.sent = handler.asked = 0
-    kitchen.edit("num_epochs: 3", "num_epochs: 1\n  stop_after_steps: 1")
-    status, found = recipe(kitchen, "run", "pico.yaml", "--locked")
+    workdir.edit("num_epochs: 3", "num_epochs: 1\n  stop_after_steps: 1")
+    status, found = recipe(workdir, "run", "pico.yaml", "--locked")
     assert status == 0, found
-    (file,) = (kitchen.folder / "store").rglob("rivers.jsonl")
+    (file,) = (workdir.folder / "store").rglob("rivers.jsonl")
     assert file.read_bytes() == BODY
     assert handler.asked > 9
     assert handler.sent == len(BODY)
