@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +21,9 @@ from ..schema.errors import InputError, KhichdiError
 from ..schema.lock import Lock
 from .bundled_recipes import open_recipe
 
+SHOWN = 3
+"""Files and settings that a report names."""
+
 
 def lower_again(claim: Claim, registry: Registry) -> Lowered:
     """Compile a claim's recipe: from its files where it has any, else from its bound form.
@@ -30,27 +34,27 @@ def lower_again(claim: Claim, registry: Registry) -> Lowered:
     refused = not_loaded(record, registry)
     if refused is not None:
         return Lowered(why_not=refused)
-    missing = _missing_plugin(claim, registry)
+    if not record.files and record.bound is None:
+        return Lowered(why_not="the record does not hold the recipe that ran")
+    missing = _missing_plugins(claim, registry)
     try:
-        if record.files:
-            return _from_files(claim, registry)
-        if record.bound is None:
-            return Lowered(why_not="the record does not hold the recipe that ran")
-        recipe = bound_model(registry).model_validate(record.bound)
-        source = "compiled from the record; the recipe's files are not kept"
-        return Lowered(lower(recipe, registry, _lock(claim)), recipe.to_json(), source)
+        compiled = _from_files(claim, registry) if record.files else _from_record(claim, registry)
+        # Another version of a source gives the same bytes; of any other plugin, another key.
+        other = [words for kind, words in missing if kind != "source"]
+        return Lowered(why_not=other[0]) if other else compiled
     except ValidationError as error:
         first = error.errors()[0]
         fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except KhichdiError as error:
         fault = str(error)
     if missing:
-        return Lowered(why_not=f"{missing}: {fault}")
+        return Lowered(why_not=f"{missing[0][1]}: {fault}")
     return Lowered(fault=Finding(at="the recipe's text", claimed="compiles", derived=fault))
 
 
-def _missing_plugin(claim: Claim, registry: Registry) -> str:
-    """Return, in words, a plugin of the plan that is not installed in its version; else nothing."""
+def _missing_plugins(claim: Claim, registry: Registry) -> list[tuple[str, str]]:
+    """Return the plan's plugins that are not installed in their version: the kind, and words."""
+    found = []
     for step in claim.plan.steps if claim.plan else ():
         for ref in (step.plugin, *step.parts.values()):
             if ref.kind not in KINDS:
@@ -58,9 +62,21 @@ def _missing_plugin(claim: Claim, registry: Registry) -> str:
             known = ref.name in registry.names(ref.kind)
             here = registry.get(ref.kind, ref.name).plugin.version if known else None
             if here != ref.version:
-                found = f"version {here} is installed" if known else "which is not installed"
-                return f"it needs version {ref.version} of {ref.kind} `{ref.name}`, {found}"
-    return ""
+                words = f"version {here} is installed" if known else "which is not installed"
+                named = f"it needs version {ref.version} of {ref.kind} `{ref.name}`, {words}"
+                found.append((ref.kind, named))
+    return found
+
+
+def _from_record(claim: Claim, registry: Registry) -> Lowered:
+    """Compile the bound recipe that the record holds.
+
+    Raises:
+        ValidationError, KhichdiError: it does not compile.
+    """
+    recipe = bound_model(registry).model_validate(claim.record.bound)
+    source = "compiled from the record; the recipe's files are not kept"
+    return Lowered(lower(recipe, registry, _lock(claim)), recipe.to_json(), source)
 
 
 def _from_files(claim: Claim, registry: Registry) -> Lowered:
@@ -82,11 +98,15 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered:
     )
     if kept:
         raise InputError(f"the recipe does not extend {kept[0].path}")
-    count = len(claim.record.files)
-    source = f"compiled again from {count} file{'s' * (count != 1)}"
+    source = f"compiled again from {_listed([file.path for file in claim.record.files])}"
     if claim.record.settings:
-        source += f" with {len(claim.record.settings)} --set"
+        source += f" with --set {_listed(claim.record.settings)}"
     return Lowered(compiled.plan, compiled.recipe.to_json(), source)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def _same_file(name: str, kept: str) -> bool:

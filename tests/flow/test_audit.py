@@ -82,7 +82,7 @@ def test_a_recipe_that_extends_files_elsewhere_is_compiled_from_the_kept_ones(ow
     workdir.recipe.unlink()
     found = level(audit(workdir, "--level", "plan"), "recipe")
     assert (found["verdict"], found["basis"]) == ("identical", "derived")
-    assert found["detail"] == "compiled again from 2 files with 1 --set"
+    assert found["detail"] == "compiled again from child.yaml, pico.yaml with --set seed=5"
 
 
 def test_plugins_with_other_files_make_the_environment_unverifiable(own_run: Ran) -> None:
