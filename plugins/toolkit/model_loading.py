@@ -263,5 +263,12 @@ def _check_config(folder: Path, quantizer: Quantizer[Any]) -> None:
     refused = why_not_trained_over(config, quantizer)
     if refused is not None:
         raise ValueError("; ".join(refused))
-    if config.get("auto_map"):
+    if config.get("auto_map") and not _is_known(config):
         raise ValueError("it includes Python code (auto_map), which is never run")
+
+
+def _is_known(config: dict[str, Any]) -> bool:
+    """Return whether transformers has the type itself, whatever code lies beside the weights."""
+    from transformers import CONFIG_MAPPING
+
+    return config.get("model_type") in CONFIG_MAPPING

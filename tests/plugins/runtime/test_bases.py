@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 import tiny_types
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from khichdi.plugins import BaseSupport, ExportJob, StepError
@@ -25,6 +26,7 @@ from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
 from khichdi.plugins.builtin.runtime.qlora import bases
 from khichdi.plugins.builtin.runtime.qlora.bases import support
 from khichdi.plugins.builtin.runtime.qlora.forward import row_groups
+from khichdi.plugins.builtin.runtime.qlora.params import QloraParams
 from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, quiet
 from khichdi.plugins.toolkit.tiny_model import tiny_tokenizer
 
@@ -166,6 +168,33 @@ def test_all_types_train_as_planned_or_are_refused_before(tmp_path: Path) -> Non
     assert found["packed"] + found["unpacked"] >= MANY
 
 
+@pytest.mark.parametrize("chosen", [(), ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")])
+def test_experts_get_an_adapter_that_merges(tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    """By name; and with `all-linear` where peft counts them in, as in Mixtral."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    make_base("mixtral", base)
+    for folder in (adapter, merged):
+        folder.mkdir()
+    targets: Any = ("q_proj",) if chosen else "all-linear"
+    lora = Lora(LoraParams(r=4, target_modules=targets, target_parameters=chosen))
+    changes: dict[str, Any] = {"train": TRAIN, "validation": packs(HELD_OUT)}
+    job = jobs.job(base, tmp_path / "work", adapter, quantizer=jobs.FULL, adapter=lora, **changes)
+    result = jobs.train({}, job)
+    names = set(load_file(adapter / "adapter_model.safetensors"))
+    assert any(".experts." in name for name in names)
+    model = attach_adapter(load_model(base, jobs.FULL), adapter)
+    assert plain_loss(model) == pytest.approx(result.metrics["eval_loss"], rel=2e-6)
+    exporter = Merged(MergedParams(dtype="float32"))
+    exporter.export(ExportJob(base, "tiny/base", adapter, jobs.FULL, merged))
+    alone = load_model(merged, jobs.FULL)
+    assert plain_loss(alone) == pytest.approx(plain_loss(model), rel=5e-6)
+
+
+def test_dropout_on_experts_is_refused() -> None:
+    with pytest.raises(ValueError, match="`dropout` cannot be applied to `target_parameters`"):
+        LoraParams(dropout=0.1, target_parameters=("mlp.experts.down_proj",))
+
+
 # ---- by the configuration alone -------------------------------------------------------------
 
 
@@ -214,6 +243,31 @@ def test_a_configuration_decides(config: dict[str, Any], layout: str, words: str
     found = support(config)
     assert found.layout == layout
     assert words in found.reason
+
+
+def test_what_a_type_cannot_do_is_refused_with_what_to_write_instead() -> None:
+    found = support({"model_type": "ctrl"}, QloraParams(gradient_checkpointing=True))
+    assert (found.layout, found.hint) == ("refused", "write `gradient_checkpointing: false`")
+    assert support({"model_type": "ctrl"}, QloraParams()).layout == "packed"
+    found = support({"model_type": "hy_v4"}, quantizer=jobs.NF4)
+    assert (found.layout, found.hint) == ("refused", "write `quantization: {use: none}`")
+    assert support({"model_type": "hy_v4"}, quantizer=jobs.FULL).layout == "unpacked"
+    blocks = {"model_type": "big_bird", "is_decoder": True}
+    assert support(blocks).layout == "refused"
+    assert support({**blocks, "attention_type": "original_full"}).layout == "unpacked"
+
+
+def test_the_types_without_gradient_checkpointing_are_those_of_transformers() -> None:
+    import transformers
+
+    classes = tiny_types.causal_types()
+    trained = classes.keys() - bases.REFUSED.keys()
+    found = {
+        name
+        for name in trained
+        if not getattr(transformers, classes[name]).supports_gradient_checkpointing
+    }
+    assert found == bases.NOT_RECOMPUTED
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "aqlm", "bitsandbytes"])
