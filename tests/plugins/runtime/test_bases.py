@@ -27,6 +27,7 @@ from khichdi.plugins.builtin.runtime.qlora import bases
 from khichdi.plugins.builtin.runtime.qlora.bases import support
 from khichdi.plugins.builtin.runtime.qlora.forward import row_groups
 from khichdi.plugins.builtin.runtime.qlora.params import QloraParams
+from khichdi.plugins.toolkit.frozen_linear import install
 from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, quiet
 from khichdi.plugins.toolkit.tiny_model import tiny_tokenizer
 
@@ -166,6 +167,41 @@ def test_all_types_train_as_planned_or_are_refused_before(tmp_path: Path) -> Non
     print(dict(found), "failed later:", len(faults))
     assert not faults, "\n".join(faults)
     assert found["packed"] + found["unpacked"] >= MANY
+
+
+def try_in_4_bits(model_type: str, folder: Path) -> None:
+    """Train a tiny base of a type over 4-bit weights, recomputing layers where it can."""
+    base, adapter = folder / "base", folder / "adapter"
+    make_base(model_type, base)
+    adapter.mkdir()
+    model = load_model(base, jobs.NF4)
+    install(model, torch.bfloat16, 0)
+    expected = plain_loss(model)
+    held_out = packs(HELD_OUT[:3], HELD_OUT[3:])
+    lora = Lora(LoraParams(r=4))
+    job = jobs.job(base, folder / "work", adapter, train=TRAIN, validation=held_out, adapter=lora)
+    again = model_type not in bases.NOT_RECOMPUTED
+    result = jobs.train({"gradient_checkpointing": again, "replay_segments": 1}, job)
+    # In bfloat16, where a router may choose another expert for a token.
+    assert result.metrics["eval_loss_before"] == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("model_type", ["bloom", "gpt_oss"])
+def test_a_type_trains_over_4_bits(model_type: str, tmp_path: Path) -> None:
+    try_in_4_bits(model_type, tmp_path)
+
+
+@pytest.mark.slow
+def test_all_types_train_over_4_bits_but_those_refused(tmp_path: Path) -> None:
+    faults = []
+    for model_type in TYPES:
+        if model_type in bases.REFUSED.keys() | bases.NOT_QUANTIZED:
+            continue
+        try:
+            try_in_4_bits(model_type, tmp_path / model_type)
+        except Exception as error:
+            faults.append(f"{model_type}: {type(error).__name__}: {error}")
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize("chosen", [(), ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")])

@@ -69,7 +69,7 @@ REFUSED = {
 """Types that are not trained, and why."""
 
 NOT_QUANTIZED = _types("""
-    dots3_note dots3_note_text gemma3n_text hy_v4
+    dots3_note dots3_note_text gemma3n_text hy_v4 longcat_flash mamba rwkv
 """)
 """Types that take the type of their numbers from weights, which 4 and 8 bits do not have."""
 
