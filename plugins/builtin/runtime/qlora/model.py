@@ -179,7 +179,7 @@ def _layout(
     found = support(config, params, job.quantizer) if config else None
     if found is not None and found.layout == "refused":
         raise StepError(f"the base cannot be trained: {found.reason}", hint=found.hint)
-    if found is None or found.layout == "packed":  # a GGUF file has types that are all packed
+    if found is None or found.layout == "packed":
         return "packed", attention.choose(params.attn_implementation, device, dtype)
     asked = params.attn_implementation
     return "unpacked", "eager" if asked == "eager" else None
