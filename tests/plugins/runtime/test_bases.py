@@ -191,6 +191,24 @@ def test_a_type_trains_over_4_bits(model_type: str, tmp_path: Path) -> None:
     try_in_4_bits(model_type, tmp_path)
 
 
+@pytest.mark.parametrize("model_type", ["bloom", "mixtral"])
+def test_unpacked_types_and_experts_train_to_the_same_bits_again(
+    model_type: str, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    make_base(model_type, base)
+    # Experts take no dropout.
+    lora = Lora(LoraParams(r=4, dropout=0.0 if model_type == "mixtral" else 0.1))
+    outcomes = []
+    for name in ("one", "two"):
+        adapter = tmp_path / name
+        adapter.mkdir()
+        changes: dict[str, Any] = {"train": TRAIN, "validation": packs(HELD_OUT), "adapter": lora}
+        job = jobs.job(base, tmp_path / f"work-{name}", adapter, **changes)
+        outcomes.append(jobs.outcome(jobs.train({"num_epochs": 3}, job), adapter))
+    assert outcomes[0] == outcomes[1]
+
+
 @pytest.mark.slow
 def test_all_types_train_over_4_bits_but_those_refused(tmp_path: Path) -> None:
     faults = []
