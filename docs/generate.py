@@ -77,6 +77,8 @@ def base_types(text: str) -> str:
         "Packed": bases.PACKED,
         "Unpacked": bases.UNPACKED,
         "Unpacked with `is_decoder: true` (`xlm`: `causal: true`), else refused": bases.DECODES_IF,
+        "Refused with `quantization: {use: bitsandbytes}`": bases.NOT_QUANTIZED,
+        "Refused with `gradient_checkpointing: true`": bases.NOT_RECOMPUTED,
     }
     parts = [
         f"**{words}** ({len(types)}): {', '.join(f'`{name}`' for name in sorted(types))}.\n"

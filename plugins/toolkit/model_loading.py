@@ -107,21 +107,31 @@ def _attention(folder: Path, gguf: Path | None) -> str:
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if gguf is not None:
-        return "sdpa"
+    where = {"gguf_file": gguf.name} if gguf else {}
     try:
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, **where)
         model = AutoModelForCausalLM._model_mapping[type(config)]
-    except Exception:  # loading it reports the error
+    except Exception:  # loading it says what is wrong
         return "sdpa"
     return "sdpa" if getattr(model, "_supports_sdpa", True) else "eager"
 
 
 def base_config(folder: Path) -> dict[str, Any] | None:
-    """Return the `config.json` of a base folder; None where there is none to read."""
+    """Return the `config.json` of a base folder, or what its GGUF file says in its place.
+
+    None where neither can be read.
+    """
+    gguf = gguf_file(folder)
     try:
-        found = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+        if gguf is None:
+            found = json.loads((folder / "config.json").read_bytes())
+        else:
+            from transformers import AutoConfig
+
+            with quiet():
+                config = AutoConfig.from_pretrained(str(folder), gguf_file=gguf.name)
+            found = config.to_dict()
+    except Exception:  # loading it says what is wrong
         return None
     return found if isinstance(found, dict) else None
 
@@ -263,5 +273,12 @@ def _check_config(folder: Path, quantizer: Quantizer[Any]) -> None:
     refused = why_not_trained_over(config, quantizer)
     if refused is not None:
         raise ValueError("; ".join(refused))
-    if config.get("auto_map"):
+    if config.get("auto_map") and not _is_known(config):
         raise ValueError("it includes Python code (auto_map), which is never run")
+
+
+def _is_known(config: dict[str, Any]) -> bool:
+    """Return whether transformers has the type itself, whatever code lies beside the weights."""
+    from transformers import CONFIG_MAPPING
+
+    return config.get("model_type") in CONFIG_MAPPING

@@ -68,6 +68,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     **{name: {"is_decoder": True} for name in DECODER},
     "bailing_hybrid": GROUPED,
     "bamba": {"attn_layer_indices": [1]},
+    "big_bird": {"is_decoder": True, "attention_type": "original_full"},
     "blt": {
         "encoder_hash_byte_group_vocab": 50,
         "encoder_config": {"hidden_size_global": 32}, "decoder_config": {"hidden_size_global": 32},

@@ -178,6 +178,19 @@ def edit_config(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+EVIL = {"AutoModelForCausalLM": "evil.Model", "AutoConfig": "evil.Config"}
+
+
+def test_code_beside_a_type_that_transformers_has_is_not_run(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    folder = copy(tiny_base, tmp_path / "base")
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    edit_config(folder, auto_map=EVIL)
+    assert type(load_model(folder, jobs.NF4)).__name__ == "MistralForCausalLM"
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -186,7 +199,7 @@ def edit_config(folder: Path, **changes: Any) -> None:
         (lambda f: edit_config(f, model_type="no-such-model"), "no-such-model"),
         (lambda f: edit_config(f, num_hidden_layers=3), "tensors are missing"),
         (lambda f: edit_config(f, quantization_config={"quant_method": "gptq"}), "gptq"),
-        (lambda f: edit_config(f, auto_map={"AutoModelForCausalLM": "evil.Model"}), "auto_map"),
+        (lambda f: edit_config(f, model_type="evil", auto_map=EVIL), "auto_map"),
         (lambda f: (f / "config.json").write_text("{"), "property name|JSON|json"),
     ],
     ids=["config", "weights", "architecture", "missing", "quantized", "code", "json"],

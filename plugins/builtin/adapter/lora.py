@@ -67,6 +67,11 @@ class LoraParams(Params):
                 "`use_dora` takes lengths from weights before `init_lora_weights: loftq` moves "
                 "them: leave one of them out"
             )
+        if self.target_parameters and self.dropout:
+            raise ValueError(
+                "`dropout` cannot be applied to `target_parameters`: write `dropout: 0`, or leave "
+                "one of them out"
+            )
         return self
 
 

@@ -18,7 +18,8 @@ from transformers import AutoModelForCausalLM
 from khichdi.plugins import ExportJob, StepError
 from khichdi.plugins.builtin.exporter.gguf import Gguf, GgufParams
 from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
-from khichdi.plugins.toolkit.model_loading import load_model, load_tokenizer
+from khichdi.plugins.builtin.runtime.qlora.bases import support
+from khichdi.plugins.toolkit.model_loading import base_config, load_model, load_tokenizer
 
 IDS = torch.tensor([[0, 5, 9, 33, 57, 8, 41, 12, 200, 17]])
 SHAPE: dict[str, Any] = {
@@ -179,3 +180,13 @@ def test_a_tokenizer_of_another_kind_is_refused(pair: tuple[Path, Path], tmp_pat
     tokenizer.save_pretrained(tmp_path / "base")
     with pytest.raises(StepError, match="neither byte-level BPE"):
         export(Gguf(GgufParams()), tmp_path / "base", adapter, tmp_path / "out")
+
+
+def test_a_file_says_how_it_is_trained(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = export(Gguf(GgufParams(outtype="f32")), *pair, tmp_path / "f32")
+    config = base_config(folder)
+    assert config is not None
+    assert support(config).layout == "packed"
+    job = jobs.job(folder, tmp_path / "work", tmp_path / "adapter")
+    result = jobs.train({"num_epochs": 1}, job)
+    assert result.measured["attention"] == "blocks"

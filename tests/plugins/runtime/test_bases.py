@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 import tiny_types
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from khichdi.plugins import BaseSupport, ExportJob, StepError
@@ -25,6 +26,8 @@ from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
 from khichdi.plugins.builtin.runtime.qlora import bases
 from khichdi.plugins.builtin.runtime.qlora.bases import support
 from khichdi.plugins.builtin.runtime.qlora.forward import row_groups
+from khichdi.plugins.builtin.runtime.qlora.params import QloraParams
+from khichdi.plugins.toolkit.frozen_linear import install
 from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, quiet
 from khichdi.plugins.toolkit.tiny_model import tiny_tokenizer
 
@@ -166,6 +169,86 @@ def test_all_types_train_as_planned_or_are_refused_before(tmp_path: Path) -> Non
     assert found["packed"] + found["unpacked"] >= MANY
 
 
+def try_in_4_bits(model_type: str, folder: Path) -> None:
+    """Train a tiny base of a type over 4-bit weights, recomputing layers where it can."""
+    base, adapter = folder / "base", folder / "adapter"
+    make_base(model_type, base)
+    adapter.mkdir()
+    model = load_model(base, jobs.NF4)
+    install(model, torch.bfloat16, 0)
+    expected = plain_loss(model)
+    held_out = packs(HELD_OUT[:3], HELD_OUT[3:])
+    lora = Lora(LoraParams(r=4))
+    job = jobs.job(base, folder / "work", adapter, train=TRAIN, validation=held_out, adapter=lora)
+    again = model_type not in bases.NOT_RECOMPUTED
+    result = jobs.train({"gradient_checkpointing": again, "replay_segments": 1}, job)
+    # In bfloat16, where a router may choose another expert for a token.
+    assert result.metrics["eval_loss_before"] == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("model_type", ["bloom", "gpt_oss"])
+def test_a_type_trains_over_4_bits(model_type: str, tmp_path: Path) -> None:
+    try_in_4_bits(model_type, tmp_path)
+
+
+@pytest.mark.parametrize("model_type", ["bloom", "mixtral"])
+def test_unpacked_types_and_experts_train_to_the_same_bits_again(
+    model_type: str, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    make_base(model_type, base)
+    # Experts take no dropout.
+    lora = Lora(LoraParams(r=4, dropout=0.0 if model_type == "mixtral" else 0.1))
+    outcomes = []
+    for name in ("one", "two"):
+        adapter = tmp_path / name
+        adapter.mkdir()
+        changes: dict[str, Any] = {"train": TRAIN, "validation": packs(HELD_OUT), "adapter": lora}
+        job = jobs.job(base, tmp_path / f"work-{name}", adapter, **changes)
+        outcomes.append(jobs.outcome(jobs.train({"num_epochs": 3}, job), adapter))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.slow
+def test_all_types_train_over_4_bits_but_those_refused(tmp_path: Path) -> None:
+    faults = []
+    for model_type in TYPES:
+        if model_type in bases.REFUSED.keys() | bases.NOT_QUANTIZED:
+            continue
+        try:
+            try_in_4_bits(model_type, tmp_path / model_type)
+        except Exception as error:
+            faults.append(f"{model_type}: {type(error).__name__}: {error}")
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("chosen", [(), ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")])
+def test_experts_get_an_adapter_that_merges(tmp_path: Path, chosen: tuple[str, ...]) -> None:
+    """By name; and with `all-linear` where peft counts them in, as in Mixtral."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    make_base("mixtral", base)
+    for folder in (adapter, merged):
+        folder.mkdir()
+    targets: Any = ("q_proj",) if chosen else "all-linear"
+    lora = Lora(LoraParams(r=4, target_modules=targets, target_parameters=chosen))
+    changes: dict[str, Any] = {"train": TRAIN, "validation": packs(HELD_OUT)}
+    job = jobs.job(base, tmp_path / "work", adapter, quantizer=jobs.FULL, adapter=lora, **changes)
+    result = jobs.train({}, job)
+    names = set(load_file(adapter / "adapter_model.safetensors"))
+    assert any(".experts." in name for name in names)
+    model = attach_adapter(load_model(base, jobs.FULL), adapter)
+    assert plain_loss(model) == pytest.approx(result.metrics["eval_loss"], rel=2e-6)
+    exporter = Merged(MergedParams(dtype="float32"))
+    exporter.export(ExportJob(base, "tiny/base", adapter, jobs.FULL, merged))
+    alone = load_model(merged, jobs.FULL)
+    assert plain_loss(alone) == pytest.approx(plain_loss(model), rel=5e-6)
+
+
+def test_dropout_on_experts_is_refused() -> None:
+    with pytest.raises(ValueError, match="`dropout` cannot be applied to `target_parameters`"):
+        LoraParams(dropout=0.1, target_parameters=("mlp.experts.down_proj",))
+
+
 # ---- by the configuration alone -------------------------------------------------------------
 
 
@@ -214,6 +297,31 @@ def test_a_configuration_decides(config: dict[str, Any], layout: str, words: str
     found = support(config)
     assert found.layout == layout
     assert words in found.reason
+
+
+def test_what_a_type_cannot_do_is_refused_with_what_to_write_instead() -> None:
+    found = support({"model_type": "ctrl"}, QloraParams(gradient_checkpointing=True))
+    assert (found.layout, found.hint) == ("refused", "write `gradient_checkpointing: false`")
+    assert support({"model_type": "ctrl"}, QloraParams()).layout == "packed"
+    found = support({"model_type": "hy_v4"}, quantizer=jobs.NF4)
+    assert (found.layout, found.hint) == ("refused", "write `quantization: {use: none}`")
+    assert support({"model_type": "hy_v4"}, quantizer=jobs.FULL).layout == "unpacked"
+    blocks = {"model_type": "big_bird", "is_decoder": True}
+    assert support(blocks).layout == "refused"
+    assert support({**blocks, "attention_type": "original_full"}).layout == "unpacked"
+
+
+def test_the_types_without_gradient_checkpointing_are_those_of_transformers() -> None:
+    import transformers
+
+    classes = tiny_types.causal_types()
+    trained = classes.keys() - bases.REFUSED.keys()
+    found = {
+        name
+        for name in trained
+        if not getattr(transformers, classes[name]).supports_gradient_checkpointing
+    }
+    assert found == bases.NOT_RECOMPUTED
 
 
 @pytest.mark.parametrize("method", ["gptq", "awq", "aqlm", "bitsandbytes"])

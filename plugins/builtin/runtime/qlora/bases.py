@@ -9,10 +9,13 @@ every causal type that transformers has.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from khichdi.plugins import BaseSupport, Quantizer
 from khichdi.plugins.toolkit.quantized_bases import why_not_trained_over
+
+if TYPE_CHECKING:
+    from .params import QloraParams
 
 
 def _types(text: str) -> frozenset[str]:
@@ -65,6 +68,14 @@ REFUSED = {
 }
 """Types that are not trained, and why."""
 
+NOT_QUANTIZED = _types("""
+    dots3_note dots3_note_text gemma3n_text hy_v4 longcat_flash mamba rwkv
+""")
+"""Types that take the type of their numbers from weights, which 4 and 8 bits do not have."""
+
+NOT_RECOMPUTED = _types("ctrl gpt_neox_japanese jetmoe openai-gpt xlm")
+"""Types without gradient checkpointing."""
+
 IN_PACKS = frozenset({"full_attention", "sliding_attention"})
 """Kinds of layers that the kernels for packs do."""
 DROPOUT = (
@@ -77,29 +88,24 @@ WINDOW_IN_MASK = frozenset({"olmoe", "phimoe", "qwen2_moe"})
 
 
 def support(
-    config: Mapping[str, Any], attention: str = "auto", quantizer: Quantizer[Any] | None = None
+    config: Mapping[str, Any],
+    params: QloraParams | None = None,
+    quantizer: Quantizer[Any] | None = None,
 ) -> BaseSupport:
     """Return how a base with this `config.json` is trained, or why it is not.
 
     Args:
         config: the base's configuration.
-        attention: the attention that the recipe asks for.
+        params: what the recipe asks of the training; None asks for nothing.
         quantizer: how the recipe stores the base.
     """
     kind = str(config.get("model_type"))
-    quantized = why_not_trained_over(config, quantizer)
-    if quantized is not None:
-        return _refused(*quantized)
-    if kind in REFUSED:
-        return _refused(f"{kind} {REFUSED[kind]}", "choose a causal language model")
-    key = DECODES_IF.get(kind)
-    if key is not None and not config.get(key):
-        return _refused(
-            f"{kind} without `{key}: true` sees later tokens",
-            f"a base whose config.json has `{key}: true` can be trained",
-        )
+    refused = _why_refused(kind, config, params, quantizer)
+    if refused is not None:
+        return BaseSupport("refused", *refused)
     if kind not in PACKED | UNPACKED | DECODES_IF.keys():
-        return _unknown(kind)
+        return _unknown(kind, config)
+    attention = params.attn_implementation if params else "auto"
     why = _why_unpacked(kind, _text(config))
     if why:
         own = "eager" if attention == "eager" else "the model's own"
@@ -108,8 +114,28 @@ def support(
     return BaseSupport("packed", attention=kernels)
 
 
-def _refused(reason: str, hint: str) -> BaseSupport:
-    return BaseSupport("refused", reason, hint)
+def _why_refused(
+    kind: str,
+    config: Mapping[str, Any],
+    params: QloraParams | None,
+    quantizer: Quantizer[Any] | None,
+) -> tuple[str, str] | None:
+    """Return why a base is not trained, and a hint; None where nothing is known against it."""
+    if kind in REFUSED:
+        return f"{kind} {REFUSED[kind]}", "choose a causal language model"
+    key = DECODES_IF.get(kind)
+    if key is not None and not config.get(key):
+        hint = f"a base whose config.json has `{key}: true` can be trained"
+        return f"{kind} without `{key}: true` sees later tokens", hint
+    if kind == "big_bird" and config.get("attention_type") != "original_full":
+        hint = "a base whose config.json has `attention_type: original_full` can be trained"
+        return "big_bird sees later tokens in blocks", hint
+    if kind in NOT_QUANTIZED and getattr(quantizer and quantizer.params, "bits", None):
+        hint = "write `quantization: {use: none}`"
+        return f"{kind} reads weights in a way that quantized ones do not allow", hint
+    if kind in NOT_RECOMPUTED and params is not None and params.gradient_checkpointing:
+        return f"{kind} has no gradient checkpointing", "write `gradient_checkpointing: false`"
+    return why_not_trained_over(config, quantizer)
 
 
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -134,7 +160,7 @@ def _why_unpacked(kind: str, config: Mapping[str, Any]) -> str:
     return ""
 
 
-def _unknown(kind: str) -> BaseSupport:
+def _unknown(kind: str, config: Mapping[str, Any]) -> BaseSupport:
     """Return how a type that is in no table is trained: as the installed transformers has it."""
     why = f"{kind} is not among the known types, so the model is checked when it is loaded"
     unpacked = BaseSupport("unpacked", why, attention="the model's own")
@@ -144,7 +170,7 @@ def _unknown(kind: str) -> BaseSupport:
         return unpacked
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return unpacked
-    return _refused(
-        f"the installed transformers has no causal language model of type {kind}",
-        "choose another base, or install a newer transformers",
-    )
+    why = f"the installed transformers has no causal language model of type {kind}"
+    if config.get("auto_map"):
+        why += ", and Python code beside the weights (auto_map) is never run"
+    return BaseSupport("refused", why, "choose another base, or install a newer transformers")

@@ -124,7 +124,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     kernels = check_compiler(device) if params.torch_compile else {}
     if params.use_liger_kernel:
         check_liger(device)
-    layout, name = _layout(params, job.base, device, dtype)
+    layout, name = _layout(params, job, device, dtype)
     place = torch.device("cpu") if sharded else device
     base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
     if params.use_liger_kernel:
@@ -136,7 +136,10 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     try:
         model = get_peft_model(base, job.adapter.config(base))
     except ValueError as error:
-        raise StepError(f"the adapter does not fit the base: {error}") from error
+        hint = (
+            "experts take no dropout: write `dropout: 0`" if "lora_dropout" in str(error) else None
+        )
+        raise StepError(f"the adapter does not fit the base: {error}", hint=hint) from error
     job.adapter.initialize(model, job.base)
     hold_in_float32(model)
     digests["initial"] = digest_of(adapter_tensors(model))
@@ -165,18 +168,18 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
 
 
 def _layout(
-    params: QloraParams, folder: Path, device: torch.device, dtype: torch.dtype
+    params: QloraParams, job: TrainingJob, device: torch.device, dtype: torch.dtype
 ) -> tuple[Layout, str | None]:
     """Return how samples lie before the model, and the attention to load it with.
 
     Raises:
         StepError: the base is of a type that is not trained.
     """
-    config = base_config(folder)
-    found = support(config) if config else None
+    config = base_config(job.base)
+    found = support(config, params, job.quantizer) if config else None
     if found is not None and found.layout == "refused":
         raise StepError(f"the base cannot be trained: {found.reason}", hint=found.hint)
-    if found is None or found.layout == "packed":  # a GGUF file has types that are all packed
+    if found is None or found.layout == "packed":
         return "packed", attention.choose(params.attn_implementation, device, dtype)
     asked = params.attn_implementation
     return "unpacked", "eager" if asked == "eager" else None

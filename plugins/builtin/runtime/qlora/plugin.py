@@ -84,7 +84,7 @@ class Qlora(Runtime[QloraParams]):
         """Return whether samples share rows, and what computes attention."""
         from .bases import support
 
-        return support(config, self.params.attn_implementation, quantizer)
+        return support(config, self.params, quantizer)
 
     def contradictions(self, sample_packing: bool, validation: bool) -> list[Breach]:
         """Return what packing or missing held-out rows leave without a meaning."""
