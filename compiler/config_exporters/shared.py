@@ -41,6 +41,9 @@ def adapter(out: Outgoing, *, rslora: str, dora: str) -> None:
     for ours, theirs in (("use_rslora", rslora), ("use_dora", dora)):
         if found[ours]:
             out.put(f"model.adapter.{ours}", {theirs: True})
+    for ours in ("modules_to_save", "target_parameters"):
+        if found.get(ours):
+            out.put(f"model.adapter.{ours}", {f"lora_{ours}": found[ours]})
     if found["init_lora_weights"] == "default":
         out.skip("model.adapter.init_lora_weights", "peft's own there, too")
     if found["bias"] == "none":

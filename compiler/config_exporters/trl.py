@@ -15,7 +15,7 @@ def translate(out: Outgoing) -> None:
     out.put("model.adapter.use", {"use_peft": True})
     shared.adapter(out, rslora="use_rslora", dora="use_dora")
     modules = out.text("model.adapter.target_modules")
-    if modules:
+    if modules == "all-linear" or isinstance(modules, list):
         theirs = ["all-linear"] if modules == "all-linear" else modules
         out.put("model.adapter.target_modules", {"lora_target_modules": theirs})
     data(out)

@@ -137,15 +137,8 @@ D preprocess_shards
 A lora_model_dir
 L adapter_name_or_path adapter_folder create_new_adapter
 
-! train embeddings or the head whole, beside the adapter | a recipe trains an adapter only
-AR lora_modules_to_save
-L additional_target
-
 ! put the adapter on some layers only | name their modules in `model.adapter.target_modules`
 A peft_layers_to_transform
-
-! put the adapter on bare parameters | adapters go on linear layers
-AR lora_target_parameters
 
 ! start or shape the adapter in another way | see `model.adapter.init_lora_weights`
 A peft_layer_replication peft_autocast_adapter_dtype peft peft_* loftq_*

@@ -143,6 +143,7 @@ def adapter(t: Translation) -> None:
     real(t, "lora_dropout", "model.adapter.dropout")
     if t.flag("peft_use_rslora"):
         t.put("peft_use_rslora", {"model.adapter.use_rslora": True})
+    training.beside(t, "lora_modules_to_save", "lora_target_parameters")
     if t.flag("peft_use_dora"):
         t.put("peft_use_dora", {"model.adapter.use_dora": True})
     _modules(t)
@@ -152,18 +153,20 @@ def _modules(t: Translation) -> None:
     """Translate the modules; `lora_target_linear` adds every linear layer to the listed ones."""
     place = "model.adapter.target_modules"
     every = t.flag("lora_target_linear")
-    if t.value("lora_target_modules") == "all-linear":
+    expression = t.value("lora_target_modules")
+    if isinstance(expression, str) and PATTERN.search(expression) and not every:
+        t.put("lora_target_modules", {place: expression})
+        return
+    if expression == "all-linear":
         t.put("lora_target_modules", {place: "all-linear"})
         listed: list[str] = []
     else:
         listed = t.texts("lora_target_modules") or []
     odd = NOT_LINEAR.intersection(listed)
     if any(PATTERN.search(name) for name in listed):
-        t.lost("lora_target_modules", "choose modules by a regular expression",
-               "write their names as `model.adapter.target_modules`")  # fmt: skip
+        t.lost("lora_target_modules", "choose modules by several expressions",
+               "write one as `model.adapter.target_modules`, with `|` between them")  # fmt: skip
         listed = []
-        if not every:
-            t.draft.set(("model", "adapter", "target_modules"), "all-linear", "to be decided")
     elif odd:
         t.lost("lora_target_modules", f"put the adapter on {', '.join(sorted(odd))} too",
                "adapters are on all linear layers but the head")  # fmt: skip

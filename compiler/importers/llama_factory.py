@@ -113,6 +113,7 @@ def method(t: Translation) -> None:
         t.put("use_dora", {"model.adapter.use_dora": True})
     if t.number("loraplus_lr_ratio"):
         t.put("loraplus_lr_ratio", {"train.loraplus_lr_ratio": t.number("loraplus_lr_ratio")})
+    training.beside(t, "additional_target", "lora_target_parameters")
     names = t.texts("lora_target")
     if names:
         ours = "all-linear" if names == ["all"] else names

@@ -47,6 +47,10 @@ QUANTIZED = re.compile(
     re.I,
 )
 """Names of repositories whose weights are quantized; their config.json is not read here."""
+LOADED = ("fp8", "mxfp4")
+"""Of these, the ones that are unpacked when they are loaded."""
+FOUR_BITS = ("bnb-nf4", "bnb-4bit")
+"""Those of bitsandbytes, which stay as they are where a recipe asks for 4 bits."""
 TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 """The trackers of `train.report_to`."""
 
@@ -58,7 +62,7 @@ def base_source(t: Translation, key: str) -> str:
         raise InputError(f"`{key}` is missing, the model to train was expected", file=t.report.file)
     local = "a folder is found from the recipe's own" if is_local(where) else None
     ours = {f"model.base.{name}": value for name, value in model_source(where, None).items()}
-    doubt = _doubt(where)
+    doubt = _doubt(where, t.flag("load_in_4bit") or t.integer("quantization_bit") == 4)
     if doubt:
         t.draft.set(("model", "base"), {"use": UNDECIDED}, f"to be decided: {where}")
         t.lost(key, *doubt)
@@ -69,12 +73,14 @@ def base_source(t: Translation, key: str) -> str:
     return where
 
 
-def _doubt(where: str) -> tuple[str, str] | None:
+def _doubt(where: str, four_bits: bool | None) -> tuple[str, str] | None:
     """Return the effect of a base that cannot be taken as it is written, and what to do."""
     if PLACEHOLDER.search(where):
         return "take a model that is filled in elsewhere", "write its name or its folder"
     kind = QUANTIZED.search(where)
-    if kind:
+    if kind and kind[1].lower() in LOADED:
+        return None
+    if kind and not (four_bits and kind[1].lower() in FOUR_BITS):
         return (
             f"start from weights that are quantized already ({kind[1]})",
             "give the base that is not quantized, and quantize it under `model.quantization`",
@@ -244,6 +250,13 @@ def held_out(t: Translation, key: str) -> bool:
     place: Place = ("mixture", "validation", "fraction" if size < 1 else "count")
     t.put(key, {place: size if size < 1 else int(size)})
     return True
+
+
+def beside(t: Translation, modules: str, parameters: str) -> None:
+    """Translate what is trained beside linear layers: whole modules, and bare parameters."""
+    for key, ours in ((modules, "modules_to_save"), (parameters, "target_parameters")):
+        if names := t.texts(key):
+            t.put(key, {f"model.adapter.{ours}": names})
 
 
 def target_modules(t: Translation, key: str, note: str) -> None:

@@ -67,6 +67,7 @@ def adapter(t: Translation) -> None:
         t.put("use_dora", {"model.adapter.use_dora": True})
     if t.text("lora_task_type") == "CAUSAL_LM":
         t.inert("lora_task_type", "adapters are for causal language models")
+    training.beside(t, "lora_modules_to_save", "lora_target_parameters")
     names = t.texts("lora_target_modules")
     if names:
         every = names == ["all-linear"]

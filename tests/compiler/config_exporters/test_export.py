@@ -86,6 +86,7 @@ def test_a_shipped_recipe_comes_back_from_axolotl(name: str) -> None:
         [],
         [("target_modules: [q_proj, v_proj]", "target_modules: all-linear, use_rslora: true")],
         [("bits: 4, double_quant: true", "bits: 8")],
+        [("r: 8", "r: 8, modules_to_save: [lm_head], target_parameters: [experts.down_proj]")],
         [("use: bitsandbytes, bits: 4, double_quant: true", "use: none")],
         [("template: {use: chat}", "template: {use: chat, learn: all}")],
         [("sequence_len: 2048", "sequence_len: 512\n  warmup_ratio: 0.1")],

@@ -104,6 +104,7 @@ def test_listed_modules_alone_stay_as_they_are(tmp_path: Path) -> None:
         ("lr_scheduler", "polynomial", "train.lr_scheduler", "polynomial"),
         ("loraplus_lr_ratio", "16", "train.loraplus_lr_ratio", 16),
         ("loss_watchdog_threshold", "5.0", "train.loss_watchdog_threshold", 5),
+        ("lora_modules_to_save", "[lm_head]", "model.adapter.modules_to_save", ["lm_head"]),
         ("saves_per_epoch", "2", "train.saves_per_epoch", 2),
         ("save_steps", "0.1", "train.save_steps", 0.1),
         ("batch_size", "12", "train.gradient_accumulation_steps", 12),
@@ -203,14 +204,12 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("unfrozen_parameters: [lm_head]", "use LoRA"),
         ("default_system_message: Hi", "train.template.system"),
         ("early_stopping_patience: 3\nval_set_size: 0.1", "metric_for_best_model"),
-        ("lora_target_modules: 'layers.[\\d]+.mlp'", "target_modules"),
         ("optimizer: lion_pytorch", "paged_adamw_32bit"),
         ("lr_scheduler: rex", "cosine"),
         ("num_epochs: 1.5", "max_steps"),
         ("learning_rates: fast", "did you mean `learning_rate`?"),
         ("micro_batch_size: two", "correct the value"),
         ("special_tokens: {eos_token: <|im_end|>}", "tokenizer"),
-        ("lora_modules_to_save: [embed_tokens]", "adapter only"),
     ],
 )
 def test_what_is_not_mapped_is_told_with_its_place_and_what_to_do(line: str, todo: str) -> None:
@@ -512,3 +511,26 @@ def test_keys_of_one_section_that_are_lost_are_one_line() -> None:
 def test_the_recipe_is_called_by_base_and_data(tmp_path: Path) -> None:
     recipe, _ = axolotl(SMALL, tmp_path)
     assert recipe["name"] == "llama-2-7b-hf-alpaca"
+
+
+def test_an_expression_chooses_modules_as_it_does_in_peft(tmp_path: Path) -> None:
+    expression = r"model.layers.[\d]+.(mlp|self_attn).(up|down|o)_proj"
+    config = SMALL.replace("lora_target_linear: true", f"lora_target_modules: '{expression}'")
+    config = config.replace("meta-llama/Llama-2-7b-hf", "some/base")
+    recipe, report = axolotl(config, tmp_path)
+    assert recipe["model"]["adapter"]["target_modules"] == expression
+    assert report.complete
+
+
+@pytest.mark.parametrize(
+    ("base", "lost"),
+    [
+        ("a/b-bnb-nf4", []),
+        ("a/b-FP8", []),
+        ("a/b-AWQ", ["base_model"]),
+        ("a/b-NVFP4", ["base_model"]),
+    ],
+)
+def test_bases_that_are_quantized_already(base: str, lost: list[str]) -> None:
+    report = imported(SMALL.replace("meta-llama/Llama-2-7b-hf", base), "axolotl").report
+    assert [entry.key[0] for entry in report.not_mapped] == lost

@@ -131,7 +131,7 @@ def test_no_key_of_a_description_is_dropped_in_silence(
 
 
 @pytest.mark.parametrize(
-    "base", ["TechxGenus/Meta-Llama-3-8B-Instruct-AWQ", "a/b-bnb-4bit", "x/Llama-GPTQ-Int4"]
+    "base", ["TechxGenus/Meta-Llama-3-8B-Instruct-AWQ", "a/b-AQLM", "x/Llama-GPTQ-Int4"]
 )
 def test_weights_that_are_quantized_already_are_not_passed_off_as_others(base: str) -> None:
     text = SMALL.replace("mistralai/Mistral-7B-v0.1", base)
@@ -152,7 +152,6 @@ def test_a_data_set_without_a_description_is_told() -> None:
     [
         ("lora_rnak: 8", "did you mean `lora_rank`?"),
         ("interleave_probs: 0.5,0.5", "mixture.weights"),
-        ("additional_target: embed_tokens", "adapter only"),
         ("adapter_name_or_path: old", "scratch"),
         ("mix_strategy: interleave_under", "interleave"),
         ("quantization_method: hqq", "bitsandbytes"),
@@ -302,3 +301,9 @@ def test_what_a_recipe_cannot_be_is_refused_in_the_new_format_too(
 ) -> None:
     with pytest.raises(InputError, match=said):
         imported(NEW.replace(*changed), "llama-factory")
+
+
+def test_modules_that_are_trained_whole(tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL + "additional_target: embed_tokens,lm_head\n", tmp_path)
+    assert recipe["model"]["adapter"]["modules_to_save"] == ["embed_tokens", "lm_head"]
+    assert report.complete

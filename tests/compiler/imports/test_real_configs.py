@@ -34,7 +34,6 @@ def test_every_key_of_every_configuration_is_in_one_list(tool: str) -> None:
     ("name", "key"),
     [
         ("llama-factory/*lora_sft_gptq*", "model_name_or_path"),
-        ("axolotl/*lfm2-8b-a1b-lora*", "lora_target_modules"),
         ("axolotl/*qwen3-32b-qlora*", "chat_template"),
         ("axolotl/.runpod*", "base_model"),
     ],

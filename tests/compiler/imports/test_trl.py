@@ -76,7 +76,6 @@ def test_learning_prompts_too_is_not_passed_off_as_ours() -> None:
         ("dataset_text_field: text", "answers"),
         ("eos_token: <|im_end|>", "tokenizer"),
         ("loss_type: dft", "leave it out"),
-        ("lora_modules_to_save: [lm_head]", "adapter only"),
     ],
 )
 def test_what_is_not_mapped_is_told(line: str, todo: str) -> None:

@@ -482,5 +482,6 @@ def test_operational_parameters_are_those_that_move_no_bits() -> None:
         "report_to",
         "save_steps",
         "save_total_limit",
+        "saves_per_epoch",
         "weight_cache_gib",
     }
