@@ -22,6 +22,7 @@ WIDTH = 160
 
 CODES = {
     "anchor": "an anchor or an alias",
+    "base-refused": "a base that cannot be trained",
     "contradiction": "settings that contradict one another, or one that nothing uses",
     "deprecated": "a deprecated plugin or parameter (a warning)",
     "duplicate-key": "a key that is given twice in one mapping",
@@ -52,7 +53,9 @@ CODES = {
     "too-deep": "more levels than a recipe has",
     "too-long-for-base": "more tokens in a pack than the base was made for",
     "too-large": "more bytes or values than a recipe has",
+    "too-many-tokens": "a tokenizer with more tokens than the base has embedding rows",
     "twice": "the same thing named twice in a list",
+    "undecided": "a plugin that is still to be decided (`use: TODO`)",
     "unknown-benchmark": "a benchmark that the recipe does not describe",
     "unknown-data-set": "a data set that the recipe does not describe",
     "unknown-key": "a key or a parameter that the language does not have",
