@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from khichdi.runtime.calibration.thresholds import derive
+from khichdi.runtime.calibration.trained_model import TrainedModel
 from khichdi.schema.calibration import FORGERIES, Calibration, Sample
 from khichdi.schema.digest import digest
 
@@ -53,3 +55,13 @@ def calibration(scale: float = 1.0, **changes: Any) -> Calibration:
         "found": derive(samples, 69),
     }
     return Calibration.model_validate(found | changes)
+
+
+def training(losses: list[float], **changes: Any) -> TrainedModel:
+    trace = [
+        {"step": n, "epoch": 0, "loss": loss, "grad_norm": 1.0, "learning_rate": 1e-3,
+         "tokens": 10, "batch": f"b{n}"}
+        for n, loss in enumerate(losses, 1)
+    ]  # fmt: skip
+    trace[0] |= changes
+    return TrainedModel(Path(), trace, {"eval_loss": losses[-1], "optimizer_steps": len(losses)})

@@ -20,7 +20,9 @@ from pathlib import Path
 from khichdi.runtime.audit.audited_run import open_claim
 from khichdi.schema.audit import LEVELS
 
-from .cases.divergences import Pristine, audited, chosen, injections
+from .cases.divergences import chosen, injections
+from .cases.file_changes import Pristine
+from .cases.injections import audited
 
 
 def main() -> int:

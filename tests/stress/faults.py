@@ -19,7 +19,7 @@ from ..flow.conftest import make_workdir
 from ..helpers.miniature import make_base
 from ..helpers.signing_keys import write_key
 from .faultfs.faults import calibrating, campaign, commands, readers, signing, training
-from .faultfs.kills import in_child
+from .faultfs.forks import in_child
 
 
 def main() -> int:

@@ -11,7 +11,9 @@ from sizes import sized
 from khichdi.runtime.audit.audited_run import open_claim
 
 from ..flow.conftest import Workdir
-from .cases.divergences import Pristine, audited, chosen, injections
+from .cases.divergences import chosen, injections
+from .cases.file_changes import Pristine
+from .cases.injections import audited
 
 SEED = 57
 

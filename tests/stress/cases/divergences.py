@@ -9,84 +9,23 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from khichdi.cli.capture_output import capture_output
 from khichdi.plugins.kinds import KINDS
 from khichdi.plugins.registry import load_registry
-from khichdi.project.recompile import lower_again
-from khichdi.runtime.audit.audit import audit, audit_again
-from khichdi.runtime.audit.audited_run import Claim, open_claim
-from khichdi.runtime.audit.documents import Lowered
-from khichdi.runtime.audit.rerun import Rerun
-from khichdi.runtime.store.store import Store
-from khichdi.schema.audit import LEVELS, AuditReport
-from khichdi.schema.errors import InputError
+from khichdi.runtime.audit.audited_run import Claim
+from khichdi.schema.audit import LEVELS
 from khichdi.schema.lock import Lock
 from khichdi.schema.plan import Plan
 from khichdi.schema.record import Output, Record, RecordedStep
 
 from ...helpers import forgery
+from .file_changes import added, appended, flipped, in_document, leaves, linked, move, removed
+from .injections import Injection
 
 ZERO = "sha256:" + "0" * 64
-
-
-@dataclass(frozen=True)
-class Injection:
-    """One divergence.
-
-    Attributes:
-        what: what is changed, in words.
-        level: the first level that diverges.
-        where: words that the place of its first finding has.
-        inject: changes it.
-        executed: whether only executing the steps again can find it.
-    """
-
-    what: str
-    level: str
-    where: str
-    inject: Callable[[], None]
-    executed: bool = False
-
-
-class Pristine:
-    """A store as it is now, to put it back after an injection."""
-
-    def __init__(self, root: Path, copy: Path) -> None:
-        self.root, self.copy = root, copy
-        shutil.copytree(root, copy, symlinks=True)
-        self._listing = _listing(root)
-
-    def restore(self) -> None:
-        """Put back what is not as it was."""
-        now = _listing(self.root)
-        for name in now.keys() | self._listing.keys():
-            if now.get(name) == self._listing.get(name):
-                continue
-            (self.root / name).unlink(missing_ok=True)
-            if name in self._listing:
-                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(self.copy / name, self.root / name)
-        for folder in (self.root / "artifacts").iterdir():
-            if not any(folder.iterdir()):
-                folder.rmdir()
-        self._listing = _listing(self.root)
-
-
-def _listing(root: Path) -> dict[str, Any]:
-    found = {}
-    for path in root.rglob("*"):
-        if path.is_symlink() or path.is_file():
-            status = path.lstat()
-            name = path.relative_to(root).as_posix()
-            found[name] = (status.st_size, status.st_mtime_ns, status.st_mode)
-    return found
 
 
 def injections(claim: Claim, seed: int) -> list[Injection]:
@@ -120,17 +59,17 @@ def chosen(known: Iterable[Injection], count: int, draw: random.Random) -> list[
 
 
 def _of_recipe(claim: Claim) -> Iterator[Injection]:
-    for path, places in _leaves(claim.record.bound):
+    for path, places in leaves(claim.record.bound):
         yield Injection(
             f"bound recipe {path}",
             "recipe",
             f"field {path}",
-            _in_document(claim, "record.json", Record, lambda r, p=places: _move(r["bound"], p)),
+            in_document(claim, "record.json", Record, lambda r, p=places: move(r["bound"], p)),
         )
     for file in claim.record.files:
         path = claim.folder / "recipe" / file.path
         yield Injection(
-            f"recipe file {file.path}", "recipe", f"file recipe/{file.path}", _appended(path)
+            f"recipe file {file.path}", "recipe", f"file recipe/{file.path}", appended(path)
         )
 
 
@@ -142,16 +81,16 @@ def _of_plan(claim: Claim) -> Iterator[Injection]:
         free: frozenset[str] = frozenset()
         if step.kind in KINDS:
             free = load_registry().get(step.kind, step.plugin.name).plugin.operational()
-        for path, places in _leaves(step.plugin.params):
+        for path, places in leaves(step.plugin.params):
             if places[0] in free:
                 continue  # it can change no result, and no key covers it
             yield Injection(
                 f"plan of {step.name}: {path}",
                 "plan",
                 f"step {step.name}, key",
-                _in_document(
+                in_document(
                     claim, "plan.json", Plan,
-                    lambda p, n=number, w=places: _move(p["steps"][n]["plugin"]["params"], w),
+                    lambda p, n=number, w=places: move(p["steps"][n]["plugin"]["params"], w),
                 ),
             )  # fmt: skip
 
@@ -168,7 +107,7 @@ def _of_record(claim: Claim) -> Iterator[Injection]:
                 f"record of {step.name}: {what}",
                 "plan",
                 f"step {step.name}, {what}",
-                _in_document(
+                in_document(
                     claim, "record.json", Record,
                     lambda r, n=number, k=name, v=value: r["steps"][n].update({k: v}),
                 ),
@@ -177,7 +116,7 @@ def _of_record(claim: Claim) -> Iterator[Injection]:
             f"record of {step.name}: key",
             "recipe",
             f"step {step.name}, key",
-            _in_document(
+            in_document(
                 claim, "record.json", Record,
                 lambda r, n=number: r["steps"][n]["result"].update(key=ZERO),
             ),
@@ -198,7 +137,7 @@ def _of_lock(claim: Claim) -> Iterator[Injection]:
                     f"lock of {material}: {what} of {file.path}",
                     level,
                     where,
-                    _in_document(
+                    in_document(
                         claim, name, Lock,
                         lambda m, s=material, n=number, k=what, v=value: m["materials"][s]["files"][
                             n
@@ -221,13 +160,13 @@ def _of_artifacts(claim: Claim) -> Iterator[Injection]:
         named.add(output.manifest)
         place = f"step {step.name}#{name}, file "
         for file, told in output.files.items():
-            ways = {"a bit of": _flipped, "a link instead of": _linked, "no": _removed}
+            ways = {"a bit of": flipped, "a link instead of": linked, "no": removed}
             for words, way in ways.items():
                 if told.size or words != "a bit of":
                     what = f"{words} {step.name}#{name}/{file}"
                     yield Injection(what, level, place + file, way(folder / file))
         what = f"one more file in {step.name}#{name}"
-        yield Injection(what, level, f"{place}more", _added(folder / "more"))
+        yield Injection(what, level, f"{place}more", added(folder / "more"))
 
 
 def _of_claims(claim: Claim) -> Iterator[Injection]:
@@ -250,7 +189,7 @@ def _of_claims(claim: Claim) -> Iterator[Injection]:
                     f"{what} of {step.name}#{name}",
                     level,
                     f"step {step.name}#{name}, {place}",
-                    _in_document(
+                    in_document(
                         claim, "record.json", Record,
                         lambda r, n=number, k=name, c=change: c(
                             r["steps"][n]["result"]["outputs"][k]
@@ -266,7 +205,7 @@ def _of_numbers(claim: Claim) -> Iterator[Injection]:
                 f"rows of {step.name}",
                 "data",
                 f"step {step.name}, rows_out",
-                _in_document(
+                in_document(
                     claim, "record.json", Record,
                     lambda r, n=number: r["steps"][n]["result"]["facts"].update(rows_out=10**6),
                 ),
@@ -276,11 +215,11 @@ def _of_numbers(claim: Claim) -> Iterator[Injection]:
             f"metric {name}",
             "metrics",
             f"metric {name}",
-            _in_document(claim, "record.json", Record, lambda r, n=name: _move(r["metrics"], [n])),
+            in_document(claim, "record.json", Record, lambda r, n=name: move(r["metrics"], [n])),
         )
     for name, level in (("recipe_hash", "recipe"), ("result_hash", "metrics")):
         words = name.replace("_", " ")
-        change = _in_document(claim, "record.json", Record, lambda r, n=name: r.update({n: ZERO}))
+        change = in_document(claim, "record.json", Record, lambda r, n=name: r.update({n: ZERO}))
         yield Injection(words, level, words, change)
 
 
@@ -330,7 +269,7 @@ def _forgeries(
         trace = json.loads((folder / "values.json").read_bytes())
         for key in ("loss", "grad_norm", "learning_rate", "batch"):
             at = draw.randrange(len(trace))
-            change = forgery.change_values(lambda value, n=at, k=key: _move(value, [n, k]))
+            change = forgery.change_values(lambda value, n=at, k=key: move(value, [n, k]))
             yield f"training step {trace[at]['step']}, {key}", change
 
 
@@ -364,127 +303,3 @@ def _count(shape: list[int]) -> int:
     for size in shape:
         count *= size
     return count
-
-
-# ---- how things are changed -----------------------------------------------------------------
-
-
-def _in_document(
-    claim: Claim, name: str, model: Any, change: Callable[[Any], None]
-) -> Callable[[], None]:
-    def inject() -> None:
-        path = claim.folder / name
-        value = model.from_json(path.read_bytes(), name).to_json()
-        change(value)
-        path.write_text(model.model_validate(value).to_text())
-
-    return inject
-
-
-def _leaves(value: Any, path: str = "", places: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the place of every value that is no mapping and no list, in words and as keys."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}".lstrip("."), (*places, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]", (*places, index))
-    else:
-        yield path, places
-
-
-def _move(value: Any, places: Any) -> None:
-    """Change the value at a place to another of its type."""
-    for part in places[:-1]:
-        value = value[part]
-    old = value[places[-1]]
-    if isinstance(old, bool):
-        new: Any = not old
-    elif isinstance(old, int | float):
-        new = old + 1
-    else:
-        new = f"{old}x" if isinstance(old, str) else 1
-    value[places[-1]] = new
-
-
-def _appended(path: Path) -> Callable[[], None]:
-    return lambda: void(path.write_bytes(path.read_bytes() + b"\n# more\n"))
-
-
-def _flipped(path: Path) -> Callable[[], None]:
-    def inject() -> None:
-        raw = bytearray(path.read_bytes())
-        raw[len(raw) // 2] ^= 1
-        _rewrite(path, bytes(raw))
-
-    return inject
-
-
-def _linked(path: Path) -> Callable[[], None]:
-    def inject() -> None:
-        copy = path.parent.parent / f"copy-{path.name}"
-        shutil.copyfile(path, copy)
-        path.unlink()
-        path.symlink_to(copy)
-
-    return inject
-
-
-def _removed(path: Path) -> Callable[[], None]:
-    return path.unlink
-
-
-def _added(path: Path) -> Callable[[], None]:
-    return lambda: void(path.write_text("x"))
-
-
-def _rewrite(path: Path, raw: bytes) -> None:
-    path.chmod(0o644)
-    path.write_bytes(raw)
-
-
-def void(_: object) -> None:
-    """Take a value and give none."""
-
-
-# ---- asking an audit ------------------------------------------------------------------------
-
-
-def audited(claim: Claim, injection: Injection) -> str | None:
-    """Audit a run into which something was injected; return what is wrong with the answer."""
-    level = injection.level if injection.executed else None
-    try:
-        found = _report(open_claim(claim.folder, "run", claim.stores), level)
-    except InputError as error:
-        return f"an error instead of a report: {error}"
-    first = found.first_diverged()
-    if first is None:
-        return f"nothing diverged ({found.verdict})"
-    if first.level != injection.level or injection.where not in (first.where or ""):
-        return f"{first.level}: {first.where}"
-    return None if first.findings[0].claimed != first.findings[0].derived else "the same values"
-
-
-def _report(claim: Claim, level: str | None) -> AuditReport:
-    """Return the report, of steps executed again where a level is given to which they are."""
-    registry = load_registry()
-
-    def lower(asked: Claim) -> Lowered:
-        return lower_again(asked, registry)
-
-    if level is None:
-        return audit(claim, lower)
-    with tempfile.TemporaryDirectory() as scratch, capture_output(Path(scratch) / "log.txt"):
-        origins = {step.name: claim.folder for step in claim.record.steps if step.kind == "source"}
-        store = Store(Path(scratch) / "store")
-        rerun = Rerun(claim, store, registry, origins, _Silent())
-        return audit_again(claim, audit(claim, lower, level), rerun, level)
-
-
-class _Silent:
-    """Wants to see nothing."""
-
-    def started(self, step: Any) -> None:
-        """Take no note."""
-
-    progress = finished = lambda self, *_: None

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import json
-import logging
 import os
 import random
 import shutil
@@ -20,21 +18,28 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from khichdi.cli.main import COMMANDS, main
 from khichdi.plugins.registry import load_registry
-from khichdi.runtime.calibration.cpu_kernels import HERE
-from khichdi.runtime.calibration.worker import WorkerJob
 from khichdi.runtime.calibration.worker import main as work
 from khichdi.runtime.store.gc_and_verify import verify
 from khichdi.runtime.store.store import Store
-from khichdi.schema.calibration import RERUN
 
 from .points import LOOKS, Points, fail_with
+from .preparations import (
+    damage,
+    forget_rows,
+    forget_runs,
+    forget_training,
+    give_job,
+    unformatted,
+    untidy,
+    worked_once,
+)
 
 ERRORS = {"no space": errno.ENOSPC, "disk fault": errno.EIO, "no permission": errno.EACCES}
 SHORT = "short write"
@@ -46,15 +51,6 @@ LIBRARIES = (
     "khichdi.runtime.bundle.write", "khichdi.runtime.store.repair",
     "khichdi.runtime.signing.signing",
 )  # fmt: skip
-REMEMBERS = """#!/bin/sh
-case "$2" in *calibration.worker) ;; *) exec "{python}" "$@" ;; esac
-folder=$(dirname "$3") kept="{kept}/$(basename "$(dirname "$3")")"
-if ! [ -d "$kept" ]; then
-    "{python}" "$@" || exit
-    mkdir "$kept" && mv "$folder"/*-[0-9]* "$kept"
-fi
-cp -r "$kept"/. "$folder"
-"""
 
 
 @dataclass(frozen=True)
@@ -103,15 +99,15 @@ def commands(run: str) -> list[Command]:
     """Return every command that writes and does not train; `run` is the workdir's run."""
     config = "base_model: a/b\ndatasets: [{path: c/d, type: alpaca}]\nadapter: qlora\n"
     return [
-        Command("run", ["run", "pico.yaml"], _forget_rows),
-        Command("run, all there", ["run", "pico.yaml"], _forget_runs),
+        Command("run", ["run", "pico.yaml"], forget_rows),
+        Command("run, all there", ["run", "pico.yaml"], forget_runs),
         Command("lock", ["lock", "pico.yaml"], lambda f: (f / "pico.lock").unlink(), "pico.lock"),
         Command("bundle", ["bundle", run, "-o", "a.bundle"], makes="a.bundle"),
         Command("audit", ["audit", run, "--level", "sources", "--html", "a.html"], makes="a.html"),
-        Command("store gc", ["store", "gc", "--quota", "1GB"], _untidy),
-        Command("store repair", ["store", "repair"], _damage),
+        Command("store gc", ["store", "gc", "--quota", "1GB"], untidy),
+        Command("store repair", ["store", "repair"], damage),
         Command("store verify", ["store", "verify"]),
-        Command("fmt", ["fmt", "untidy.yaml"], _unformatted, "untidy.yaml"),
+        Command("fmt", ["fmt", "untidy.yaml"], unformatted, "untidy.yaml"),
         Command("new", ["new", "mine"], makes="mine.yaml"),
         Command("card", ["card", run, "--output", "card.md"], makes="card.md"),
         Command("mirror", ["mirror", "pico.yaml", "--to", "mirror"]),
@@ -157,12 +153,12 @@ def signing(run: str, key: Path, public: Path) -> list[Command]:
 def training(run: str) -> list[Command]:
     """Return the commands that train; each takes seconds."""
     return [
-        Command("run, trained", ["run", "pico.yaml"], _forget_training),
+        Command("run, trained", ["run", "pico.yaml"], forget_training),
         Command("rehearse", ["rehearse", "pico.yaml", "--rows", "16"]),
         Command("audit, rerun", ["audit", run, "--rerun"]),
         Command(
             "calibrate, worker", ["work/job.json"], makes="work/rerun-0/training.json",
-            before=partial(_give_job, run), run=lambda words: work(Path(words[0]).resolve()),
+            before=partial(give_job, run), run=lambda words: work(Path(words[0]).resolve()),
         ),
     ]  # fmt: skip
 
@@ -175,7 +171,7 @@ def calibrating(run: str, kept: Path) -> list[Command]:
     return [
         Command(
             "calibrate", ["calibrate", run, "--to", "limits.json"], partial(_work, run, kept),
-            makes="limits.json", before=partial(_worked_once, kept),
+            makes="limits.json", before=partial(worked_once, kept),
         ),
     ]  # fmt: skip
 
@@ -319,78 +315,9 @@ def _load() -> None:
         importlib.import_module(f"khichdi.cli.{module}")
 
 
-def _steps(folder: Path) -> dict[str, Path]:
-    """Return the file of each step's result by the step's name."""
-    from khichdi.runtime.store.runs import newest_runs
-
-    store = Store(folder / "store")
-    record = next(record for _, record in newest_runs(store) if record)
-    return {step.name: store.result_path(step.result.key) for step in record.steps}
-
-
-def _forget_rows(folder: Path) -> None:
-    for name, path in _steps(folder).items():
-        if name.startswith("data/") or name == "mixture":
-            path.unlink()
-
-
-def _forget_training(folder: Path) -> None:
-    for name, path in _steps(folder).items():
-        if name.startswith(("train", "evaluate")):
-            path.unlink()
-
-
-def _give_job(run: str, folder: Path) -> None:
-    """Give a worker of a calibration a rerun to do."""
-    shutil.rmtree(folder / "work", ignore_errors=True)
-    (folder / "work").mkdir()
-    store = folder / "store"
-    job = WorkerJob(
-        str(store / "runs" / run), [str(store)], str(folder / "work"), HERE, [(RERUN, 0)]
-    )
-    (folder / "work" / "job.json").write_text(json.dumps(asdict(job)))
-    logging.disable()  # a worker's words go to its log, tracebacks of a step too
-
-
 def _work(run: str, kept: Path, folder: Path) -> None:
     """Let the workers of a calibration work, so that all its further calls are the same."""
     (command,) = calibrating(run, kept)
     _call(command, None, folder, None)
     assert command.makes is not None
     (folder / command.makes).unlink()
-
-
-def _worked_once(kept: Path, folder: Path) -> None:
-    """Let workers of a calibration work once, and give what they made then whenever asked again."""
-    kept.mkdir(exist_ok=True)
-    python = kept / "python"
-    python.write_text(REMEMBERS.format(python=sys.executable, kept=kept))
-    python.chmod(0o755)
-    sys.executable = str(python)
-
-
-def _forget_runs(folder: Path) -> None:
-    shutil.rmtree(folder / "store" / "runs")
-
-
-def _untidy(folder: Path) -> None:
-    (folder / "store" / "tmp" / "999999999-dead").mkdir(parents=True)
-    (folder / "store" / "artifacts" / "unnamed").mkdir()
-    (folder / "store" / "artifacts" / "unnamed" / "file").write_text("x")
-
-
-def _damage(folder: Path) -> None:
-    store = Store(folder / "store")
-    for key in store.result_keys()[:2]:
-        result = store.recorded(key)
-        assert result is not None
-        output = next(iter(result.outputs.values()))
-        path = store.folder(output) / next(iter(output.files))
-        path.chmod(0o644)
-        path.write_bytes(b"?" * path.stat().st_size)
-    store.result_path(store.result_keys()[-1]).write_text("{")
-
-
-def _unformatted(folder: Path) -> None:
-    text = (folder / "pico.yaml").read_text()
-    (folder / "untidy.yaml").write_text(text.replace("name: pico", "name:    pico"))

@@ -12,9 +12,7 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +34,7 @@ from khichdi.runtime.store.store import Store
 from khichdi.schema.errors import FetchError, StoreError
 from khichdi.schema.plan import Plan
 
+from .forks import fork, forked, forked_together
 from .points import Points, kill
 
 RECIPE = """\
@@ -156,13 +155,13 @@ def scenes(workdir: Workdir, folder: Path) -> list[Scene]:
     """Prepare the stores, and return what is to be killed in each."""
     empty, full, half = (folder / name for name in ("empty", "full", "half"))
     Store(empty).root.mkdir()
-    _forked(lambda: workdir.run(full))
-    _forked(lambda: workdir.run(half), Points(kill, at=160))
+    forked(lambda: workdir.run(full))
+    forked(lambda: workdir.run(half), Points(kill, at=160))
     untidy, damaged = folder / "untidy", folder / "damaged"
     shutil.copytree(full, untidy)
     shutil.copytree(full, damaged)
     (untidy / "tmp" / "999999999-dead").mkdir()
-    _forked(lambda: _orphan(Store(untidy)))
+    forked(lambda: _orphan(Store(untidy)))
     store = Store(damaged)
     outputs = [o for _, r in store.results() if r for o in r.outputs.values()]
     for output in outputs[:2]:
@@ -200,7 +199,7 @@ def campaign(count: int, folder: Path, seed: int = 57, jobs: int = 1) -> Tally:
     workdir.own_run(folder / "own_run")
     found = scenes(workdir, folder)
     reference: dict[str, dict[str, str]] = json.loads(
-        _forked(lambda: workdir.run(folder / "reference"), answer=True)
+        forked(lambda: workdir.run(folder / "reference"), answer=True)
     )
     draw = random.Random(seed)
     tally = Tally()
@@ -224,7 +223,7 @@ def campaign(count: int, folder: Path, seed: int = 57, jobs: int = 1) -> Tally:
 
         return work
 
-    for answer in _forked_together([share(job) for job in range(jobs)]):
+    for answer in forked_together([share(job) for job in range(jobs)]):
         done = json.loads(answer)
         tally.kills.update(done["kills"])
         tally.ended += done["ended"]
@@ -245,11 +244,11 @@ def _one(
     shutil.copytree(scene.before, root, copy_function=shutil.copy2)
     end, told = os.pipe()
     write = os.write  # not the wrapped one
-    pid = _fork(
+    pid = fork(
         lambda: scene.work(workdir, root, lambda key: write(told, f"{key}\n".encode())),
         Points(kill, at),
     )
-    other = _fork(lambda: workdir.run(root)) if scene.beside else None
+    other = fork(lambda: workdir.run(root)) if scene.beside else None
     os.close(told)
     if at is None:
         time.sleep(draw.random() * 0.08)
@@ -264,7 +263,7 @@ def _one(
             tally.wrong.append(f"{where}: it failed before it was killed")
     if other is not None and os.waitpid(other, 0)[1] != 0:
         tally.wrong.append(f"{where}: the other run failed")
-    answer = _forked(lambda: _look(workdir, scene, root, done, reference), answer=True)
+    answer = forked(lambda: _look(workdir, scene, root, done, reference), answer=True)
     tally.wrong += [f"{where}: {one}" for one in json.loads(answer or '["no answer"]')]
     tally.kills[scene.name] += 1
     shutil.rmtree(root)
@@ -308,64 +307,6 @@ def _points(workdir: Workdir, scene: Scene, root: Path) -> int:
         scene.work(workdir, root, None)
         return len(points.names)
 
-    number = int(_forked(counted, points, answer=True))
+    number = int(forked(counted, points, answer=True))
     shutil.rmtree(root)
     return number
-
-
-def _fork(work: Callable[[], object], points: Points | None = None) -> int:
-    """Do some work in a child, and return its process id; it exits with 1 if the work fails."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        if points is not None:
-            points.install()
-        work()
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
-def _forked(work: Callable[[], object], points: Points | None = None, answer: bool = False) -> str:
-    """Do some work in a child to its end, and return its result as JSON if asked for."""
-    if not answer:
-        os.waitpid(_fork(work, points), 0)
-        return ""
-    return _forked_together([work], points)[0]
-
-
-def _forked_together(works: list[Callable[[], object]], points: Points | None = None) -> list[str]:
-    """Do each work in a child of its own, all at once, and return their results as JSON."""
-    started = [_answering(lambda work=work: json.dumps(work()).encode(), points) for work in works]
-    return [_answer(*one).decode() for one in started]
-
-
-def in_child(work: Callable[[], bytes]) -> bytes:
-    """Do some work in a child, and return what it answers; nothing where it fails."""
-    return _answer(*_answering(work, None))
-
-
-def _answering(work: Callable[[], bytes], points: Points | None) -> tuple[int, int]:
-    end, told = os.pipe()
-    write = os.write  # not the wrapped one
-
-    def answer() -> None:
-        rest = memoryview(work())
-        while rest:
-            rest = rest[write(told, rest) :]
-
-    pid = _fork(answer, points)
-    os.close(told)
-    return pid, end
-
-
-def _answer(pid: int, end: int) -> bytes:
-    with os.fdopen(end, "rb") as pipe:
-        text = pipe.read()
-    os.waitpid(pid, 0)
-    return text

@@ -200,7 +200,7 @@ def _traced(work: Callable[[Path, Trace], None], world: Path) -> Trace:
     """Do some work in a child, and return what it did on disk."""
     import pickle
 
-    from .kills import in_child
+    from .forks import in_child
 
     def child() -> Any:
         world.mkdir()
