@@ -7,6 +7,8 @@ import pytest
 from khichdi.compiler.importers.chat_formats import ends_turn, has_token, template_of
 from khichdi.plugins.builtin.template.chat_template import ChatTemplate
 
+pytestmark = pytest.mark.heavy  # transformers renders the templates
+
 CHAT = [("system", "S."), ("user", "Hi"), ("assistant", "Hello."), ("user", "Bye"),
         ("assistant", "Ciao.")]  # fmt: skip
 IM = "<|im_start|>{}\n{}<|im_end|>\n"
