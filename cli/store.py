@@ -79,7 +79,7 @@ def _repair(store: Store, options: Namespace) -> int:
     lines = [f"{one.step}: {one.what}, {one.how}" for one in repaired]
     removed = sum(one.what == "removed" for one in repaired)
     lines.append(f"{len(repaired)} damaged, {len(repaired) - removed} put right, {removed} removed")
-    emit(options, {"mended": [asdict(one) for one in repaired]}, "\n".join(lines))
+    emit(options, {"repaired": [asdict(one) for one in repaired]}, "\n".join(lines))
     return 0
 
 

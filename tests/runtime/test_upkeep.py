@@ -1,4 +1,4 @@
-"""Looking after a store: what is damaged is named and mended, what nothing needs goes."""
+"""Looking after a store: what is damaged is named and repaired, unreferenced files are removed."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def test_a_damaged_file_comes_back_from_another_copy(store: Store) -> None:
     put(store, "b", weights="w" * 1000)
     flip(store.folder(output) / "weights")
     assert len(verify(store).damaged) == 1
-    (mended,) = Repair(store, no_fetch).run()
-    assert mended.what == "restored"
-    assert "weights from artifacts/" in mended.how
+    (repaired,) = Repair(store, no_fetch).run()
+    assert repaired.what == "restored"
+    assert "weights from artifacts/" in repaired.how
     assert verify(store).damaged == []
     assert store.result(key) is not None
 
@@ -107,8 +107,8 @@ def test_a_missing_file_comes_back_from_a_runs_folder(store: Store) -> None:
     folder = finish_run(store, key)
     (folder / "adapter").write_text("x" * 100)
     (store.folder(output) / "adapter").unlink()
-    (mended,) = Repair(store, no_fetch).run()
-    assert (mended.what, mended.how) == ("restored", "adapter from runs/run/adapter")
+    (repaired,) = Repair(store, no_fetch).run()
+    assert (repaired.what, repaired.how) == ("restored", "adapter from runs/run/adapter")
     assert store.result(key) is not None
 
 
@@ -117,8 +117,8 @@ def test_what_has_no_other_copy_goes_with_all_results_that_name_it(store: Store)
     second, _ = put(store, "b", only="one")
     other, _ = put(store, "c", only="another")
     flip(store.folder(output) / "only")
-    (mended,) = Repair(store, no_fetch).run()
-    assert mended.what == "removed"
+    (repaired,) = Repair(store, no_fetch).run()
+    assert repaired.what == "removed"
     assert store.result_keys() == [other]
     assert not store.folder(output).exists()
     assert first != second
@@ -302,8 +302,8 @@ def test_a_damaged_source_is_fetched_again_or_removed(
     def repair() -> list[str]:
         flip(damaged)
         assert main(["store", "repair", "--json", "--store", str(store.root)]) == 0
-        mended = json.loads(capsys.readouterr().out)["mended"]
-        return [f"{one['step']}: {one['what']}, {one['how']}" for one in mended]
+        repaired = json.loads(capsys.readouterr().out)["repaired"]
+        return [f"{one['step']}: {one['what']}, {one['how']}" for one in repaired]
 
     assert repair() == ["data/far/source: fetched, b.jsonl from its source"]
     assert store.check(step.result.outputs["files"], every=True) == []

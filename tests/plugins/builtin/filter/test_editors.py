@@ -104,7 +104,7 @@ def test_a_text_becomes(edit, name, params, before, after):
     assert row["output"] == after
 
 
-def test_mojibake_is_mended_and_good_text_is_not(edit):
+def test_mojibake_is_fixed_and_good_text_is_not(edit):
     pytest.importorskip("ftfy", reason="ftfy is not installed")
     texts = ["cafÃ© â€œyesâ€\x9d", "café “yes” ﬁne ²", "ÃŸ", "plain"]
     rows = edit("fix-mojibake", {}, *({"output": text} for text in texts))
