@@ -10,7 +10,7 @@ from pydantic import Field
 from khichdi.plugins import Adapter, Params
 from khichdi.schema.architecture import ALL_LINEAR
 
-from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, left_out, named
+from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, named
 
 
 class VeraParams(Params):
@@ -48,7 +48,6 @@ class Vera(Adapter[VeraParams]):
             projection_prng_key=params.projection_prng_key,
             save_projection=True,
             target_modules=chosen_modules(params.target_modules, model),
-            exclude_modules=left_out(params.target_modules, model),
         )
 
     def size(self) -> str | None:

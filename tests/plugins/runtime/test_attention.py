@@ -127,6 +127,19 @@ def test_every_kernel_gives_the_same_attention(
             torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
 
 
+def test_a_sink_is_a_key_without_a_value() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(heads, 12, 8, generator=generator) for heads in (4, 2, 2))
+    sinks = torch.randn(4, generator=generator)
+    found = attention._written_out(q, k, v, 0.5, None, None, sinks=sinks)
+    scores = (q @ k.repeat_interleave(2, dim=0).transpose(1, 2) * 0.5).masked_fill(
+        ~torch.ones(12, 12, dtype=torch.bool).tril(), float("-inf")
+    )
+    weights = torch.cat([scores, sinks[:, None, None].expand(-1, 12, 1)], dim=-1).softmax(dim=-1)
+    expected = weights[..., :12] @ v.repeat_interleave(2, dim=0)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_blocks_in_bfloat16_are_as_exact_as_torchs_kernel() -> None:
     """Against float64: forward and backward, no more than twice the error of torch's own."""
     generator = torch.Generator().manual_seed(0)

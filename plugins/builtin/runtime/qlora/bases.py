@@ -25,26 +25,26 @@ def _types(text: str) -> frozenset[str]:
 PACKED = _types("""
     afmoe apertus arcee aria_text axk1 beam biogpt bitnet cohere cohere2 cohere2_moe
     cohere_compass_text ctrl cwm dbrx deepseek_v2 deepseek_v3 diffllama dots1 emu3 ernie4_5
-    ernie4_5_moe exaone4 exaone_moe flex_olmo fuyu gemma gemma2 gemma3 gemma3_text gemma3n_text
-    gemma4 gemma4_text gemma4_unified gemma4_unified_text glm glm4 glm4_moe glm4_moe_lite
-    got_ocr2 gpt-sw3 gpt2 gpt_bigcode gpt_neox granite granitemoe granitemoeshared helium
-    hrm_text hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax internlm3 iquestcoder jais2
-    kolibri1 laguna llama longcat_flash mellum minicpm3 minimax_m2 minimax_m3_vl_text ministral
-    ministral3 mistral mixtral mllama modernbert-decoder moshi moss_transcribe_diarize nanochat
-    olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phi4_multimodal phimoe qwen2 qwen2_moe qwen3
-    qwen3_moe seed_oss smollm3 solar_open starcoder2 vaultgemma whisper youtu
+    ernie4_5_moe exaone4 exaone_moe flex_olmo flint fuyu gemma gemma2 gemma3 gemma3_text
+    gemma3n_text gemma4 gemma4_text gemma4_unified gemma4_unified_text glm glm4 glm4_moe
+    glm4_moe_lite got_ocr2 gpt-sw3 gpt2 gpt_bigcode gpt_neox gpt_oss granite granite_swa
+    granitemoe granitemoe_swa granitemoeshared helium hrm_text hunyuan_v1_dense hunyuan_v1_moe
+    hy_v3 hyperclovax internlm3 iquestcoder jais2 kolibri1 laguna llama longcat_flash mellum
+    mimo_v2_flash minicpm3 minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral
+    mllama modernbert-decoder moshi moss_transcribe_diarize nanochat olmo olmo2 olmo3 olmoe opt
+    persimmon phi phi3 phi4_multimodal phimoe qwen2 qwen2_moe qwen3 qwen3_moe seed_oss smollm3
+    solar_open starcoder2 vaultgemma whisper youtu
 """)
 """Types that pass the bounds of samples on to attention and take positions from outside."""
 
 UNPACKED = _types("""
     axk2 bailing_hybrid bamba bart bigbird_pegasus blenderbot blenderbot-small bloom blt codegen
-    deepseek_v32 deepseek_v4 doge dots3_note dots3_note_text falcon falcon_h1 falcon_mamba flint
-    git glm_moe_dsa gpt_neo gpt_neox_japanese gpt_oss gptj granite_swa granitemoe_swa
-    granitemoehybrid hy_v4 inkling2_text inkling_text jamba jetmoe kimi_linear lfm2 lfm2_moe
-    lfm3 llama4 llama4_text mamba mamba2 marian mbart mimo_v2_flash minimax mpt mvp nemotron
-    nemotron_h olmo_hybrid openai-gpt pegasus plbart qwen3_5 qwen3_5_moe qwen3_5_moe_text
-    qwen3_5_text qwen3_next qwen4_exp qwen4_exp_text recurrent_gemma rwkv stablelm trocr xglm
-    xlstm zamba zamba2 zaya
+    deepseek_v32 deepseek_v4 doge dots3_note dots3_note_text falcon falcon_h1 falcon_mamba git
+    glm_moe_dsa gpt_neo gpt_neox_japanese gptj granitemoehybrid hy_v4 inkling2_text inkling_text
+    jamba jetmoe kimi_linear lfm2 lfm2_moe lfm3 llama4 llama4_text mamba mamba2 marian mbart
+    minimax mpt mvp nemotron nemotron_h olmo_hybrid openai-gpt pegasus plbart qwen3_5
+    qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_next qwen4_exp qwen4_exp_text
+    recurrent_gemma rwkv stablelm trocr xglm xlstm zamba zamba2 zaya
 """)
 """Types with attention, state or positions of their own."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,15 +69,18 @@ def _interface(name: str) -> Kernel:
         dropout: float = 0.0,
         sliding_window: int | None = None,
         softcap: float | None = None,
+        s_aux: torch.Tensor | None = None,
         **given: Any,
     ) -> tuple[torch.Tensor, None]:
         _refuse(module, attention_mask, dropout, given)
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         q, k, v = (t.squeeze(0) for t in (query, key, value))  # (heads, T, head size)
-        if name in at_once and softcap is None:
+        if name in at_once and softcap is None and s_aux is None:
             out = at_once[name](q, k, v, scale, sliding_window, given)
         else:
-            kernel: Kernel = _written_out if softcap else by_sample.get(name, _fused)
+            kernel: Kernel = by_sample.get(name, _fused)
+            if softcap or s_aux is not None:
+                kernel = partial(_written_out, sinks=s_aux)
             lengths = given["sample_lengths"]
             parts = zip(*(t.split(lengths, dim=1) for t in (q, k, v)), strict=True)
             done = [kernel(*part, scale, sliding_window, softcap) for part in parts]
@@ -94,7 +98,7 @@ def _refuse(module: Any, mask: Any, dropout: float, given: dict[str, Any]) -> No
             f"{kind} does not pass on where samples begin: they would see one another",
             hint="this architecture cannot be trained on packs yet",
         )
-    unknown = next((n for n in ("s_aux", "position_bias") if given.get(n) is not None), None)
+    unknown = "position_bias" if given.get("position_bias") is not None else None
     if unknown or mask is not None or not getattr(module, "is_causal", True):
         raise StepError(
             f"{kind} needs attention that is not offered ({unknown or 'a mask of its own'})",
@@ -117,9 +121,18 @@ def _visible(n: int, window: int | None, device: torch.device) -> torch.Tensor:
 
 
 def _written_out(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, window: Any, softcap: Any
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    scale: float,
+    window: Any,
+    softcap: Any,
+    sinks: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Scores and softmax in float32; queries of one key head are one matrix."""
+    """Scores and softmax in float32; queries of one key head are one matrix.
+
+    A sink is a score that each query of a head has beside those of its keys, and no value.
+    """
     heads, n, size = q.shape
     groups = heads // k.shape[0]
     folded = q.reshape(k.shape[0], groups * n, size)
@@ -128,8 +141,11 @@ def _written_out(
         scores = torch.tanh(scores / softcap) * softcap
     hidden = ~_visible(n, window, q.device)
     scores = scores.view(-1, groups, n, n).masked_fill(hidden, float("-inf"))
+    if sinks is not None:
+        beside = sinks.float().view(-1, groups, 1, 1).expand(-1, -1, n, 1)
+        scores = torch.cat([scores, beside], dim=-1)
     weights: torch.Tensor = _Softmax.apply(scores)
-    weights = weights.to(v.dtype).view(-1, groups * n, n)
+    weights = weights[..., :n].to(v.dtype).reshape(-1, groups * n, n)
     return torch.bmm(weights, v).view(heads, n, v.shape[-1])
 
 
