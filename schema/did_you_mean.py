@@ -9,9 +9,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most likely meant, or None.
 
     Near is: at most one slip in a word of up to four letters, two up to nine, else three. A slip
-    is a letter too many, one too few, a wrong one, or two that changed places.
+    is a letter too many, one too few, a wrong one, or two that changed places. Where none is near,
+    the first one that begins with the word, of four letters or more, is meant.
     """
-    folded = _fold(word)
+    folded, known = _fold(word), list(known)
     limit = 1 if len(word) <= 4 else 2 if len(word) <= 9 else 3
     best: tuple[int, int, str] | None = None
     for index, other in enumerate(known):
@@ -21,7 +22,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         # A word of one letter has nothing in common with another: only a doubled one is near.
         if found <= limit and (found < max(len(word), len(other)) or len(word) == 1):
             best = min(best, (found, index, other)) if best else (found, index, other)
-    return best[2] if best else None
+    if best:
+        return best[2]
+    whole = (other for other in known if len(word) >= 4 and _fold(other).startswith(folded))
+    return next(whole, None)
 
 
 def _fold(word: str) -> str:

@@ -140,7 +140,7 @@ def tasks(count, rows, shared, own=30, seed=5):
 
 @pytest.mark.parametrize("shared", [40, 90, 150])
 def test_rows_that_share_an_instruction_are_compared_exactly(shared):
-    texts = tasks(4, 100, shared)
+    texts = tasks(3, 60, shared)
     found = reasons(texts, above=0.7)
     assert [reason and reason.detail.split()[0] for reason in found] == [
         number if number is None else f"d/f#{number}" for number in by_every_pair(texts, 0.7)
@@ -149,7 +149,7 @@ def test_rows_that_share_an_instruction_are_compared_exactly(shared):
 
 def test_a_shared_instruction_makes_no_pair_a_candidate(monkeypatch):
     """Nearly all rows share more than half of their shingles, and hardly a pair is compared."""
-    texts = tasks(4, 1000, 60)
+    texts = tasks(4, 500, 60)
     compared = 0
 
     def counted(left, rows, right, others, exactly=duplicate_finder.jaccard):
@@ -162,7 +162,7 @@ def test_a_shared_instruction_makes_no_pair_a_candidate(monkeypatch):
     rows = batch_of([{"input": text} for text in texts])
     filter_.begin(FilterInputs(rows=pa.Table.from_batches([rows])))
     assert filter_.reasons(rows) == [None] * len(texts)
-    assert compared < 100  # of 2 million pairs with one instruction
+    assert compared < 100  # of half a million pairs with one instruction
 
 
 def test_a_sample_of_the_rows_changes_how_they_are_looked_up_and_nothing_else():
@@ -174,8 +174,8 @@ def test_a_sample_of_the_rows_changes_how_they_are_looked_up_and_nothing_else():
 
 
 def test_a_block_whose_rows_share_everything_is_halved(monkeypatch):
-    texts = tasks(2, 200, 300)
+    texts = tasks(2, 60, 300)
     whole = reasons(texts, above=0.8)
-    assert sum(reason is not None for reason in whole) > 50
+    assert sum(reason is not None for reason in whole) > 20
     monkeypatch.setattr(duplicate_finder, "HITS", 100)
     assert reasons(texts, above=0.8) == whole
