@@ -74,7 +74,10 @@ def forge(run: Path, store: Path, name: str, output: str, change: Callable[[Path
             path.chmod(0o644)
         change(copy)
         made = kept.publish(copy, before.kind)
-    digest = content_digest(made, kept.folder(made))
+    try:
+        digest = content_digest(made, kept.folder(made))
+    except ValueError:  # an audit refuses to read it: the forger keeps the digest that was there
+        digest = before.digest
     made = Output.model_validate({**made.to_json(), "digest": digest})
 
     def claim(document: Any) -> None:
