@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from forgery import (
-    change_row,
     change_values,
     forge,
+    poison,
     reseal,
     retrain,
     rewrite,
@@ -26,7 +26,6 @@ from forgery import (
 from khichdi.cli.main import main
 from khichdi.runtime.bundle.tar_format import laid_out
 from khichdi.runtime.store.store import Store
-from khichdi.runtime.tables import read_table
 from khichdi.runtime.training_states import read_states
 from khichdi.schema.audit import LEVELS
 from khichdi.schema.bundle import CONTENTS, Contents
@@ -161,28 +160,9 @@ def test_a_store_whose_base_has_one_more_file(own_run: Ran) -> None:
     assert "base does not hold exactly the pinned files" in out + err
 
 
-def poison(run: Path, store: Path) -> list[tuple[str, str, int]]:
-    """Change a row's output in every table that has it, as if it had come from the source."""
-    record = Record.from_json((run / "record.json").read_bytes(), "record.json")
-    row, places = "", []
-    for name, output, made in [
-        (one.name, name, made) for one in record.steps for name, made in one.result.outputs.items()
-    ]:
-        if made.kind != "rows" or name.startswith("data/colours"):
-            continue
-        ids = read_table(Store(store).folder(made)).column("id").to_pylist()
-        row = row or ids[7]
-        if row in ids:
-            places.append((name, output, ids.index(row)))
-            forge(run, store, name, output, change_row(ids.index(row), "output", "EVIL"))
-    return places
-
-
 def test_data_that_was_poisoned_before_an_honest_training(own_run: Ran) -> None:
     store = own_run[0].folder / "store"
-    poisoned = poison(run_of(own_run), store)
-    assert poisoned[0] == ("data/capitals/read", "rows", 7)
-    assert len(poisoned) > 4
+    poison(run_of(own_run), store, "data/capitals/read", 7, "EVIL")
     assert level(audit(own_run[0]), "data")["basis"] == "hashed"
     found = audit(own_run[0], "--segments", "1", status=1)
     assert found["where"].startswith("data: step data/capitals/read#rows, row 7 ")

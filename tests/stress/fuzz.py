@@ -128,10 +128,14 @@ class Fuzzer:
         found, names = Fuzzed(), list(self.readers)
         before = peak_memory(reset=True)
         for number in range(executions):
+            if number % 1_000 == 999:
+                print(f"{number + 1:,} executions", file=sys.stderr, flush=True)
             name, start = names[number % len(names)], time.monotonic()
             try:
                 self.readers[name]()
                 found.counts[name, "read"] += 1
+            except KeyboardInterrupt:
+                break  # interrupted, it reports as far as it got
             except KhichdiError as error:
                 if error.status in (1, 2):
                     found.counts[name, "refused"] += 1

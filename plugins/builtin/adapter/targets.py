@@ -60,7 +60,8 @@ def chosen_modules(targets: str | tuple[str, ...], model: Any) -> str | list[str
     """Return the modules as peft takes them: `all-linear`, an expression, or names in order.
 
     Raises:
-        ContradictionError: the model has no linear module of a name, or none that the expression matches.
+        ContradictionError: the model has no linear module of a name, or none that the expression
+            matches.
     """
     linear = [name for name, module in model.named_modules() if is_linear(module)]
     known = sorted({name.rpartition(".")[2] for name in linear})
