@@ -61,62 +61,49 @@ class Ladder:
         self.honest, self.scratch = honest, folder / "scratch"
         self.derived = folder / "derived"
         with open_target(honest.run) as claim:
-            found = self._rerun(claim, Store(self.derived))
-            assert found.verdict == "identical", found.where
+            found = audit(claim, lower_by_installed, None, _installed, _recompute())
+            done = audit_again(claim, found, self._again(claim, Store(self.derived)))
+            assert done.verdict == "identical", done.where
             sign(claim, honest.key)
-            self._verify(claim)
+            self._verify(claim, found)
 
     def judge(self, subject: Honest | Path) -> Told:
         """Climb until something finds the run, or bundle, not to be as claimed."""
-        holds, why = False, ""
-        for name, rung in LADDER.items():
-            path = subject if isinstance(subject, Path) else subject.run
-            try:
-                with open_target(path) as claim:
-                    found = rung(self, claim)
-            except KhichdiError as error:
-                text = f"{why}; {error.message}" if why else error.message
-                return Told(name, text, error.status not in (1, 2), holds)
-            except Exception as error:  # of khichdi: no input is to give a traceback
-                return Told(name, f"{type(error).__name__}: {error}", fault=True)
-            if found is not None and found.verdict == "diverged":
-                told = next(x for x in found.levels if x.verdict == found.verdict)
-                return Told(name, f"{found.verdict} at {told.level}: {told.where or told.detail}")
-            if found is not None and found.verdict != "identical":
-                told = next(x for x in found.levels if x.verdict == found.verdict)
-                why = f"{found.verdict} by {name} at {told.level}: {told.detail}"
-            holds = found is not None and found.passed
-            if holds and name == "audit":
-                return Told(name, "said to have passed, and not executed", fault=True)
-        return Told(text=why or "identical throughout", holds=holds)
+        rung = next(iter(LADDER))
+        told = Told()
+        try:
+            with open_target(subject if isinstance(subject, Path) else subject.run) as claim:
+                found = audit(claim, lower_by_installed, None, _installed, _recompute())
+                for rung, climb in LADDER.items():
+                    told = _answer(rung, climb(self, claim, found), told)
+                    if told.by is not None:
+                        return told
+        except KhichdiError as error:
+            text = f"{told.text}; {error.message}" if told.text else error.message
+            return Told(rung, text, error.status not in (1, 2), told.holds)
+        except Exception as error:  # of khichdi: no input is to give a traceback
+            return Told(rung, f"{type(error).__name__}: {error}", fault=True)
+        return told
 
     # ---- rungs ------------------------------------------------------------------------------
 
-    def _bytes(self, claim: Claim) -> AuditReport:
-        return audit(claim, lower_by_installed, None, _installed, _recompute())
+    def _bytes(self, claim: Claim, found: AuditReport) -> AuditReport:
+        return found
 
-    def _segments(self, claim: Claim) -> AuditReport | None:
-        if claim.plan is None:
-            return None
+    def _segments(self, claim: Claim, found: AuditReport) -> AuditReport:
         segments = Segments(self._again(claim, self._copied()), ALL, "dice", given=True)
         try:
-            return audit_segments(
-                claim, lower_by_installed, segments, None, _installed, _recompute()
-            )
+            return audit_segments(claim, found, segments)
         finally:
             shutil.rmtree(self.scratch)
 
-    def _reruns(self, claim: Claim) -> AuditReport:
+    def _rerun(self, claim: Claim, found: AuditReport) -> AuditReport:
         try:
-            return self._rerun(claim, self._copied())
+            return audit_again(claim, found, self._again(claim, self._copied()))
         finally:
             shutil.rmtree(self.scratch)
 
-    def _rerun(self, claim: Claim, store: Store) -> AuditReport:
-        rerun = self._again(claim, store)
-        return audit_again(claim, lower_by_installed, rerun, None, _installed, _recompute())
-
-    def _verify(self, claim: Claim) -> None:
+    def _verify(self, claim: Claim, found: AuditReport) -> None:
         """Verify with the key of who made the honest run, as `recipe verify` does."""
         verify(claim, [self.honest.public])
         report = audit(claim, lambda claim: Lowered(why_not="not compiled to verify"))
@@ -134,6 +121,19 @@ class Ladder:
         return Rerun(claim, store, registry(), {}, Observer())
 
 
+def _answer(rung: str, found: AuditReport | None, before: Told) -> Told:
+    """Return what a rung said; whether it cannot be told is kept from one to the next."""
+    if found is None:
+        return before
+    if found.passed and rung == "audit":
+        return Told(rung, "said to have passed, and not executed", fault=True)
+    if found.verdict == "identical":
+        return Told(text=before.text, holds=found.passed)
+    told = next(level for level in found.levels if level.verdict == found.verdict)
+    text = f"{found.verdict} by {rung} at {told.level}: {told.where or told.detail}"
+    return Told(rung if found.verdict == "diverged" else None, text)
+
+
 def lower_by_installed(claim: Claim) -> Lowered:
     """Compile a claim's recipe again, with the installed plugins."""
     return lower_again(claim, registry())
@@ -147,10 +147,10 @@ def _installed(claim: Claim) -> Sequence[Distribution]:
     return registry().distributions(claim.plan) if claim.plan else ()
 
 
-LADDER: dict[str, Callable[[Ladder, Claim], AuditReport | None]] = {
+LADDER: dict[str, Callable[[Ladder, Claim, AuditReport], AuditReport | None]] = {
     "audit": Ladder._bytes,
     "segments": Ladder._segments,
-    "rerun": Ladder._reruns,
+    "rerun": Ladder._rerun,
     "verify": Ladder._verify,
 }
 """By the word of the option or command, what each rung does."""
