@@ -118,6 +118,8 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
         ("name", claim.record.recipe, lowered.plan.recipe),
         ("seed", claim.record.seed, lowered.plan.seed),
     ]
+    if claim.plan is not None:
+        pairs.append(("varies by", claim.plan.varies_by, lowered.plan.varies_by))
     if claim.plan is not None and claim.record.files:
         pairs.append(("language", claim.plan.language, lowered.plan.language))
     for what, claimed, derived in pairs:

@@ -98,6 +98,12 @@ def test_a_base_that_is_said_to_come_from_elsewhere(own_run: Ran) -> None:
     assert audit(own_run[0], status=1)["where"] == "recipe: step base, origin, params.folder"
 
 
+def test_a_recipe_that_is_said_to_let_bits_differ(own_run: Ran) -> None:
+    change = {"varies_by": "determinism: fast"}
+    rewrite(run_of(own_run), "plan.json", lambda plan: plan.update(change))
+    assert audit(own_run[0], status=1)["where"] == "recipe: varies by"
+
+
 def test_pins_that_are_said_to_come_from_another_kind_of_source(own_run: Ran) -> None:
     def claim(document: Any) -> None:
         materials = document.get("materials") or {
