@@ -60,17 +60,22 @@ def recipe_mutants(honest: Honest) -> Iterator[Mutant]:
 
 def forge_recipe(mutant: Mutant, forger: Forger, other: Honest) -> bool:
     """Change the recipe; where it compiles, let plan and record be those of the new recipe."""
-    path = forger.run / RECIPE
-    text = path.read_text()
+    text = (forger.run / RECIPE).read_text()
     made = _recipe_text(mutant, text, (other.run / RECIPE).read_text())
     if made == text:
         return False
-    forger.replace(path, made.encode())
+    show_recipe(forger, made, compiled=mutant.depth == "followed")
+    return True
+
+
+def show_recipe(forger: Forger, text: str, *, compiled: bool = True) -> None:
+    """Show another text as the recipe that ran, with the plan that it compiles to."""
+    path = forger.run / RECIPE
+    forger.replace(path, text.encode())
     forger.record["files"][0]["sha256"] = file_sha256(path)
-    if mutant.depth == "followed":
+    if compiled:
         _compile(forger, path)
     forger.seal()
-    return True
 
 
 def _recipe_text(mutant: Mutant, text: str, other: str) -> str:
