@@ -75,14 +75,14 @@ CLAIMED: tuple[ClaimedField, ...] = (
     ),
     *_fields(
         "plan",
-        "steps.*.origin steps.*.package_url steps.*.material.use steps.*.material.request "
+        "steps.*.origin steps.*.package_url steps.*.material.request "
         "steps.*.material.revision steps.*.material.files.*.url",
         ORIGINS,
         "a locked source is bound by the sha256 of its files, wherever they came from",
     ),
     *_fields(
         "lock",
-        "materials.*.use materials.*.request materials.*.revision materials.*.files.*.url",
+        "materials.*.request materials.*.revision materials.*.files.*.url",
         ORIGINS,
         "a locked source is bound by the sha256 of its files, wherever they came from",
     ),

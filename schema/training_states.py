@@ -18,6 +18,8 @@ from .digest import digest
 from .document import Digest, Document
 
 INDEX = "states.json"
+TRAINED = "adapter"
+"""The group of the tensors that are trained, as they stand in the adapter's own file."""
 IN_TRACE = "state"
 """The name of a state's digest in the trace's entry of the step that it was reached by."""
 

@@ -56,3 +56,11 @@ class Evaluator(Plugin[P], ABC):
         An audit recomputes them without generating; the others are reported as claimed.
         """
         return {}
+
+    def scores_of(self, predictions: list[dict[str, Any]], rows: pa.Table) -> list[dict[str, Any]]:
+        """Return predictions with the scores that follow from their text and their rows.
+
+        An audit recomputes them without generating. As here, those given are returned where a
+        score needs more than the validation rows.
+        """
+        return predictions

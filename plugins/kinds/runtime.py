@@ -89,7 +89,12 @@ class TrainingResult:
 
 
 class ContradictionError(StepError):
-    """A training to be replayed is one that the recipe cannot have given, such as a longer one."""
+    """What was asked of a step contradicts its inputs, on any machine.
+
+    Such as a module that the base does not have, or a training longer than its recipe allows. An
+    audit takes it as proof that the claimed result is not one of this recipe. Where only something
+    here is missing (memory, a device, a package), raise `StepError`.
+    """
 
 
 @dataclass(frozen=True)

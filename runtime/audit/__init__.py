@@ -4,6 +4,8 @@
     documents.py           the levels recipe, plan and environment, from documents alone
     artifacts.py           the artifacts of steps, by their bytes
     figures.py             counts and metrics, recomputed from artifacts
+    row_accounting.py      rows, followed from step to step
+    claimed_tables.py      the tables and values that a step took in and put out
     level.py               one level while it is checked
     rerun.py               every step executed again
     segments.py            segments of a training executed again, each from the state before it

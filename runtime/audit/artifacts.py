@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...schema.audit import Finding, LevelReport
-from ...schema.digest import digest, file_sha256, manifest_digest, table_digest
+from ...schema.digest import (
+    described_safetensors,
+    digest,
+    file_sha256,
+    manifest_digest,
+    table_digest,
+)
+from ...schema.document import parse_json
 from ...schema.errors import KhichdiError
 from ...schema.file_hashing import files_sha256
 from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
-from ...schema.training_states import IN_TRACE
-from ..adapter_files import adapter_digest
+from ...schema.training_states import IN_TRACE, TRAINED
+from ..adapter_files import WEIGHTS, adapter_digest
 from ..store.runs import metrics
 from ..training_states import states_digest
 from .audited_run import Claim, committed, weights_of
 from .documents import first_difference
-from .figures import Recompute, check_figures, main_output, nothing_recomputed
+from .figures import Recompute, check_figures, main_output, nothing_recomputed, unlike
 from .level import Level
+from .row_accounting import row_findings
 
 
 def audit_artifacts(
@@ -41,9 +48,21 @@ def audit_artifacts(
     for step in claim.record.steps if not level.findings else ():
         if claim.level_of(step, main_output(step)) == name:
             check_figures(claim, level, step, recompute)
+            _account(claim, level, step)
     if name in FURTHER:
         FURTHER[name](claim, level)
     return level.report()
+
+
+def _account(claim: Claim, level: Level, step: RecordedStep) -> None:
+    """Account for the rows of a step; a table that lacks its columns is none that it made."""
+    try:
+        for finding in row_findings(claim, step):
+            level.contradict(finding)
+    except ModuleNotFoundError:
+        return
+    except Exception as error:  # tables of others may lack anything
+        level.contradict(unlike(step, error))
 
 
 def _output(
@@ -100,7 +119,7 @@ def content_digest(output: Output, folder: Path) -> str:
         table.validate(full=True)
         return table_digest(table)
     if output.kind == "values":
-        return digest("values", json.loads((folder / "values.json").read_bytes()))
+        return digest("values", parse_json((folder / "values.json").read_bytes()))
     if output.kind == "adapter":
         return adapter_digest(folder)
     if output.kind == "states":
@@ -129,6 +148,10 @@ def _pins(claim: Claim, level: Level) -> None:
         outputs = ran[step.name].result.outputs if step.name in ran else {}
         if step.material is None or level.name not in {claim.level_of(step, n) for n in outputs}:
             continue
+        use = step.material.use
+        level.compare(
+            Finding(step=step.name, at="pins, use", claimed=use, derived=step.plugin.name)
+        )
         if claim.lock is not None:
             locked = claim.lock.materials.get(step.name)
             found = first_difference(step.material.to_json(), locked.to_json() if locked else None)
@@ -171,6 +194,14 @@ def _states(claim: Claim, level: Level) -> None:
         if commitment is None or level.findings:
             continue
         trace, states = commitment
+        whole = Finding(
+            step=step.name,
+            output="states",
+            at="digest of what its index says",
+            claimed=step.result.outputs["states"].digest,
+            derived=states.digest(),
+        )
+        level.compare(whole)
         told = {entry["step"]: entry[IN_TRACE] for entry in trace if IN_TRACE in entry}
         made = {state.step: state.digest() for state in states.bounds}
         for at in sorted(told.keys() | made.keys() | {len(trace)}):
@@ -183,6 +214,29 @@ def _states(claim: Claim, level: Level) -> None:
                     derived=made.get(at),
                 )
             )
+
+
+def _adapters(claim: Claim, level: Level) -> None:
+    """Compare the adapter with the state that it was taken from, and the copies with it.
+
+    Only where a segment ends with that step is its state known.
+    """
+    for step in claim.record.steps:
+        kept = committed(claim, step) if step.kind == "runtime" else None
+        folder = claim.artifact(step.result.outputs["adapter"]) if kept else None
+        if kept is None or folder is None or level.findings:
+            continue
+        states, tensors = kept[1], described_safetensors(folder / WEIGHTS)
+        there = {(dtype, tuple(shape), sha) for dtype, shape, sha in tensors.values()}
+        for state in states.bounds:
+            trained = state.tensors.get(TRAINED, {}) if state.step == states.adapter_step else {}
+            for name, (dtype, shape, sha) in trained.items():
+                found = sha if (dtype, tuple(shape), sha) in there else "no such tensor"
+                at = f"tensor {name} of the state after training step {state.step}"
+                level.compare(
+                    Finding(step=step.name, output="adapter", at=at, claimed=found, derived=sha)
+                )
+    _copies(claim, level)
 
 
 def _copies(claim: Claim, level: Level) -> None:
@@ -253,7 +307,7 @@ def _numbers(claim: Claim, level: Level) -> None:
 FURTHER: dict[str, Callable[[Claim, Level], None]] = {
     "starting weights": _starting,
     "steps": _states,
-    "adapter": _copies,
+    "adapter": _adapters,
     "exports": _exported,
     "metrics": _numbers,
 }

@@ -106,14 +106,22 @@ OWN_FILES = {"record.json", "plan.json", "attestation.json", "calibration.json",
 """Files of a run's folder, or of a bundle, beside those that its documents name."""
 
 
+def copied_folders(claim: Claim) -> dict[str, Output]:
+    """Return the folders of a run that people take, each with the output that it is a copy of."""
+    return {
+        step.name if name == "model" else "adapter": output
+        for step, name, output, _ in claim.outputs()
+        if name in ("adapter", "model")
+    }
+
+
 def unknown_files(claim: Claim) -> list[str]:
     """Return the files of a run's folder that neither its documents nor its layout name."""
     known = {f"recipe/{file.path}" for file in claim.record.files} | OWN_FILES
     known.add(f"recipe/{claim.record.recipe}.lock")
-    for step, name, output, _ in claim.outputs():
-        folder = {"adapter": "adapter", "model": step.name}.get(name)
-        known |= {f"{folder}/{path}" for path in output.files} if folder else set()
-        known |= {f"{step.name}.sig"} if name == "model" else set()
+    for folder, output in copied_folders(claim).items():
+        known |= {f"{folder}/{path}" for path in output.files} | {f"{folder}.sig"}
+    for _, _, output, _ in claim.outputs():
         artifact = f"artifacts/{output.manifest.removeprefix('sha256:')}"
         known |= {f"{artifact}/{path}" for path in output.files}
     found = (path for path in claim.folder.rglob("*") if path.is_symlink() or not path.is_dir())

@@ -60,7 +60,11 @@ def _values(claimed: Path, derived: Path) -> Difference | None:
 def _tables(claimed: Path, derived: Path) -> Difference | None:
     from ..tables import read_table
 
-    a, b = read_table(claimed), read_table(derived)
+    return table_difference(read_table(claimed), read_table(derived))
+
+
+def table_difference(a: pa.Table, b: pa.Table) -> Difference | None:
+    """Return where two tables first differ: the row and its field; None where they are equal."""
     if a.schema.names != b.schema.names:
         return "column names", a.schema.names, b.schema.names
     row = _first_row(a, b)

@@ -14,7 +14,7 @@ from ...schema.lock import Distribution
 from ...schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
 from ...schema.record import RecordedStep
 from ..environment import environment
-from .audited_run import MADE, OPTIONAL, Claim, unknown_files
+from .audited_run import MADE, OPTIONAL, Claim, copied_folders, unknown_files
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def audit_recipe(claim: Claim, lower: Lower) -> LevelReport:
 
 def _files(claim: Claim) -> Iterator[Finding]:
     """Yield each recipe file that is not as recorded, then each that nothing declares."""
+    copies = tuple(f"{folder}/" for folder in copied_folders(claim))  # compared at their own levels
     for name in unknown_files(claim):
-        if not name.startswith(("adapter/", "export/")):
+        if not name.startswith(copies):
             yield Finding(at=f"file {name}", claimed=None, derived="a file that no document names")
     for file in claim.record.files:
         path = claim.folder / "recipe" / file.path
@@ -117,6 +118,8 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
         ("name", claim.record.recipe, lowered.plan.recipe),
         ("seed", claim.record.seed, lowered.plan.seed),
     ]
+    if claim.plan is not None:
+        pairs.append(("varies by", claim.plan.varies_by, lowered.plan.varies_by))
     if claim.plan is not None and claim.record.files:
         pairs.append(("language", claim.plan.language, lowered.plan.language))
     for what, claimed, derived in pairs:
@@ -290,12 +293,22 @@ def _pairs(told: dict[str, Any], here: dict[str, Any]) -> Iterator[tuple[str, An
             yield name, a, b
 
 
+ABSENT = "absent"
+"""Stands for a key that is not there, where the other side has it as null."""
+
+
 def first_difference(a: Any, b: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """Return (path, one value, the other) where two JSON values first differ."""
+    """Return (path, one value, the other) where two JSON values first differ.
+
+    The two values are never equal: a key that is not there is None beside a value, `ABSENT` beside
+    a null.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
         for name in sorted(a.keys() | b.keys()):
             if name not in a or name not in b:
-                return f"{path}.{name}".lstrip("."), a.get(name), b.get(name)
+                missing = ABSENT if a.get(name) is None and b.get(name) is None else None
+                place = f"{path}.{name}".lstrip(".")
+                return place, a.get(name, missing), b.get(name, missing)
             found = first_difference(a[name], b[name], f"{path}.{name}".lstrip("."))
             if found:
                 return found

@@ -7,11 +7,9 @@ as claimed.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...plugins.registry import Registry
@@ -20,6 +18,8 @@ from ...schema.errors import KhichdiError
 from ...schema.record import RecordedStep
 from ..store.runs import metrics
 from .audited_run import MADE, Claim, committed
+from .claimed_tables import input_table, inputs_of, output_table, output_values, settings_of
+from .documents import first_difference
 from .level import Level
 
 if TYPE_CHECKING:
@@ -57,11 +57,34 @@ def by_plugins(registry: Registry) -> Recompute:
         except (KhichdiError, ValueError):
             return {}  # not installed here
         try:
+            if step.kind == "evaluator":
+                _check_predictions(plugin, output, input_table(claim, step, "rows"))
             return dict(plugin.metrics_of(output))
+        except OutputError:
+            raise
         except Exception as error:  # a plugin may raise anything on an output that it did not write
             raise OutputError(f"{type(error).__name__}: {error}") from None
 
     return recompute
+
+
+def _check_predictions(plugin: Any, predictions: Any, rows: pa.Table | None) -> None:
+    """Hold predictions to the rows that they are of: each of one row, scored by its references."""
+    if rows is None:
+        return
+    known = Counter(rows.column("id").to_pylist())
+    told = Counter(prediction["id"] for prediction in predictions)
+    for row in told - known:
+        raise OutputError(f"a prediction of row {row}, which is not among the validation rows")
+    scored = plugin.scores_of(predictions, rows)
+    for prediction, derived in zip(predictions, scored, strict=True):
+        found = first_difference(prediction, derived)
+        if found is not None:
+            at, claimed, made = found
+            raise OutputError(
+                f"prediction of row {prediction['id']}, {at}: it says {claimed}, its references "
+                f"give {made}"
+            )
 
 
 def check_figures(
@@ -75,8 +98,10 @@ def check_figures(
     except OutputError as error:
         at = "metrics that follow from its output"
         level.compare(Finding(step=step.name, at=at, claimed="recorded", derived=str(error)))
-    except Exception:  # an artifact that cannot be read is a finding at its own level
+    except ModuleNotFoundError:
         pass
+    except Exception as error:  # tables and values of others may lack anything
+        level.contradict(unlike(step, error))
     for path, value in derived.items():
         found = _at(told, path)
         if found is not None or path not in OPTIONAL:
@@ -116,6 +141,12 @@ def _claimed(facts: Any, derived: Figures) -> Iterator[str]:
             yield path
 
 
+def unlike(step: RecordedStep, error: Exception) -> Finding:
+    """Return the finding that an artifact, whole as it is, is none that its step can make."""
+    derived = f"{type(error).__name__}: {error}"
+    return Finding(step=step.name, at="shape of its artifacts", claimed="its own", derived=derived)
+
+
 def main_output(step: RecordedStep) -> str:
     """Return the output whose level a step's figures belong to."""
     return "trace" if step.kind == "runtime" else next(iter(MADE.get(step.kind, {"": ""})))
@@ -137,19 +168,13 @@ def recomputed(claim: Claim, step: RecordedStep, recompute: Recompute) -> Figure
     if step.kind in ways:
         return ways[step.kind](claim, step)
     output = {"runtime": "trace", "evaluator": "predictions"}.get(step.kind, "")
-    values = read_values(claim, step, output)
+    values = output_values(claim, step, output)
     if values is None:
         return {}
     found = {f"metrics.{n}": value for n, value in recompute(claim, step, values).items()}
     if step.kind == "evaluator":
         found["rows_in"] = len(values)
     return found
-
-
-def read_values(claim: Claim, step: RecordedStep, output: str) -> Any:
-    """Return the JSON of an output of values; None where it is not here."""
-    folder = _folder(claim, step, output)
-    return json.loads((folder / "values.json").read_bytes()) if folder else None
 
 
 # ---- by kind --------------------------------------------------------------------------------
@@ -161,18 +186,18 @@ def _files(claim: Claim, step: RecordedStep) -> Figures:
 
 
 def _filtered(claim: Claim, step: RecordedStep) -> Figures:
-    rows, drops = _table(claim, step, "rows"), _table(claim, step, "drops")
+    rows, drops = output_table(claim, step, "rows"), output_table(claim, step, "drops")
     if rows is None or drops is None:
         return {}
     reasons = Counter(drops.column("reason").to_pylist())
     found: Figures = {"rows_out": rows.num_rows, "drops": dict(sorted(reasons.items()))}
-    before = _input(claim, step, "rows")
+    before = input_table(claim, step, "rows")
     found["rows_in"] = rows.num_rows + drops.num_rows if before is None else before.num_rows
     return found
 
 
 def _scored(claim: Claim, step: RecordedStep) -> Figures:
-    rows = _table(claim, step, "rows")
+    rows = output_table(claim, step, "rows")
     if rows is None:
         return {}
     from ..steps.rows import mean_by_task
@@ -187,17 +212,17 @@ def _scored(claim: Claim, step: RecordedStep) -> Figures:
 
 
 def _mixed(claim: Claim, step: RecordedStep) -> Figures:
-    rows = _table(claim, step, "rows")
+    rows = output_table(claim, step, "rows")
     if rows is None:
         return {}
-    names = _inputs(claim, step)
+    names = inputs_of(claim, step)
     counts = Counter(rows.column("source").to_pylist())
     sources = {name: counts[name] for name in sorted(names.keys() | counts.keys())}
     return {"rows_in": rows.num_rows, "rows_out": rows.num_rows, "sources": sources}
 
 
 def _split(claim: Claim, step: RecordedStep) -> Figures:
-    train, held = (_table(claim, step, name) for name in ("train", "validation"))
+    train, held = (output_table(claim, step, name) for name in ("train", "validation"))
     if train is None or held is None:
         return {}
     kept, out = (Counter(table.column("source").to_pylist()) for table in (train, held))
@@ -209,7 +234,7 @@ def _split(claim: Claim, step: RecordedStep) -> Figures:
             name: {"train": kept[name], "held_out": out[name]} for name in sorted(kept | out)
         },
     }
-    wanted: Any = _settings(claim, step).get("validation")
+    wanted: Any = settings_of(claim, step).get("validation")
     if wanted:
         share = wanted.get("fraction") or 0
         found["asked"] = int(wanted.get("count") or math.ceil(share * found["rows_in"]))
@@ -220,9 +245,9 @@ def _packed(claim: Claim, step: RecordedStep) -> Figures:
     import pyarrow.compute as pc
 
     found: Figures = {}
-    size = int(str(_settings(claim, step).get("sequence_len", 0)))
+    size = int(str(settings_of(claim, step).get("sequence_len", 0)))
     for name in ("train", "validation"):
-        packs = _table(claim, step, name)
+        packs = output_table(claim, step, name)
         if packs is None:
             continue
         tokens = pc.sum(pc.list_value_length(packs.column("input_ids"))).as_py() or 0
@@ -232,10 +257,10 @@ def _packed(claim: Claim, step: RecordedStep) -> Figures:
         found[f"{name}.response_tokens"] = pc.sum(pc.not_equal(labels, -100)).as_py() or 0
         capacity = packs.num_rows * size
         found[f"{name}.fill"] = round(tokens / capacity, 6) if capacity else 0.0
-        rows = _input(claim, step, name)
+        rows = input_table(claim, step, name)
         if rows is not None:
             found[f"{name}.rows"] = rows.num_rows
-    drops = _table(claim, step, "drops")
+    drops = output_table(claim, step, "drops")
     if drops is not None:
         counted = Counter(drops.column("reason").to_pylist())
         found["drops"] = dict(sorted(counted.items()))
@@ -245,36 +270,7 @@ def _packed(claim: Claim, step: RecordedStep) -> Figures:
     return found
 
 
-# ---- looking up -----------------------------------------------------------------------------
-
-
-def _folder(claim: Claim, step: RecordedStep, output: str) -> Path | None:
-    found = step.result.outputs.get(output)
-    return claim.artifact(found) if found else None
-
-
-def _table(claim: Claim, step: RecordedStep, output: str) -> pa.Table | None:
-    from ..tables import read_table
-
-    folder = _folder(claim, step, output)
-    return read_table(folder) if folder else None
-
-
-def _inputs(claim: Claim, step: RecordedStep) -> dict[str, tuple[str, str]]:
-    planned = [one for one in claim.plan.steps if one.name == step.name] if claim.plan else []
-    return {role: (name, output) for one in planned for role, name, output in one.sources()}
-
-
-def _settings(claim: Claim, step: RecordedStep) -> dict[str, Any]:
-    planned = [one for one in claim.plan.steps if one.name == step.name] if claim.plan else []
-    return dict(planned[0].settings) if planned else {}
-
-
-def _input(claim: Claim, step: RecordedStep, role: str) -> pa.Table | None:
-    """Return the table that a step took in, where it is here."""
-    name, output = _inputs(claim, step).get(role, ("", ""))
-    before = [one for one in claim.record.steps if one.name == name]
-    return _table(claim, before[0], output) if before else None
+# ---- facts ---------------------------------------------------------------------------------------
 
 
 def _at(facts: Any, path: str) -> Any:

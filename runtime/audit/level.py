@@ -36,6 +36,11 @@ class Level:
         if finding.claimed != finding.derived:
             self.findings.append(finding)
 
+    def contradict(self, finding: Finding) -> None:
+        """Count a comparison that is known to differ, whatever can be shown of the two sides."""
+        self.checked += 1
+        self.findings.append(finding)
+
     def report(self) -> LevelReport:
         """Return the level's verdict."""
         held, claimed = tuple(self.held), tuple(dict.fromkeys(self.claimed))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from ...plugins.kinds import KINDS
+from ...plugins.kinds import KINDS, ContradictionError
 from ...plugins.registry import Registry
 from ...schema.audit import LEVELS, Finding, LevelReport
 from ...schema.errors import InputError, KhichdiError, LockError
@@ -73,6 +73,9 @@ class Rerun:
             try:
                 recorded = self.execute(step)
             except KhichdiError as error:
+                if contradicts(error):
+                    self._contradicted(step, error)
+                    break
                 # Memory, network or a package may be missing here: no proof of anything.
                 self.failed = f"{step.name} could not be executed here: {error.message}"
                 break
@@ -173,7 +176,16 @@ class Rerun:
             parted.append((self._level(claimed, main_output(claimed)), finding))
         if parted and not self._judged(claimed, derived):
             for level, finding in parted:
-                level.compare(finding)
+                level.contradict(finding)
+
+    def _contradicted(self, step: PlanStep, error: KhichdiError) -> None:
+        """Report a step that its own inputs cannot give, on this machine or any other."""
+        claimed = self.claimed[step.name]
+        finding = Finding(
+            step=step.name, at="execution", claimed="it ran", derived=f"it cannot: {error.message}"
+        )
+        self._level(claimed, main_output(claimed)).contradict(finding)
+        self.parted = f"it follows from {step.name}"
 
     def _device(self, claimed: RecordedStep, derived: RecordedStep) -> None:
         devices = [step.result.measured.get("device") for step in (claimed, derived)]
@@ -268,6 +280,11 @@ class Rerun:
         why = self.parted or self.failed or found.detail
         verdict = "not run" if self.parted else "unverifiable"
         return found.model_copy(update={"verdict": verdict, "basis": None, "detail": why})
+
+
+def contradicts(error: KhichdiError) -> bool:
+    """Return whether a step failed because what was asked of it cannot be, anywhere."""
+    return isinstance(error, ContradictionError) or isinstance(error.__cause__, ContradictionError)
 
 
 def _brought(store: Store, folder: Path, output: Output) -> Output:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...plugins.kinds import ContradictionError, Replay, TrainingSegment
+from ...plugins.kinds import Replay, TrainingSegment
 from ...plugins.registry import Registry
 from ...plugins.result_checks import check_replayed
 from ...schema.audit import Finding, LevelReport, SegmentReplay, SegmentVerdict
@@ -26,7 +26,7 @@ from ..execute import Reporter, guarded
 from ..steps.context import Context, Outcome
 from .audited_run import Claim, committed
 from .documents import diverged
-from .rerun import Rerun
+from .rerun import Rerun, contradicts
 from .segment_comparison import SegmentComparison
 from .segment_draw import drawn, odds, surely_caught
 
@@ -79,12 +79,9 @@ class Segments:
             inputs = self._inputs(step)
             asked = [self._asked(told, states, one.segment) for one in plan.replayed]
             replay = self._execute(step, inputs, asked)
-        except ContradictionError as error:
-            self._contradicted(step, str(error))
-            return
         except KhichdiError as error:
-            if isinstance(error.__cause__, ContradictionError):
-                self._contradicted(step, str(error.__cause__))
+            if contradicts(error):
+                self._contradicted(step, error.message)
                 return
             # Memory, network, weights or a package may be missing here: no proof of anything.
             why = f"no segment could be executed here: {error.message}"

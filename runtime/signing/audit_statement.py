@@ -7,6 +7,7 @@ signers add their signatures to the same envelope.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -174,6 +175,20 @@ def _test(level: LevelReport) -> str:
     return f"{text} ({level.basis}{sample}{', some figures claimed' if level.claimed else ''})"
 
 
+def _mode_fault(statement: AuditStatement) -> str | None:
+    """Return in words how the tests of a statement contradict what it says was executed."""
+    found = statement.predicate
+    tests = (*found.passed_tests, *found.warned_tests)
+    bases = {basis for test in tests for basis in re.findall(r"\((\w+)", test)}
+    method = next((one for one in found.configuration if one.name == AUDITOR), None)
+    about = (method.annotations or {}) if method else {}
+    if about.get("mode") == "bytes" and bases & {"sampled", "executed"}:
+        return "an audit of bytes has executed nothing, and a test of it says so"
+    if "sampled" in bases and not about.get("segments"):
+        return "a test says sampled, and no segments are named"
+    return None
+
+
 def _configuration(claim: Claim) -> Iterator[Resource]:
     """Yield the audited documents: the recipe and its lock, the plan and the record."""
     yield Resource(name="recipe hash", digest=as_digest_set(claim.record.recipe_hash))
@@ -228,6 +243,9 @@ def _parsed(payload: bytes, path: Path) -> AuditStatement:
         raise InputError(f"{path.name}: {error.message}", hint=MADE) from None
     except ValueError as error:
         raise InputError(f"{path.name} is not an audit statement: {error}", hint=MADE) from None
+    told = _mode_fault(statement)
+    if told is not None:
+        raise InputError(f"{path.name}: {told}: it was edited", hint=MADE)
     if found.result != derived:
         raise InputError(
             f"{path.name} says {found.result}, its tests give {derived}: it was edited", hint=MADE

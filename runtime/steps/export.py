@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...plugins.kinds import ExportJob
 from ...schema.digest import digest, file_sha256, safetensors_digest
+from ...schema.document import parse_json
 from .context import Context, Outcome, Produced
 
 CONFIGS = ("config.json", "generation_config.json", "adapter_config.json")
@@ -47,7 +48,7 @@ def _content(path: Path) -> str:
     if path.suffix == ".safetensors":
         return safetensors_digest(path)
     if path.name in CONFIGS:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(path.read_bytes())
         known = {key: value for key, value in config.items() if key not in VERSIONS}
         # As text: a config may have numbers that canonical JSON has not.
         return digest("config", json.dumps(known, sort_keys=True))

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forgery import change_row, change_values, flip_in_tensor, forge, rewrite, step
+from forgery import change_values, flip_in_tensor, forge, poison, rewrite, step
 
 from khichdi.cli.main import main
+from khichdi.runtime.training_states import read_states
 from khichdi.schema.audit import LEVELS, AuditReport
+from khichdi.schema.digest import described_safetensors
 from khichdi.schema.record import Record
+from khichdi.schema.training_states import INDEX
 
 from .conftest import Workdir
 
@@ -263,7 +266,7 @@ def test_a_divergence_is_named_by_level_step_and_place(own_run: Ran, what: str) 
 def test_a_rerun_names_the_row_and_field_of_a_forged_table(own_run: Ran) -> None:
     workdir, _ = own_run
     store = workdir.folder / "store"
-    forge(run_of(own_run), store, "data/capitals/read", "rows", change_row(7, "output", "Lima"))
+    poison(run_of(own_run), store, "data/capitals/read", 7, "Lima")
     assert audit(workdir)["verdict"] == "identical"  # the forger left no trace in the bytes
     found = audit(workdir, "--rerun", "--level", "data", status=1)
     finding = level(found, "data")["findings"][0]
@@ -281,7 +284,23 @@ def test_a_rerun_names_the_training_step_and_the_tensor_of_a_forged_training(own
     names = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
     tensor = sorted(name for name in names if name != "__metadata__")[3]
     forge(run, store, "train", "adapter", flip_in_tensor(tensor, 5))
-    forge(run, store, "train", "trace", change_values(lambda trace: trace[1].update(loss=0.25)))
+    states = read_states(artifact(own_run, "train", "states"))
+    made = described_safetensors(run / "adapter" / "adapter_model.safetensors")[tensor]
+    *before, last = states.bounds
+    named = tensor.replace(".weight", ".default.weight")
+    trained = {**last.tensors["adapter"], named: made}
+    last = last.model_copy(update={"tensors": {**last.tensors, "adapter": trained}})
+
+    def index(folder: Path) -> None:
+        told = states.model_copy(update={"bounds": (*before, last)})
+        (folder / INDEX).write_text(told.model_dump_json(indent=1) + "\n")
+
+    def claim(trace: Any) -> None:
+        trace[1].update(loss=0.25)
+        trace[-1].update(state=last.digest())
+
+    forge(run, store, "train", "states", index)
+    forge(run, store, "train", "trace", change_values(claim))
     assert audit(workdir)["verdict"] == "identical"
     found = audit(workdir, "--rerun", status=1)
     verdicts = {one["level"]: one["verdict"] for one in found["levels"]}

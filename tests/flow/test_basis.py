@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forgery import change_row, change_values, forge, rewrite, step
+from forgery import change_values, forge, poison, rewrite, step
 
 from khichdi.runtime.store.store import Store
 from khichdi.schema.digest import file_sha256
@@ -95,7 +95,7 @@ def another_machine(own_run: Ran) -> None:
 
 
 def other_rows(own_run: Ran) -> None:
-    forge(run_of(own_run), kept(own_run[0]), READ, "rows", change_row(7, "output", "EVIL"))
+    poison(run_of(own_run), kept(own_run[0]), READ, 7, "EVIL")
 
 
 def other_packs(own_run: Ran) -> None:

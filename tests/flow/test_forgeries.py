@@ -13,14 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forgery import change_row, change_values, forge, reseal, retrain, rewrite, step
+from forgery import (
+    change_values,
+    forge,
+    poison,
+    reseal,
+    retrain,
+    rewrite,
+    step,
+)
 
 from khichdi.cli.main import main
 from khichdi.runtime.bundle.tar_format import laid_out
 from khichdi.runtime.store.store import Store
 from khichdi.runtime.training_states import read_states
+from khichdi.schema.audit import LEVELS
 from khichdi.schema.bundle import CONTENTS, Contents
 from khichdi.schema.digest import file_sha256
+from khichdi.schema.lock import Lock
 from khichdi.schema.record import FileDigest, Record
 from khichdi.schema.training_states import INDEX
 
@@ -88,6 +98,26 @@ def test_a_base_that_is_said_to_come_from_elsewhere(own_run: Ran) -> None:
     assert audit(own_run[0], status=1)["where"] == "recipe: step base, origin, params.folder"
 
 
+def test_a_recipe_that_is_said_to_let_bits_differ(own_run: Ran) -> None:
+    change = {"varies_by": "determinism: fast"}
+    rewrite(run_of(own_run), "plan.json", lambda plan: plan.update(change))
+    assert audit(own_run[0], status=1)["where"] == "recipe: varies by"
+
+
+def test_pins_that_are_said_to_come_from_another_kind_of_source(own_run: Ran) -> None:
+    def claim(document: Any) -> None:
+        materials = document.get("materials") or {
+            one["name"]: one["material"] for one in document["steps"]
+        }
+        materials["base"]["use"] = "huggingface"
+
+    rewrite(run_of(own_run), "plan.json", claim)
+    rewrite(run_of(own_run), "recipe/pico.lock", claim)
+    lock = Lock.from_json((run_of(own_run) / "recipe/pico.lock").read_bytes(), "pico.lock").seal()
+    rewrite(run_of(own_run), "record.json", lambda record: record.update(lock=lock))
+    assert audit(own_run[0], status=1)["where"] == "base weights: step base, pins, use"
+
+
 def test_a_file_beside_the_recipe_that_no_document_names(own_run: Ran) -> None:
     (run_of(own_run) / "recipe" / "sitecustomize.py").write_text("")
     assert audit(own_run[0], status=1)["where"] == "recipe: file recipe/sitecustomize.py"
@@ -138,7 +168,7 @@ def test_a_store_whose_base_has_one_more_file(own_run: Ran) -> None:
 
 def test_data_that_was_poisoned_before_an_honest_training(own_run: Ran) -> None:
     store = own_run[0].folder / "store"
-    forge(run_of(own_run), store, "data/capitals/read", "rows", change_row(7, "output", "EVIL"))
+    poison(run_of(own_run), store, "data/capitals/read", 7, "EVIL")
     assert level(audit(own_run[0]), "data")["basis"] == "hashed"
     found = audit(own_run[0], "--segments", "1", status=1)
     assert found["where"].startswith("data: step data/capitals/read#rows, row 7 ")
@@ -147,9 +177,14 @@ def test_data_that_was_poisoned_before_an_honest_training(own_run: Ran) -> None:
 
 MEASURED = """
 import resource, sys
+from pathlib import Path
 from khichdi.cli.main import main
 status = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, file=sys.stderr)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+own = Path("/proc/self/status")  # on Linux, as the other figure starts with the parent's peak
+for line in own.read_text().splitlines() if own.is_file() else ():
+    peak = int(line.split()[1]) if line.startswith("VmHWM:") else peak
+print(peak >> 10, file=sys.stderr)
 sys.exit(status)
 """
 
@@ -310,6 +345,12 @@ def test_a_statement_that_says_passed_where_nothing_was_executed(
     status, found = recipe(own_run[0], *words)
     assert status == 2
     assert "says PASSED, its tests give WARNED" in found["error"]["message"]
+    value["predicate"]["passedTests"] = [f"{level}: identical (executed)" for level in LEVELS]
+    value["predicate"]["warnedTests"] = []
+    statement.write_text(json.dumps(value))
+    status, found = recipe(own_run[0], *words)
+    assert status == 2
+    assert "an audit of bytes has executed nothing" in found["error"]["message"]
 
 
 def test_a_calibration_swapped_after_it_was_signed(own_run: Ran, tmp_path: Path) -> None:

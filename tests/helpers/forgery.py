@@ -74,7 +74,10 @@ def forge(run: Path, store: Path, name: str, output: str, change: Callable[[Path
             path.chmod(0o644)
         change(copy)
         made = kept.publish(copy, before.kind)
-    digest = content_digest(made, kept.folder(made))
+    try:
+        digest = content_digest(made, kept.folder(made))
+    except ValueError:  # an audit refuses to read it: the forger keeps the digest that was there
+        digest = before.digest
     made = Output.model_validate({**made.to_json(), "digest": digest})
 
     def claim(document: Any) -> None:
@@ -87,6 +90,22 @@ def forge(run: Path, store: Path, name: str, output: str, change: Callable[[Path
         for path in kept.folder(made).iterdir():
             (run / "adapter" / path.name).unlink()
             shutil.copyfile(path, run / "adapter" / path.name)
+
+
+def poison(run: Path, store: Path, name: str, row: int, value: str) -> None:
+    """Change the output of a row that a step gives, there and in every later table that has it."""
+    from khichdi.runtime.tables import read_table
+
+    record = Record.from_json((run / "record.json").read_bytes(), "record.json")
+    wanted: str | None = None
+    for one in record.steps:
+        for output, made in one.result.outputs.items():
+            if made.kind != "rows" or (wanted is None and one.name != name):
+                continue
+            ids = read_table(Store(store).folder(made)).column("id").to_pylist()
+            wanted = wanted or ids[row]
+            if wanted in ids:
+                forge(run, store, one.name, output, change_row(ids.index(wanted), "output", value))
 
 
 def change_values(change: Callable[[Any], None]) -> Callable[[Path], None]:

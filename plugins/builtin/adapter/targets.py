@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from khichdi.plugins import StepError
+from khichdi.plugins import ContradictionError
 from khichdi.plugins.toolkit.patterns import check_pattern
 from khichdi.schema.architecture import ALL_LINEAR
 from khichdi.schema.did_you_mean import did_you_mean
@@ -60,21 +60,22 @@ def chosen_modules(targets: str | tuple[str, ...], model: Any) -> str | list[str
     """Return the modules as peft takes them: `all-linear`, an expression, or names in order.
 
     Raises:
-        StepError: the model has no linear module of a name, or none that the expression matches.
+        ContradictionError: the model has no linear module of a name, or none that the expression
+            matches.
     """
     linear = [name for name, module in model.named_modules() if is_linear(module)]
     known = sorted({name.rpartition(".")[2] for name in linear})
     hint = f"it has: {', '.join(known)}"
     if isinstance(targets, str):
         if targets != ALL_LINEAR and not any(re.fullmatch(targets, name) for name in linear):
-            raise StepError(
+            raise ContradictionError(
                 f"target_modules: `{targets}` matches no linear module of the model",
                 hint=f"an expression matches whole paths, such as `{linear[0]}`; {hint}",
             )
         return targets
     for name in targets:
         if not any(full == name or full.endswith(f".{name}") for full in linear):
-            raise StepError(
+            raise ContradictionError(
                 f"target_modules: the model has no linear module named `{name}`",
                 hint=f"{did_you_mean(name, known)}{hint}",
             )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from khichdi.plugins import EvaluationJob, EvaluationResult, Evaluator
 from khichdi.plugins.toolkit.torch_environment import before_torch
 
 from .params import GenerateParams
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Generate(Evaluator[GenerateParams]):
@@ -27,9 +30,19 @@ class Generate(Evaluator[GenerateParams]):
 
     def metrics_of(self, predictions: list[dict[str, Any]]) -> dict[str, float]:
         """Return the mean scores."""
-        from .mean_scores import mean_scores
+        from .scores import mean_scores
 
         return mean_scores(predictions)
+
+    def scores_of(self, predictions: list[dict[str, Any]], rows: pa.Table) -> list[dict[str, Any]]:
+        """Return each prediction, compared with its row's references again."""
+        from .scores import scored
+
+        by_id = {row["id"]: row for row in rows.to_pylist()}
+        return [
+            scored(by_id[one["id"]], one["prediction"], self.params.normalize)
+            for one in predictions
+        ]
 
     def rehearsal(self) -> dict[str, Any]:
         """Answer a few rows in a few tokens."""

@@ -23,11 +23,10 @@ from khichdi.plugins.toolkit.model_loading import (
     load_tokenizer,
     quiet,
 )
-from khichdi.plugins.toolkit.text_metrics import exact_match, rouge_l
 from khichdi.schema.digest import draws
 from khichdi.schema.errors import RowError, StepError
 
-from .mean_scores import mean_scores
+from .scores import mean_scores, scored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,25 +111,10 @@ def _generator(params: GenerateParams, job: EvaluationJob, tokenizer: Any) -> Ge
     return Generator(model, tokenizer, max_new_tokens=params.max_new_tokens, stop=params.stop)
 
 
-def _references(row: dict[str, Any]) -> list[str]:
-    """Return the answers that count: of a chat, the last, which is what was asked for."""
-    references: list[str] = row["references"] or [row["output"]]
-    answers = [turn["text"] for turn in row["turns"] if turn["role"] == "assistant"]
-    return answers[-1:] if answers and references == [row["output"]] else references
-
-
 def _scored(
     params: GenerateParams, rows: list[dict[str, Any]], answers: list[str]
 ) -> EvaluationResult:
-    predictions = []
-    for row, answer in zip(rows, answers, strict=True):
-        references = _references(row)
-        predictions.append(
-            {
-                "id": row["id"],
-                "prediction": answer,
-                "exact_match": exact_match(answer, references, params.normalize),
-                "rouge_l": rouge_l(answer, references),
-            }
-        )
+    predictions = [
+        scored(row, answer, params.normalize) for row, answer in zip(rows, answers, strict=True)
+    ]
     return EvaluationResult(metrics=mean_scores(predictions), predictions=predictions)

@@ -234,10 +234,23 @@ def _executed(claim: Claim, draw: random.Random) -> Iterator[Injection]:
             yield Injection(
                 f"forged {step.name}#{name}, {where}",
                 level,
-                f"step {step.name}#{name}, {where}",
+                _first_seen(step, name, output, where),
                 _forged(claim, step.name, name, change),
                 executed=True,
             )
+
+
+def _first_seen(step: RecordedStep, name: str, output: Output, where: str) -> str:
+    """Return words of the place that is named first.
+
+    A row is accounted for from step to step, and an adapter is held to the state that it was taken
+    from, before anything is executed.
+    """
+    if output.kind == "rows":
+        return where[where.index(" (id ") :]
+    if output.kind == "adapter":
+        return f"step {step.name}#{name}, {where.partition('.weight')[0]}"
+    return f"step {step.name}#{name}, {where}"
 
 
 def _forgeries(

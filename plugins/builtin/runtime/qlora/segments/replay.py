@@ -121,21 +121,30 @@ class _Replayer:
             trainee.restore(self.start)
             return
         adapter, optimizer = (_read(segment.folder, name) for name in ("adapter", "optimizer"))
+        misfit = f"the state after step {segment.state.step} does not fit this training: {{}}"
+        if _shapes(adapter) != _shapes(self.start):
+            raise ContradictionError(misfit.format("the adapter's tensors are others"))
         try:
             trainee.restore(adapter)
             restore_state(
                 training.optimizer, trainee.names, trainee.trained, optimizer,
                 dict(segment.state.numbers),
             )  # fmt: skip
-        except (KeyError, RuntimeError, TypeError) as error:
-            raise StepError(
-                f"the state after step {segment.state.step} does not fit this training: {error}"
-            ) from error
+        except (KeyError, TypeError) as error:
+            raise ContradictionError(misfit.format(error)) from error
+        except RuntimeError as error:  # the device's memory may be full
+            raise StepError(misfit.format(error)) from error
+
+
+def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _read(folder: Path, group: str) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load_file(folder / f"{group}.safetensors")
-    except (OSError, SafetensorError) as error:
+    except SafetensorError as error:
+        raise ContradictionError(f"the state in {folder.name} is not one: {error}") from error
+    except OSError as error:
         raise StepError(f"the state in {folder.name} cannot be read: {error}") from error
     return tensors

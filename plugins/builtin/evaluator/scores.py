@@ -1,0 +1,35 @@
+"""Score generated answers by their rows' references, and average the scores."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from khichdi.plugins.toolkit.text_metrics import Normalize, exact_match, rouge_l
+
+SCORES = ("exact_match", "rouge_l")
+
+
+def mean_scores(predictions: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the mean of each score, and the number of rows."""
+    count = len(predictions)
+    means = {name: math.fsum(one[name] for one in predictions) / count for name in SCORES}
+    return means | {"rows": float(count)}
+
+
+def scored(row: dict[str, Any], answer: str, normalize: Normalize) -> dict[str, Any]:
+    """Return the prediction for a row, with its scores."""
+    references = _references(row)
+    return {
+        "id": row["id"],
+        "prediction": answer,
+        "exact_match": exact_match(answer, references, normalize),
+        "rouge_l": rouge_l(answer, references),
+    }
+
+
+def _references(row: dict[str, Any]) -> list[str]:
+    """Return the answers that count: of a chat, the last, which is what was asked for."""
+    references: list[str] = row["references"] or [row["output"]]
+    answers = [turn["text"] for turn in row["turns"] if turn["role"] == "assistant"]
+    return answers[-1:] if answers and references == [row["output"]] else references
