@@ -80,7 +80,7 @@ class Run:
 
         claim = open_claim(self.folder, self.name, (self.store.root,))
         try:
-            recompute = by_plugins(load_registry())
+            recompute = by_plugins(load_registry(), against_rows=False)
         except RegistryError:
             recompute = nothing_recomputed
         return claimed_metrics(claim, recompute)

@@ -44,8 +44,11 @@ def nothing_recomputed(*_: Any) -> Mapping[str, float]:
     return {}
 
 
-def by_plugins(registry: Registry) -> Recompute:
-    """Return a function that asks the installed plugin which metrics follow from its output."""
+def by_plugins(registry: Registry, against_rows: bool = True) -> Recompute:
+    """Return a function that asks the installed plugin which metrics follow from its output.
+
+    Predictions are held to their rows first, unless `against_rows` is false.
+    """
 
     def recompute(claim: Claim, step: RecordedStep, output: Any) -> Mapping[str, float]:
         planned = [one for one in claim.plan.steps if one.name == step.name] if claim.plan else []
@@ -57,7 +60,7 @@ def by_plugins(registry: Registry) -> Recompute:
         except (KhichdiError, ValueError):
             return {}  # not installed here
         try:
-            if step.kind == "evaluator":
+            if step.kind == "evaluator" and against_rows:
                 _check_predictions(plugin, output, input_table(claim, step, "rows"))
             return dict(plugin.metrics_of(output))
         except OutputError:

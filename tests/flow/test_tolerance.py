@@ -19,7 +19,7 @@ from khichdi.schema.record import Record
 from khichdi.schema.training_states import INDEX
 
 from .conftest import Workdir, make_workdir
-from .segment_audits import commit_trace
+from .segment_audits import artifact, commit_trace
 
 torch = pytest.importorskip("torch")
 Ran = tuple[Workdir, Any]
@@ -92,7 +92,8 @@ def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rej
     workdir, _ = own_run
     other = make_workdir(tmp_path / "other", workdir.folder / "base")
     other.edit("learning_rate: 1.0e-3", "learning_rate: 1.1e-3")
-    trained = Path(other.json("run", "pico.yaml")["run"])
+    other_run = (other, other.json("run", "pico.yaml"))
+    trained = run_of(other_run)
     record = Record.from_json((trained / "record.json").read_bytes(), "record.json")
     result = next(one for one in record.steps if one.name == "train").result
     folder = other.folder / "store" / "artifacts"
@@ -101,14 +102,20 @@ def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rej
 
     def take_losses(honest: Any) -> None:
         for own, like in zip(trace, honest, strict=True):
-            like |= {key: own[key] for key in ("loss", "grad_norm", "eval_loss") if key in own}
+            taken = ("loss", "grad_norm", "eval_loss", "state")
+            like |= {key: own[key] for key in taken if key in own}
 
     def take_adapter(target: Path) -> None:
         name = "adapter_model.safetensors"
         shutil.copyfile(trained / "adapter" / name, target / name)
 
+    def take_states(target: Path) -> None:
+        shutil.rmtree(target)
+        shutil.copytree(artifact(other_run, "train", "states"), target)
+
     run, store = run_of(own_run), workdir.folder / "store"
     forge(run, store, "train", "trace", change_values(take_losses))
+    forge(run, store, "train", "states", take_states)
     forge(run, store, "train", "adapter", take_adapter)
 
     def claim(document: Any) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
-from khichdi.plugins.toolkit.text_metrics import Normalize, exact_match, rouge_l
+from khichdi.plugins.toolkit import exact_match, rouge_l
 
 SCORES = ("exact_match", "rouge_l")
 
@@ -17,7 +17,9 @@ def mean_scores(predictions: list[dict[str, Any]]) -> dict[str, float]:
     return means | {"rows": float(count)}
 
 
-def scored(row: dict[str, Any], answer: str, normalize: Normalize) -> dict[str, Any]:
+def scored(
+    row: dict[str, Any], answer: str, normalize: Literal["none", "strip", "lower"]
+) -> dict[str, Any]:
     """Return the prediction for a row, with its scores."""
     references = _references(row)
     return {

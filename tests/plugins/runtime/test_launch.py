@@ -144,7 +144,7 @@ def test_a_killed_process_ends_all_and_is_named(
 def test_a_process_that_raises_ends_all_and_is_named(trained: Trainings) -> None:
     adapter = FailsOnRank1(LoraParams(r=8))
     with pytest.raises(
-        StepError, match="rank 1 of 2, before its first step: the adapter fell"
+        StepError, match="rank 1 of 2, before its first step: the adapter failed"
     ) as e:
         trained(Launch(2), adapter=adapter)
     assert e.value.hint == "pick it up; the next run resumes from the last checkpoint"
