@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from ..compiler.estimate.devices import DEVICES
 from ..project.planning import Planned, plan_session
+from ..schema.errors import InputError
 from .arguments import recipe_argument
 from .base_layout import layout_json
+from .diagnostics import show
 from .output import emit
 from .plan_text import plan_text
 from .session import open_session
@@ -26,10 +29,13 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Print the plan and the estimate; the steps one by one with -v."""
-    planned = plan_session(open_session(options), options.device)
+    """Print the plan and the estimate, the steps one by one with -v; then breaches of rules."""
+    planned = plan_session(open_session(options, allow_breaches=True), options.device)
     emit(options, _document(planned), plan_text(planned, options.file, verbose=options.verbose))
-    return 0
+    breaches = planned.forecast.breaches
+    if breaches and not options.json:
+        show(breaches, sys.stderr)
+    return InputError.status if breaches else 0
 
 
 def _document(planned: Planned) -> dict[str, Any]:
@@ -41,6 +47,7 @@ def _document(planned: Planned) -> dict[str, Any]:
         "steps": _steps(planned),
         "estimate": planned.forecast.estimate.to_json(),
         "base": layout_json(planned.forecast.support),
+        "breaches": [breach.as_json() for breach in planned.forecast.breaches],
         "rules": {
             name: [{"path": b.path, "message": b.message, "hint": b.hint} for b in found]
             for name, found in planned.doubts.items()

@@ -10,14 +10,16 @@ from ..project.session import open_session as _open_session
 from .diagnostics import show
 
 
-def open_session(options: Namespace) -> Session:
+def open_session(options: Namespace, *, allow_breaches: bool = False) -> Session:
     """Open the recipe; deprecated plugins and parameters are shown on standard error.
 
     Raises:
         InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
     """
     settings = getattr(options, "settings", ())
-    session = _open_session(options.file, store=options.store, settings=settings)
+    session = _open_session(
+        options.file, store=options.store, settings=settings, allow_breaches=allow_breaches
+    )
     show_warnings(session, options)
     return session
 

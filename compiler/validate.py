@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..plugins.registry import Registry
-from ..schema.errors import RecipeError
+from ..schema.errors import BREACH, Diagnostic, RecipeError
 from ..schema.recipe import Recipe
 from .bind import bind_partly
 from .checks.recipe_checks import check
@@ -19,11 +19,15 @@ from .template_files import with_template_files
 
 @dataclass(frozen=True)
 class Validated:
-    """A recipe without a fault: as it is written, bound, and the registry with its own plugins."""
+    """A recipe without a fault: as it is written, bound, and the registry with its own plugins.
+
+    `breaches` are of its rules, where they were allowed.
+    """
 
     loaded: Loaded
     recipe: Recipe
     registry: Registry
+    breaches: tuple[Diagnostic, ...] = ()
 
 
 def validate(
@@ -32,8 +36,11 @@ def validate(
     open_recipe: Open,
     registry: Registry,
     settings: Sequence[str] = (),
+    allow_breaches: bool = False,
 ) -> Validated:
     """Validate a recipe; `settings` are `path=value`, as of `--set`. Its plugin files are run.
+
+    Breaches of its rules are faults, unless they are allowed.
 
     Raises:
         InputError: there is no such recipe.
@@ -51,6 +58,7 @@ def validate(
     ]
     if partial.recipe is not None and not loaded.incomplete:
         found += check(partial.recipe, loaded, registry, partial.without)
-    if found or partial.recipe is None:
+    breaches = [fault for fault in found if fault.code == BREACH] if allow_breaches else []
+    if len(found) > len(breaches) or partial.recipe is None:
         raise RecipeError(found)
-    return Validated(loaded, partial.recipe, registry)
+    return Validated(loaded, partial.recipe, registry, tuple(breaches))

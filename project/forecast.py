@@ -20,7 +20,7 @@ from ..plugins.toolkit import built_architecture
 from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.architecture import Architecture
 from ..schema.device import Device
-from ..schema.errors import InputError, RecipeError
+from ..schema.errors import BREACH, Diagnostic, InputError, RecipeError
 from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Record, StepResult
@@ -37,7 +37,8 @@ NEWEST = 20
 class Forecast:
     """A recipe's architecture, known counts, device, and estimated cost.
 
-    `support` is how the runtime trains the base, where its configuration is known.
+    `support` is how the runtime trains the base, where its configuration is known. `breaches` are
+    of the recipe's rules, as far as the estimate tells.
     """
 
     architecture: Architecture | None
@@ -45,6 +46,7 @@ class Forecast:
     device: Device | None
     estimate: Estimate
     support: BaseSupport | None = None
+    breaches: tuple[Diagnostic, ...] = ()
 
 
 def forecast(session: Session, device: str | None = None) -> Forecast:
@@ -57,7 +59,7 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
 
     Raises:
         InputError: there is no such device.
-        RecipeError: the base cannot do what the recipe asks, or a rule is broken.
+        RecipeError: the base cannot do what the recipe asks.
     """
     compiled = session.compiled
     recipe, plan = compiled.recipe, compiled.plan
@@ -74,10 +76,11 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
         support = base_support(recipe, session.registry, base.config)
         more = check_base_files(recipe, compiled.loaded, base.config, support, base.tokens)
         faults += [fault for fault in more if fault not in faults]
-    if faults:
+    breaches = tuple(fault for fault in faults if fault.code == BREACH)
+    if len(faults) > len(breaches):
         raise RecipeError(faults)
     found = estimate(recipe, session.registry, architecture, chosen, known)
-    return Forecast(architecture, known, chosen, found, support)
+    return Forecast(architecture, known, chosen, found, support, breaches)
 
 
 def base_architecture(session: Session, base: KnownBase) -> Architecture | None:

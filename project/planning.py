@@ -44,7 +44,7 @@ def plan_session(session: Session, device: str | None = None) -> Planned:
     Raises:
         InputError: there is no such device.
         LockError: bytes on this machine, or plugin files, are not the locked ones any more.
-        RecipeError: the base cannot do what the recipe asks, or a rule is broken.
+        RecipeError: the base cannot do what the recipe asks.
     """
     plan, recipe = session.compiled.plan, session.compiled.recipe
     check_local(plan, session.compiled.folders, session.registry, session.lock)

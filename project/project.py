@@ -77,7 +77,7 @@ class Project:
 
         Raises:
             InputError: there is no such device.
-            RecipeError: the base cannot do what the recipe asks, or a rule is broken.
+            RecipeError: the base cannot do what the recipe asks.
         """
         from .forecast import forecast
 

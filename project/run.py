@@ -19,6 +19,7 @@ from ..runtime.execute import Executor, pending
 from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import check_local
 from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, write_run
+from ..schema.errors import RecipeError
 from ..schema.record import Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
 from .forecast import compared, forecast
@@ -76,6 +77,8 @@ def run_session(
     plan, folders = session.compiled.plan, session.compiled.folders
     check_local(plan, folders, session.registry, session.lock)
     expected = forecast(session)
+    if expected.breaches:
+        raise RecipeError(expected.breaches)
     to_run = len(pending(plan, session.store))
     if to_run:
         make_room_for(session, expected.estimate.disk, observer)

@@ -46,7 +46,11 @@ class Session:
 
 
 def open_session(
-    recipe: str, *, store: str | Path | None = None, settings: Sequence[str] = ()
+    recipe: str,
+    *,
+    store: str | Path | None = None,
+    settings: Sequence[str] = (),
+    allow_breaches: bool = False,
 ) -> Session:
     """Compile a recipe with its lock and with overrides of its values.
 
@@ -54,6 +58,7 @@ def open_session(
         recipe: a path, or the bare name of a recipe that ships.
         store: the store's folder; left out, found as `store_folder` says.
         settings: overrides, each `path=value`, as of `--set`.
+        allow_breaches: open it although it breaks one of its rules.
 
     Raises:
         InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
@@ -66,7 +71,7 @@ def open_session(
     shipped = by_bare_name(recipe, folder)
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
-    compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen)
+    compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen, allow_breaches)
     registry = compiled.registry
     warnings = tuple(deprecated(compiled.loaded, registry))
     kept = Store(store_folder(store, None if shipped else path))

@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
 
+BREACH = "rule"
+"""The code of a diagnostic of a broken rule: the recipe compiles, and must not run."""
+
 WIDTH = 160
 """Characters of a recipe's line that a diagnostic shows where no terminal says its width."""
 
@@ -44,7 +47,7 @@ CODES = {
     "not-a-recipe": "a file that is YAML but not a recipe",
     "number": "a number that a recipe cannot hold",
     "plugin": "a plugin file that cannot be run, or does not keep its kind's contract",
-    "rule": "a breach of one of the recipe's rules",
+    BREACH: "a breach of one of the recipe's rules",
     "secret": "a token, a key or a password",
     "set": "a value set for one command, whose path leads nowhere",
     "set-twice": "a value that is set twice for one command",

@@ -11,7 +11,7 @@ from ...plugins.registry import Registry
 from ...plugins.result_checks import check_breaches
 from ...plugins.side_effects import watched
 from ...schema.architecture import Architecture
-from ...schema.errors import Diagnostic
+from ...schema.errors import BREACH, Diagnostic
 from ...schema.estimate import Estimate
 from ...schema.recipe import Recipe
 from ..estimate.architectures import TABLE
@@ -35,7 +35,7 @@ def check_rules(
     return [
         loaded.diagnose(
             breach.path or ("rules", index),
-            "rule",
+            BREACH,
             f"breaks rule `{recipe.rules[index].use}`: {breach.message}",
             breach.hint,
             key=True,

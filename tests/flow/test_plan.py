@@ -131,3 +131,19 @@ def test_tokens_and_positions_that_the_base_lacks_are_errors_before_anything_run
     assert "and the base's embedding 300 rows" in err
     assert "pico.yaml:24:" in err
     assert "made for 64 positions" in err
+
+
+def test_a_plan_is_printed_although_a_rule_is_broken(workdir: Workdir) -> None:
+    workdir.recipe.write_text(
+        workdir.recipe.read_text() + "rules: [{use: licenses, allow: [MIT]}]\n"
+    )
+    status, out, err = workdir.call("plan", "pico.yaml")
+    assert status == 2
+    assert "memory" in out
+    assert "breaks rule `licenses`: data set `capitals` declares no license" in err
+    found = workdir.json("plan", "pico.yaml", status=2)
+    assert found["estimate"]["memory"]["weights"] > 0
+    assert {breach["code"] for breach in found["breaches"]} == {"rule"}
+    status, _, err = workdir.call("run", "pico.yaml")
+    assert status == 2
+    assert "breaks rule `licenses`" in err
