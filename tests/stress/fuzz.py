@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,9 @@ class Fuzzer:
             for part in place[:-1]:
                 parent = parent[part]
             if self.chance.random() < 0.4:
-                parent[place[-1]] = self.chance.choice(ODD)
+                parent[place[-1]] = deepcopy(self.chance.choice(ODD))
             elif self.chance.random() < 0.2 and isinstance(parent, dict):
-                parent[self.chance.choice(NAMES)] = self.chance.choice(ODD)
+                parent[self.chance.choice(NAMES)] = deepcopy(self.chance.choice(ODD))
             else:
                 kind = self.chance.choice(KINDS)
                 if kind != "add" or isinstance(parent[place[-1]], dict | list):
