@@ -14,8 +14,9 @@ from pathlib import Path
 from ...schema.errors import InputError
 from ...schema.secrets import FoundSecret, Look, looks, secrets_in
 
-FOLDERS = rb"(?:/(?:home|Users|root)/|[A-Za-z]:\\+Users\\+)[^\s\"'/\\]*"
-IN_FOLDERS = (b"/home/", b"/Users/", b"/root/", b"Users\\")
+HOMES = (b"home", b"Users", b"root")
+FOLDERS = rb"(?:/(?:" + b"|".join(HOMES) + rb")/|[A-Za-z]:\\+Users\\+)[^\s\"'/\\]*"
+IN_FOLDERS = (*(b"/%b/" % name for name in HOMES), b"Users\\")
 NEWLINE = b"\n"
 ESCAPE = re.compile(rb"\\\\|\\[nrtbf]")
 COMMON_NAMES = {"root", "user", "admin", "ubuntu", "runner", "nobody", "jovyan", "test", "work"}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
 import tarfile
 from pathlib import Path
@@ -20,17 +17,9 @@ from khichdi.schema.errors import InputError
 
 from ..stress.cases.hostile_tar import hostile
 from .conftest import Workdir
+from .segment_audits import recipe
 
 Ran = tuple[Workdir, Any]
-
-
-def recipe(workdir: Workdir, *words: str, status: int = 0) -> Any:
-    """Run a command in this process."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        found = main([*words, "--json", "--store", str(workdir.folder / "store")])
-    assert found == status, out.getvalue()
-    return json.loads(out.getvalue())
 
 
 @pytest.fixture(scope="module")
