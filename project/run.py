@@ -111,5 +111,6 @@ def _write(session: Session, record: Record, folder: Path | None, started: datet
     found = folder or finished_run(store, record) or new_run(store, plan.recipe, started)
     if folder is not None or not (found / RECORD).is_file():
         assert session.lock is not None
-        write_run(found, record, plan, session.lock, session.compiled.loaded.files, store)
+        lock = session.lock.only({step.name for step in plan.steps})
+        write_run(found, record, plan, lock, session.compiled.loaded.files, store)
     return Run(found, record, store)

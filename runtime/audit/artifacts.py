@@ -143,6 +143,11 @@ def _pins(claim: Claim, level: Level) -> None:
         told, lock = claim.record.lock, claim.lock
         derived = lock.seal() if lock else None
         level.compare(Finding(at="seal of the lock", claimed=told or derived, derived=derived))
+        known = {step.name for step in steps}
+        for name, material in (lock.materials if lock else {}).items():
+            if name not in known:
+                at = f"lock, material {name}, of no step"
+                level.contradict(Finding(at=at, claimed=material.use))
     ran = {step.name: step for step in claim.record.steps}
     for step in steps:
         outputs = ran[step.name].result.outputs if step.name in ran else {}

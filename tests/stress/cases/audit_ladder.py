@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from khichdi.project.audit_target import open_target
@@ -39,12 +39,14 @@ class Told:
         text: how, in words.
         fault: an error of khichdi's own instead of an answer.
         holds: whether every step was executed again, and gave what is claimed.
+        unverifiable: whether the strongest audit could not judge it: `--strict` refuses it.
     """
 
     by: str | None = None
     text: str = ""
     fault: bool = False
     holds: bool = False
+    unverifiable: bool = False
 
     def __str__(self) -> str:
         return f"{'FAULT ' * self.fault}{self.text}" + (f" ({self.by})" if self.by else "")
@@ -80,7 +82,7 @@ class Ladder:
                         return told
         except KhichdiError as error:
             text = f"{told.text}; {error.message}" if told.text else error.message
-            return Told(rung, text, error.status not in (1, 2), told.holds)
+            return replace(told, by=rung, text=text, fault=error.status not in (1, 2))
         except Exception as error:  # of khichdi: no input is to give a traceback
             return Told(rung, f"{type(error).__name__}: {error}", fault=True)
         return told
@@ -131,7 +133,8 @@ def _answer(rung: str, found: AuditReport | None, before: Told) -> Told:
         return Told(text=before.text, holds=found.passed)
     told = next(level for level in found.levels if level.verdict == found.verdict)
     text = f"{found.verdict} by {rung} at {told.level}: {told.where or told.detail}"
-    return Told(rung if found.verdict == "diverged" else None, text)
+    by = rung if found.verdict == "diverged" else None
+    return Told(by, text, unverifiable=found.verdict == "unverifiable")
 
 
 def lower_by_installed(claim: Claim) -> Lowered:
