@@ -143,8 +143,8 @@ def _try(
         by = "verify"
     if by is None and told.unverifiable:
         by = "strict"
-    if by is None and mutant.family == "recipe" and told.holds:
-        by = "holds"
+    if by is None and mutant.family in ("recipe", "bundle") and told.holds:
+        by = "holds"  # written otherwise, or without a table that a rerun makes again
     if by is None or told.fault:
         table.accepted.append(f"{mutant}: {told}")
         print(f"ACCEPTED {mutant}: {told}", file=sys.stderr, flush=True)
