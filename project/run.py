@@ -22,6 +22,7 @@ from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, wri
 from ..schema.errors import RecipeError
 from ..schema.record import Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
+from .expectations import unexpected
 from .forecast import compared, forecast
 from .locking import completed, report_other_plugins
 from .observer import Observer
@@ -93,6 +94,8 @@ def run_session(
         steps = executor.run()
         record = _record(session, steps, started, time.monotonic() - clock)
         run = _write(session, record, folder, started)
+    for text in unexpected(session.compiled.recipe, steps):
+        observer.notice(text)
     return FinishedRun(session, run, record, misses, to_run)
 
 

@@ -53,6 +53,18 @@ class Model(Document):
     adapter: Step = Field(description="Which weights are trained.")
 
 
+class Expect(Document):
+    """The author's expectation of a data set, for estimates before it is read.
+
+    A run reports where the rows differ from it.
+    """
+
+    rows: int = Field(ge=1, description="Rows that the data set contributes, after its sampler.")
+    tokens_per_row: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Mean tokens of a rendered row."
+    )
+
+
 class DataSet(Document):
     """A data set: source, reader, filters, scorer and sampler."""
 
@@ -69,6 +81,11 @@ class DataSet(Document):
         None, description="Scorer that gives each row a number to sample by."
     )
     sample: Step = Field(description="Which of the filtered rows go into the mixture.")
+    expect: Expect | None = operational(
+        None,
+        description="Expected rows and their length, for `recipe plan` before the data is read.",
+        exclude_if=lambda expect: expect is None,
+    )
 
 
 class Benchmark(Document):

@@ -133,6 +133,21 @@ def test_tokens_and_positions_that_the_base_lacks_are_errors_before_anything_run
     assert "made for 64 positions" in err
 
 
+def test_a_run_says_where_its_rows_are_not_as_expected(own_run: Ran) -> None:
+    workdir, _ = own_run
+    text = workdir.recipe.read_text()
+    colours = "    source: {use: files, include: [colours.jsonl]}\n"
+    assert colours in text
+    workdir.recipe.write_text(text.replace(colours, f"{colours}    expect: {{rows: 12}}\n"))
+    before = workdir.json("hash", "pico.yaml")["recipe_hash"]
+    assert "expects" not in workdir.call("run", "pico.yaml")[2]
+    workdir.edit("{rows: 12}", "{rows: 1200}")
+    status, _, err = workdir.call("run", "pico.yaml")
+    assert status == 0
+    assert "data.colours: 12 rows, where the recipe expects 1,200" in err
+    assert workdir.json("hash", "pico.yaml")["recipe_hash"] == before
+
+
 def test_a_plan_is_printed_although_a_rule_is_broken(workdir: Workdir) -> None:
     workdir.recipe.write_text(
         workdir.recipe.read_text() + "rules: [{use: licenses, allow: [MIT]}]\n"
