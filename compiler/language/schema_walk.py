@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ...plugins.registry import Registry
-from ...schema.recipe import Benchmark, DataSet, Mixture, Model, Recipe, Train, Validation
+from ...schema.recipe import Benchmark, DataSet, Expect, Mixture, Model, Recipe, Train, Validation
 from ...schema.yaml_reader import Path
 
 KIND_OF_KEY = {
@@ -34,6 +34,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "": Recipe,
     "model": Model,
     "data.NAME": DataSet,
+    "data.NAME.expect": Expect,
     "benchmarks.NAME": Benchmark,
     "mixture": Mixture,
     "mixture.validation": Validation,

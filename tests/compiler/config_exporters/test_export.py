@@ -59,7 +59,8 @@ def meaning(recipe: dict[str, Any]) -> dict[str, Any]:
     # `auto` is `flash` where there is such a kernel, and without one both are the same.
     train["attn_implementation"] = train["attn_implementation"].replace("auto", "flash")
     model = {key: value for key, value in recipe["model"].items() if key != "license"}
-    data = [{k: v for k, v in one.items() if k != "license"} for one in recipe["data"].values()]
+    notes = ("license", "expect")
+    data = [{k: v for k, v in one.items() if k not in notes} for one in recipe["data"].values()]
     same = {key: recipe[key] for key in ("seed", "mixture")}
     return same | {"train": train, "model": model, "data": data}
 
