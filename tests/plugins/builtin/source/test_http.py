@@ -6,6 +6,7 @@ import pytest
 from http_site import QuietHandler, serving
 from pydantic import ValidationError
 
+from khichdi.plugins.toolkit import http_download
 from khichdi.schema.errors import FetchError
 
 BODY = b"question,answer\n" * 50_000
@@ -34,6 +35,12 @@ def server():
     """Yield the address of a web server on this machine."""
     with serving(Handler) as web:
         yield f"127.0.0.1:{web.server_port}"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Try again at once."""
+    monkeypatch.setattr(http_download.time, "sleep", lambda seconds: None)
 
 
 def test_a_file_is_pinned_and_brought(make, fetch, matches, server):
