@@ -26,6 +26,7 @@ def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:
         *_head(planned.plan),
         *_data(planned),
         *_train(planned.session, estimate, planned.forecast.support),
+        *_other_steps(estimate),
     ]
     lines += _rules(planned.doubts)
     lines += [f"  assumed {text}" for text in estimate.assumed]
@@ -166,6 +167,21 @@ def _time(found: Estimate) -> str:
     rate = f"{found.tokens_per_second:,.0f} tokens/s, " if found.tokens_per_second else ""
     bounds = _range(found, lambda bound: duration(bound.seconds) if bound.seconds else None)
     return f"{_sure(found)}{duration(seconds)}   ({rate}{found.rate}){bounds}"
+
+
+def _other_steps(found: Estimate) -> list[str]:
+    """Return a line for each step beside training that takes long, with its rate's origin."""
+    if not found.other_steps:
+        return []
+    rows = []
+    for one in found.other_steps:
+        count = "" if one.rows is None else f"{one.rows:,} rows"
+        time = "time not known: no run here has done it"
+        if one.run is not None:
+            seconds = "? s" if one.seconds is None else duration(one.seconds)
+            time = f"{seconds}   (measured here, {one.run})"
+        rows.append((one.step, count, time) if count else (one.step, time))
+    return ["  also    steps that run the model, or take long", columns(rows, indent="    ")]
 
 
 def _elsewhere(found: Estimate) -> str:

@@ -7,6 +7,7 @@
     validation.py        all errors and warnings of recipes
     planning.py          cached steps, steps to run, and the forecast
     forecast.py          cost, from counts and past runs
+    past_runs.py         rates that past runs measured
     expectations.py      rows that are not as the recipe expects
     cache_misses.py      why steps have to run again
     locking.py           pin sources; check, complete and write the lock

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from ..compiler.checks.model_checks import base_support, check_base_files
@@ -15,22 +13,15 @@ from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
 from ..plugins import BaseSupport
-from ..plugins.registry import Registry
 from ..plugins.toolkit import built_architecture
-from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.architecture import Architecture
 from ..schema.device import Device
-from ..schema.errors import BREACH, Diagnostic, InputError, RecipeError
+from ..schema.errors import BREACH, Diagnostic, RecipeError
 from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
-from ..schema.record import Record, StepResult
 from .base_files import KnownBase, known_base
+from .past_runs import Results, device_of, measured_elsewhere, measured_here, step_times
 from .session import Session
-
-Results = Mapping[str, StepResult | None]
-
-NEWEST = 20
-"""How many past runs are searched for measurements, newest first."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,8 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     recipe, plan = compiled.recipe, compiled.plan
     results = {step.name: session.store.result(step.key) for step in plan.steps}
     named = device_named(device) if device else _ruled(session)
-    measured = _measured(session, results, named)
-    chosen = named or (_device_of(measured["device"]) if measured else None)
+    measured = measured_here(session, results, named)
+    chosen = named or (device_of(measured["device"]) if measured else None)
     base = known_base(session, results)
     architecture = base_architecture(session, base)
     known = _known(plan, results, measured)
@@ -80,6 +71,7 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     if len(faults) > len(breaches):
         raise RecipeError(faults)
     found = estimate(recipe, session.registry, architecture, chosen, known)
+    found = found.model_copy(update={"other_steps": step_times(session, results, found)})
     return Forecast(architecture, known, chosen, found, support, breaches)
 
 
@@ -173,9 +165,9 @@ def compared(session: Session) -> Comparison | None:
     if train is None or not train.measured.get("device"):
         return None
     own: Any = train.measured
-    device = _device_of(str(own["device"]))
+    device = device_of(str(own["device"]))
     architecture = base_architecture(session, known_base(session, results))
-    known = _known(plan, results, _elsewhere(session, device))
+    known = _known(plan, results, measured_elsewhere(session, device))
     found = estimate(recipe, session.registry, architecture, device, known)
     memory = found.memory
     whole = (
@@ -187,87 +179,3 @@ def compared(session: Session) -> Comparison | None:
         seconds=found.seconds,
         measured_seconds=own.get("seconds"),
     )
-
-
-# ---- measurements of past runs -----------------------------------------------------------------
-
-
-def _measured(session: Session, results: Results, device: Device | None) -> dict[str, Any] | None:
-    """Return measurements of training this base here, on this device if one is given."""
-    train = results.get("train")
-    if train is not None and _fits(train.measured, device):
-        measured: dict[str, Any] = dict(train.measured)
-        return {"device": measured["device"], "seconds": measured.get("seconds")}
-    return _elsewhere(session, device)
-
-
-def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None:
-    """Return measurements of another training of this base here."""
-    plan = session.compiled.plan
-    for name, record, other in _runs(session):
-        if other.step("base").key != plan.step("base").key or not _alike(
-            plan, other, session.registry
-        ):
-            continue
-        if other.step("train").key == plan.step("train").key:
-            continue
-        steps = {step.name: step for step in record.steps}
-        numbers: dict[str, Any] = dict(steps["train"].result.measured)
-        if not _fits(numbers, device) or "processes" in numbers:  # several: not the rate of one
-            continue
-        return {
-            "run": name,
-            "device": numbers["device"],
-            "tokens_per_second": numbers["tokens_per_second"],
-            "tokens_per_row": _tokens_per_row(plan, other, steps["pack"].result),
-        }
-    return None
-
-
-def _runs(session: Session) -> Iterator[tuple[str, Record, Plan]]:
-    finished = ((folder, record) for folder, record in newest_runs(session.store) if record)
-    for folder, record in islice(finished, NEWEST):
-        path = folder / PLAN
-        try:
-            yield folder.name, record, Plan.from_json(path.read_bytes(), str(path))
-        except (OSError, InputError):
-            continue
-
-
-def _alike(plan: Plan, other: Plan, registry: Registry) -> bool:
-    """Return whether two trainings do about the same arithmetic per token."""
-    one, two = plan.step("train"), other.step("train")
-    if one.plugin.name != two.plugin.name or one.parts["quantizer"] != two.parts["quantizer"]:
-        return False
-    runtime: Any = registry.get("runtime", one.plugin.name).plugin
-    fields = runtime.params_model.model_fields
-    # An older plan may lack a parameter, whose default is then what it did.
-    values = [
-        [
-            step.plugin.params.get(name, fields[name].default)
-            for name in sorted(runtime.rate_params())
-        ]
-        for step in (one, two)
-    ]
-    return values[0] == values[1]
-
-
-def _tokens_per_row(plan: Plan, other: Plan, packed: StepResult) -> float | None:
-    if plan.step("pack").parts != other.step("pack").parts:
-        return None
-    facts: Any = packed.facts["train"]
-    return facts["tokens"] / facts["rows"] if facts["rows"] else None
-
-
-def _fits(measured: Mapping[str, Any], device: Device | None) -> bool:
-    found = measured.get("device")
-    if not found or not measured.get("seconds"):
-        return False
-    return device is None or _device_of(str(found)) == device
-
-
-def _device_of(measured: str) -> Device | None:
-    """Return the device of the table that torch calls so."""
-    words = set(re.split(r"[^a-z0-9]+", measured.lower()))
-    fitting = [d for d in DEVICES.values() if set(d.name.split("-")) <= words]
-    return max(fitting, key=lambda d: len(d.name), default=None)

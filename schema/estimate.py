@@ -73,6 +73,15 @@ class Saving(Document):
     saves_bytes: int = Field(description="Memory saved.")
 
 
+class StepTime(Document):
+    """Time of a step other than training."""
+
+    step: str = Field(description="Name of the step.")
+    rows: int | None = Field(None, description="Rows that it reads; null if unknown.")
+    seconds: float | None = Field(None, description="Time; null if its rate or rows are unknown.")
+    run: str | None = Field(None, description="The run here whose rate is used.")
+
+
 class Disk(Document):
     """Bytes on disk."""
 
@@ -117,6 +126,11 @@ class Estimate(Document):
     seconds: float | None = Field(description="Training time, without evaluation.")
     at_least: Bound | None = Field(None, description="Lower bounds, if rows are not certain.")
     at_most: Bound | None = Field(None, description="Upper bounds, if rows are not certain.")
+    other_steps: tuple[StepTime, ...] = Field(
+        (),
+        description="Time of other steps that have to run: of those that run the model, and of "
+        "those that took long in an earlier run here.",
+    )
     elsewhere: dict[str, float] = Field(
         {},
         description="If no device is named: training time by device of the table that has room "
