@@ -17,6 +17,16 @@ def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
         set_argument(parser)
 
 
+def until_argument(parser: ArgumentParser) -> None:
+    """Add the step that the plan is to end with."""
+    parser.add_argument(
+        "--until",
+        metavar="STEP",
+        help="end with this step and what it needs: a step's name, `mixture` for all of the data, "
+        "or a data set such as `data/lima`; the recipe hash is then of these steps",
+    )
+
+
 def run_argument(parser: ArgumentParser) -> None:
     """Add the run that a command is about."""
     parser.add_argument("run", metavar="RUN", help=RUN)

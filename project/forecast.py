@@ -64,6 +64,10 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     compiled = session.compiled
     recipe, plan = compiled.recipe, compiled.plan
     results = {step.name: session.store.result(step.key) for step in plan.steps}
+    if not plan.trains:
+        counted = _known(plan, results, None)
+        found = estimate(recipe.curation(), session.registry, None, None, counted)
+        return Forecast(None, counted, None, found, breaches=compiled.breaches)
     named = device_named(device) if device else _ruled(session)
     measured = _measured(session, results, named)
     chosen = named or (_device_of(measured["device"]) if measured else None)
@@ -205,8 +209,10 @@ def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None
     """Return measurements of another training of this base here."""
     plan = session.compiled.plan
     for name, record, other in _runs(session):
-        if other.step("base").key != plan.step("base").key or not _alike(
-            plan, other, session.registry
+        if (
+            not other.trains
+            or other.step("base").key != plan.step("base").key
+            or not _alike(plan, other, session.registry)
         ):
             continue
         if other.step("train").key == plan.step("train").key:

@@ -20,6 +20,7 @@ from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import check_local
 from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, write_run
 from ..schema.errors import RecipeError
+from ..schema.lock import Lock
 from ..schema.record import Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
 from .forecast import compared, forecast
@@ -101,7 +102,12 @@ def _record(
 ) -> Record:
     record = make_record(session.compiled.plan, steps, session.registry, started, seconds)
     bound = session.compiled.recipe.to_json()
-    more = {"bound": bound, "settings": session.settings, "estimate": compared(session)}
+    more = {
+        "bound": bound,
+        "settings": session.settings,
+        "until": session.compiled.until,
+        "estimate": compared(session),
+    }
     return record.model_copy(update=more)
 
 
@@ -110,6 +116,16 @@ def _write(session: Session, record: Record, folder: Path | None, started: datet
     store, plan = session.store, session.compiled.plan
     found = folder or finished_run(store, record) or new_run(store, plan.recipe, started)
     if folder is not None or not (found / RECORD).is_file():
-        assert session.lock is not None
-        write_run(found, record, plan, session.lock, session.compiled.loaded.files, store)
+        write_run(found, record, plan, _lock(session), session.compiled.loaded.files, store)
     return Run(found, record, store)
+
+
+def _lock(session: Session) -> Lock:
+    """Return the lock of what ran: a run that ends early claims no bytes of later steps."""
+    assert session.lock is not None
+    if session.compiled.until is None:
+        return session.lock
+    plan, pinned = session.compiled.plan, session.lock.materials
+    materials = {name: material for name, material in pinned.items() if plan.has(name)}
+    plugins = session.registry.distributions(plan)
+    return session.lock.model_copy(update={"materials": materials, "plugins": plugins})
