@@ -32,6 +32,17 @@ def run_argument(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help=RUN)
 
 
+def rows_argument(parser: ArgumentParser) -> None:
+    """Add the rows that a command is about: a run, and a step of it."""
+    parser.add_argument("run", metavar="RUN[#STEP]", help=f"{RUN}; with a step as for --step")
+    parser.add_argument(
+        "--step",
+        metavar="STEP",
+        help="a step's name, `mixture` for the rows after the split (the default), or a data set "
+        "such as `data/lima`",
+    )
+
+
 def target_argument(parser: ArgumentParser) -> None:
     """Add the run, record or bundle that a command is about."""
     parser.add_argument("run", metavar="RUN", help=f"{RUN}; or its record.json, or a bundle")

@@ -97,5 +97,15 @@ def _text(done: FinishedRun) -> str:
     if (folder / "loss.png").is_file():
         lines.append(f"loss curve   {place / 'loss.png'}")
     lines += beside(record)
-    lines.append(f"next: recipe runs {folder.name}")
+    lines.append(f"next: {_next(done)}")
     return "\n".join(lines)
+
+
+def _next(done: FinishedRun) -> str:
+    """Return the commands to go on with: for a run that trained nothing, those for its rows."""
+    name = done.run.folder.name
+    if trained(done.record):
+        return f"recipe runs {name}"
+    if done.run.has("split"):
+        return f"recipe stats {name}   ·   recipe rows {name} --to rows.jsonl"
+    return f"recipe sample {name} --step {done.record.steps[-1].name}"

@@ -13,13 +13,23 @@ SECTIONS = {"mixture": "split"}
 def last_step(plan: Plan, name: str) -> str | None:
     """Return the step that a plan is to end with; None where nothing comes after it.
 
+    Raises:
+        InputError: there is no such step, nor part of the recipe; the hint names some.
+    """
+    step = step_named(plan, name)
+    return None if len(_needed(plan, step)) == len(plan.steps) else step
+
+
+def step_named(plan: Plan, name: str) -> str:
+    """Return the step that a name stands for.
+
     Args:
-        plan: the whole plan.
+        plan: the plan.
         name: a step, or a part of the recipe such as `mixture` or `data/lima`, whose last step is
             meant.
 
     Raises:
-        InputError: there is no such step; the hint names some.
+        InputError: there is no such step, nor part of the recipe; the hint names some.
     """
     step = SECTIONS.get(name, name)
     if not plan.has(step):
@@ -27,11 +37,11 @@ def last_step(plan: Plan, name: str) -> str | None:
         if not below or not set(below) <= _needed(plan, below[-1]):
             known = [*SECTIONS, *(one.name for one in plan.steps)]
             near = nearest(name, known)
-            listed = ", ".join(below or known)
+            listed = ", ".join(below or dict.fromkeys(known))
             hint = f"did you mean `{near}`?" if near and not below else f"steps: {listed}"
-            raise InputError(f"the plan has no step `{name}` to end with", hint=hint)
+            raise InputError(f"the plan has no step `{name}`", hint=hint)
         step = below[-1]
-    return None if len(_needed(plan, step)) == len(plan.steps) else step
+    return step
 
 
 def ending_with(plan: Plan, last: str) -> Plan:

@@ -98,15 +98,76 @@ def test_a_run_that_ends_before_the_mixture_says_so(
     assert khichdi.audit(run, rerun=True).passed
 
 
-@pytest.mark.parametrize("claim", [None, "mixture", "data/colours/sample", "nowhere"])
 def test_a_forged_end_does_not_fit_the_recipe(
-    folder: Path, capsys: pytest.CaptureFixture[str], claim: str | None
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said(capsys, "run", "pico.yaml", "--until", "split")
     run = khichdi.open_run()
     path = run.folder / "record.json"
-    forged = run.record.model_copy(update={"until": claim})
-    path.write_text(forged.to_text())
-    report = khichdi.audit(run.folder)
-    assert report.where is not None
-    assert report.where.startswith("recipe: "), report.where
+    for claim in (None, "mixture", "data/colours/sample", "nowhere"):
+        forged = run.record.model_copy(update={"until": claim})
+        path.write_text(forged.to_text())
+        report = khichdi.audit(run.folder)
+        assert report.where is not None
+        assert report.where.startswith("recipe: "), report.where
+
+
+def test_rows_are_written_shown_and_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = said(capsys, "run", "data.yaml")
+    written = said(capsys, "rows", "latest", "--to", "rows.jsonl")
+    assert (written["step"], written["rows"]) == ("split", 23)
+    assert written["sides"] == {"train": 17, "validation": 6}
+    lines = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in lines if row["split"] == "train"] == (
+        khichdi.open_run(done["run"]).rows().column("id").to_pylist()
+    )
+    assert main(["rows", "latest#data/colours/read"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["source"] for line in printed] == ["colours"] * 12
+
+    shown = said(capsys, "sample", "latest", "-n", "3", "--seed", "1", "--step", "data/capitals")
+    assert (shown["step"], len(shown["rows"]), shown["total"]) == ("data/capitals/sample", 3, 19)
+    again = said(capsys, "sample", "latest#data/capitals", "-n", "3", "--seed", "1")
+    assert again == shown
+
+    counts = said(capsys, "stats", "latest")
+    assert counts["sources"] == {"capitals": 19, "colours": 4}
+    assert counts["tokens_note"] == "the rows were not tokenized in this run"
+    assert main(["stats", "latest"]) == 0
+    assert "23 rows (17 train, 6 validation)" in capsys.readouterr().out
+
+
+def test_a_set_of_rows_can_be_the_source_of_another_recipe(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "run", "data.yaml")
+    first = khichdi.open_run().rows()
+    said(capsys, "rows", "latest#mixture", "--to", "rows.jsonl")
+    text = "recipe: 1\nname: again\ndata:\n  all:\n"
+    text += "    source: {use: files, include: [rows.jsonl]}\n    read: {use: jsonl}\n"
+    (folder / "again.yaml").write_text(text + "mixture: {order: by-source}\n")
+    said(capsys, "run", "again.yaml")
+    again = khichdi.open_run().rows().slice(0, first.num_rows)
+    assert again.column("input").to_pylist() == first.column("input").to_pylist()
+
+
+WRONG = [
+    (["rows", "latest#data/nope"], "no step `data/nope`"),
+    (["rows", "latest#data/colours/source"], "makes files, not rows"),
+    (["rows", "latest#split", "--step", "mixture"], "two steps are named"),
+    (["rows", "latest", "--to", "rows.xls"], "no known format"),
+    (["sample", "latest", "-n", "0"], "at least 1"),
+    (["sample", "latest", "--seed", "-1"], "at least 0"),
+    (["stats", "nowhere"], "no finished run"),
+]
+
+
+def test_a_wrong_request_for_rows_says_what_is_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "run", "data.yaml")
+    for words, message in WRONG:
+        assert main(words) == 2, words
+        assert message in capsys.readouterr().err
