@@ -17,9 +17,30 @@ def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:
         set_argument(parser)
 
 
+def until_argument(parser: ArgumentParser) -> None:
+    """Add the step that the plan is to end with."""
+    parser.add_argument(
+        "--until",
+        metavar="STEP",
+        help="end with this step and what it needs: a step's name, `mixture` for all of the data, "
+        "or a data set such as `data/lima`; the recipe hash is then of these steps",
+    )
+
+
 def run_argument(parser: ArgumentParser) -> None:
     """Add the run that a command is about."""
     parser.add_argument("run", metavar="RUN", help=RUN)
+
+
+def rows_argument(parser: ArgumentParser) -> None:
+    """Add the rows that a command is about: a run, and a step of it."""
+    parser.add_argument("run", metavar="RUN[#STEP]", help=f"{RUN}; with a step as for --step")
+    parser.add_argument(
+        "--step",
+        metavar="STEP",
+        help="a step's name, `mixture` for the rows after the split (the default), or a data set "
+        "such as `data/lima`",
+    )
 
 
 def target_argument(parser: ArgumentParser) -> None:

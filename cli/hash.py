@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ..runtime.sources.pin import check_local
-from .arguments import recipe_argument
+from .arguments import recipe_argument, until_argument
 from .output import columns, emit
 from .session import open_session
 
@@ -13,6 +13,7 @@ from .session import open_session
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     recipe_argument(parser)
+    until_argument(parser)
 
 
 def run(options: Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from ..compiler.estimate.devices import DEVICES
 from ..project.planning import Planned, plan_session
 from ..schema.errors import InputError
-from .arguments import recipe_argument
+from .arguments import recipe_argument, until_argument
 from .base_layout import layout_json
 from .diagnostics import show
 from .output import emit
@@ -20,6 +20,7 @@ from .session import open_session
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     recipe_argument(parser)
+    until_argument(parser)
     parser.add_argument(
         "--device",
         metavar="NAME",

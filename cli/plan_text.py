@@ -22,12 +22,12 @@ LABEL = 10
 def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:
     """Return the plan of the recipe of that name; the steps one by one where verbose."""
     estimate = planned.forecast.estimate
-    lines = [
-        *_head(planned.plan),
-        *_data(planned),
-        *_train(planned.session, estimate, planned.forecast.support),
-        *_other_steps(estimate),
-    ]
+    lines = [*_head(planned.plan), *_data(planned)]
+    if planned.plan.trains:
+        lines += _train(planned.session, estimate, planned.forecast.support)
+        lines += _other_steps(estimate)
+    else:
+        lines.append(f"  disk    {_disk(estimate, trains=False)}")
     lines += _rules(planned.doubts)
     lines += [f"  assumed {text}" for text in estimate.assumed]
     unknown = [text for text in estimate.unknown if not text.startswith("size of sources")]
@@ -53,8 +53,10 @@ def _head(plan: Plan) -> list[str]:
     unpinned = [step.name for step in sources if step.material is None]
     head = f"{plan.recipe}   recipe hash {short(plan.recipe_hash)}"
     if not unpinned:
-        count = len(sources) - 1
-        return [f"{head}   locked {count} source{'s' * (count != 1)}, 1 model", ""]
+        model = plan.has("base")
+        count = len(sources) - model
+        words = f"locked {count} source{'s' * (count != 1)}{', 1 model' * model}"
+        return [f"{head}   {words}", ""]
     return [head, f"  not pinned: {', '.join(unpinned)}; the hash is provisional", ""]
 
 
@@ -64,6 +66,8 @@ def _data(planned: Planned) -> list[str]:
     rows = []
     for name, data in seen.estimate.data.items():
         steps = [s for s in session.compiled.plan.steps if s.name.startswith(f"data/{name}/")]
+        if not steps:
+            continue
         waiting = sum(results[step.name] is None for step in steps)
         count = "? rows" if data.rows is None else f"{data.rows:,} rows"
         before = seen.known.before.get(name)
@@ -74,12 +78,15 @@ def _data(planned: Planned) -> list[str]:
             how += f", at most {data.at_most:,}"
         state = "cached" if not waiting else f"{waiting} of {len(steps)} steps to run"
         rows.append((name, count, how, state))
-    rows.append(("mixture", _mixture(session, seen.estimate), "", ""))
+    if session.compiled.plan.has("mixture"):
+        rows.append(("mixture", _mixture(session, seen.estimate), "", ""))
     return ["  data", columns(rows, indent="    ")]
 
 
 def _mixture(session: Session, found: Estimate) -> str:
-    length = session.compiled.recipe.train.sequence_len
+    if not session.compiled.plan.trains:
+        return "? rows" if found.rows is None else f"{found.rows:,} rows"
+    length = session.compiled.recipe.training()[1].sequence_len
     amount = found if found.rows is not None else found.at_least
     if amount is None or amount.rows is None or amount.tokens is None or amount.packs is None:
         return "? rows"
@@ -113,10 +120,10 @@ def _millions(count: int) -> str:
 
 def _train(session: Session, found: Estimate, support: BaseSupport | None) -> list[str]:
     """Return the trained parameters and steps, and their memory, time and disk."""
-    recipe = session.compiled.recipe
-    adapter = recipe.model.adapter
+    model, train = session.compiled.recipe.training()
+    adapter = model.adapter
     size = ask(session.registry, "adapter", adapter, lambda plugin: plugin.size())
-    words = [recipe.train.use, f"{adapter.use} {size}" if size else adapter.use]
+    words = [train.use, f"{adapter.use} {size}" if size else adapter.use]
     if found.trained is not None and found.parameters:
         share = 100 * found.trained / found.parameters
         words.append(f"{_millions(found.trained)} parameters ({share:.2g} %)")
@@ -191,17 +198,21 @@ def _elsewhere(found: Estimate) -> str:
     return f"{shown}   (table, not measured here; `--device NAME` names one)" if shown else ""
 
 
-def _disk(found: Estimate) -> str:
+def _disk(found: Estimate, *, trains: bool = True) -> str:
     disk = found.disk
     if disk is None:
         return "?"
     parts = []
-    for name, count in (
-        ("to fetch", disk.fetch),
-        ("rows and packs about", disk.rows),
+    training = [
         ("checkpoints up to", disk.checkpoints),
         ("states", disk.states),
         ("adapter", disk.adapter),
+    ]
+    rows = "rows and packs about" if trains else "rows about"
+    for name, count in (
+        ("to fetch", disk.fetch),
+        (rows, disk.rows),
+        *(training if trains else ()),
     ):
         parts.append(f"{name} {'?' if count is None else size(count)}")
     return "  ".join(parts)
@@ -222,4 +233,6 @@ def _end(planned: Planned, name: str, *, verbose: bool) -> list[str]:
     lines.append(f"  to run: {len(to_run)} steps   cached: {done}{first}")
     unpinned = any(step.kind == "source" and step.material is None for step in plan.steps)
     action = f"recipe lock {name}" if unpinned else f"recipe run {name}"
+    if not unpinned and (last := planned.session.compiled.until) is not None:
+        action += f" --until {last}"
     return [*lines, f"  next: {action}"]

@@ -12,7 +12,7 @@ from typing import Any
 from ..project.mirrors import open_mirror
 from ..project.rehearse import ROWS, Rehearsed, check_rows, rehearse
 from ..project.workers import use_workers
-from .arguments import mirror_argument, recipe_argument, workers_argument
+from .arguments import mirror_argument, recipe_argument, until_argument, workers_argument
 from .display import Display
 from .output import columns, duration, emit
 from .session import open_session
@@ -21,6 +21,7 @@ from .session import open_session
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     recipe_argument(parser)
+    until_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
     parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help="rows per source (64)")

@@ -10,8 +10,14 @@ from ..project.launch import parse_launch
 from ..project.mirrors import open_mirror
 from ..project.run import FinishedRun, run_session
 from ..project.workers import use_workers
-from ..runtime.store.runs import exports
-from .arguments import launch_argument, mirror_argument, recipe_argument, workers_argument
+from ..runtime.store.runs import exports, trained
+from .arguments import (
+    launch_argument,
+    mirror_argument,
+    recipe_argument,
+    until_argument,
+    workers_argument,
+)
 from .display import Display
 from .output import beside, emit, short
 from .session import open_session
@@ -20,6 +26,7 @@ from .session import open_session
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     recipe_argument(parser)
+    until_argument(parser)
     mirror_argument(parser)
     workers_argument(parser)
     launch_argument(parser)
@@ -62,7 +69,7 @@ def _document(done: FinishedRun) -> dict[str, Any]:
         "run": str(folder),
         "recipe_hash": record.recipe_hash,
         "result_hash": record.result_hash,
-        "adapter": str(folder / "adapter"),
+        "adapter": str(folder / "adapter") if trained(record) else None,
         "exports": {name: str(folder / "export" / name) for name in exports(record)},
         "steps": steps,
         "metrics": record.metrics,
@@ -85,10 +92,20 @@ def _text(done: FinishedRun) -> str:
     lines.append(f"result hash  {record.result_hash}")
     place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     lines.append(f"run          {place}")
-    lines.append(f"adapter      {place / 'adapter'}")
+    lines += [f"adapter      {place / 'adapter'}"] if trained(record) else []
     lines += [f"export       {place / 'export' / name}" for name in exports(record)]
     if (folder / "loss.png").is_file():
         lines.append(f"loss curve   {place / 'loss.png'}")
     lines += beside(record)
-    lines.append(f"next: recipe runs {folder.name}")
+    lines.append(f"next: {_next(done)}")
     return "\n".join(lines)
+
+
+def _next(done: FinishedRun) -> str:
+    """Return the commands to go on with: for a run that trained nothing, those for its rows."""
+    name = done.run.folder.name
+    if trained(done.record):
+        return f"recipe runs {name}"
+    if done.run.has("split"):
+        return f"recipe stats {name}   ·   recipe rows {name} --to rows.jsonl"
+    return f"recipe sample {name} --step {done.record.steps[-1].name}"

@@ -18,7 +18,11 @@ def open_session(options: Namespace, *, allow_breaches: bool = False) -> Session
     """
     settings = getattr(options, "settings", ())
     session = _open_session(
-        options.file, store=options.store, settings=settings, allow_breaches=allow_breaches
+        options.file,
+        store=options.store,
+        settings=settings,
+        allow_breaches=allow_breaches,
+        until=getattr(options, "until", None),
     )
     show_warnings(session, options)
     return session

@@ -95,11 +95,11 @@ def bound_model(registry: Registry) -> type[Recipe]:
     mixture = _extend(Mixture, filters=(filters, ()))
     bound: type[Recipe] = _extend(
         Recipe,
-        model=(model, ...),
+        model=(model | None, None),
         data=(dict[Name, data_set], ...),  # type: ignore[valid-type]
         benchmarks=(dict[Name, benchmark], {}),  # type: ignore[valid-type]
         mixture=(mixture, mixture()),
-        train=(kinds["runtime"], ...),
+        train=(kinds["runtime"] | None, None),
         evaluate=(_tuple(kinds["evaluator"]), ()),
         export=(_tuple(kinds["exporter"]), ()),
         rules=(_tuple(kinds["rule"]), ()),

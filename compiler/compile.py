@@ -13,6 +13,7 @@ from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from .load import Loaded, Open
 from .lower import lower, source_places
+from .until import ending_with, last_step
 from .validate import validate
 
 
@@ -22,7 +23,8 @@ class Compiled:
 
     `folders` has, for each source step, the folder of the file that wrote it: relative paths
     start there. `registry` has the installed plugins and those of the recipe's plugin files.
-    `breaches` are of the recipe's rules, where they were allowed.
+    `breaches` are of the recipe's rules, where they were allowed. `until` is the step that the plan
+    ends with, where that is not the recipe's last one.
     """
 
     loaded: Loaded
@@ -31,6 +33,7 @@ class Compiled:
     folders: dict[str, Path]
     registry: Registry
     breaches: tuple[Diagnostic, ...] = ()
+    until: str | None = None
 
 
 def compile_recipe(
@@ -41,13 +44,15 @@ def compile_recipe(
     lock: Lock | None = None,
     settings: Sequence[str] = (),
     allow_breaches: bool = False,
+    until: str | None = None,
 ) -> Compiled:
     """Compile a recipe, with its lock where there is one and values set as by `--set`.
 
-    Breaches of its rules are faults, unless they are allowed.
+    Breaches of its rules are faults, unless they are allowed. `until` names the step or section
+    that the plan is to end with.
 
     Raises:
-        InputError: there is no such recipe.
+        InputError: there is no such recipe, or no such step to end with.
         RecipeError: it has faults; all of them, each with its place.
     """
     found = validate(name, folder, open_recipe, registry, settings, allow_breaches)
@@ -55,9 +60,14 @@ def compile_recipe(
     places = source_places(recipe, registry)
     folders = {name: loaded.folder(place) for name, place in places.items()}
     plan = lower(recipe, registry, lock)
-    return Compiled(loaded, recipe, plan, folders, registry, found.breaches)
+    last = None if until is None else last_step(plan, until)
+    plan = plan if last is None else ending_with(plan, last)
+    return Compiled(loaded, recipe, plan, folders, registry, found.breaches, last)
 
 
 def with_lock(compiled: Compiled, registry: Registry, lock: Lock) -> Compiled:
     """Return the same recipe lowered again with a lock."""
-    return replace(compiled, plan=lower(compiled.recipe, registry, lock))
+    plan = lower(compiled.recipe, registry, lock)
+    return replace(
+        compiled, plan=plan if compiled.until is None else ending_with(plan, compiled.until)
+    )

@@ -100,7 +100,8 @@ def other_versions(before: Plan, after: Plan) -> list[Change]:
 
 def _section(recipe: Recipe, name: str) -> dict[str, _Leaf]:
     default = type(recipe).model_fields[name].get_default(call_default_factory=True)
-    return dict(_leaves(getattr(recipe, name), name, default))
+    value = getattr(recipe, name)
+    return {} if value is None else dict(_leaves(value, name, default))
 
 
 def _change(path: str, section: str, one: _Leaf | None, other: _Leaf | None) -> Change:

@@ -2,7 +2,8 @@
 
     source -> read -> filter ... -> score -> sample      per data set
     source -> read -> filter ...                         per benchmark that a filter names
-    mixture -> filter ... -> split -> pack -> train      with the base's source
+    mixture -> filter ... -> split                       the end of a recipe of data alone
+    pack -> train                                        with the base's source
     evaluate with the base, evaluate with the adapter
     export of base and adapter
 
@@ -33,6 +34,8 @@ def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
     and its hashes cover requests, not bytes.
     """
     plan = _graph(recipe, registry, lock).plan()
+    if recipe.train is None:
+        return plan
     varies_by = ask(registry, "runtime", recipe.train, lambda runtime: runtime.varies_by())
     return plan.model_copy(update={"varies_by": varies_by})
 
@@ -44,7 +47,8 @@ def source_places(recipe: Recipe, registry: Registry) -> dict[str, Path]:
 
 def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     graph = _Graph(recipe, registry, lock)
-    graph.source("base", recipe.model.base, ("model", "base"))
+    if recipe.model is not None:
+        graph.source("base", recipe.model.base, ("model", "base"))
     for name in sorted({name for step in _filter_steps(recipe) for name in _against(step)}):
         _benchmark(graph, name, recipe.benchmarks[name])
     rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
@@ -53,19 +57,42 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     graph.core(
         "split", inputs={"rows": mixed}, settings=_split_settings(recipe.mixture), seeded=True
     )
-    template = graph.ref("template", recipe.train.template)
+    if not recipe.data_only:
+        _model(graph, recipe)
+    return graph
+
+
+def _model(graph: _Graph, recipe: Recipe) -> None:
+    """Add what comes after the data: packing, training, evaluation and exports."""
+    model, train = recipe.training()
+    template = graph.ref("template", train.template)
     graph.core(
         "pack",
         inputs={"train": "split#train", "validation": "split#validation", "base": "base#files"},
         parts={"template": template},
-        settings=_pack_settings(recipe.train),
+        settings=_pack_settings(train),
     )
-    _train(graph, recipe)
+    quantizer = graph.ref("quantizer", model.quantization)
+    base_name = base_title(graph.registry, model.base) or "base"
+    graph.step(
+        "train",
+        "runtime",
+        train,
+        inputs={"base": "base#files", "train": "pack#train", "validation": "pack#validation"},
+        parts={"quantizer": quantizer, "adapter": graph.ref("adapter", model.adapter)},
+        settings={"base_name": base_name},
+    )
     for step in recipe.evaluate:
-        _evaluate(graph, recipe, step, template)
+        _evaluate(graph, step, {"template": template, "quantizer": quantizer})
     for step in recipe.export:
-        _export(graph, recipe, step)
-    return graph
+        graph.step(
+            f"export/{step.use}",
+            "exporter",
+            step,
+            inputs={"base": "base#files", "adapter": "train#adapter"},
+            parts={"quantizer": quantizer},
+            settings={"base_name": base_name},
+        )
 
 
 def _split_settings(mixture: Mixture) -> dict[str, Any]:
@@ -133,8 +160,9 @@ def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
     parts = {}
     scorer: Any = graph.registry.get("scorer", step.use).plugin
     if scorer.uses_model:
+        model, _ = graph.recipe.training()
         inputs["base"] = "base#files"
-        parts["quantizer"] = graph.ref("quantizer", graph.recipe.model.quantization)
+        parts["quantizer"] = graph.ref("quantizer", model.quantization)
     return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
 
 
@@ -166,43 +194,14 @@ def _against(step: Step) -> tuple[str, ...]:
     return names
 
 
-def _train(graph: _Graph, recipe: Recipe) -> None:
-    graph.step(
-        "train",
-        "runtime",
-        recipe.train,
-        inputs={"base": "base#files", "train": "pack#train", "validation": "pack#validation"},
-        parts={
-            "quantizer": graph.ref("quantizer", recipe.model.quantization),
-            "adapter": graph.ref("adapter", recipe.model.adapter),
-        },
-        settings={"base_name": base_title(graph.registry, recipe.model.base) or "base"},
-    )
-
-
-def _evaluate(graph: _Graph, recipe: Recipe, step: Step, template: PluginRef) -> None:
+def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef]) -> None:
     """Add the step twice: with the base alone, which no change of training reruns, and after."""
-    parts = {
-        "template": template,
-        "quantizer": graph.ref("quantizer", recipe.model.quantization),
-    }
     inputs = {"base": "base#files", "rows": "split#validation"}
     name = f"evaluate/{step.use}"
-    seed = derive_seed(recipe.seed, name)
+    seed = derive_seed(graph.recipe.seed, name)
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
     inputs = {**inputs, "adapter": "train#adapter"}
     graph.step(f"{name}/adapter", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
-
-
-def _export(graph: _Graph, recipe: Recipe, step: Step) -> None:
-    graph.step(
-        f"export/{step.use}",
-        "exporter",
-        step,
-        inputs={"base": "base#files", "adapter": "train#adapter"},
-        parts={"quantizer": graph.ref("quantizer", recipe.model.quantization)},
-        settings={"base_name": base_title(graph.registry, recipe.model.base) or "base"},
-    )
 
 
 class _Graph:

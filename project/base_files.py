@@ -60,6 +60,8 @@ def refuse_base(session: Session, mirror: Mirror | None) -> None:
         RecipeError: the base cannot be trained; names its place in the recipe.
     """
     compiled = session.compiled
+    if not compiled.plan.trains:
+        return
     _fetch_config(session, compiled.plan.step("base"), mirror)
     config = _config_now(session)
     if config is not None:
@@ -71,7 +73,7 @@ def refuse_base(session: Session, mirror: Mirror | None) -> None:
 
 def support_now(session: Session) -> BaseSupport | None:
     """Return how the runtime trains the base; None where its configuration is not known yet."""
-    config = _config_now(session)
+    config = _config_now(session) if session.compiled.plan.trains else None
     if config is None:
         return None
     return base_support(session.compiled.recipe, session.registry, config)
@@ -85,7 +87,7 @@ def _config_now(session: Session) -> Mapping[str, Any] | None:
 def _fetch_config(session: Session, step: PlanStep, mirror: Mirror | None) -> None:
     """Keep the base's `config.json`, where its source can fetch it alone and can be reached."""
     file, path = _pinned_config(step), _kept(session)
-    source = instance(session.registry, "source", session.compiled.recipe.model.base)
+    source = instance(session.registry, "source", session.compiled.recipe.training()[0].base)
     if file is None or path is None or path.exists() or not source.single_files:
         return
     assert step.material is not None
@@ -137,7 +139,7 @@ def _folder(session: Session, results: Mapping[str, StepResult | None]) -> Path 
     if done is not None:
         return session.store.folder(done.outputs["files"])
     origin = session.compiled.folders["base"]
-    step = session.compiled.recipe.model.base
+    step = session.compiled.recipe.training()[0].base
     local: Path | None = ask(
         session.registry, "source", step, lambda source: source.local_folder(origin)
     )

@@ -36,6 +36,9 @@ def _text(past: Run, form: str) -> str:
         if not any(step.kind == "runtime" for step in record.steps):
             raise InputError("the run trained no model that a bill of materials could be of")
         return bom(plan, record, past.claims(), past.claimed_metrics())
+    if not past.has("split"):
+        last = record.steps[-1].name
+        raise InputError(f"the run ended with {last}, before there was a data set to describe")
     if form == "croissant":
         from ..runtime.cards.croissant import croissant
 

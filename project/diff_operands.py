@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ..compiler.bind import bound_model
 from ..compiler.lower import is_current, lower
+from ..compiler.until import ending_with, last_step
 from ..plugins.registry import Registry
 from ..runtime.audit.plugin_files import not_loaded, registry_of
 from ..runtime.store.runs import RECORD
@@ -187,7 +188,7 @@ def _of_record(path: Path, settings: Sequence[str], allow_local_plugins: bool) -
 
 def _recorded(recipe: Recipe, registry: Registry, record: Record) -> Plan:
     """Return the plan that ran: lowered again, with the bytes, versions and keys on record."""
-    asked = {step.name: step.plugin for step in lower(recipe, registry, None).steps}
+    asked = {step.name: step.plugin for step in _lowered(recipe, registry, None, record).steps}
     materials = {}
     for step in record.steps:
         ref = asked.get(step.name)
@@ -200,7 +201,7 @@ def _recorded(recipe: Recipe, registry: Registry, record: Record) -> Plan:
             made = {"use": ref.name, "request": ref.request(), "files": files}
             materials[step.name] = Material.model_validate(made)
     lock = Lock(recipe=recipe.name, language=recipe.recipe, materials=materials)
-    plan = lower(recipe, registry, lock)
+    plan = _lowered(recipe, registry, lock, record)
     happened = {step.name: step for step in record.steps}
     steps = []
     for planned in plan.steps:
@@ -211,3 +212,10 @@ def _recorded(recipe: Recipe, registry: Registry, record: Record) -> Plan:
             planned = planned.model_copy(update=update)
         steps.append(planned)
     return plan.model_copy(update={"steps": tuple(steps), "recipe_hash": record.recipe_hash})
+
+
+def _lowered(recipe: Recipe, registry: Registry, lock: Lock | None, record: Record) -> Plan:
+    """Return the plan of a recorded recipe, as far as it was run."""
+    plan = lower(recipe, registry, lock)
+    last = None if record.until is None else last_step(plan, record.until)
+    return plan if last is None else ending_with(plan, last)

@@ -31,6 +31,8 @@ def export_recipe(
     if output is not None and output.exists():
         raise InputError(f"{output} exists already", hint="choose another name for --output")
     bound = validate(recipe, Path.cwd(), open_recipe, load_registry(), settings).recipe
+    if bound.data_only:
+        raise InputError(f"{recipe} ends with its data: there is no training to export")
     done = export_config(bound.to_json(), tool)
     if output is not None:
         write_atomically(output, done.text, 0o644)

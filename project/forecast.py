@@ -55,6 +55,10 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     compiled = session.compiled
     recipe, plan = compiled.recipe, compiled.plan
     results = {step.name: session.store.result(step.key) for step in plan.steps}
+    if not plan.trains:
+        counted = _known(plan, results, None)
+        found = estimate(recipe.curation(), session.registry, None, None, counted)
+        return Forecast(None, counted, None, found, breaches=compiled.breaches)
     named = device_named(device) if device else _ruled(session)
     measured = measured_here(session, results, named)
     chosen = named or (device_of(measured["device"]) if measured else None)

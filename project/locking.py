@@ -143,8 +143,8 @@ def check_lock(session: Session) -> LockCheck:
 
 
 def _lasting(session: Session, lock: Lock) -> Lock | None:
-    """Return the lock of the recipe as written, without `--set`."""
-    if not session.settings:
+    """Return the lock of the recipe as written, without `--set` and `--until`."""
+    if not session.settings and session.compiled.until is None:
         return lock
     path = session.compiled.loaded.path
     try:
@@ -162,4 +162,7 @@ def _lasting(session: Session, lock: Lock) -> Lock | None:
                 materials[step.name] = material
     if not materials:
         return session.lock
-    return lock.model_copy(update={"materials": materials, "recipe": written.recipe})
+    update: dict[str, object] = {"materials": materials, "recipe": written.recipe}
+    if session.compiled.until is not None:
+        update["plugins"] = session.registry.distributions(written)
+    return lock.model_copy(update=update)

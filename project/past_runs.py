@@ -42,8 +42,10 @@ def measured_elsewhere(session: Session, device: Device | None) -> dict[str, Any
     """Return measurements of another training of this base here."""
     plan = session.compiled.plan
     for name, record, other in past_runs(session):
-        if other.step("base").key != plan.step("base").key or not _alike(
-            plan, other, session.registry
+        if (
+            not other.trains
+            or other.step("base").key != plan.step("base").key
+            or not _alike(plan, other, session.registry)
         ):
             continue
         if other.step("train").key == plan.step("train").key:

@@ -179,7 +179,11 @@ class Project:
 
 
 def open_recipe(
-    recipe: str | Path, *, settings: Settings = (), store: str | Path | None = None
+    recipe: str | Path,
+    *,
+    settings: Settings = (),
+    store: str | Path | None = None,
+    until: str | None = None,
 ) -> Project:
     """Open a recipe with its lock and store.
 
@@ -187,13 +191,14 @@ def open_recipe(
         recipe: a path, or the bare name of a recipe that ships, such as `quickstart`.
         settings: overrides of its values, such as `{"train.num_epochs": 1}`.
         store: the store's folder; left out, KHICHDI_STORE, else `.khichdi` of the project.
+        until: the step or section that its plan is to end with, such as `mixture`; left out, all.
 
     Raises:
         RecipeError: the recipe is wrong; `diagnostics` has every error with its place.
-        InputError: there is no such recipe.
+        InputError: there is no such recipe or step.
         LockError: the lock beside it cannot be read.
     """
-    return Project(open_session(str(recipe), store=store, settings=_texts(settings)))
+    return Project(open_session(str(recipe), store=store, settings=_texts(settings), until=until))
 
 
 def validate(recipe: str | Path, *, settings: Settings = ()) -> Validation:

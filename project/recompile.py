@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ..compiler.bind import bound_model
 from ..compiler.compile import compile_recipe
 from ..compiler.lower import lower
+from ..compiler.until import ending_with, last_step
 from ..plugins.kinds import KINDS
 from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim
@@ -76,7 +77,10 @@ def _from_record(claim: Claim, registry: Registry) -> Lowered:
     """
     recipe = bound_model(registry).model_validate(claim.record.bound)
     source = "compiled from the record; the recipe's files are not kept"
-    return Lowered(lower(recipe, registry, _lock(claim)), recipe.to_json(), source)
+    plan, until = lower(recipe, registry, _lock(claim)), claim.record.until
+    last = None if until is None else last_step(plan, until)
+    plan = plan if last is None else ending_with(plan, last)
+    return Lowered(plan, recipe.to_json(), source, until=last)
 
 
 def _from_files(claim: Claim, registry: Registry) -> Lowered:
@@ -94,14 +98,22 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered:
         return open_recipe(str(path), home)
 
     compiled = compile_recipe(
-        claim.record.files[0].path, home, open_kept, registry, _lock(claim), claim.record.settings
+        claim.record.files[0].path,
+        home,
+        open_kept,
+        registry,
+        _lock(claim),
+        claim.record.settings,
+        until=claim.record.until,
     )
     if kept:
         raise InputError(f"the recipe does not extend {kept[0].path}")
     source = f"compiled again from {_listed([file.path for file in claim.record.files])}"
     if claim.record.settings:
         source += f" with --set {_listed(claim.record.settings)}"
-    return Lowered(compiled.plan, compiled.recipe.to_json(), source)
+    if compiled.until is not None:
+        source += f", up to {compiled.until}"
+    return Lowered(compiled.plan, compiled.recipe.to_json(), source, until=compiled.until)
 
 
 def _listed(names: Sequence[str]) -> str:

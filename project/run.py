@@ -20,6 +20,7 @@ from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import check_local
 from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, write_run
 from ..schema.errors import RecipeError
+from ..schema.lock import Lock
 from ..schema.record import Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
 from .expectations import unexpected
@@ -94,7 +95,7 @@ def run_session(
         steps = executor.run()
         record = _record(session, steps, started, time.monotonic() - clock)
         run = _write(session, record, folder, started)
-    for text in unexpected(session.compiled.recipe, steps):
+    for text in unexpected(session.compiled.recipe, steps) if plan.has("mixture") else ():
         observer.notice(text)
     return FinishedRun(session, run, record, misses, to_run)
 
@@ -104,7 +105,12 @@ def _record(
 ) -> Record:
     record = make_record(session.compiled.plan, steps, session.registry, started, seconds)
     bound = session.compiled.recipe.to_json()
-    more = {"bound": bound, "settings": session.settings, "estimate": compared(session)}
+    more = {
+        "bound": bound,
+        "settings": session.settings,
+        "until": session.compiled.until,
+        "estimate": compared(session),
+    }
     return record.model_copy(update=more)
 
 
@@ -113,7 +119,15 @@ def _write(session: Session, record: Record, folder: Path | None, started: datet
     store, plan = session.store, session.compiled.plan
     found = folder or finished_run(store, record) or new_run(store, plan.recipe, started)
     if folder is not None or not (found / RECORD).is_file():
-        assert session.lock is not None
-        lock = session.lock.only({step.name for step in plan.steps})
-        write_run(found, record, plan, lock, session.compiled.loaded.files, store)
+        write_run(found, record, plan, _lock(session), session.compiled.loaded.files, store)
     return Run(found, record, store)
+
+
+def _lock(session: Session) -> Lock:
+    """Return the lock of what ran: a run that ends early claims no bytes of later steps."""
+    assert session.lock is not None
+    plan = session.compiled.plan
+    lock = session.lock.only({step.name for step in plan.steps})
+    if session.compiled.until is None:
+        return lock
+    return lock.model_copy(update={"plugins": session.registry.distributions(plan)})

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.store.runs import PLAN, RECORD, newest_runs, run_names
+from ..runtime.store.runs import PLAN, RECORD, newest_runs, run_names, trained
 from ..runtime.store.store import Store
 from ..schema.errors import InputError, RegistryError, StoreError
 from ..schema.plan import Plan
@@ -61,8 +61,18 @@ class Run:
 
     @property
     def adapter(self) -> Path:
-        """The folder of the trained adapter, in peft's format."""
+        """The folder of the trained adapter, in peft's format.
+
+        Raises:
+            InputError: the run ended with its data.
+        """
+        if trained(self.record) is None:
+            raise InputError(f"run {self.name} trained nothing: it ended with its data")
         return self.folder / "adapter"
+
+    def has(self, step: str) -> bool:
+        """Return whether the run has a step of this name."""
+        return any(done.name == step for done in self.record.steps)
 
     @property
     def evaluations(self) -> list[str]:
@@ -114,6 +124,9 @@ class Run:
         """
         from ..runtime.tables import read_table
 
+        if not self.has("split"):
+            last = self.record.steps[-1].name
+            raise InputError(f"run {self.name} ended with {last}, before its rows were mixed")
         step = self._step("split")
         if split not in step.result.outputs:
             known = ", ".join(step.result.outputs)

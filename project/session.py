@@ -51,6 +51,7 @@ def open_session(
     store: str | Path | None = None,
     settings: Sequence[str] = (),
     allow_breaches: bool = False,
+    until: str | None = None,
 ) -> Session:
     """Compile a recipe with its lock and with overrides of its values.
 
@@ -59,9 +60,10 @@ def open_session(
         store: the store's folder; left out, found as `store_folder` says.
         settings: overrides, each `path=value`, as of `--set`.
         allow_breaches: open it although it breaks one of its rules.
+        until: the step or section that its plan is to end with; left out, the last one.
 
     Raises:
-        InputError: there is no such recipe, or it is wrong, or its lock cannot be read.
+        InputError: there is no such recipe or step, or it is wrong, or its lock cannot be read.
     """
     folder = Path.cwd()
     chosen = tuple(settings)
@@ -71,7 +73,9 @@ def open_session(
     shipped = by_bare_name(recipe, folder)
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
-    compiled = compile_recipe(recipe, folder, open_recipe, registry, lock, chosen, allow_breaches)
+    compiled = compile_recipe(
+        recipe, folder, open_recipe, registry, lock, chosen, allow_breaches, until
+    )
     registry = compiled.registry
     warnings = tuple(deprecated(compiled.loaded, registry))
     kept = Store(store_folder(store, None if shipped else path))

@@ -107,6 +107,15 @@ class Plan(Sealed):
         """Return the step of this name."""
         return next(step for step in self.steps if step.name == name)
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a step of this name."""
+        return any(step.name == name for step in self.steps)
+
+    @property
+    def trains(self) -> bool:
+        """Return whether a model is trained; else the plan ends with its data."""
+        return any(step.kind == "runtime" for step in self.steps)
+
     def plugin_files(self) -> frozenset[str]:
         """Return the sha256 of each plugin file that a step's plugins come from."""
         return frozenset(ref.file for step in self.steps for ref in step.plugins() if ref.file)

@@ -195,13 +195,16 @@ class Recipe(Document):
         exclude_if=lambda files: not files,
     )
     seed: int = Field(0, ge=0, lt=2**48, description="Seed of all randomness.")
-    model: Model = Field(description="The model to train.")
+    model: Model | None = Field(
+        None,
+        description="The model to train. A recipe without `model` and `train` ends with its data.",
+    )
     data: dict[Name, DataSet] = Field(min_length=1, description="Data sets by name.")
     benchmarks: dict[Name, Benchmark] = Field(
         {}, description="Evaluation sets by name; filters name them in `against:`."
     )
     mixture: Mixture = Field(default=Mixture(), description="How the data sets are combined.")
-    train: Train = Field(description="How the model is trained.")
+    train: Train | None = Field(None, description="How the model is trained; with `model`.")
     evaluate: tuple[Step, ...] = Field(
         (), description="Metrics on validation rows, before and after training."
     )
@@ -209,3 +212,23 @@ class Recipe(Document):
         (), description="Further formats to export the trained model to, beside the adapter."
     )
     rules: tuple[Step, ...] = operational((), description="Conditions that the recipe must meet.")
+
+    @property
+    def data_only(self) -> bool:
+        """Whether the recipe ends with its data: it has neither a model nor a training."""
+        return self.model is None and self.train is None
+
+    def training(self) -> tuple[Model, Train]:
+        """Return the model and how it is trained.
+
+        Raises:
+            ValueError: the recipe ends with its data; ask `data_only` first.
+        """
+        if self.model is None or self.train is None:
+            raise ValueError(f"recipe `{self.name}` trains nothing")
+        return self.model, self.train
+
+    def curation(self) -> Recipe:
+        """Return the recipe without all that comes after its data."""
+        gone: dict[str, Any] = {"model": None, "train": None, "evaluate": (), "export": ()}
+        return self.model_copy(update=gone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from .document import Digest, Document, PathBelow, unique
 from .estimate import Comparison
@@ -87,7 +87,8 @@ class Record(Sealed):
 
     `bound` is the recipe that ran, every default written out, so that a record can be read and
     compared without the recipe's files; None in records from before it was kept. `settings` are
-    the `path=value` that were set for this run and are not in the files. `files` are the
+    the `path=value` that were set for this run and are not in the files. `until` is the step
+    that the run ended with, where that is not the recipe's last one. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
     distribution of the interpreter. `estimate` is the estimated cost of training beside the
     measured one; it is in no hash of a result.
@@ -106,6 +107,7 @@ class Record(Sealed):
     environment: dict[str, Any]
     bound: dict[str, Any] | None = None
     settings: tuple[str, ...] = ()
+    until: str | None = Field(None, exclude_if=lambda step: step is None)
     files: Annotated[tuple[RecipeFile, ...], unique("path")] = ()
     lock: Digest | None = None
     installed: Annotated[tuple[Distribution, ...], unique("name")] = ()

@@ -43,6 +43,8 @@ def _never_reached(
     recipe: Recipe, loaded: Loaded, registry: Registry, rows: int
 ) -> list[Diagnostic]:
     """Return numbers of optimizer steps that training does not reach, with a row a pack at most."""
+    if recipe.train is None:
+        return []
     schedule = ask(registry, "runtime", recipe.train, lambda runtime: runtime.schedule())
     if schedule is None or schedule.total_steps is not None:
         return []
@@ -61,7 +63,10 @@ def _never_reached(
 
 def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
     """Return settings of packing that have no meaning together."""
-    train, found = recipe.train, []
+    train = recipe.train
+    found: list[Diagnostic] = []
+    if train is None:
+        return found
     if not train.sample_packing and train.packing_strategy != "bfd":
         message = f"`packing_strategy: {train.packing_strategy}` without packing"
         hint = "leave it out, or set `sample_packing: true`"
@@ -77,6 +82,8 @@ def packing(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
 
 def training(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
     """Return parameters of the runtime that mean nothing beside settings of the recipe."""
+    if recipe.train is None:
+        return []
     packing, validation = recipe.train.sample_packing, recipe.mixture.validation is not None
     breaches: list[Breach] = ask(
         registry,
@@ -144,7 +151,9 @@ def _contradicted(
 
 def sources(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
     """Return sources of the wrong type: a data set as a base, or a model as data."""
-    roles: dict[Path, tuple[str, Step]] = {("model", "base"): ("model", recipe.model.base)}
+    roles: dict[Path, tuple[str, Step]] = {}
+    if recipe.model is not None:
+        roles["model", "base"] = ("model", recipe.model.base)
     for section, group in (("data", recipe.data), ("benchmarks", recipe.benchmarks)):
         for name, data in group.items():
             roles[section, name, "source"] = ("dataset", data.source)

@@ -31,9 +31,10 @@ def base_support(
     recipe: Recipe, registry: Registry, config: Mapping[str, Any]
 ) -> BaseSupport | None:
     """Return how the recipe's runtime trains a base with this configuration; None: not known."""
-    quantizer = instance(registry, "quantizer", recipe.model.quantization)
+    model, train = recipe.training()
+    quantizer = instance(registry, "quantizer", model.quantization)
     found: BaseSupport | None = ask(
-        registry, "runtime", recipe.train, lambda runtime: runtime.base_support(config, quantizer)
+        registry, "runtime", train, lambda runtime: runtime.base_support(config, quantizer)
     )
     return found
 
@@ -79,7 +80,7 @@ def _modules(
     recipe: Recipe, loaded: Loaded, registry: Registry, architecture: Architecture
 ) -> list[Diagnostic]:
     """Name the modules to put an adapter on that the base does not have."""
-    adapter = recipe.model.adapter
+    adapter = recipe.training()[0].adapter
     asked = ask(registry, "adapter", adapter, lambda plugin: plugin.named_modules())
     expressions = ask(registry, "adapter", adapter, lambda plugin: plugin.module_expressions())
     known = list(dict.fromkeys(linear.name for linear in architecture.linears))
@@ -114,7 +115,7 @@ POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
 def _positions(recipe: Recipe, loaded: Loaded, limit: int | None) -> list[Diagnostic]:
-    asked = recipe.train.sequence_len
+    asked = recipe.training()[1].sequence_len
     if limit is None or asked <= limit:
         return []
     written = "sequence_len" in loaded.data.get("train", {})

@@ -54,7 +54,53 @@ def check_base(
     return found
 
 
+def _whole(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
+    """A recipe has a model and its training, or neither and nothing that needs them."""
+    if recipe.model is not None and recipe.train is not None:
+        return []
+    pairs = (("model", recipe.model, "train"), ("train", recipe.train, "model"))
+    found = []
+    for key, value, other in pairs:
+        if value is not None:
+            message = f"there is a section `{key}`, and none `{other}`"
+            hint = f"add `{other}:`, or remove `{key}:` for a recipe that ends with its data"
+            found.append(loaded.diagnose((key,), "incomplete", message, hint, key=True))
+    for key, steps in (("evaluate", recipe.evaluate), ("export", recipe.export)):
+        if steps and recipe.data_only:
+            message = f"`{key}` needs a trained model, and the recipe ends with its data"
+            hint = f"add `model:` and `train:`, or remove `{key}:`"
+            found.append(loaded.diagnose((key,), "incomplete", message, hint, key=True))
+    return found
+
+
+def _without_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    """Filters that count tokens and scorers that ask a model need the recipe's base."""
+    if recipe.model is not None:
+        return []
+    places: list[tuple[Path, str, Step]] = [
+        (("mixture", "filters", i), "filter", step) for i, step in enumerate(recipe.mixture.filters)
+    ]
+    for section, group in (("data", recipe.data), ("benchmarks", recipe.benchmarks)):
+        for name, data in group.items():
+            filters = enumerate(data.filters)
+            places += [((section, name, "filters", i), "filter", step) for i, step in filters]
+            score = getattr(data, "score", None)
+            places += [((section, name, "score"), "scorer", score)] if score is not None else []
+    found = []
+    for place, kind, step in places:
+        plugin: Any = registry.get(kind, step.use).plugin
+        needs = plugin.uses_tokenizer if kind == "filter" else plugin.uses_model
+        if needs:
+            what = "tokenizer of the base" if kind == "filter" else "base"
+            message = f"{kind} `{step.use}` reads the {what}, and the recipe has no `model`"
+            hint = "add `model:` and `train:`; `recipe run FILE --until mixture` ends before them"
+            found.append(loaded.diagnose(place, "no-model", message, hint))
+    return found
+
+
 def _known_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    if recipe.model is None or recipe.train is None:
+        return check_base(recipe, loaded, registry, None) if recipe.data_only else []
     if not recipe.rules and base_title(registry, recipe.model.base) is None:
         return []
     # Not every recipe needs what this brings, and a check is to be fast.
@@ -148,6 +194,8 @@ def _weights(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
 
 
 CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnostic]]]] = [
+    ({"model", "train"}, _whole),
+    ({"model", "train", "data", "benchmarks", "mixture"}, _without_base),
     ({"mixture", "evaluate", "train"}, _needs_validation),
     ({"model", "data", "mixture", "train", "rules"}, _known_base),
     ({"evaluate", "export"}, _twice),

@@ -85,14 +85,15 @@ def _watched(rule: Any, facts: Facts) -> list[Breach]:
 
 def _facts(recipe: Recipe, registry: Registry, of_device: Callable[[str], Estimate]) -> Facts:
     data = dict(sorted(recipe.data.items()))
+    model = recipe.model
     return Facts(
-        base={"use": recipe.model.base.use, **recipe.model.base.params()},
-        base_license=recipe.model.license,
+        base={"use": model.base.use, **model.base.params()} if model else {},
+        base_license=model.license if model else None,
         data_licenses={name: item.license for name, item in data.items()},
         data_sources={
             name: {"use": item.source.use, **item.source.params()} for name, item in data.items()
         },
-        instruction_tuned=_instruction_tuned(base_title(registry, recipe.model.base)),
+        instruction_tuned=_instruction_tuned(base_title(registry, model.base) if model else None),
         estimate=of_device,
     )
 

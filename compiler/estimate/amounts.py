@@ -125,6 +125,10 @@ class Amounts:
             most=self._amount(most) if most and most != likely else None,
         )
 
+    def rows(self) -> int | None:
+        """Return the rows of the mixture less those for validation; None where not known."""
+        return self._rows()[0]
+
     # ---- rows -------------------------------------------------------------------------------
 
     def _data_set(self, name: str) -> DataEstimate:
@@ -187,7 +191,8 @@ class Amounts:
     # ---- tokens and steps -------------------------------------------------------------------
 
     def _tokens_per_row(self) -> float:
-        packs, limit = self.known.packs, self.recipe.train.sequence_len
+        packs, train = self.known.packs, self.recipe.train
+        limit = train.sequence_len if train else TOKENS_PER_ROW
         if packs and packs.get("rows"):
             return float(packs["tokens"] / packs["rows"])
         if self.known.tokens_per_row is not None:
@@ -222,7 +227,7 @@ class Amounts:
         return packs["response_tokens"] / packs["tokens"] if packs else 1.0
 
     def _amount(self, rows: int) -> Amount:
-        train, packed = self.recipe.train, self.known.packs
+        (_, train), packed = self.recipe.training(), self.known.packs
         full = train.sequence_len * FILL
         if packed:
             tokens, packs = int(packed["tokens"]), int(packed["packs"])
@@ -237,7 +242,8 @@ class Amounts:
         """Return the optimizer steps, and the tokens that they train on."""
         schedule = self.schedule
         if schedule is None:
-            text = f"steps: runtime `{self.recipe.train.use}` does not tell how long it trains"
+            runtime = self.recipe.training()[1].use
+            text = f"steps: runtime `{runtime}` does not tell how long it trains"
             if text not in self.unknown:
                 self.unknown.append(text)
             return None, None

@@ -107,7 +107,7 @@ def known_architecture(recipe: Recipe, registry: Registry) -> Architecture | Non
 
 def known_config(recipe: Recipe, registry: Registry) -> Config | None:
     """Return what is known of the `config.json` of a recipe's base by its name, or None."""
-    name = base_title(registry, recipe.model.base) or ""
+    name = (base_title(registry, recipe.model.base) if recipe.model else None) or ""
     return TABLE.get(ALIASES.get(name, name))
 
 

@@ -44,7 +44,56 @@ def estimate(
             and memory is a GPU's.
         known: counts and measurements of a store.
     """
+    if recipe.data_only:
+        return _of_data(recipe, registry, known)
     return _Estimator(recipe, registry, architecture, device, known).estimate()
+
+
+def _of_data(recipe: Recipe, registry: Registry, known: Known) -> Estimate:
+    """Return the estimate of a recipe that ends with its data: rows and disk."""
+    amounts = Amounts(recipe, registry, None, known)
+    rows = amounts.rows()
+    size = None if rows is None else int(row_bytes(recipe, amounts, rows))
+    return Estimate(
+        rows=rows,
+        tokens=None,
+        packs=None,
+        steps=None,
+        gpu_memory_bytes=None,
+        seconds=None,
+        data=amounts.data,
+        disk=_sources(known, amounts.unknown).model_copy(update={"rows": size}),
+        assumed=tuple(amounts.assumed),
+        unknown=tuple(amounts.unknown),
+    )
+
+
+def _sources(known: Known, unknown: list[str]) -> Disk:
+    """Return the bytes of sources, and of those to fetch; `unknown` is added to."""
+    sizes = known.sources
+    pinned = [size for size in sizes.values() if size is not None]
+    whole = bool(sizes) and len(pinned) == len(sizes)
+    if sizes and not whole:
+        missing = ", ".join(name for name, size in sizes.items() if size is None)
+        unknown.append(f"size of sources: {missing} not pinned")
+    fetch = sum(size for name, size in sizes.items() if size and name not in known.fetched)
+    return Disk(
+        sources=sum(pinned) if whole else None,
+        fetch=fetch if whole else None,
+        rows=None,
+        checkpoints=None,
+        adapter=None,
+    )
+
+
+def row_bytes(recipe: Recipe, amounts: Amounts, rows: int) -> float:
+    """Return the bytes of the rows of every step, about."""
+    a_row = amounts.per_row * BYTES_PER_TOKEN
+    total = 0.0
+    for name, data in recipe.data.items():
+        steps = 2 + len(data.filters) + (data.score is not None)
+        total += steps * (amounts.data[name].rows or 0) * a_row
+    return total + (2 + len(recipe.mixture.filters)) * rows * a_row
 
 
 class _Estimator:
@@ -57,6 +106,7 @@ class _Estimator:
         known: Known,
     ) -> None:
         self.recipe, self.registry, self.device, self.known = recipe, registry, device, known
+        self.model, self.train = recipe.training()
         self.architecture = architecture
         self.gpu = device is None or device.gpu
         schedule: Schedule | None = self._ask(lambda runtime: runtime.schedule())
@@ -65,7 +115,7 @@ class _Estimator:
         self.unknown = self.amounts.unknown
 
     def _ask(self, question: Any) -> Any:
-        return ask(self.registry, "runtime", self.recipe.train, question)
+        return ask(self.registry, "runtime", self.train, question)
 
     def estimate(self) -> Estimate:
         amounts = self.amounts.find()
@@ -110,7 +160,7 @@ class _Estimator:
     def _workload(self, amount: Amount | None) -> Workload | None:
         if self.architecture is None:
             return None
-        model, train = self.recipe.model, self.recipe.train
+        model, train = self.model, self.train
         return Workload(
             architecture=self.architecture,
             quantizer=instance(self.registry, "quantizer", model.quantization),
@@ -147,7 +197,7 @@ class _Estimator:
         """Return the number of trained parameters, where the adapter reports it."""
         if self.architecture is None:
             return None
-        adapter = self.recipe.model.adapter
+        adapter = self.model.adapter
         shapes = ask(
             self.registry, "adapter", adapter, lambda a: a.trained_shapes(self.architecture)
         )
@@ -209,31 +259,16 @@ class _Estimator:
     # ---- disk -------------------------------------------------------------------------------
 
     def _disk(self, amount: Amount | None, account: Account | None, trained: int | None) -> Disk:
-        sizes = self.known.sources
-        pinned = [size for size in sizes.values() if size is not None]
-        whole = bool(sizes) and len(pinned) == len(sizes)
-        if sizes and not whole:
-            missing = ", ".join(name for name, size in sizes.items() if size is None)
-            self.unknown.append(f"size of sources: {missing} not pinned")
-        fetch = sum(size for name, size in sizes.items() if size and name not in self.known.fetched)
-        return Disk(
-            sources=sum(pinned) if whole else None,
-            fetch=fetch if whole else None,
-            rows=self._row_bytes(amount) if amount else None,
-            checkpoints=account.checkpoint_bytes if account else None,
-            states=account.state_bytes if account else None,
-            adapter=8 * trained if trained is not None else None,
-        )
-
-    def _row_bytes(self, amount: Amount) -> int:
-        """Return the bytes of the rows of every step and of the packs, about."""
-        a_row = self.amounts.per_row * BYTES_PER_TOKEN
-        total = 0.0
-        for name, data in self.recipe.data.items():
-            steps = 2 + len(data.filters) + (data.score is not None)
-            total += steps * (self.amounts.data[name].rows or 0) * a_row
-        mixed = (2 + len(self.recipe.mixture.filters)) * amount.rows * a_row
-        return int(total + mixed + 8 * amount.tokens)
+        rows = None
+        if amount is not None:
+            rows = int(row_bytes(self.recipe, self.amounts, amount.rows) + 8 * amount.tokens)
+        more = {
+            "rows": rows,
+            "checkpoints": account.checkpoint_bytes if account else None,
+            "states": account.state_bytes if account else None,
+            "adapter": 8 * trained if trained is not None else None,
+        }
+        return _sources(self.known, self.unknown).model_copy(update=more)
 
 
 def _rate(amount: Amount | None, seconds: float | None) -> float | None:

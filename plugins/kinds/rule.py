@@ -19,7 +19,7 @@ class Facts:
     """Inputs of a rule: the declared facts of a bound recipe, and its estimated cost.
 
     Attributes:
-        base: the base model's source parameters.
+        base: the base model's source parameters; none where the recipe ends with its data.
         base_license: SPDX id of the base model, or None where the recipe has none.
         data_licenses: SPDX id of each data set by name, or None where the recipe has none.
         data_sources: source parameters of each data set by name, its plugin as `use`.

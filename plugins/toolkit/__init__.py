@@ -19,6 +19,7 @@
     install               frozen linear layers that are unpacked once where memory allows
     keeping_freed_memory  memory of a CPU kept by the process from step to step
     first_line, scrub     texts of errors without logins, query strings and tokens
+    language_identifier   the language of a text, by a model that needs no download
     load_model            a base model, quantized, from verified files
     load_tokenizer        its tokenizer
     quiet                 libraries that print nothing
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .frozen_linear import BaseWeight, install
     from .generation import Generator
     from .http_download import content_length, download
+    from .language_identification import language_identifier
     from .malloc import keeping_freed_memory
     from .meta_model import built_architecture
     from .model_loading import attach_adapter, base_config, best_device, load_model
@@ -77,6 +79,7 @@ __all__ = [
     "first_line",
     "install",
     "keeping_freed_memory",
+    "language_identifier",
     "load_model",
     "load_tokenizer",
     "quiet",
@@ -110,6 +113,7 @@ _MODULES = {
     "first_line": "scrubbing",
     "install": "frozen_linear",
     "keeping_freed_memory": "malloc",
+    "language_identifier": "language_identification",
     "load_model": "model_loading",
     "load_tokenizer": "tokenization",
     "quiet": "tokenization",

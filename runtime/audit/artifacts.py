@@ -22,7 +22,7 @@ from ...schema.training_states import IN_TRACE, TRAINED
 from ..adapter_files import WEIGHTS, adapter_digest
 from ..store.runs import metrics
 from ..training_states import states_digest
-from .audited_run import Claim, committed, weights_of
+from .audited_run import MADE, Claim, committed, weights_of
 from .documents import first_difference
 from .figures import Recompute, check_figures, main_output, nothing_recomputed, unlike
 from .level import Level
@@ -34,7 +34,8 @@ def audit_artifacts(
 ) -> LevelReport:
     """Audit one level of the artifacts that steps produced."""
     pinned = name in ("sources", "base weights") and _all_pinned(claim)
-    level = Level(name, "derived" if pinned else "hashed")
+    unmeasured = name == "metrics" and _nothing_planned(claim, name) and not claim.record.metrics
+    level = Level(name, "derived" if pinned or unmeasured else "hashed")
     _pins(claim, level)
     files, size = 0, 0
     for step, output_name, output, place in claim.outputs():
@@ -51,7 +52,18 @@ def audit_artifacts(
             _account(claim, level, step)
     if name in FURTHER:
         FURTHER[name](claim, level)
+    if not level.checked and not level.findings and _nothing_planned(claim, name):
+        detail = "the plan has no step at this level"
+        return LevelReport(level=name, verdict="identical", basis="derived", detail=detail)
     return level.report()
+
+
+def _nothing_planned(claim: Claim, level: str) -> bool:
+    """Return whether the plan, which is audited against the recipe, makes nothing at a level."""
+    if claim.plan is None:
+        return False
+    made = ((step, output) for step in claim.plan.steps for output in MADE.get(step.kind, {"": ""}))
+    return all(claim.level_of(step, output) != level for step, output in made)
 
 
 def _account(claim: Claim, level: Level, step: RecordedStep) -> None:

@@ -25,6 +25,7 @@ class Lowered:
         plan: its plan, if it compiles.
         bound: its bound form.
         source: the text that was compiled, in words.
+        until: the step that the plan ends with, where that is not the recipe's last one.
         fault: a finding that contradicts the claim, such as a file that does not compile.
         why_not: why it could not be compiled here, which contradicts nothing.
     """
@@ -32,6 +33,7 @@ class Lowered:
     plan: Plan | None = None
     bound: dict[str, Any] | None = None
     source: str = "compiled again"
+    until: str | None = None
     fault: Finding | None = None
     why_not: str = ""
 
@@ -117,6 +119,7 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
         ("recipe hash", claim.record.recipe_hash, lowered.plan.recipe_hash),
         ("name", claim.record.recipe, lowered.plan.recipe),
         ("seed", claim.record.seed, lowered.plan.seed),
+        ("until", claim.record.until, lowered.until),
     ]
     if claim.plan is not None:
         pairs.append(("varies by", claim.plan.varies_by, lowered.plan.varies_by))

@@ -47,8 +47,9 @@ def card(plan: Plan, record: Record, store: Store) -> str:
     )
     lines += ["", "## What was left out, and why", ""]
     lines += _table(["step", "rows in", "rows out", "reasons"], list(_drops(record)))
-    lines += ["", "## Length in tokens (claimed)", ""]
-    lines += _table(["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts)))
+    if "pack" in done:
+        lines += ["", "## Length in tokens (claimed)", ""]
+        lines += _table(["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts)))
     lines += ["", "## Examples", *_examples(rows)]
     return printable("\n".join(lines)).rstrip() + "\n"
 

@@ -11,6 +11,8 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...schema.errors import StoreError
@@ -73,6 +75,35 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
                 file.flush()
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+    except OSError as error:
+        raise store_error(error, f"cannot write {path}") from None
+
+
+@contextmanager
+def written_whole(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Give a temporary path to write a file at; the file then takes its name, or is removed.
+
+    An existing path that is not a plain file is given as it is.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    try:
+        make_folder(path.parent)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        try:
+            yield Path(name)
+            os.chmod(name, mode)
+            sync(Path(name))
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -68,7 +68,7 @@ def finished_run(store: Store, record: Record) -> Path | None:
 
 
 def _identity(record: Record) -> tuple[object, ...]:
-    return record.recipe_hash, record.result_hash, record.settings
+    return record.recipe_hash, record.result_hash, record.settings, record.until
 
 
 def newest_runs(
@@ -164,9 +164,9 @@ def write_run(
     record = record.model_copy(update={"files": files, "lock": lock.seal()})
     write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
     write_atomically(folder / PLAN, plan.to_text())
-    trained = next((step for step in record.steps if step.kind == "runtime"), None)
-    if trained is not None:
-        outputs = trained.result.outputs
+    training = trained(record)
+    if training is not None:
+        outputs = training.result.outputs
         adapter = folder / "adapter"
         shutil.copytree(
             store.folder(outputs["adapter"]),
@@ -202,6 +202,11 @@ def keep_recipe(folder: Path, recipes: Iterable[Path]) -> tuple[RecipeFile, ...]
         shutil.copyfile(path, target)
         kept[name] = RecipeFile(path=name, sha256=file_sha256(target))
     return tuple(kept.values())
+
+
+def trained(record: Record) -> RecordedStep | None:
+    """Return the step that trained; None of a run that ended with its data."""
+    return next((step for step in record.steps if step.kind == "runtime"), None)
 
 
 def exports(record: Record) -> dict[str, Output]:

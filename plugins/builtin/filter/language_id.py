@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from khichdi.plugins import Drop, Filter, FilterInputs, Params
+from khichdi.plugins.toolkit import language_identifier
 from khichdi.schema.did_you_mean import did_you_mean
 from khichdi.schema.errors import StepError
 
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
-
-
-@cache
-def _model() -> Any:
-    """Return the library's model, which takes half a second to load: once for all steps."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 class LanguageIdParams(Params):
@@ -63,7 +55,7 @@ class LanguageId(Filter[LanguageIdParams]):
 
     def begin(self, inputs: FilterInputs) -> None:
         """Load the model. Raises `StepError` for a language that it does not know."""
-        self._identifier = _model()
+        self._identifier = language_identifier()
         known = self._identifier.labels
         for language in self.params.languages:
             if language not in known:
