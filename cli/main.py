@@ -39,6 +39,7 @@ COMMANDS = {
     "rehearse": "run the whole plan on a few rows and a tiny model, in about a minute",
     "run": "run a recipe, or resume it",
     "runs": "list the runs in the store, newest first, or show one",
+    "predictions": "list what a run's evaluation asked and what the model answered",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "audit": "derive a run's claims again, level by level",
@@ -132,7 +133,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<13} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "usage: recipe COMMAND ...",
