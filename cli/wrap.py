@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 
 from ..schema.printable import one_line
 
@@ -41,6 +42,12 @@ def field(label: str, text: str, width: int, lines: int | None = None) -> list[s
             last = last[:-1]
         found = [*found[: lines - 1], last + "…"]
     return [(left if n == 0 else " " * len(left)) + one.rstrip() for n, one in enumerate(found)]
+
+
+def paragraph(text: str, width: int, indent: str = "  ") -> str:
+    """Return a text as indented lines, escaped."""
+    again = indent + "  "
+    return textwrap.fill(one_line(text), width, initial_indent=indent, subsequent_indent=again)
 
 
 def _words(text: str) -> list[str]:

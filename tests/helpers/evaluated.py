@@ -34,17 +34,16 @@ def write_run(
     name: str,
     rows: Sequence[dict[str, Any]],
     evaluations: Mapping[str, Sequence[Prediction]],
-    metrics: Mapping[str, float] | None = None,
 ) -> Path:
     """Write a run with validation rows, and with predictions by evaluation step; return its folder.
 
-    `metrics` are the record's; left out, it has the mean of each score of the trained model.
+    The metrics of an evaluation are the means of its scores.
     """
     table = pa.Table.from_batches([batch_of(list(rows))])
     steps = [_step("split", "split", {"validation": _table(store, table)})]
     for step, predictions in evaluations.items():
         outputs = {"predictions": _values(store, list(predictions))}
-        steps.append(_step(step, "evaluator", outputs))
+        steps.append(_step(step, "evaluator", outputs, {"metrics": _means(predictions)}))
     record = Record(
         recipe="pico",
         recipe_hash=digest("recipe", name),
@@ -53,7 +52,7 @@ def write_run(
         started="2026-03-01T12:00:00+00:00",
         seconds=1.0,
         steps=tuple(steps),
-        metrics=dict(metrics or {}),
+        metrics={},
         plugins=(),
         environment={},
     )
@@ -63,7 +62,14 @@ def write_run(
     return folder
 
 
-def _step(name: str, kind: str, outputs: dict[str, Output]) -> RecordedStep:
+def _means(predictions: Sequence[Prediction]) -> dict[str, float]:
+    names = {n for one in predictions for n, value in one.items() if isinstance(value, float)}
+    return {n: sum(one[n] for one in predictions) / len(predictions) for n in sorted(names)}
+
+
+def _step(
+    name: str, kind: str, outputs: dict[str, Output], facts: dict[str, Any] | None = None
+) -> RecordedStep:
     return RecordedStep(
         name=name,
         kind=kind,
@@ -72,7 +78,7 @@ def _step(name: str, kind: str, outputs: dict[str, Output]) -> RecordedStep:
         seed=None,
         status="ran",
         seconds=0.0,
-        result=StepResult(key=digest("step", name), outputs=outputs),
+        result=StepResult(key=digest("step", name), outputs=outputs, facts=facts or {}),
     )
 
 
