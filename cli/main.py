@@ -41,6 +41,7 @@ COMMANDS = {
     "runs": "list the runs in the store, newest first, or show one",
     "predictions": "list what a run's evaluation asked and what the model answered",
     "compare": "compare the evaluations of runs, row by row",
+    "leaderboard": "rank teams or runs by mean win rates over scenarios",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "audit": "derive a run's claims again, level by level",

@@ -14,6 +14,7 @@
     run_lookup.py        a finished run: rows, predictions, metrics, adapter
     predictions.py       predictions with prompts, references and scores; filters of them
     comparison.py        evaluations of runs row by row; paired_bootstrap.py serves it
+    win_rates.py         rank teams by win rates; score_tables.py reads their scores
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
