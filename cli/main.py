@@ -38,6 +38,7 @@ COMMANDS = {
     "diff": "compare two recipes by meaning, and list the steps that rerun",
     "rehearse": "run the whole plan on a few rows and a tiny model, in about a minute",
     "run": "run a recipe, or resume it",
+    "evaluate": "add evaluations to a finished run; nothing is trained again",
     "runs": "list the runs in the store, newest first, or show one",
     "predictions": "list what a run's evaluation asked and what the model answered",
     "compare": "compare the evaluations of runs, row by row",

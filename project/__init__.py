@@ -12,6 +12,7 @@
     run.py               the whole flow: lock, forecast, quota, run, record
     rehearse.py          the whole plan on a few rows and a tiny base model
     run_lookup.py        a finished run: rows, predictions, metrics, adapter
+    evaluation.py        further evaluations of a finished run; evaluation_file.py serves it
     predictions.py       predictions with prompts, references and scores; filters of them
     comparison.py        evaluations of runs row by row; paired_bootstrap.py serves it
     win_rates.py         rank teams by win rates; score_tables.py reads their scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from .document import Digest, Document, PathBelow, unique
 from .estimate import Comparison
@@ -82,6 +82,13 @@ class RecipeFile(Document):
         return path
 
 
+class EvaluatedRun(Document):
+    """The run whose trained model a later record evaluates again."""
+
+    recipe_hash: Digest
+    result_hash: Digest
+
+
 class Record(Sealed):
     """A whole run.
 
@@ -90,7 +97,8 @@ class Record(Sealed):
     the `path=value` that were set for this run and are not in the files. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
     distribution of the interpreter. `estimate` is the estimated cost of training beside the
-    measured one; it is in no hash of a result.
+    measured one; it is in no hash of a result. `evaluates` is the run that this one only adds
+    evaluations to.
     """
 
     record: Literal[1] = 1
@@ -110,3 +118,4 @@ class Record(Sealed):
     lock: Digest | None = None
     installed: Annotated[tuple[Distribution, ...], unique("name")] = ()
     estimate: Comparison | None = None
+    evaluates: EvaluatedRun | None = Field(None, exclude_if=lambda run: run is None)
