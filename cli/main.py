@@ -38,10 +38,14 @@ COMMANDS = {
     "diff": "compare two recipes by meaning, and list the steps that rerun",
     "rehearse": "run the whole plan on a few rows and a tiny model, in about a minute",
     "run": "run a recipe, or resume it",
+    "evaluate": "add evaluations to a finished run; nothing is trained again",
     "runs": "list the runs in the store, newest first, or show one",
     "rows": "write the curated rows of a run to a file",
     "sample": "show some rows of a run",
     "stats": "count the rows of a run: lengths, tasks, overlap, languages",
+    "predictions": "list what a run's evaluation asked and what the model answered",
+    "compare": "compare the evaluations of runs, row by row",
+    "leaderboard": "rank teams or runs by mean win rates over scenarios",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "audit": "derive a run's claims again, level by level",
@@ -135,7 +139,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<13} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "usage: recipe COMMAND ...",

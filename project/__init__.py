@@ -15,6 +15,10 @@
     rehearse.py          the whole plan on a few rows and a tiny base model
     run_lookup.py        a finished run: rows, predictions, metrics, adapter
     curation.py          curated rows: write, show and count them
+    evaluation.py        further evaluations of a finished run; evaluation_file.py serves it
+    predictions.py       predictions with prompts, references and scores; filters of them
+    comparison.py        evaluations of runs row by row; paired_bootstrap.py serves it
+    win_rates.py         rank teams by win rates; score_tables.py reads their scores
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it

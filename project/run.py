@@ -21,7 +21,7 @@ from ..runtime.sources.pin import check_local
 from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, write_run
 from ..schema.errors import RecipeError
 from ..schema.lock import Lock
-from ..schema.record import Record, RecordedStep
+from ..schema.record import EvaluatedRun, Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
 from .expectations import unexpected
 from .forecast import compared, forecast
@@ -87,13 +87,35 @@ def run_session(
     misses = cache_misses(session)
     if misses:
         observer.notice("\n".join(misses.lines()))
+    return execute(session, observer, (started, clock), misses, mirror=mirror, launch=launch)
+
+
+def execute(
+    session: Session,
+    observer: Observer,
+    start: tuple[datetime, float],
+    misses: CacheMisses | None = None,
+    *,
+    mirror: Mirror | None = None,
+    launch: Launch | None = None,
+    evaluates: EvaluatedRun | None = None,
+) -> FinishedRun:
+    """Run the steps of a locked recipe that are not cached, and write the record.
+
+    `start` has the time of the start, and the monotonic clock then; `evaluates` is the run that
+    this one adds evaluations to.
+    """
+    plan, (started, clock) = session.compiled.plan, start
+    to_run = len(pending(plan, session.store))
     folder = new_run(session.store, plan.recipe, started) if to_run else None
     with observer.running(plan, folder / "log.txt" if folder else None, to_run):
+        folders = session.compiled.folders
         executor = Executor(
             plan, session.store, session.registry, folders, observer, mirror, launch=launch
         )
         steps = executor.run()
         record = _record(session, steps, started, time.monotonic() - clock)
+        record = record.model_copy(update={"evaluates": evaluates})
         run = _write(session, record, folder, started)
     for text in unexpected(session.compiled.recipe, steps) if plan.has("mixture") else ():
         observer.notice(text)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..runtime.row_lineage import Lineage
+    from .predictions import ScoredRow
 
 LATEST = "latest"
 
@@ -153,6 +154,20 @@ class Run:
         folder = self._artifact(self._step(evaluation), "predictions")
         found: list[dict[str, Any]] = json.loads((folder / "values.json").read_bytes())
         return found
+
+    def scored_rows(self, evaluation: str | None = None) -> list[ScoredRow]:
+        """Return the answers of an evaluation, each with its prompt, references and scores.
+
+        Args:
+            evaluation: one of `evaluations`; left out, the first of the trained model.
+
+        Raises:
+            InputError: the run has no such evaluation.
+            StoreError: the store does not have the predictions or their rows any more.
+        """
+        from .predictions import scored_rows
+
+        return scored_rows(self.predictions(evaluation), lambda: self.rows("validation"))
 
     def _step(self, name: str) -> RecordedStep:
         return next(step for step in self.record.steps if step.name == name)

@@ -33,6 +33,7 @@ SOFTWARE = "installed software"
 SETTINGS = "settings that change no result"
 ORIGINS = "origins of sources"
 NAMES = "the recipe's name"
+FIRST_RUN = "the run that is evaluated again"
 
 
 def _fields(document: str, paths: str, what: str, why: str) -> Iterator[ClaimedField]:
@@ -58,6 +59,12 @@ CLAIMED: tuple[ClaimedField, ...] = (
         "plugins installed",
         SOFTWARE,
         "keys bind the version number of each plugin, not the packages that it came from",
+    ),
+    *_fields(
+        "record",
+        "evaluates",
+        FIRST_RUN,
+        "its evaluations may be others, so its hashes do not follow from this run's",
     ),
     *_fields("lock", "plugins language", SOFTWARE, "as it was when the lock was made"),
     *_fields(

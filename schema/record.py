@@ -82,6 +82,13 @@ class RecipeFile(Document):
         return path
 
 
+class EvaluatedRun(Document):
+    """The run whose trained model a later record evaluates again."""
+
+    recipe_hash: Digest
+    result_hash: Digest
+
+
 class Record(Sealed):
     """A whole run.
 
@@ -91,7 +98,8 @@ class Record(Sealed):
     that the run ended with, where that is not the recipe's last one. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
     distribution of the interpreter. `estimate` is the estimated cost of training beside the
-    measured one; it is in no hash of a result.
+    measured one; it is in no hash of a result. `evaluates` is the run that this one only adds
+    evaluations to.
     """
 
     record: Literal[1] = 1
@@ -112,3 +120,4 @@ class Record(Sealed):
     lock: Digest | None = None
     installed: Annotated[tuple[Distribution, ...], unique("name")] = ()
     estimate: Comparison | None = None
+    evaluates: EvaluatedRun | None = Field(None, exclude_if=lambda run: run is None)

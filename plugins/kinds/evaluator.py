@@ -35,7 +35,11 @@ class EvaluationJob:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Metrics by name, and one prediction for each row that was used: id, prediction, scores."""
+    """Metrics by name, and one prediction for each row that was used.
+
+    A prediction has `id` and `prediction`, and its scores as numbers by name. Where its row is not
+    one of the validation rows, it has its own `prompt` and `references` (a list of texts).
+    """
 
     metrics: dict[str, float]
     predictions: list[dict[str, Any]]
