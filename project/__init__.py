@@ -23,6 +23,7 @@
     calibration.py       calibrate audit tolerances
     bundling.py          write a bundle
     cards.py             data set card, ML-BOM, Croissant
+    model_card.py        model card and chat template of a run's adapter folder
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
     quota.py workers.py launch.py settings.py    how a run may use this machine

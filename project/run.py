@@ -24,6 +24,7 @@ from ..schema.record import Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
 from .forecast import compared, forecast
 from .locking import completed, report_other_plugins
+from .model_card import adapter_texts
 from .observer import Observer
 from .quota import make_room_for
 from .run_lookup import Run
@@ -111,5 +112,7 @@ def _write(session: Session, record: Record, folder: Path | None, started: datet
     found = folder or finished_run(store, record) or new_run(store, plan.recipe, started)
     if folder is not None or not (found / RECORD).is_file():
         assert session.lock is not None
-        write_run(found, record, plan, session.lock, session.compiled.loaded.files, store)
+        texts = adapter_texts(found, record, plan, session.lock, store, session.registry)
+        files = session.compiled.loaded.files
+        write_run(found, record, plan, session.lock, files, store, texts)
     return Run(found, record, store)
