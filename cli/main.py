@@ -41,6 +41,8 @@ COMMANDS = {
     "runs": "list the runs in the store, newest first, or show one",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
+    "generate": "generate answers by the model of a run",
+    "chat": "chat with the model of a run, and with its base",
     "audit": "derive a run's claims again, level by level",
     "calibrate": "calibrate audit tolerances from reruns",
     "bundle": "pack a run into one file, for an auditor",

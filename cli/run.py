@@ -90,5 +90,8 @@ def _text(done: FinishedRun) -> str:
     if (folder / "loss.png").is_file():
         lines.append(f"loss curve   {place / 'loss.png'}")
     lines += beside(record)
-    lines.append(f"next: recipe runs {folder.name}")
+    if (folder / "adapter").is_dir():
+        lines.append(f"next: recipe chat {folder.name}   ·   recipe runs {folder.name}")
+    else:
+        lines.append(f"next: recipe runs {folder.name}")
     return "\n".join(lines)
