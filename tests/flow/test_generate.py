@@ -57,6 +57,36 @@ def test_greedy_answers_are_those_of_the_evaluation(run: Run, model: RunModel, b
     assert all(answer.tokens <= 4 for answer in answers)
 
 
+def test_plain_transformers_answers_the_same(run: Run, model: RunModel) -> None:
+    """By public libraries alone, with the quantization that the recipe names."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    base = json.loads((run.adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )  # fmt: skip
+    plain = AutoModelForCausalLM.from_pretrained(
+        base, quantization_config=config, dtype=torch.bfloat16
+    )
+    plain = PeftModel.from_pretrained(plain, run.adapter).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run.adapter)
+    chat = [{"role": "user", "content": "Name a capital."}]
+    ids = tokenizer.apply_chat_template(
+        chat, add_generation_prompt=True, return_tensors="pt", return_dict=False
+    )
+    made = plain.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False,
+        pad_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    text = tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+    assert [text] == [
+        one.text for one in generate(model, [as_prompt("Name a capital.")], Sampling(12))
+    ]
+
+
 def test_a_streamed_answer_is_the_whole_one(run: Run, model: RunModel) -> None:
     for row in held_out(run):
         prompt = model.encode(row)
