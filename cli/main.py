@@ -44,6 +44,7 @@ COMMANDS = {
     "generate": "generate answers by the model of a run",
     "chat": "chat with the model of a run, and with its base",
     "serve": "serve the model of a run over HTTP, as OpenAI's API does",
+    "export": "export the model of a run: merged, GGUF, for Ollama, or the adapter",
     "audit": "derive a run's claims again, level by level",
     "calibrate": "calibrate audit tolerances from reruns",
     "bundle": "pack a run into one file, for an auditor",

@@ -13,6 +13,7 @@
     rehearse.py          the whole plan on a few rows and a tiny base model
     run_lookup.py        a finished run: rows, predictions, metrics, adapter
     generate.py          a run's model, and its answers to prompts; server/ serves it over HTTP
+    export.py            a finished run's model in other formats; modelfile.py serves it
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it

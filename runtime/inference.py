@@ -230,7 +230,8 @@ def row_of(
 ) -> dict[str, Any]:
     """Return a row that is a prompt: a chat, or an instruction with its context, not yet answered.
 
-    A chat of one question is an instruction, as readers make of rows of one question.
+    A chat of one question is an instruction, as readers make of rows of one question. Earlier
+    answers lose the white space around them: where there is some, the template writes it.
     """
     empty: dict[str, Any] = {"string": "", "list": [], "turns": []}
     row = {name: empty[kind] for name, kind in COLUMNS.items()}
@@ -253,8 +254,9 @@ def row_of(
 
 def _turn(message: Mapping[str, Any]) -> dict[str, str]:
     extra = {name: message[name] for name in EXTRA if message.get(name)}
+    text = message.get("content") or ""
     return {
         "role": message["role"],
-        "text": message.get("content") or "",
+        "text": text.strip() if message["role"] == "assistant" else text,
         "extra": json.dumps(extra) if extra else "",
     }

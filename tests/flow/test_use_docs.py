@@ -38,6 +38,18 @@ def test_a_command_works(
     assert capsys.readouterr().out
 
 
+def test_the_exports_work(
+    own_run: tuple[Workdir, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KHICHDI_STORE", str(own_run[0].folder / "store"))
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in COMMANDS if line.split()[1] == "export"]
+    assert len(lines) == 4
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0
+        assert any((tmp_path / line.split()[-1]).iterdir())
+
+
 def test_the_python_works(
     shared_run: tuple[Workdir, Any],
     monkeypatch: pytest.MonkeyPatch,
