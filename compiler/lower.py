@@ -204,6 +204,31 @@ def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef]) -> None:
     graph.step(f"{name}/adapter", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
 
 
+def export_step(plan: Plan, plugin: PluginRef) -> PlanStep:
+    """Return the step that exports the model of a plan, with the key that a recipe's has.
+
+    Args:
+        plan: the plan, which has a training.
+        plugin: an exporter with its parameters, defaults written out.
+    """
+    train = next(step for step in plan.steps if step.kind == "runtime")
+    keys = {step.name: step.key for step in plan.steps}
+    inputs = {"base": train.inputs["base"], "adapter": f"{train.name}#adapter"}
+    parts = {"quantizer": train.parts["quantizer"]}
+    settings = {"base_name": train.settings["base_name"]}
+    found = {role: reference.rsplit("#", 1) for role, reference in inputs.items()}
+    told = {role: f"{keys[step]}#{output}" for role, (step, output) in found.items()}
+    return PlanStep(
+        name=f"export/{plugin.name}",
+        kind="exporter",
+        plugin=plugin,
+        parts=parts,
+        settings=settings,
+        inputs=inputs,
+        key=step_key("exporter", plugin, parts, settings, told, None),
+    )
+
+
 class _Graph:
     """Steps in order, each keyed when it is added."""
 

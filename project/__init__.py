@@ -19,6 +19,8 @@
     predictions.py       predictions with prompts, references and scores; filters of them
     comparison.py        evaluations of runs row by row; paired_bootstrap.py serves it
     win_rates.py         rank teams by win rates; score_tables.py reads their scores
+    generate.py          a run's model, and its answers to prompts; server/ serves it over HTTP
+    export.py            a finished run's model in other formats; modelfile.py serves it
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
@@ -30,6 +32,7 @@
     calibration.py       calibrate audit tolerances
     bundling.py          write a bundle
     cards.py             data set card, ML-BOM, Croissant
+    model_card.py        model card and chat template of a run's adapter folder
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
     quota.py workers.py launch.py settings.py    how a run may use this machine

@@ -26,6 +26,7 @@ from .cache_misses import CacheMisses, cache_misses
 from .expectations import unexpected
 from .forecast import compared, forecast
 from .locking import completed, report_other_plugins
+from .model_card import adapter_texts
 from .observer import Observer
 from .quota import make_room_for
 from .run_lookup import Run
@@ -141,7 +142,9 @@ def _write(session: Session, record: Record, folder: Path | None, started: datet
     store, plan = session.store, session.compiled.plan
     found = folder or finished_run(store, record) or new_run(store, plan.recipe, started)
     if folder is not None or not (found / RECORD).is_file():
-        write_run(found, record, plan, _lock(session), session.compiled.loaded.files, store)
+        lock, files = _lock(session), session.compiled.loaded.files
+        texts = adapter_texts(found, record, plan, lock, store, session.registry)
+        write_run(found, record, plan, lock, files, store, texts)
     return Run(found, record, store)
 
 

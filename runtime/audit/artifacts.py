@@ -20,6 +20,7 @@ from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
 from ...schema.training_states import IN_TRACE, TRAINED
 from ..adapter_files import WEIGHTS, adapter_digest
+from ..adapter_folder import expected_files
 from ..store.runs import metrics
 from ..training_states import states_digest
 from .audited_run import MADE, Claim, committed, weights_of
@@ -262,16 +263,18 @@ def _copies(claim: Claim, level: Level) -> None:
         if place != level.name or name not in ("adapter", "model"):
             continue
         copy = step.name if name == "model" else "adapter"
+        told = {path: file.sha256 for path, file in output.files.items()}
+        unhashed: set[str] = set()
+        if name == "adapter":
+            told, unhashed = expected_files(claim, output)
         for path, derived in copied(claim.folder / copy).items():
-            told = output.files.get(path)
-            level.compare(
-                Finding(
-                    step=step.name,
-                    at=f"copy {copy}/{path}",
-                    claimed=told.sha256 if told else None,
-                    derived=derived,
+            at = f"copy {copy}/{path}"
+            if path not in unhashed:
+                level.compare(
+                    Finding(step=step.name, at=at, claimed=told.get(path), derived=derived)
                 )
-            )
+        if unhashed:
+            level.details.append(f"{', '.join(sorted(unhashed))} of {copy}/ in no hash")
         for path in sorted(output.files.keys() - copied(claim.folder / copy).keys()):
             if (claim.folder / copy).is_dir():
                 at = f"copy {copy}/{path}"
