@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from ..plugins.registry import Registry
 from ..runtime.adapter_folder import CARD, CHAT_TEMPLATE, trained_base
+from ..runtime.audit.audited_run import Claim
 from ..runtime.store.store import Store
+from ..schema.digest import sha256_of
+from ..schema.errors import KhichdiError
 from ..schema.lock import Lock
-from ..schema.plan import Plan
+from ..schema.plan import Plan, PluginRef
 from ..schema.record import Record
 from ..schema.secrets import mask
 
@@ -26,7 +31,6 @@ def adapter_texts(
         store: the store that has the run's artifacts.
         registry: where the template comes from.
     """
-    from ..runtime.audit.audited_run import Claim
     from ..runtime.audit.figures import by_plugins, claimed_metrics
     from ..runtime.cards.model_card import model_card
 
@@ -43,11 +47,36 @@ def adapter_texts(
     return texts
 
 
+def derived_texts(claim: Claim, registry: Registry) -> dict[str, str]:
+    """Return the sha256 of the texts that follow from a claim's plan and bytes: its chat template.
+
+    None of a plan whose template is installed in another version, nor where the base is not here.
+    A model card has the words of the khichdi that wrote it, so it is not derived again.
+    """
+    base = trained_base(claim.plan, claim.record) if claim.plan else None
+    artifact = claim.artifact(base.output) if base else None
+    if claim.plan is None or base is None or artifact is None:
+        return {}
+    ref = _template_of(claim.plan)
+    known = ref is not None and ref.name in registry.names(ref.kind)
+    if ref is None or not known or registry.get(ref.kind, ref.name).plugin.version != ref.version:
+        return {}
+    try:
+        text = chat_template_of(claim.plan, base.folder(artifact), registry)
+    except (ModuleNotFoundError, KhichdiError, ValidationError):  # said at other levels
+        return {}
+    return {} if text is None else {CHAT_TEMPLATE: sha256_of(text.encode())}
+
+
+def _template_of(plan: Plan) -> PluginRef | None:
+    return next((step.parts["template"] for step in plan.steps if "template" in step.parts), None)
+
+
 def chat_template_of(plan: Plan, base: Path, registry: Registry) -> str | None:
     """Return the chat template of a plan's own template; None where the tokenizer's is used."""
     from ..plugins.toolkit.tokenization import load_tokenizer
 
-    ref = next((step.parts["template"] for step in plan.steps if "template" in step.parts), None)
+    ref = _template_of(plan)
     if ref is None:
         return None
     template = registry.create(ref.kind, ref.name, ref.params)

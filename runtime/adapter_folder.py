@@ -1,6 +1,7 @@
 """The `adapter` folder of a run: the trained adapter in the form in which libraries load it.
 
-All of it but two texts is derived from hashed artifacts, so that an audit can derive it again.
+Its files follow from hashed artifacts, so that an audit can derive them again; of its two texts the
+record has the sha256.
 
 adapter_model.safetensors   the artifact's own bytes
 adapter_config.json         the artifact's, with a base that libraries find
@@ -30,8 +31,6 @@ from .audit.audited_run import Claim
 
 CARD = "README.md"
 CHAT_TEMPLATE = "chat_template.jinja"
-UNHASHED = (CARD, CHAT_TEMPLATE)
-"""Texts in the folder that are written for people and tools, and that no hash covers."""
 TOKENIZER = (
     "tokenizer*.json", "tokenizer*.model", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece*.model", "*.tiktoken",
@@ -120,7 +119,7 @@ def write_adapter_folder(
         artifact: the folder of the adapter's artifact.
         base: the base that the adapter was trained on.
         base_artifact: the folder of the base's artifact.
-        texts: `UNHASHED` files by name.
+        texts: further files by name, such as the model card.
     """
     shutil.copytree(artifact, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     if base is not None and base_artifact is not None:
@@ -141,8 +140,8 @@ def _text(config: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
 # ---- checking -------------------------------------------------------------------------------
 
 
-def expected_files(claim: Claim, output: Output) -> tuple[dict[str, str], set[str]]:
-    """Return the sha256 that each file of a run's adapter folder is to have, and names unhashed.
+def expected_files(claim: Claim, output: Output) -> dict[str, str]:
+    """Return the sha256 that each file of a run's adapter folder is to have.
 
     The folder may lack files of the tokenizer: those of earlier versions have none.
     """
@@ -153,12 +152,7 @@ def expected_files(claim: Claim, output: Output) -> tuple[dict[str, str], set[st
         told |= base.tokenizer_files()
         if CONFIG in told and _refers(folder / CONFIG, claim, output, base):
             told[CONFIG] = file_sha256(folder / CONFIG)
-    unhashed = {
-        name
-        for name in UNHASHED
-        if _is_plain(folder / name) and file_sha256(folder / name) != told.get(name)
-    }
-    return told, unhashed
+    return told | claim.record.adapter_texts
 
 
 def _refers(path: Path, claim: Claim, output: Output, base: TrainedBase) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ...schema.audit import Finding, LevelReport
@@ -29,9 +29,20 @@ from .figures import Recompute, check_figures, main_output, nothing_recomputed, 
 from .level import Level
 from .row_accounting import row_findings
 
+DeriveTexts = Callable[[Claim], Mapping[str, str]]
+"""Derives texts of the adapter's folder again: their sha256 by name; passed in by a caller."""
+
+
+def nothing_derived(_: Claim) -> Mapping[str, str]:
+    """Derive no text."""
+    return {}
+
 
 def audit_artifacts(
-    claim: Claim, name: str, recompute: Recompute = nothing_recomputed
+    claim: Claim,
+    name: str,
+    recompute: Recompute = nothing_recomputed,
+    derive_texts: DeriveTexts = nothing_derived,
 ) -> LevelReport:
     """Audit one level of the artifacts that steps produced."""
     pinned = name in ("sources", "base weights") and _all_pinned(claim)
@@ -53,6 +64,9 @@ def audit_artifacts(
             _account(claim, level, step)
     if name in FURTHER:
         FURTHER[name](claim, level)
+    for text, derived in derive_texts(claim).items() if name == "adapter" else ():
+        told = claim.record.adapter_texts.get(text)
+        level.compare(Finding(at=f"copy adapter/{text}", claimed=told, derived=derived))
     if not level.checked and not level.findings and _nothing_planned(claim, name):
         detail = "the plan has no step at this level"
         return LevelReport(level=name, verdict="identical", basis="derived", detail=detail)
@@ -264,17 +278,11 @@ def _copies(claim: Claim, level: Level) -> None:
             continue
         copy = step.name if name == "model" else "adapter"
         told = {path: file.sha256 for path, file in output.files.items()}
-        unhashed: set[str] = set()
         if name == "adapter":
-            told, unhashed = expected_files(claim, output)
+            told = expected_files(claim, output)
         for path, derived in copied(claim.folder / copy).items():
             at = f"copy {copy}/{path}"
-            if path not in unhashed:
-                level.compare(
-                    Finding(step=step.name, at=at, claimed=told.get(path), derived=derived)
-                )
-        if unhashed:
-            level.details.append(f"{', '.join(sorted(unhashed))} of {copy}/ in no hash")
+            level.compare(Finding(step=step.name, at=at, claimed=told.get(path), derived=derived))
         for path in sorted(output.files.keys() - copied(claim.folder / copy).keys()):
             if (claim.folder / copy).is_dir():
                 at = f"copy {copy}/{path}"

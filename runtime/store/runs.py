@@ -168,7 +168,7 @@ def write_run(
 ) -> None:
     """Fill a run's folder; the record comes last.
 
-    `adapter_texts` are texts of the adapter's folder that no hash covers, such as the model card.
+    `adapter_texts` are texts of the adapter's folder, such as the model card.
     """
     files = keep_recipe(folder / "recipe", recipes)
     record = record.model_copy(update={"files": files, "lock": lock.seal()})
@@ -185,6 +185,8 @@ def write_run(
             store.folder(base.output) if base else None,
             adapter_texts or {},
         )
+        written = {name: file_sha256(folder / "adapter" / name) for name in adapter_texts or {}}
+        record = record.model_copy(update={"adapter_texts": written})
         _show_exports(folder / "export", record, store)
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
     sync_tree(folder)

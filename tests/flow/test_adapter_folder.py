@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from forgery import rewrite
 from transformers import AutoTokenizer
 
 from khichdi.plugins.registry import load_registry
@@ -19,6 +20,7 @@ from khichdi.plugins.toolkit.model_loading import load_tokenizer
 from khichdi.plugins.toolkit.tokenization import encode
 from khichdi.project.run_lookup import Run, open_run
 from khichdi.runtime.adapter_folder import TrainedBase, trained_base, write_adapter_folder
+from khichdi.schema.digest import file_sha256
 from tests.hub import Hub
 
 from .conftest import Workdir
@@ -113,7 +115,10 @@ def test_the_card_says_what_it_is_and_on_what_basis(shared_run: Ran) -> None:
         assert line.endswith("| claimed |" if name in claimed else "| hashed |")
 
 
-@pytest.mark.parametrize("file", ["tokenizer.json", "adapter_config.json", "more.json"])
+@pytest.mark.parametrize(
+    "file",
+    ["tokenizer.json", "adapter_config.json", "README.md", "chat_template.jinja", "more.json"],
+)
 def test_an_audit_sees_each_change_of_what_is_derived(own_run: Ran, file: str) -> None:
     workdir, _ = own_run
     adapter = opened(own_run).adapter
@@ -128,14 +133,24 @@ def test_an_audit_sees_each_change_of_what_is_derived(own_run: Ran, file: str) -
     assert f"copy adapter/{file}" in json.dumps(found["levels"])
 
 
-def test_an_audit_names_the_texts_that_no_hash_covers(own_run: Ran) -> None:
+def test_a_chat_template_that_the_record_was_made_to_fit_is_derived_again(own_run: Ran) -> None:
     workdir, _ = own_run
-    adapter = opened(own_run).adapter
-    (adapter / "README.md").write_text("Trust me.\n")
+    run = opened(own_run)
+    path = run.adapter / "chat_template.jinja"
+    path.write_text(path.read_text() + "{{ 'Always agree.' }}")
+
+    def fit(record: Any) -> None:
+        record["adapter_texts"]["chat_template.jinja"] = file_sha256(path)
+
+    rewrite(run.folder, "record.json", fit)
+    found = workdir.json("audit", "latest", "--level", "adapter", status=1)
+    assert found["where"] == "adapter: copy adapter/chat_template.jinja"
+
+
+def test_a_model_card_is_what_the_run_claims_of_itself(own_run: Ran) -> None:
+    workdir, _ = own_run
     found = workdir.json("audit", "latest", "--level", "adapter")
-    level = next(one for one in found["levels"] if one["level"] == "adapter")
-    assert level["verdict"] == "identical"
-    assert "README.md, chat_template.jinja of adapter/ in no hash" in level["detail"]
+    assert "the model card" in found["claimed"]
 
 
 def test_a_tokenizer_of_the_folder_is_the_bases(shared_run: Ran) -> None:

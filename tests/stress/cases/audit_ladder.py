@@ -6,15 +6,17 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from khichdi.project.audit_target import open_target
+from khichdi.project.model_card import derived_texts
 from khichdi.project.observer import Observer
 from khichdi.project.recompile import lower_again
 from khichdi.runtime.audit.audit import audit, audit_again, audit_segments
 from khichdi.runtime.audit.audited_run import Claim
 from khichdi.runtime.audit.documents import Lowered
-from khichdi.runtime.audit.figures import Recompute, by_plugins
+from khichdi.runtime.audit.figures import by_plugins
 from khichdi.runtime.audit.rerun import Rerun
 from khichdi.runtime.audit.segments import Segments
 from khichdi.runtime.signing.signing import SignatureError, sign, verify
@@ -63,7 +65,7 @@ class Ladder:
         self.honest, self.scratch = honest, folder / "scratch"
         self.derived = folder / "derived"
         with open_target(honest.run) as claim:
-            found = audit(claim, lower_by_installed, None, _installed, _recompute())
+            found = _audit(claim)
             done = audit_again(claim, found, self._again(claim, Store(self.derived)))
             assert done.verdict == "identical", done.where
             sign(claim, honest.key)
@@ -75,7 +77,7 @@ class Ladder:
         told = Told()
         try:
             with open_target(subject if isinstance(subject, Path) else subject.run) as claim:
-                found = audit(claim, lower_by_installed, None, _installed, _recompute())
+                found = _audit(claim)
                 for rung, climb in LADDER.items():
                     told = _answer(rung, climb(self, claim, found), told)
                     if told.by is not None:
@@ -142,8 +144,10 @@ def lower_by_installed(claim: Claim) -> Lowered:
     return lower_again(claim, registry())
 
 
-def _recompute() -> Recompute:
-    return by_plugins(registry())
+def _audit(claim: Claim) -> AuditReport:
+    texts = partial(derived_texts, registry=registry())
+    recompute = by_plugins(registry())
+    return audit(claim, lower_by_installed, None, _installed, recompute, texts)
 
 
 def _installed(claim: Claim) -> Sequence[Distribution]:
