@@ -1,5 +1,6 @@
 """Lower a bound recipe to a plan: the graph of steps, their keys and the recipe hash.
 
+    source -> tokens                                     the base, where the recipe sets tokens
     source -> read -> filter ... -> score -> sample      per data set
     source -> read -> filter ...                         per benchmark that a filter names
     mixture -> filter ... -> split -> pack -> train      with the base's source
@@ -22,7 +23,7 @@ from ..schema.rows import VERSION as ROW_SCHEMA
 from ..schema.yaml_reader import Path
 from .instances import ask, base_title
 
-CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
+CORE_VERSION = {"tokens": 1, "mixture": 1, "split": 1, "pack": 2}
 """khichdi's own steps; a number is raised when the same input would give another result."""
 
 
@@ -45,6 +46,8 @@ def source_places(recipe: Recipe, registry: Registry) -> dict[str, Path]:
 def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     graph = _Graph(recipe, registry, lock)
     graph.source("base", recipe.model.base, ("model", "base"))
+    if recipe.model.tokens is not None:
+        graph.core("tokens", inputs={"base": "base#files"}, settings=recipe.model.tokens.changes())
     for name in sorted({name for step in _filter_steps(recipe) for name in _against(step)}):
         _benchmark(graph, name, recipe.benchmarks[name])
     rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
@@ -56,7 +59,7 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     template = graph.ref("template", recipe.train.template)
     graph.core(
         "pack",
-        inputs={"train": "split#train", "validation": "split#validation", "base": "base#files"},
+        inputs={"train": "split#train", "validation": "split#validation", **graph.base()},
         parts={"template": template},
         settings=_pack_settings(recipe.train),
     )
@@ -133,7 +136,7 @@ def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
     parts = {}
     scorer: Any = graph.registry.get("scorer", step.use).plugin
     if scorer.uses_model:
-        inputs["base"] = "base#files"
+        inputs |= graph.base()
         parts["quantizer"] = graph.ref("quantizer", graph.recipe.model.quantization)
     return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
 
@@ -151,7 +154,7 @@ def _filters(graph: _Graph, label: str, filters: tuple[Step, ...], rows: str, pl
         for benchmark in _against(step):
             inputs[f"against/{benchmark}"] = graph.benchmarks[benchmark]
         if plugin.uses_tokenizer:
-            inputs["base"] = "base#files"
+            inputs |= graph.base()
         rows = graph.step(name, "filter", step, inputs=inputs) + "#rows"
     return rows
 
@@ -171,7 +174,7 @@ def _train(graph: _Graph, recipe: Recipe) -> None:
         "train",
         "runtime",
         recipe.train,
-        inputs={"base": "base#files", "train": "pack#train", "validation": "pack#validation"},
+        inputs={**graph.base(), "train": "pack#train", "validation": "pack#validation"},
         parts={
             "quantizer": graph.ref("quantizer", recipe.model.quantization),
             "adapter": graph.ref("adapter", recipe.model.adapter),
@@ -186,7 +189,7 @@ def _evaluate(graph: _Graph, recipe: Recipe, step: Step, template: PluginRef) ->
         "template": template,
         "quantizer": graph.ref("quantizer", recipe.model.quantization),
     }
-    inputs = {"base": "base#files", "rows": "split#validation"}
+    inputs = {**graph.base(), "rows": "split#validation"}
     name = f"evaluate/{step.use}"
     seed = derive_seed(recipe.seed, name)
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
@@ -199,7 +202,7 @@ def _export(graph: _Graph, recipe: Recipe, step: Step) -> None:
         f"export/{step.use}",
         "exporter",
         step,
-        inputs={"base": "base#files", "adapter": "train#adapter"},
+        inputs={**graph.base(), "adapter": "train#adapter"},
         parts={"quantizer": graph.ref("quantizer", recipe.model.quantization)},
         settings={"base_name": base_title(graph.registry, recipe.model.base) or "base"},
     )
@@ -215,6 +218,11 @@ class _Graph:
         self.steps: dict[str, PlanStep] = {}
         self.places: dict[str, Path] = {}
         self.benchmarks: dict[str, str] = {}
+
+    def base(self) -> dict[str, str]:
+        """Return the base as an input, with the tokenizer that the recipe changes."""
+        changed = {"tokens": "tokens#tokenizer"} if self.recipe.model.tokens is not None else {}
+        return {"base": "base#files", **changed}
 
     def ref(self, kind: str, step: Step) -> PluginRef:
         """Return a reference to a plugin with its own parameters, defaults written out."""

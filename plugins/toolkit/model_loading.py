@@ -18,6 +18,7 @@ import torch
 from ...schema.errors import StepError
 from ..kinds import Quantizer
 from .quantized_bases import BITSANDBYTES, UNPACKED_ON_LOADING, method_of, why_not_trained_over
+from .token_rows import give_rows
 from .tokenization import (
     IGNORE,
     encode,
@@ -64,7 +65,8 @@ def load_model(
     """Return the causal language model of a base folder, quantized, in evaluation mode.
 
     The folder has `config.json` and safetensors, or exactly one GGUF file. Quantized linear
-    modules are bitsandbytes' own; the head and embeddings stay in `quantizer.dtype()`.
+    modules are bitsandbytes' own; the head and embeddings stay in `quantizer.dtype()`. Tokens that
+    the recipe adds have rows in both.
 
     Args:
         folder: the verified files.
@@ -91,6 +93,7 @@ def load_model(
                 model = _load_safetensors(folder, quantizer, device, common)
             else:
                 model = _load_gguf(gguf, quantizer, device, common)
+            give_rows(model, folder)
         except Exception as error:  # of any library below, about files they did not write
             raise StepError(
                 f"the base model cannot be loaded: {first_line(error)}",

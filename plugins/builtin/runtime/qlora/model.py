@@ -24,7 +24,7 @@ from .distributed.fsdp import shard
 from .forward import Forward, Layout
 from .loss import Loss
 from .memory.activation_checkpointing import Recomputation
-from .whole_modules import hold_in_float32
+from .whole_modules import check_added_tokens, hold_in_float32
 
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
@@ -141,6 +141,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         )
         raise StepError(f"the adapter does not fit the base: {error}", hint=hint) from error
     job.adapter.initialize(model, job.base)
+    check_added_tokens(model, job.base)
     hold_in_float32(model)
     digests["initial"] = digest_of(adapter_tensors(model))
     recomputation = None

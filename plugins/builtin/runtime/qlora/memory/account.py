@@ -143,11 +143,25 @@ def memory(params: QloraParams, workload: Workload) -> Memory:
         optimizer=optimizer,
         activations=held + work,
         logits=logits,
-        workspace=int(process + spare) + (dense if is_packed(workload) else 0),
+        workspace=int(process + spare)
+        + (dense if is_packed(workload) else 0)
+        + _trained_tables(workload) * 2 * architecture.vocab * architecture.hidden * width,
         paged=paged,
         process=process,
         spare=int(spare),
     )
+
+
+def _trained_tables(workload: Workload) -> int:
+    """Return how many tables of tokens are trained, in full or in rows.
+
+    Of each there is a copy with what is trained in it, and its gradient, in the compute type.
+    """
+    params, architecture = lora_of(workload), workload.architecture
+    ids = params.trainable_token_indices
+    rows = architecture.added_tokens if ids == "added" else len(ids)
+    by_row = (1 if architecture.tied else 2) if rows else 0
+    return by_row + len(architecture.whole_modules(params.modules_to_save) or ())
 
 
 def _logits(params: QloraParams, workload: Workload, work: int) -> int:
