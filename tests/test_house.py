@@ -26,7 +26,7 @@ NEEDS_EXTRA = json.loads((Path(__file__).parent / "needs_extra.json").read_text(
 EXTRAS = [
     "accelerate", "bitsandbytes", "datasets", "flash_attn", "gguf", "httpx", "huggingface_hub",
     "jsonschema", "matplotlib", "numpy", "pandas", "peft", "pyarrow", "rouge_score",
-    "safetensors", "sentencepiece", "tokenizers", "torch", "transformers",
+    "safetensors", "sentencepiece", "tokenizers", "torch", "torchao", "transformers",
 ]  # fmt: skip
 
 

@@ -53,13 +53,16 @@ class QloraParams(Params):
         "adamw_torch",
         "adamw_8bit",
         "adamw_bnb_8bit",
+        "adamw_torch_8bit",
+        "adamw_torch_4bit",
         "paged_adamw_8bit",
         "paged_adamw_32bit",
     ] = Field(
         "adamw_torch",
         description=(
-            "Optimizer, by its name in transformers; 8-bit and paged ones are bitsandbytes'. "
-            "Nothing is paged on a CPU."
+            "Optimizer, by its name in transformers; 8-bit and paged ones are bitsandbytes', "
+            "`adamw_torch_8bit` and `adamw_torch_4bit` torchao's (extra `torchao`). Nothing is "
+            "paged on a CPU."
         ),
     )
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")

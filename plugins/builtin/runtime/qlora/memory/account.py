@@ -210,7 +210,7 @@ def _changes(params: QloraParams, gpu: bool) -> list[tuple[str, dict[str, Any]]]
         changes.append(("activation_offloading: true", {"activation_offloading": True}))
     if params.weight_cache_gib > 0:
         changes.append(("weight_cache_gib: 0", {"weight_cache_gib": 0.0}))
-    if "8bit" not in params.optimizer:
+    if not params.optimizer.endswith(("8bit", "4bit")):
         changes.append(("optimizer: paged_adamw_8bit", {"optimizer": "paged_adamw_8bit"}))
     return changes
 
@@ -220,7 +220,12 @@ def _moments(shapes: list[int], optimizer: str, gpu: bool) -> tuple[int, int]:
     total = paged = 0
     for elements in shapes:
         size = 8 * elements
-        if optimizer.endswith("8bit") and elements >= LEAST_8BIT:
+        if optimizer == "adamw_torch_4bit":
+            if elements >= LEAST_8BIT and elements % 128 == 0:
+                size = 2 * (elements // 2 + 4 * elements // 128)
+        elif optimizer == "adamw_torch_8bit" and elements % MOMENTS_BLOCK:
+            pass  # torchao keeps what does not fill its blocks in 32 bits
+        elif optimizer.endswith("8bit") and elements >= LEAST_8BIT:
             size = 2 * (elements + 4 * ceil(elements / MOMENTS_BLOCK))
         total += size
         if optimizer.startswith("paged") and gpu and elements >= LEAST_PAGED:
