@@ -10,7 +10,7 @@ import re
 
 from . import axolotl_training, training
 from .axolotl_data import datasets
-from .chat_formats import ends_turn, has_token
+from .axolotl_tokens import tokens
 from .mapping import Translation
 from .refusals import refuse
 from .sources import is_local, recipe_name
@@ -38,7 +38,7 @@ def translate(t: Translation) -> None:
     axolotl_training.evaluation(t)
     kernels(t)
     trackers(t)
-    special_tokens(t)
+    tokens(t)
     if t.text("wandb_name"):
         t.put("wandb_name", {"name": recipe_name(t.text("wandb_name") or "")})
     if t.integer("seed") is not None:
@@ -247,23 +247,3 @@ def trackers(t: Translation) -> None:
         t.put(key, {"train.report_to": sorted(set(used.values()))}, note)
     if t.text("wandb_project"):
         t.inert("wandb_project", "set WANDB_PROJECT to it" if t.flag("use_wandb") else "it is off")
-
-
-def special_tokens(t: Translation) -> None:
-    """Tell tokens that the base's tokenizer has already from those that would change it."""
-    base = t.text("base_model") or ""
-    ends = t.texts("eot_tokens") or []
-    if ends and all(ends_turn(base, token) for token in ends):
-        t.inert("eot_tokens", "the base's chat template ends turns by it")
-    tokens = t.value("special_tokens")
-    for name, token in tokens.items() if isinstance(tokens, dict) else ():
-        key = ("special_tokens", name)
-        if token is None or token == []:
-            t.inert(key, "left empty")
-        elif name == "pad_token":
-            t.inert(key, "padding is never trained on")
-        elif isinstance(token, str) and has_token(base, name, token):
-            t.inert(key, "the base's tokenizer has it so already")
-        else:
-            t.lost(key, f"make {token!r} the tokenizer's `{name}`",
-                   "give a base with such a tokenizer, if its own differs")  # fmt: skip
