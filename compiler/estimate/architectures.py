@@ -229,8 +229,7 @@ LAYER_PATHS = {"gpt2": "transformer.h", "qwen": "transformer.h", "gpt_neox": "gp
 """Paths of the layers where they are not those of Llama."""
 
 EMBEDDINGS = {"gpt2": "wte", "qwen": "wte", "gpt_neox": "embed_in"}
-HEADS = {"gpt_neox": "embed_out"}
-"""Names of the embedding and the head, where they are not those of Llama."""
+"""Names of the embedding, where it is not that of Llama."""
 
 TIED = ("gpt2",)
 """Those whose head is the embedding unless their configuration says otherwise."""
@@ -260,6 +259,5 @@ def _decoder(
         linears=tuple(linears),
         layer_path=LAYER_PATHS.get(str(c["model_type"]), "model.layers"),
         embedding=EMBEDDINGS.get(str(c["model_type"]), "embed_tokens"),
-        head=HEADS.get(str(c["model_type"]), "lm_head"),
         **more,
     )

@@ -14,6 +14,7 @@ model.quantization: {use: bitsandbytes, bits: 4} = load_in_4bit:AHU
 model.quantization: {use: bitsandbytes, bits: 8} = load_in_8bit:AHU
 model.quantization.bits = quantization_bit:L
 model.quantization.use = quantization_method:L
+model.quantization.experts = quantize_moe_experts:A
 model.quantization.quant_type = bnb_4bit_quant_type:H quantization_type:L
 model.quantization.double_quant = bnb_4bit_use_double_quant:H use_bnb_nested_quant:R
     double_quantization:L

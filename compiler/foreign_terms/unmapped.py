@@ -148,7 +148,7 @@ L pissa_* oft_* module_dropout
 AL loraplus_lr_embedding
 
 ! quantize in another way | see `model.quantization`
-A gptq gptq_* bnb_config_kwargs quantize_moe_experts qat quantization model_quantization_config*
+A gptq gptq_* bnb_config_kwargs qat quantization model_quantization_config*
 L use_kt kt_*
 
 ! train in another way than by LoRA | use LoRA

@@ -84,7 +84,6 @@ def base(t: Translation) -> None:
 
 def quantization(t: Translation) -> None:
     """Translate bits and types; in 4 bits axolotl always takes nf4 and double quantization."""
-    dtype = _dtype(t)
     place = "model.quantization"
     kind = t.text("adapter")
     if kind == "qlora" and not t.flag("load_in_4bit") and not t.flag("load_in_8bit"):
@@ -106,7 +105,15 @@ def quantization(t: Translation) -> None:
         t.put("load_in_8bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": 8})
     else:
         t.draft.set(("model", "quantization", "use"), "none")
+    _computed_in(t, place)
+
+
+def _computed_in(t: Translation, place: str) -> None:
+    """Translate the type of the calculation, and whether experts are quantized."""
+    dtype = _dtype(t)
     quantized = t.draft.get(("model", "quantization", "use")) == "bitsandbytes"
+    if quantized and t.flag("quantize_moe_experts"):
+        t.put("quantize_moe_experts", {f"{place}.experts": True})
     name = f"{place}.compute_dtype" if quantized else f"{place}.dtype"
     for key, value in dtype.items():
         if value == "float16":

@@ -17,6 +17,7 @@ import torch
 
 from ...schema.errors import StepError
 from ..kinds import Quantizer
+from .expert_weights import quantize_experts, quantized_on_loading
 from .quantized_bases import BITSANDBYTES, UNPACKED_ON_LOADING, method_of, why_not_trained_over
 from .token_rows import give_rows
 from .tokenization import (
@@ -93,6 +94,7 @@ def load_model(
                 model = _load_safetensors(folder, quantizer, device, common)
             else:
                 model = _load_gguf(gguf, quantizer, device, common)
+            quantize_experts(model, quantizer.experts())
             give_rows(model, folder)
         except Exception as error:  # of any library below, about files they did not write
             raise StepError(
@@ -171,13 +173,15 @@ def _load_safetensors(
         common["quantization_config"] = getattr(transformers, unpacking)(dequantize=True)
     elif published != BITSANDBYTES:
         common["quantization_config"] = wanted
-    model, report = transformers.AutoModelForCausalLM.from_pretrained(
-        str(folder),
-        device_map={"": device},
-        use_safetensors=True,
-        output_loading_info=True,
-        **common,
-    )
+    experts = quantizer.experts() if unpacking is None else None
+    with quantized_on_loading(experts):
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            device_map={"": device},
+            use_safetensors=True,
+            output_loading_info=True,
+            **common,
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         # transformers would fill them with random numbers and continue.

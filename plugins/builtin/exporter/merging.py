@@ -11,6 +11,7 @@ import torch
 
 from khichdi.plugins.kinds import Progress
 from khichdi.plugins.toolkit.determinism import deterministic
+from khichdi.plugins.toolkit.expert_weights import dense_experts
 from khichdi.plugins.toolkit.frozen_linear import BaseWeight
 from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, load_tokenizer, quiet
 from khichdi.plugins.toolkit.token_changes import FACTS
@@ -63,6 +64,7 @@ def dequantized(model: Any) -> Any:
         new.weight = torch.nn.Parameter(weight, requires_grad=False)
         new.bias = old.bias
         model.set_submodule(name, new)
+    dense_experts(model)
     _forget_quantization(model)
     return model
 

@@ -97,6 +97,7 @@ def test_listed_modules_alone_stay_as_they_are(tmp_path: Path) -> None:
         ("optimizer", "adamw_torch_4bit", "train.optimizer", "adamw_torch_4bit"),
         ("lr_scheduler", "linear", "train.lr_scheduler", "linear"),
         ("seed", "57", "seed", 57),
+        ("quantize_moe_experts", "true", "model.quantization.experts", True),
         ("save_steps", "50", "train.save_steps", 50),
         ("peft_use_rslora", "true", "model.adapter.use_rslora", True),
         ("train_on_inputs", "true", "train.template.learn", "all"),

@@ -125,6 +125,11 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     if params.use_liger_kernel:
         check_liger(device)
     layout, name = _layout(params, job, device, dtype)
+    if sharded and job.quantizer.experts() is not None:
+        raise StepError(
+            "quantized experts cannot be divided over processes",
+            hint="leave strategy=fsdp out, or `experts: true`",
+        )
     place = torch.device("cpu") if sharded else device
     base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
     if params.use_liger_kernel:

@@ -118,6 +118,8 @@ def is_packed(workload: Workload) -> bool:
 def memory(params: QloraParams, workload: Workload) -> Memory:
     """Return the memory of a training at its peak, by part."""
     architecture, gpu = workload.architecture, workload.gpu
+    if architecture.experts and workload.quantizer.experts() is not None:
+        raise AccountError("there is no account of quantized experts")
     width = BYTES[workload.quantizer.dtype()]
     shapes = shapes_of(workload)
     stored = sum(
