@@ -33,6 +33,7 @@ def translate(t: Translation) -> None:
     adapter(t)
     datasets(t)
     length(t)
+    routers(t)
     axolotl_training.batches(t)
     axolotl_training.schedule(t)
     axolotl_training.evaluation(t)
@@ -189,6 +190,13 @@ def _modules(t: Translation) -> None:
         t.put("lora_target_modules", {place: listed})
     elif not listed and t.draft.get(("model", "adapter", "target_modules")) is None:
         training.target_modules(t, "lora_target_modules", "peft's own choice")
+
+
+def routers(t: Translation) -> None:
+    """Translate the loss of a mixture's routers, which the base's configuration weighs."""
+    if t.flag(("model_config", "output_router_logits")):
+        ours = {"train.output_router_logits": True}
+        t.put(("model_config", "output_router_logits"), ours, "the mean over micro batches")
 
 
 def length(t: Translation) -> None:

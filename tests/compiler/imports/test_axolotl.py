@@ -360,6 +360,12 @@ def test_alpacas_chat_prompts_have_a_form_for_rows_without_an_input(tmp_path: Pa
     assert report.complete
 
 
+def test_the_loss_of_routers_is_trained_with(tmp_path: Path) -> None:
+    recipe, report = axolotl(SMALL + "model_config: {output_router_logits: true}\n", tmp_path)
+    assert recipe["train"]["output_router_logits"] is True
+    assert report.complete
+
+
 def test_a_system_message_is_left_out_where_axolotl_drops_it(tmp_path: Path) -> None:
     kind = "type: chat_template\n    drop_system_message: true"
     recipe, report = axolotl(SMALL.replace("type: alpaca", kind), tmp_path)

@@ -24,6 +24,7 @@ from .distributed.fsdp import shard
 from .forward import Forward, Layout
 from .loss import Loss
 from .memory.activation_checkpointing import Recomputation
+from .router_loss import RouterLoss
 from .whole_modules import check_added_tokens, hold_in_float32
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Trainee:
     kernels: dict[str, str] = field(default_factory=dict)
     noise_alpha: float | None = None
     layout: Layout = "packed"
+    router_loss: RouterLoss | None = None
     causal: Any = field(init=False)
     forward: Forward = field(init=False)
     loss: Loss = field(init=False)
@@ -170,6 +172,8 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         shard(model, trainee.trained, device)
     check_model(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
+    if params.output_router_logits:
+        trainee.router_loss = RouterLoss(trainee.causal, trainee.forward)
     return trainee
 
 

@@ -121,6 +121,13 @@ class QloraParams(Params):
     adam_epsilon: float = Field(
         1e-8, gt=0, description="Epsilon added to the denominator of an update."
     )
+    output_router_logits: bool = later(
+        False,
+        description=(
+            "Train with the load-balancing loss of a mixture's routers beside the loss on tokens, "
+            "weighed by the base's `router_aux_loss_coef`; the losses reported are without it."
+        ),
+    )
     neftune_noise_alpha: float | None = Field(
         None,
         gt=0,
