@@ -20,6 +20,8 @@ def described(kind: str, result: StepResult | None) -> str:
     facts: dict[str, Any] = dict(result.facts)
     if kind in ("source", "exporter"):
         return f"{facts['files']} files, {size(facts['bytes'])}"
+    if kind == "tokens":
+        return ", ".join(f"{text!r} added" for text in facts["added"]) or "no token added"
     if kind == "pack":
         return _packed(facts)
     if kind == "split":

@@ -1,5 +1,6 @@
 """Lower a bound recipe to a plan: the graph of steps, their keys and the recipe hash.
 
+    source -> tokens                                     the base, where the recipe sets tokens
     source -> read -> filter ... -> score -> sample      per data set
     source -> read -> filter ...                         per benchmark that a filter names
     mixture -> filter ... -> split                       the end of a recipe of data alone
@@ -23,7 +24,7 @@ from ..schema.rows import VERSION as ROW_SCHEMA
 from ..schema.yaml_reader import Path
 from .instances import ask, base_title
 
-CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
+CORE_VERSION = {"tokens": 1, "mixture": 1, "split": 1, "pack": 2}
 """khichdi's own steps; a number is raised when the same input would give another result."""
 
 
@@ -49,6 +50,9 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     graph = _Graph(recipe, registry, lock)
     if recipe.model is not None:
         graph.source("base", recipe.model.base, ("model", "base"))
+        if recipe.model.tokens is not None:
+            changes = recipe.model.tokens.changes()
+            graph.core("tokens", inputs={"base": "base#files"}, settings=changes)
     for name in sorted({name for step in _filter_steps(recipe) for name in _against(step)}):
         _benchmark(graph, name, recipe.benchmarks[name])
     rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
@@ -68,7 +72,7 @@ def _model(graph: _Graph, recipe: Recipe) -> None:
     template = graph.ref("template", train.template)
     graph.core(
         "pack",
-        inputs={"train": "split#train", "validation": "split#validation", "base": "base#files"},
+        inputs={"train": "split#train", "validation": "split#validation", **graph.base()},
         parts={"template": template},
         settings=_pack_settings(train),
     )
@@ -78,7 +82,7 @@ def _model(graph: _Graph, recipe: Recipe) -> None:
         "train",
         "runtime",
         train,
-        inputs={"base": "base#files", "train": "pack#train", "validation": "pack#validation"},
+        inputs={**graph.base(), "train": "pack#train", "validation": "pack#validation"},
         parts={"quantizer": quantizer, "adapter": graph.ref("adapter", model.adapter)},
         settings={"base_name": base_name},
     )
@@ -89,7 +93,7 @@ def _model(graph: _Graph, recipe: Recipe) -> None:
             f"export/{step.use}",
             "exporter",
             step,
-            inputs={"base": "base#files", "adapter": "train#adapter"},
+            inputs={**graph.base(), "adapter": "train#adapter"},
             parts={"quantizer": quantizer},
             settings={"base_name": base_name},
         )
@@ -161,7 +165,7 @@ def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
     scorer: Any = graph.registry.get("scorer", step.use).plugin
     if scorer.uses_model:
         model, _ = graph.recipe.training()
-        inputs["base"] = "base#files"
+        inputs |= graph.base()
         parts["quantizer"] = graph.ref("quantizer", model.quantization)
     return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
 
@@ -179,7 +183,7 @@ def _filters(graph: _Graph, label: str, filters: tuple[Step, ...], rows: str, pl
         for benchmark in _against(step):
             inputs[f"against/{benchmark}"] = graph.benchmarks[benchmark]
         if plugin.uses_tokenizer:
-            inputs["base"] = "base#files"
+            inputs |= graph.base()
         rows = graph.step(name, "filter", step, inputs=inputs) + "#rows"
     return rows
 
@@ -196,7 +200,7 @@ def _against(step: Step) -> tuple[str, ...]:
 
 def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef]) -> None:
     """Add the step twice: with the base alone, which no change of training reruns, and after."""
-    inputs = {"base": "base#files", "rows": "split#validation"}
+    inputs = {**graph.base(), "rows": "split#validation"}
     name = f"evaluate/{step.use}"
     seed = derive_seed(graph.recipe.seed, name)
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
@@ -213,7 +217,9 @@ def export_step(plan: Plan, plugin: PluginRef) -> PlanStep:
     """
     train = next(step for step in plan.steps if step.kind == "runtime")
     keys = {step.name: step.key for step in plan.steps}
-    inputs = {"base": train.inputs["base"], "adapter": f"{train.name}#adapter"}
+    kept = {"base", "tokens"} & train.inputs.keys()
+    inputs: dict[str, str] = {role: train.inputs[role] for role in sorted(kept)}
+    inputs["adapter"] = f"{train.name}#adapter"
     parts = {"quantizer": train.parts["quantizer"]}
     settings = {"base_name": train.settings["base_name"]}
     found = {role: reference.rsplit("#", 1) for role, reference in inputs.items()}
@@ -239,6 +245,12 @@ class _Graph:
         self.steps: dict[str, PlanStep] = {}
         self.places: dict[str, Path] = {}
         self.benchmarks: dict[str, str] = {}
+
+    def base(self) -> dict[str, str]:
+        """Return the base as an input, with the tokenizer that the recipe changes."""
+        model, _ = self.recipe.training()
+        changed = {"tokens": "tokens#tokenizer"} if model.tokens is not None else {}
+        return {"base": "base#files", **changed}
 
     def ref(self, kind: str, step: Step) -> PluginRef:
         """Return a reference to a plugin with its own parameters, defaults written out."""

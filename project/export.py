@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ..compiler.lower import export_step
 from ..plugins.registry import Registry
-from ..runtime.adapter_folder import trained_base
+from ..runtime.adapter_folder import tokenizer_folder, trained_base
 from ..runtime.execute import Executor
 from ..runtime.inference import trained_step
 from ..runtime.store.store import store_error
@@ -174,9 +174,11 @@ def _modelfile(run: Run, plan: Plan, registry: Registry) -> str:
     config = base_config(folder) or {}
     room = (config.get("text_config") or config).get("max_position_embeddings")
     model: Any = (run.record.bound or {}).get("model") or {}
+    trained = next(step for step in run.record.steps if step.kind == "runtime")
+    adapter = run.store.folder(trained.result.outputs["adapter"])
     return modelfile(
         registry.create(ref.kind, ref.name, ref.params),
-        load_tokenizer(folder),
+        load_tokenizer(tokenizer_folder(adapter, folder)),
         title=f"{run.record.recipe}, result hash {run.result_hash}",
         room=room if isinstance(room, int) else None,
         license_=model.get("license"),

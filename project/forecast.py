@@ -8,6 +8,7 @@ from typing import Any
 
 from ..compiler.checks.model_checks import base_support, check_base_files
 from ..compiler.checks.recipe_checks import check_base
+from ..compiler.checks.token_checks import added_count, check_vocabulary
 from ..compiler.estimate.architectures import from_config, known_architecture
 from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
@@ -66,6 +67,7 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     architecture = base_architecture(session, base)
     known = _known(plan, results, measured)
     faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
+    faults += check_vocabulary(recipe, compiled.loaded, base.vocabulary)
     support = None
     if base.config is not None:
         support = base_support(recipe, session.registry, base.config)
@@ -85,11 +87,17 @@ def base_architecture(session: Session, base: KnownBase) -> Architecture | None:
     It is read from the base's own `config.json`, where need be by building the model without its
     weights; else it is known by the base's name.
     """
+    recipe = session.compiled.recipe
+    found = None
     if base.config:
         found = from_config(base.config) or built_architecture(base.config)
-        if found:
-            return found
-    return known_architecture(session.compiled.recipe, session.registry)
+    found = found or known_architecture(recipe, session.registry)
+    added = added_count(recipe, base.vocabulary)
+    if found is None or not added:
+        return found
+    # Added tokens take rows that the embedding has to spare, and then new ones.
+    rows = max(found.vocab, (base.tokens or found.vocab) + added)
+    return found.model_copy(update={"vocab": rows, "added_tokens": added})
 
 
 def _ruled(session: Session) -> Device | None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..plugins.registry import Registry
-from ..runtime.adapter_folder import CARD, CHAT_TEMPLATE, trained_base
+from ..runtime.adapter_folder import CARD, CHAT_TEMPLATE, tokenizer_folder, trained_base
 from ..runtime.audit.audited_run import Claim
 from ..runtime.store.store import Store
 from ..schema.digest import sha256_of
 from ..schema.errors import KhichdiError
 from ..schema.lock import Lock
 from ..schema.plan import Plan, PluginRef
-from ..schema.record import Record
+from ..schema.record import Output, Record
 from ..schema.secrets import mask
 
 
@@ -41,7 +41,9 @@ def adapter_texts(
     base = trained_base(plan, record)
     texts = {CARD: mask(model_card(plan, record, base, claimed))}
     if base is not None:
-        own = chat_template_of(plan, base.folder(store.folder(base.output)), registry)
+        adapter = store.folder(_adapter(record))
+        tokenizer = tokenizer_folder(adapter, base.folder(store.folder(base.output)))
+        own = chat_template_of(plan, tokenizer, registry)
         if own is not None:
             texts[CHAT_TEMPLATE] = own
     return texts
@@ -54,25 +56,33 @@ def derived_texts(claim: Claim, registry: Registry) -> dict[str, str]:
     A model card has the words of the khichdi that wrote it, so it is not derived again.
     """
     base = trained_base(claim.plan, claim.record) if claim.plan else None
-    artifact = claim.artifact(base.output) if base else None
-    if claim.plan is None or base is None or artifact is None:
+    if claim.plan is None or base is None:
+        return {}
+    artifact, adapter = claim.artifact(base.output), claim.artifact(_adapter(claim.record))
+    if artifact is None or adapter is None:
         return {}
     ref = _template_of(claim.plan)
     known = ref is not None and ref.name in registry.names(ref.kind)
     if ref is None or not known or registry.get(ref.kind, ref.name).plugin.version != ref.version:
         return {}
     try:
-        text = chat_template_of(claim.plan, base.folder(artifact), registry)
+        tokenizer = tokenizer_folder(adapter, base.folder(artifact))
+        text = chat_template_of(claim.plan, tokenizer, registry)
     except (ModuleNotFoundError, KhichdiError, ValidationError):  # said at other levels
         return {}
     return {} if text is None else {CHAT_TEMPLATE: sha256_of(text.encode())}
+
+
+def _adapter(record: Record) -> Output:
+    trained = next(step for step in record.steps if step.kind == "runtime")
+    return trained.result.outputs["adapter"]
 
 
 def _template_of(plan: Plan) -> PluginRef | None:
     return next((step.parts["template"] for step in plan.steps if "template" in step.parts), None)
 
 
-def chat_template_of(plan: Plan, base: Path, registry: Registry) -> str | None:
+def chat_template_of(plan: Plan, tokenizer: Path, registry: Registry) -> str | None:
     """Return the chat template of a plan's own template; None where the tokenizer's is used."""
     from ..plugins.toolkit.tokenization import load_tokenizer
 
@@ -80,5 +90,5 @@ def chat_template_of(plan: Plan, base: Path, registry: Registry) -> str | None:
     if ref is None:
         return None
     template = registry.create(ref.kind, ref.name, ref.params)
-    found: str | None = template.chat_template(load_tokenizer(base))
+    found: str | None = template.chat_template(load_tokenizer(tokenizer))
     return found

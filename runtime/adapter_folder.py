@@ -5,7 +5,7 @@ record has the sha256.
 
 adapter_model.safetensors   the artifact's own bytes
 adapter_config.json         the artifact's, with a base that libraries find
-tokenizer files             the base's own bytes
+tokenizer files             the artifact's, where the recipe changes tokens; else the base's
 chat_template.jinja         the recipe's chat template; the base's own where it has no other
 README.md                   the model card
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -72,6 +72,16 @@ class TrainedBase:
         return artifact / self.inside if self.inside else artifact
 
 
+def has_tokenizer(names: Iterable[str]) -> bool:
+    """Return whether an adapter's artifact has a tokenizer: that of a recipe that changes it."""
+    return any(map(_of_tokenizer, names))
+
+
+def tokenizer_folder(adapter: Path, base: Path) -> Path:
+    """Return the folder of a run's tokenizer: the adapter's artifact, else the base's files."""
+    return adapter if has_tokenizer(path.name for path in adapter.iterdir()) else base
+
+
 def _of_tokenizer(name: str) -> bool:
     return "/" not in name and any(fnmatch(name, pattern) for pattern in TOKENIZER)
 
@@ -127,7 +137,7 @@ def write_adapter_folder(
         config = parse_json((artifact / CONFIG).read_bytes())
         changes = {"base_model_name_or_path": base.repo or str(local), "revision": base.revision}
         (folder / CONFIG).write_text(_text(config, changes), encoding="utf-8")
-        for name in base.tokenizer_files():
+        for name in base.tokenizer_files() if tokenizer_folder(artifact, local) == local else ():
             shutil.copyfile(local / name, folder / name)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -149,7 +159,7 @@ def expected_files(claim: Claim, output: Output) -> dict[str, str]:
     told = {path: file.sha256 for path, file in output.files.items()}
     base = trained_base(claim.plan, claim.record) if claim.plan is not None else None
     if base is not None:
-        told |= base.tokenizer_files()
+        told |= {} if has_tokenizer(output.files) else base.tokenizer_files()
         if CONFIG in told and _refers(folder / CONFIG, claim, output, base):
             told[CONFIG] = file_sha256(folder / CONFIG)
     return told | claim.record.adapter_texts

@@ -19,6 +19,7 @@ from ..schema.rows import COLUMNS
 from .environment import installed
 from .steps.context import Context
 from .store.store import Store
+from .tempdirs import scratch_folder
 
 if TYPE_CHECKING:
     from ..plugins.toolkit.generation import Generator
@@ -138,23 +139,23 @@ def loaded(
         StoreError: the store does not have base or adapter, or one of them is damaged.
         WorkError: packages are missing, or the model cannot be loaded.
     """
-    train = trained_step(plan)
-    context = _context(train, registry, record, store)
-    _check_packages(context)
-    import torch
+    with _context(trained_step(plan), registry, record, store) as context:
+        _check_packages(context)
+        import torch
 
-    from ..plugins.toolkit.determinism import deterministic
-    from ..plugins.toolkit.frozen_linear import install
-    from ..plugins.toolkit.model_loading import attach_adapter, load_model, load_tokenizer, quiet
+        from ..plugins.toolkit.determinism import deterministic
+        from ..plugins.toolkit.frozen_linear import install
+        from ..plugins.toolkit.model_loading import attach_adapter, load_model, quiet
+        from ..plugins.toolkit.tokenization import load_tokenizer
 
-    quantizer = context.part("quantizer")
-    template = _template(plan, registry, record, store)
-    with quiet(), deterministic(threads or _threads(plan)):
-        tokenizer = load_tokenizer(context.base())
-        model = load_model(context.base(), quantizer)
-        model = attach_adapter(model, context.inputs["adapter"])
-        install(model, getattr(torch, quantizer.dtype()), CACHE)
-        yield RunModel(plan, model, tokenizer, template)
+        quantizer = context.part("quantizer")
+        template = _template(plan, registry, record, store)
+        with quiet(), deterministic(threads or _threads(plan)):
+            tokenizer = load_tokenizer(context.base())
+            model = load_model(context.base(), quantizer)
+            model = attach_adapter(model, context.inputs["adapter"])
+            install(model, getattr(torch, quantizer.dtype()), CACHE)
+            yield RunModel(plan, model, tokenizer, template)
 
 
 def trained_step(plan: Plan) -> PlanStep:
@@ -169,12 +170,13 @@ def trained_step(plan: Plan) -> PlanStep:
     raise InputError("the run trained no model", hint="use a run whose recipe has `train`")
 
 
-def _context(step: PlanStep, registry: Registry, record: Record, store: Store) -> Context:
-    """Return a step with its base and the run's adapter, their bytes checked."""
+@contextmanager
+def _context(step: PlanStep, registry: Registry, record: Record, store: Store) -> Iterator[Context]:
+    """Give a step with its base, tokens and the run's adapter, their bytes checked."""
+    sources = [one for one in step.sources() if one[0] in ("base", "tokens")]
     done = {one.name: one.result.outputs for one in record.steps}
-    base = next(name for role, name, _ in step.sources() if role == "base")
     inputs = {}
-    for role, name, output_name in (("base", base, "files"), ("adapter", step.name, "adapter")):
+    for role, name, output_name in (*sources, ("adapter", step.name, "adapter")):
         output = done[name][output_name]
         damaged = store.check(output)
         if damaged:
@@ -183,7 +185,8 @@ def _context(step: PlanStep, registry: Registry, record: Record, store: Store) -
                 hint="run the recipe again, which makes it again",
             )
         inputs[role] = store.folder(output)
-    return Context(step, inputs, Path(), Path(), None, registry, ignore_progress)
+    with scratch_folder("model") as scratch:
+        yield Context(step, inputs, Path(scratch), Path(), None, registry, ignore_progress)
 
 
 def _template(plan: Plan, registry: Registry, record: Record, store: Store) -> Any:

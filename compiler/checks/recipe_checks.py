@@ -13,6 +13,7 @@ from ...schema.yaml_reader import Path
 from ..instances import base_title
 from ..load import Loaded
 from .contradictions import chains, counts, packing, sources, training
+from .token_checks import added_tokens
 
 if TYPE_CHECKING:
     from ...schema.architecture import Architecture
@@ -205,6 +206,7 @@ CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnosti
     ({"data", "mixture", "train"}, counts),
     ({"train"}, packing),
     ({"mixture", "train"}, training),
+    ({"model"}, added_tokens),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),
 ]
