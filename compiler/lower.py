@@ -61,8 +61,8 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
         settings=_pack_settings(recipe.train),
     )
     _train(graph, recipe)
-    for step in recipe.evaluate:
-        _evaluate(graph, recipe, step, template)
+    for index, step in enumerate(recipe.evaluate):
+        _evaluate(graph, recipe, step, template, ("evaluate", index))
     for step in recipe.export:
         _export(graph, recipe, step)
     return graph
@@ -180,14 +180,19 @@ def _train(graph: _Graph, recipe: Recipe) -> None:
     )
 
 
-def _evaluate(graph: _Graph, recipe: Recipe, step: Step, template: PluginRef) -> None:
+def _evaluate(graph: _Graph, recipe: Recipe, step: Step, template: PluginRef, place: Path) -> None:
     """Add the step twice: with the base alone, which no change of training reruns, and after."""
-    parts = {
-        "template": template,
-        "quantizer": graph.ref("quantizer", recipe.model.quantization),
-    }
-    inputs = {"base": "base#files", "rows": "split#validation"}
+    plugin: Any = graph.registry.get("evaluator", step.use).plugin
     name = f"evaluate/{step.use}"
+    parts = {"quantizer": graph.ref("quantizer", recipe.model.quantization)}
+    inputs = {"base": "base#files"}
+    if plugin.uses_rows:
+        parts = {"template": template, **parts}
+        inputs["rows"] = "split#validation"
+    for field in sorted(plugin.sources):
+        for key, source in sorted(getattr(step, field).items()):
+            graph.source(f"{name}/{field}/{key}", source, (*place, field, key))
+            inputs[f"{field}/{key}"] = f"{name}/{field}/{key}#files"
     seed = derive_seed(recipe.seed, name)
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
     inputs = {**inputs, "adapter": "train#adapter"}
