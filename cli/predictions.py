@@ -18,7 +18,7 @@ from ..project.predictions import (
     evaluator_and_side,
     is_right,
     matching,
-    right_score,
+    right_scores,
 )
 from ..project.run_lookup import open_run
 from ..schema.errors import InputError
@@ -51,12 +51,12 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"number of rows (default: {LIMIT}, and all with --json or --csv; 0 for all)",
     )
-    parser.add_argument("--csv", action="store_true", help="print a table in CSV")
+    parser.add_argument("--csv", action="store_true", dest="table", help="print a table in CSV")
 
 
 def run(options: Namespace) -> int:
     """Print the rows that pass the filters."""
-    if options.csv and options.json:
+    if options.table and options.json:
         raise InputError("--csv and --json exclude each other", hint="leave one of them out")
     if options.limit is not None and options.limit < 0:
         raise InputError(f"--limit {options.limit}: 0 or more was expected", hint="0 shows all")
@@ -68,33 +68,33 @@ def run(options: Namespace) -> int:
     found = matching(rows, right=right, score=options.score, search=options.search)
     limit = options.limit
     if limit is None:
-        limit = 0 if options.json or options.csv else LIMIT
+        limit = 0 if options.json or options.table else LIMIT
     shown = found[:limit] if limit else found
     evaluator, model = evaluator_and_side(name)
-    score = _score(rows, options.score)
+    scores = _scores(rows, options.score)
     document = {
         "run": str(past.folder),
         "evaluation": name,
         "evaluator": evaluator,
         "model": model,
-        "score": score,
+        "right_by": {group or evaluator: score for group, score in scores.items()},
         "rows": len(rows),
         "matching": len(found),
         "predictions": [asdict(row) for row in shown],
     }
-    text = _table(shown) if options.csv else _text(options, name, rows, found, shown, score)
+    text = _table(shown) if options.table else _text(options, name, rows, found, shown, scores)
     emit(options, document, text)
     return 0
 
 
-def _score(rows: list[ScoredRow], name: str | None) -> str | None:
-    """Return the score that decides; None where none does and none was asked for."""
+def _scores(rows: list[ScoredRow], name: str | None) -> dict[str, str]:
+    """Return the scores that decide; none where none does and none was asked for."""
     try:
-        return right_score(rows, name)
+        return right_scores(rows, name)
     except InputError:
         if name is not None:
             raise
-        return None
+        return {}
 
 
 def _table(rows: list[ScoredRow]) -> str:
@@ -115,12 +115,13 @@ def _text(
     rows: list[ScoredRow],
     found: list[ScoredRow],
     shown: list[ScoredRow],
-    score: str | None,
+    scores: dict[str, str],
 ) -> str:
     counted = f"  {len(rows):,} rows"
-    if score is not None:
-        right = sum(is_right(row, score) for row in rows)
-        counted += f": {right:,} right, {len(rows) - right:,} wrong by {score}"
+    if scores:
+        told = [is_right(row, scores) for row in rows]
+        by = ", ".join(dict.fromkeys(scores.values()))
+        counted += f": {told.count(True):,} right, {told.count(False):,} wrong by {by}"
     lines, width = [name, counted], width_of_terminal()
     for row in shown:
         lines += ["", *_row(row, width, None if options.verbose else LINES)]

@@ -86,8 +86,9 @@ def _model(graph: _Graph, recipe: Recipe) -> None:
         parts={"quantizer": quantizer, "adapter": graph.ref("adapter", model.adapter)},
         settings={"base_name": base_name},
     )
-    for step in recipe.evaluate:
-        _evaluate(graph, step, {"template": template, "quantizer": quantizer})
+    for index, step in enumerate(recipe.evaluate):
+        parts = {"template": template, "quantizer": quantizer}
+        _evaluate(graph, step, parts, ("evaluate", index))
     for step in recipe.export:
         graph.step(
             f"export/{step.use}",
@@ -198,10 +199,19 @@ def _against(step: Step) -> tuple[str, ...]:
     return names
 
 
-def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef]) -> None:
+def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef], place: Path) -> None:
     """Add the step twice: with the base alone, which no change of training reruns, and after."""
-    inputs = {**graph.base(), "rows": "split#validation"}
+    plugin: Any = graph.registry.get("evaluator", step.use).plugin
     name = f"evaluate/{step.use}"
+    inputs = graph.base()
+    if plugin.uses_rows:
+        inputs["rows"] = "split#validation"
+    else:
+        parts = {"quantizer": parts["quantizer"]}
+    for field in sorted(plugin.sources):
+        for key, source in sorted(getattr(step, field).items()):
+            graph.source(f"{name}/{field}/{key}", source, (*place, field, key))
+            inputs[f"{field}/{key}"] = f"{name}/{field}/{key}#files"
     seed = derive_seed(graph.recipe.seed, name)
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
     inputs = {**inputs, "adapter": "train#adapter"}

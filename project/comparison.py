@@ -17,7 +17,7 @@ from ..schema.errors import InputError
 from .diff_operands import open_operand
 from .difference import difference
 from .paired_bootstrap import CONFIDENCE, RESAMPLES, paired_interval
-from .predictions import ScoredRow, Side, evaluator_and_side, is_right, right_score
+from .predictions import ScoredRow, Side, evaluator_and_side, is_right, right_scores
 from .run_lookup import Run
 
 _ByEvaluator = Mapping[str, Mapping[str, float]]
@@ -251,9 +251,9 @@ class _Chosen:
                 yield MetricDifference(title, values[0], values[1], None)
             elif a.is_mean and b.is_mean:
                 scores = [
-                    (x.scores[name], y.scores[name])
-                    for x, y in rows
-                    if name in x.scores and name in y.scores
+                    (x[name], y[name])
+                    for x, y in ((a.metrics(), b.metrics()) for a, b in rows)
+                    if name in x and name in y
                 ]
                 yield self._paired(title, a.value, b.value, scores)
             else:
@@ -296,9 +296,13 @@ class _Metric:
 
 def _metrics(metrics: Mapping[str, float], rows: Sequence[ScoredRow]) -> dict[str, _Metric]:
     """Return metrics, marked where the rows that have a score of that name give them."""
+    given: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.metrics().items():
+            given.setdefault(name, []).append(value)
     found = {}
     for name, value in metrics.items():
-        scores = [row.scores[name] for row in rows if name in row.scores]
+        scores = given.get(name, [])
         mean = math.fsum(scores) / len(scores) if scores else math.nan
         near = math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12)
         found[name] = _Metric(value, near)
@@ -325,15 +329,15 @@ def _shared(
 def _changed(
     evaluator: str, rows: Sequence[tuple[ScoredRow, ScoredRow]], score: str | None
 ) -> Iterator[ChangedRow]:
-    """Yield rows that became right or wrong; none where no score says it."""
+    """Yield rows that became right or wrong; none where no score says which are."""
     try:
-        name = right_score([row for pair in rows for row in pair], score)
+        names = right_scores([row for pair in rows for row in pair], score)
     except InputError:
         if score is not None and rows:
             raise
         return
     for a, b in rows:
-        if is_right(a, name) != is_right(b, name):
-            to: Literal["right", "wrong"] = "right" if is_right(b, name) else "wrong"
+        if is_right(a, names) != is_right(b, names):
+            to: Literal["right", "wrong"] = "right" if is_right(b, names) else "wrong"
             texts = (a.prompt, a.references, a.prediction, b.prediction)
             yield ChangedRow(evaluator, a.id, to, *texts)

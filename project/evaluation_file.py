@@ -13,7 +13,7 @@ from ..schema.yaml_reader import Parsed, parse
 from .bundled_recipes import refuse_secrets
 
 LARGEST = 2**20
-EXAMPLE = "write a list of entries, as in `- {use: generate, max_new_tokens: 32}`"
+EXAMPLE = "write a list with `- {use: NAME, …}`; `recipe plugins evaluator` lists the names"
 
 
 @dataclass(frozen=True)

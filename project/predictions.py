@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Side = Literal["base", "adapter"]
 """The model that was evaluated: the base alone, or with the adapter."""
 
-KNOWN = ("id", "prediction", "prompt", "references")
+KNOWN = ("id", "group", "prediction", "prompt", "references")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class ScoredRow:
         references: every acceptable answer.
         prediction: the model's answer.
         scores: numbers by name.
+        group: the task that it is of, where the evaluator has several; else empty.
         details: whatever else the evaluator recorded.
     """
 
@@ -43,7 +44,17 @@ class ScoredRow:
     references: list[str]
     prediction: str
     scores: dict[str, float]
+    group: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Return its scores by the names of the metrics that are their means."""
+        return {metric_name(self.group, name): value for name, value in self.scores.items()}
+
+
+def metric_name(group: str, score: str) -> str:
+    """Return the name of the metric that is the mean of a score over a group's rows."""
+    return f"{group}.{score}" if group else score
 
 
 def evaluator_and_side(step: str) -> tuple[str, Side]:
@@ -111,39 +122,54 @@ def _scored(prediction: Mapping[str, Any], row: Mapping[str, Any] | None) -> Sco
         references=[str(text) for text in references],
         prediction=str(prediction.get("prediction", "")),
         scores=scores,
+        group=str(prediction.get("group", "")),
         details={name: value for name, value in more.items() if name not in scores},
     )
 
 
-def right_score(rows: Sequence[ScoredRow], name: str | None = None) -> str:
-    """Return the score by which rows are right (1) or wrong (less).
+def right_scores(rows: Sequence[ScoredRow], name: str | None = None) -> dict[str, str]:
+    """Return, by group, the score by which its rows are right (1) or wrong (less).
 
-    It is the one named; else the first, by name, that is 0 or 1 for every row, else the first.
+    It is the one named; else the first, by name, that is 0 or 1 for every row of the group, else
+    the first. A group without such a score is left out.
 
     Raises:
-        InputError: there is no such score, or it is not between 0 and 1.
+        InputError: no group has such a score, or none has the one named.
     """
+    groups: dict[str, list[ScoredRow]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
     names = sorted({score for row in rows for score in row.scores})
+    known = ", ".join(names) or "none"
     if name is not None and name not in names:
+        raise InputError(f"there is no score `{name}`", hint=f"scores: {known}")
+    found = {group: _right_score(part, name) for group, part in groups.items()}
+    chosen = {group: score for group, score in found.items() if score is not None}
+    if rows and not chosen:
+        what = f"`{name}` does not say" if name else "no score says"
         raise InputError(
-            f"there is no score `{name}`", hint=f"scores: {', '.join(names) or 'none'}"
-        )
-    if not names:
-        raise InputError("these predictions have no scores, so none is right or wrong")
-    clear = [one for one in names if all(row.scores.get(one, 0) in (0, 1) for row in rows)]
-    chosen = name or (clear or names)[0]
-    odd = next((row for row in rows if not 0 <= row.scores.get(chosen, 0) <= 1), None)
-    if odd is not None:
-        raise InputError(
-            f"`{chosen}` does not say what is right: it is {odd.scores[chosen]:g} for {odd.id}",
-            hint=f"a score from 0 to 1 was expected; scores: {', '.join(names)}",
+            f"{what} which of these answers are right",
+            hint=f"a score from 0 to 1 was expected; scores: {known}",
         )
     return chosen
 
 
-def is_right(row: ScoredRow, score: str) -> bool:
-    """Return whether a row has the whole score."""
-    return row.scores.get(score, 0.0) == 1.0
+def _right_score(rows: Sequence[ScoredRow], name: str | None) -> str | None:
+    """Return the score that decides for the rows of a group; None where there is none."""
+
+    def values(score: str) -> list[float]:
+        return [row.scores[score] for row in rows if score in row.scores]
+
+    scores = sorted({score for row in rows for score in row.scores})
+    asked = [score for score in scores if name in (None, score)]
+    bounded = [score for score in asked if all(0 <= value <= 1 for value in values(score))]
+    clear = [score for score in bounded if all(value in (0, 1) for value in values(score))]
+    return next(iter(clear or bounded), None)
+
+
+def is_right(row: ScoredRow, scores: Mapping[str, str]) -> bool | None:
+    """Return whether a row has the whole of its group's score; None where no score says it."""
+    return row.scores.get(scores[row.group], 0.0) == 1.0 if row.group in scores else None
 
 
 def matching(
@@ -158,7 +184,7 @@ def matching(
     Args:
         rows: rows of one evaluation.
         right: only right ones, or only wrong ones; None for both.
-        score: the score that decides; left out, as `right_score` chooses it.
+        score: the score that decides; left out, as `right_scores` chooses it.
         search: a text in the id, prompt, references or prediction, in any case.
 
     Raises:
@@ -166,8 +192,8 @@ def matching(
     """
     found = list(rows)
     if right is not None and rows:
-        by = right_score(rows, score)
-        found = [row for row in found if is_right(row, by) == right]
+        by = right_scores(rows, score)
+        found = [row for row in found if is_right(row, by) is right]
     if search is not None:
         text = search.casefold()
         found = [

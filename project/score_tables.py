@@ -195,8 +195,10 @@ def read_run(run: Run, table: ScoreTable) -> None:
         raise InputError(f"run {run.name} has no evaluation", hint=hint)
     for step in steps:
         rows = run.scored_rows(step)
-        for name in sorted({name for row in rows for name in row.scores}):
-            scores = [row.scores[name] for row in rows if name in row.scores]
-            scenario, _, metric = name.rpartition(".")
-            title = SEPARATOR.join([scenario or evaluator_and_side(step)[0], metric])
+        groups: dict[tuple[str, str], list[float]] = {}
+        for row in rows:
+            for name, value in row.scores.items():
+                groups.setdefault((row.group, name), []).append(value)
+        for (group, name), scores in sorted(groups.items()):
+            title = SEPARATOR.join([group or evaluator_and_side(step)[0], name])
             table.add(run.name, title, math.fsum(scores) / len(scores), run.name)

@@ -99,9 +99,8 @@ def test_json_is_exact_and_says_what_it_is_of(
 ) -> None:
     found = document(capsys, "--search", "lyon")
     assert found["evaluation"] == "evaluate/generate/adapter"
-    assert (found["evaluator"], found["model"], found["score"]) == (
-        "generate", "adapter", "exact_match",
-    )  # fmt: skip
+    assert (found["evaluator"], found["model"]) == ("generate", "adapter")
+    assert found["right_by"] == {"generate": "exact_match"}
     assert (found["rows"], found["matching"], found["run"]) == (4, 1, str(run))
     assert found["predictions"] == [
         {
@@ -110,6 +109,7 @@ def test_json_is_exact_and_says_what_it_is_of(
             "references": ["Paris", "paris, of course"],
             "prediction": ANSWERS[1]["prediction"],
             "scores": {"exact_match": 0.0, "rouge_l": 0.25},
+            "group": "",
             "details": {},
         }
     ]
@@ -170,9 +170,10 @@ def test_an_evaluator_with_prompts_of_its_own_is_shown_with_them(
 ) -> None:
     (found,) = document(capsys, "--evaluator", "choices")["predictions"]
     assert (found["prompt"], found["references"], found["scores"]) == ("2+2", ["4"], {"loss": 2.5})
-    assert document(capsys, "--evaluator", "choices")["score"] is None
+    assert document(capsys, "--evaluator", "choices")["right_by"] == {}
     out = said(capsys, "predictions", "latest", "--evaluator", "choices", "--wrong", status=2)
-    assert "`loss` does not say what is right: it is 2.5 for mc/1" in out
+    assert "no score says which of these answers are right" in out
+    assert "scores: loss" in out
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import contextlib
 import io
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness_data import lines
 
 from khichdi.cli.main import main
 from khichdi.project.comparison import compare
@@ -161,3 +163,64 @@ def test_a_run_whose_results_are_gone_or_of_other_plugins_is_refused(own_run: Ra
     shutil.copytree(record.parent / "adapter", lonely)
     status, error = call(workdir, "evaluate", str(lonely), "--with", "more.yaml")
     assert "is an adapter without its run" in error["error"]["message"]
+
+
+HARNESS = """\
+- use: lm-eval
+  harness: {version}
+  tasks: [gsm8k, mmlu_anatomy]
+  limit: 3
+  num_fewshot: 1
+  max_gen_toks: 4
+  cpu_threads: 1
+  data:
+    gsm8k: {{use: files, folder: questions/gsm8k, include: ["*.jsonl"]}}
+    mmlu: {{use: files, folder: questions/mmlu, include: ["*.jsonl"]}}
+"""
+
+
+@pytest.mark.slow
+def test_the_harness_evaluates_a_finished_run_and_its_scores_are_audited(own_run: Ran) -> None:
+    pytest.importorskip("lm_eval")
+    workdir, first = own_run
+    questions = workdir.folder / "elsewhere" / "questions"
+    for split in ("train", "test"):
+        rows = [{"question": f"{n} + {n}?", "answer": f"#### {2 * n}"} for n in range(4)]
+        lines(questions / "gsm8k" / f"{split}.jsonl", rows)
+    for split in ("dev", "test"):
+        rows = [{"question": f"{n}?", "choices": list("abcd"), "answer": n} for n in range(4)]
+        lines(questions / "mmlu" / f"anatomy_{split}.jsonl", rows)
+    file = questions.parent / "harness.yaml"
+    file.write_text(HARNESS.format(version=version("lm-eval")))
+    status, document = call(workdir, "evaluate", Path(first["run"]).name, "--with", str(file))
+    assert status == 0, document
+    assert workdir.ran(document) == [
+        "evaluate/lm-eval/data/gsm8k", "evaluate/lm-eval/data/mmlu",
+        "evaluate/lm-eval/base", "evaluate/lm-eval/adapter",
+    ]  # fmt: skip
+    assert {name for name in document["metrics"] if "." in name} >= {
+        "mmlu_anatomy.acc", "mmlu_anatomy.acc_before", "gsm8k.exact_match,strict-match",
+    }  # fmt: skip
+    name = Path(document["run"]).name
+    status, report = call(workdir, "audit", name)
+    assert (status, report["verdict"]) == (0, "identical")
+    assert not [
+        claim
+        for level in report["levels"]
+        if level["level"] == "metrics"
+        for claim in level["claimed"]
+    ]
+    found = call(workdir, "predictions", name, "--evaluator", "lm-eval")[1]
+    assert found["right_by"] == {
+        "gsm8k": "exact_match,flexible-extract", "mmlu_anatomy": "acc",
+    }  # fmt: skip
+    assert len(found["predictions"]) == 6
+    status, compared = call(workdir, "compare", name, "--evaluator", "lm-eval")
+    (pair,) = compared["pairs"]
+    assert {one["name"]: one["rows"] for one in pair["metrics"]} == {
+        "gsm8k.exact_match,flexible-extract": 3,
+        "gsm8k.exact_match,strict-match": 3,
+        "mmlu_anatomy.acc": 3,
+    }
+    status, board = call(workdir, "leaderboard", name)
+    assert board["scenarios"]["mmlu_anatomy"] == ["mmlu_anatomy - acc"]

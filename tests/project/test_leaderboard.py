@@ -234,7 +234,8 @@ def test_runs_stand_in_a_table_by_the_means_of_their_scores(tmp_path: Path) -> N
     table = ScoreTable()
     for name, right in {"one": 1, "other": 3}.items():
         adapter = [scored(n, "a", n < right) for n in range(4)]
-        choices = [{"id": str(n), "prompt": "", "references": [], "prediction": "", "mmlu.acc": 0.5}
+        choices = [{"id": str(n), "prompt": "", "references": [], "prediction": "", "acc": 0.5,
+                    "group": "mmlu"}
                    for n in range(2)]  # fmt: skip
         steps = {
             "evaluate/generate/base": adapter,
