@@ -82,7 +82,8 @@ def export_run(
         if params:
             raise InputError(f"an adapter is exported as it is: leave out {', '.join(params)}")
         return Exported(folder, _copy(run.adapter, folder), None)
-    step = export_step(plan, _exporter(run, plan, registry, to, params))
+    plugin = _exporter(registry, to, params)
+    step = export_step(plan, plugin, _chat_template(run, plan, registry))
     done = _execute(run, plan, registry, step, observer or Observer())
     files = _copy(run.store.folder(done.result.outputs["model"]), folder)
     if to == OLLAMA:
@@ -98,24 +99,16 @@ def _check_empty(folder: Path) -> None:
         )
 
 
-def _exporter(
-    run: Run, plan: Plan, registry: Registry, to: str, params: Mapping[str, Any]
-) -> PluginRef:
-    """Return the exporter with its parameters, and the recipe's chat template among them."""
+def _exporter(registry: Registry, to: str, params: Mapping[str, Any]) -> PluginRef:
+    """Return the exporter with its parameters, defaults written out."""
     name = "gguf" if to == OLLAMA else to
     entry = registry.get("exporter", name)
     fields = entry.plugin.params_model.model_fields
     unknown = [one for one in params if one not in fields]
     if unknown:
         raise InputError(f"the exporter `{name}` has no parameter `{unknown[0]}`")
-    given = dict(params)
-    if "chat_template" in fields:
-        base = trained_base(plan, run.record)
-        if base is not None and run.store.folder(base.output).is_dir():
-            own = chat_template_of(plan, base.folder(run.store.folder(base.output)), registry)
-            given |= {"chat_template": own} if own else {}
     try:
-        plugin = registry.create("exporter", name, given)
+        plugin = registry.create("exporter", name, params)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -128,6 +121,14 @@ def _exporter(
         operational=tuple(sorted(plugin.operational())),
         file=entry.file,
     )
+
+
+def _chat_template(run: Run, plan: Plan, registry: Registry) -> str | None:
+    """Return the chat template of the recipe, where it is not the base's own."""
+    base = trained_base(plan, run.record)
+    if base is None or not run.store.folder(base.output).is_dir():
+        return None  # the step says what is missing
+    return chat_template_of(plan, base.folder(run.store.folder(base.output)), registry)
 
 
 def _execute(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BATCH = 8
 """Prompts of one length that are answered together, as evaluations do by default."""
 THREADS = 2
-"""CPU threads where the plan does not say how many its model was evaluated or trained by."""
+"""CPU threads where no evaluation of the run says how many it had."""
 CACHE = 2**30
 """Bytes of unpacked base weights that are kept, which changes no answer."""
 
@@ -149,7 +149,7 @@ def loaded(
 
     quantizer = context.part("quantizer")
     template = _template(plan, registry, record, store)
-    with quiet(), deterministic(threads or _threads(plan)):
+    with quiet(), deterministic(threads or _threads(plan, registry)):
         tokenizer = load_tokenizer(context.base())
         model = load_model(context.base(), quantizer)
         model = attach_adapter(model, context.inputs["adapter"])
@@ -205,13 +205,14 @@ def _check_packages(context: Context) -> None:
         )
 
 
-def _threads(plan: Plan) -> int:
-    """Return the CPU threads that the model was evaluated by, else trained by."""
-    for kind in ("evaluator", "runtime"):
-        for step in plan.steps:
-            found = step.plugin.params.get("cpu_threads")
-            if step.kind == kind and isinstance(found, int) and found > 0:
-                return found
+def _threads(plan: Plan, registry: Registry) -> int:
+    """Return the CPU threads that the model was evaluated with, if that is known."""
+    for step in plan.steps:
+        ref = step.plugin
+        if step.kind == "evaluator" and ref.name in registry.names(ref.kind):
+            found = registry.create(ref.kind, ref.name, ref.params).threads()
+            if found is not None:
+                return int(found)
     return THREADS
 
 
