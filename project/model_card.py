@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ..plugins.registry import Registry
@@ -11,6 +12,8 @@ from ..schema.lock import Lock
 from ..schema.plan import Plan
 from ..schema.record import Record
 from ..schema.secrets import mask
+
+log = logging.getLogger("khichdi")
 
 
 def adapter_texts(
@@ -37,7 +40,11 @@ def adapter_texts(
     base = trained_base(plan, record)
     texts = {CARD: mask(model_card(plan, record, base, claimed))}
     if base is not None:
-        own = chat_template_of(plan, base.folder(store.folder(base.output)), registry)
+        try:
+            own = chat_template_of(plan, base.folder(store.folder(base.output)), registry)
+        except Exception:  # of any plugin or library; a finished training is not lost for a text
+            log.warning("the adapter's folder has no chat template", exc_info=True)
+            own = None
         if own is not None:
             texts[CHAT_TEMPLATE] = own
     return texts

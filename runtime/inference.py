@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plugins.kinds import Rendering
-from ..plugins.kinds.progress import ignore_progress
+from ..plugins.kinds.progress import Progress, ignore_progress
 from ..plugins.registry import Registry
 from ..plugins.toolkit.answer_text import Piece, Sampling
 from ..schema.errors import InputError, StoreError, WorkError
@@ -66,6 +66,13 @@ class RunModel:
             rendering = Rendering(prompt)
         else:
             rendering = self._template.prompt(prompt, self._tokenizer)
+        try:
+            rendering.text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                "the prompt is not valid Unicode: it has half of a surrogate pair",
+                hint="write it in UTF-8",
+            ) from None
         ids = encode(rendering, self._tokenizer)[0]
         if not ids:
             raise InputError("the prompt is empty", hint="write some text")
@@ -97,7 +104,12 @@ class RunModel:
             yield from self._generator.stream(prompt, sampling)
 
     def answers(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, *, base: bool = False
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        *,
+        base: bool = False,
+        report: Callable[[Progress], None] = ignore_progress,
     ) -> list[Piece]:
         """Return greedy answers, those to prompts of one length generated together."""
         from ..plugins.toolkit.generation import Generator, same_length
@@ -112,6 +124,7 @@ class RunModel:
             for group in same_length(prompts, BATCH):
                 made = generator.complete([prompts[index] for index in group])
                 found |= dict(zip(group, made, strict=True))
+                report(Progress(len(found), len(prompts), unit="prompts"))
         return [found[index] for index in range(len(prompts))]
 
     def _adapter(self, base: bool) -> Any:

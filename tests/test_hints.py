@@ -161,7 +161,7 @@ def test_every_command_that_is_named_is_one_with_such_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["export x", "run FILE --lunch 2", "store gc --deep", "plan --device"]
+    "command", ["expose x", "run FILE --lunch 2", "store gc --deep", "plan --device"]
 )
 def test_a_command_that_does_not_exist_is_found(command: str) -> None:
     assert (wrong_with(command) is None) == (command == "plan --device")
