@@ -84,6 +84,7 @@ def export_run(
         return Exported(folder, _copy(run.adapter, folder), None)
     plugin = _exporter(registry, to, params)
     step = export_step(plan, plugin, _chat_template(run, plan, registry))
+    _make(folder)  # before the work
     done = _execute(run, plan, registry, step, observer or Observer())
     files = _copy(run.store.folder(done.result.outputs["model"]), folder)
     if to == OLLAMA:
@@ -152,10 +153,17 @@ def _execute(
             return executor.run()[-1]
 
 
-def _copy(source: Path, folder: Path) -> tuple[str, ...]:
-    """Copy a folder's files; they are the user's, who may change them."""
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store_error(error, f"cannot write to {folder}") from None
+
+
+def _copy(source: Path, folder: Path) -> tuple[str, ...]:
+    """Copy a folder's files; they are the user's, who may change them."""
+    _make(folder)
+    try:
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     except OSError as error:
         raise store_error(error, f"cannot write to {folder}") from None
