@@ -14,15 +14,17 @@ import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from dataclasses import replace
+from io import TextIOWrapper
 
 from ..plugins.toolkit.answer_text import Piece, Sampling
-from ..project.generate import check_sampling, run_model
+from ..project.generate import check_sampling
 from ..project.run_lookup import open_run
 from ..runtime.inference import RunModel, row_of
 from ..schema.errors import KhichdiError
 from ..schema.printable import printable
 from .arguments import model_arguments, run_argument
-from .generate import sampling_arguments, sampling_of
+from .generate import loaded_model, sampling_arguments, sampling_of
 from .output import emit
 
 HELP = "/base compares, /again answers again, /reset forgets, /exit leaves"
@@ -42,9 +44,7 @@ def run(options: Namespace) -> int:
     sampling = sampling_of(options)
     check_sampling(sampling)
     opened = open_run(options.run, store=options.store)
-    with run_model(
-        opened, threads=options.threads, allow_local_plugins=options.allow_local_plugins
-    ) as model:
+    with loaded_model(options, opened) as model:
         chat = Chat(model, sampling, options)
         chat.say(f"{model.name}   {HELP}")
         status = chat.talk()
@@ -59,11 +59,14 @@ class Chat:
     Attributes:
         messages: those that the model is given, the answers among them.
         base: whether the base alone answers.
+        status: the exit status: of the last error, where nobody could react to it.
     """
 
     def __init__(self, model: RunModel, sampling: Sampling, options: Namespace) -> None:
         self.model = model
         self.sampling = sampling
+        self.answered = 0
+        self.status = 0
         self.base: bool = options.base
         self.silent: bool = options.json or options.quiet
         self.shows: bool = not options.json
@@ -80,11 +83,13 @@ class Chat:
         except KeyboardInterrupt:  # at the prompt: there is nothing to interrupt but the chat
             print(file=sys.stderr)
             return 130
-        return 0
+        return self.status
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the input; on a terminal, after a prompt and with line editing."""
         if not self.terminal:
+            if isinstance(sys.stdin, TextIOWrapper):
+                sys.stdin.reconfigure(errors="replace")
             yield from (line.rstrip("\n") for line in sys.stdin)
             return
         with contextlib.suppress(ImportError):
@@ -139,8 +144,10 @@ class Chat:
             self.say("interrupted; the message is forgotten")
             return
         except KhichdiError as error:
-            self.say(f"error: {error.message}")
-            self.say(error.hint or "`/reset` forgets the conversation")
+            hint = error.hint or "`/reset` forgets the conversation"
+            print(printable(f"error: {error.message}\n  {hint}"), file=sys.stderr)
+            # On a terminal it was seen, and the chat continues.
+            self.status = 0 if self.terminal else error.status
             return
         self.messages = [*asked, {"role": "assistant", "content": answer}]
 
@@ -150,10 +157,9 @@ class Chat:
         wanted = self.sampling.max_new_tokens
         self.model.check_room(prompt)
         tokens = wanted if room is None else min(wanted, room - len(prompt))
-        sampling = Sampling(
-            tokens, self.sampling.temperature, self.sampling.top_p, self.sampling.seed,
-            self.sampling.stop,
-        )  # fmt: skip
+        seed = self.sampling.seed + self.answered  # each answer is drawn by a seed of its own
+        sampling = replace(self.sampling, max_new_tokens=tokens, seed=seed)
+        self.answered += 1
         last: Piece | None = None
         for last in self.model.stream(prompt, sampling, base=self.base):
             if self.shows:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ from ..project.generate import (
     read_prompts,
     run_model,
 )  # fmt: skip
-from ..project.run_lookup import open_run
+from ..project.run_lookup import Run, open_run
+from ..runtime.inference import RunModel
 from ..runtime.store.atomic_io import write_atomically
 from ..schema.errors import InputError
 from .arguments import model_arguments, run_argument
 from .output import emit, quoted
+from .waiting import waiting
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -84,10 +88,8 @@ def run(options: Namespace) -> int:
     """Print or write the answers."""
     prompts, sampling = _prompts(options), sampling_of(options)
     opened = open_run(options.run, store=options.store)
-    with run_model(
-        opened, threads=options.threads, allow_local_plugins=options.allow_local_plugins
-    ) as model:
-        answers = generate(model, prompts, sampling, base=options.base)
+    with loaded_model(options, opened) as model, waiting(options, "answering") as report:
+        answers = generate(model, prompts, sampling, base=options.base, report=report)
     pairs = list(zip(prompts, answers, strict=True))
     document = {
         "run": str(opened.folder),
@@ -101,6 +103,18 @@ def run(options: Namespace) -> int:
         text = f"wrote {len(lines):,} answers to {options.output}"
     emit(options, document, text)
     return 0
+
+
+@contextmanager
+def loaded_model(options: Namespace, run: Run) -> Iterator[RunModel]:
+    """Load the model of a run, as the options of `model_arguments` say."""
+    with ExitStack() as stack:
+        with waiting(options, "loading the model"):
+            opened = run_model(
+                run, threads=options.threads, allow_local_plugins=options.allow_local_plugins
+            )
+            model = stack.enter_context(opened)
+        yield model
 
 
 def _prompts(options: Namespace) -> list[Prompt]:

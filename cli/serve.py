@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 
 from ..project.run_lookup import open_run
 from ..project.server.serve import ServeOptions, serve, token_of
 from .arguments import model_arguments, run_argument
 from .output import emit
+from .waiting import waiting
 
 DEFAULT = ServeOptions()
 
@@ -59,12 +61,15 @@ def run(options: Namespace) -> int:
         threads=options.threads,
         allow_local_plugins=options.allow_local_plugins,
     )
+    opened = open_run(options.run, store=options.store)
+    with ExitStack() as stack:
+        stack.enter_context(waiting(options, "loading the model"))
 
-    def ready(address: str, models: tuple[str, ...]) -> None:
-        document = {"url": f"{address}/v1", "models": list(models)}
-        text = f"{models[0]} at {address}/v1   Ctrl-C stops"
-        emit(options, document, text)
-        sys.stdout.flush()
+        def ready(address: str, models: tuple[str, ...]) -> None:
+            stack.close()
+            document = {"url": f"{address}/v1", "models": list(models)}
+            emit(options, document, f"{models[0]} at {address}/v1   Ctrl-C stops")
+            sys.stdout.flush()
 
-    serve(open_run(options.run, store=options.store), chosen, ready)
+        serve(opened, chosen, ready)
     return 0

@@ -218,12 +218,13 @@ def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef], place: Pat
     graph.step(f"{name}/adapter", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
 
 
-def export_step(plan: Plan, plugin: PluginRef) -> PlanStep:
-    """Return the step that exports the model of a plan, with the key that a recipe's has.
+def export_step(plan: Plan, plugin: PluginRef, chat_template: str | None = None) -> PlanStep:
+    """Return the step that exports the model of a plan; without a chat template, as a recipe's.
 
     Args:
         plan: the plan, which has a training.
         plugin: an exporter with its parameters, defaults written out.
+        chat_template: the chat template to write into the model; None for the base's own.
     """
     train = next(step for step in plan.steps if step.kind == "runtime")
     keys = {step.name: step.key for step in plan.steps}
@@ -232,6 +233,8 @@ def export_step(plan: Plan, plugin: PluginRef) -> PlanStep:
     inputs["adapter"] = f"{train.name}#adapter"
     parts = {"quantizer": train.parts["quantizer"]}
     settings = {"base_name": train.settings["base_name"]}
+    if chat_template is not None:
+        settings["chat_template"] = chat_template
     found = {role: reference.rsplit("#", 1) for role, reference in inputs.items()}
     told = {role: f"{keys[step]}#{output}" for role, (step, output) in found.items()}
     return PlanStep(

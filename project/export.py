@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ..compiler.lower import export_step
 from ..plugins.registry import Registry
-from ..runtime.adapter_folder import tokenizer_folder, trained_base
+from ..runtime.adapter_folder import TrainedBase, tokenizer_folder, trained_base
 from ..runtime.execute import Executor
 from ..runtime.inference import trained_step
 from ..runtime.store.store import store_error
@@ -82,7 +82,9 @@ def export_run(
         if params:
             raise InputError(f"an adapter is exported as it is: leave out {', '.join(params)}")
         return Exported(folder, _copy(run.adapter, folder), None)
-    step = export_step(plan, _exporter(run, plan, registry, to, params))
+    plugin = _exporter(registry, to, params)
+    step = export_step(plan, plugin, _chat_template(run, plan, registry))
+    _make(folder)  # before the work
     done = _execute(run, plan, registry, step, observer or Observer())
     files = _copy(run.store.folder(done.result.outputs["model"]), folder)
     if to == OLLAMA:
@@ -98,24 +100,16 @@ def _check_empty(folder: Path) -> None:
         )
 
 
-def _exporter(
-    run: Run, plan: Plan, registry: Registry, to: str, params: Mapping[str, Any]
-) -> PluginRef:
-    """Return the exporter with its parameters, and the recipe's chat template among them."""
+def _exporter(registry: Registry, to: str, params: Mapping[str, Any]) -> PluginRef:
+    """Return the exporter with its parameters, defaults written out."""
     name = "gguf" if to == OLLAMA else to
     entry = registry.get("exporter", name)
     fields = entry.plugin.params_model.model_fields
     unknown = [one for one in params if one not in fields]
     if unknown:
         raise InputError(f"the exporter `{name}` has no parameter `{unknown[0]}`")
-    given = dict(params)
-    if "chat_template" in fields:
-        base = trained_base(plan, run.record)
-        if base is not None and run.store.folder(base.output).is_dir():
-            own = chat_template_of(plan, base.folder(run.store.folder(base.output)), registry)
-            given |= {"chat_template": own} if own else {}
     try:
-        plugin = registry.create("exporter", name, given)
+        plugin = registry.create("exporter", name, params)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -128,6 +122,21 @@ def _exporter(
         operational=tuple(sorted(plugin.operational())),
         file=entry.file,
     )
+
+
+def _chat_template(run: Run, plan: Plan, registry: Registry) -> str | None:
+    """Return the chat template of the recipe, where it is not the base's own."""
+    base = trained_base(plan, run.record)
+    if base is None or not run.store.folder(base.output).is_dir():
+        return None  # the step says what is missing
+    return chat_template_of(plan, _tokenizer(run, base), registry)
+
+
+def _tokenizer(run: Run, base: TrainedBase) -> Path:
+    """Return the folder of the tokenizer that the run trained with."""
+    trained = next(step for step in run.record.steps if step.kind == "runtime")
+    adapter = run.store.folder(trained.result.outputs["adapter"])
+    return tokenizer_folder(adapter, base.folder(run.store.folder(base.output)))
 
 
 def _execute(
@@ -151,10 +160,17 @@ def _execute(
             return executor.run()[-1]
 
 
-def _copy(source: Path, folder: Path) -> tuple[str, ...]:
-    """Copy a folder's files; they are the user's, who may change them."""
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store_error(error, f"cannot write to {folder}") from None
+
+
+def _copy(source: Path, folder: Path) -> tuple[str, ...]:
+    """Copy a folder's files; they are the user's, who may change them."""
+    _make(folder)
+    try:
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     except OSError as error:
         raise store_error(error, f"cannot write to {folder}") from None
@@ -174,11 +190,9 @@ def _modelfile(run: Run, plan: Plan, registry: Registry) -> str:
     config = base_config(folder) or {}
     room = (config.get("text_config") or config).get("max_position_embeddings")
     model: Any = (run.record.bound or {}).get("model") or {}
-    trained = next(step for step in run.record.steps if step.kind == "runtime")
-    adapter = run.store.folder(trained.result.outputs["adapter"])
     return modelfile(
         registry.create(ref.kind, ref.name, ref.params),
-        load_tokenizer(tokenizer_folder(adapter, folder)),
+        load_tokenizer(_tokenizer(run, base)),
         title=f"{run.record.recipe}, result hash {run.result_hash}",
         room=room if isinstance(room, int) else None,
         license_=model.get("license"),

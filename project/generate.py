@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..plugins.kinds.progress import Progress, ignore_progress
 from ..plugins.toolkit.answer_text import Finish, Sampling
 from ..runtime.inference import RunModel, loaded, row_of
 from ..runtime.store.store import Store
@@ -82,7 +83,12 @@ def run_model(
 
 
 def generate(
-    model: RunModel, prompts: Sequence[Prompt], sampling: Sampling, *, base: bool = False
+    model: RunModel,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    *,
+    base: bool = False,
+    report: Callable[[Progress], None] = ignore_progress,
 ) -> list[Answer]:
     """Return an answer to each prompt, in their order.
 
@@ -94,13 +100,14 @@ def generate(
     check_sampling(sampling)
     encoded = [_encoded(model, prompt, number) for number, prompt in enumerate(prompts, 1)]
     if sampling.temperature == 0 and not sampling.stop:
-        pieces = model.answers(encoded, sampling.max_new_tokens, base=base)
+        pieces = model.answers(encoded, sampling.max_new_tokens, base=base, report=report)
         return [Answer(one.text, one.tokens, one.finish or "length") for one in pieces]
     answers = []
     for ids in encoded:
         pieces = list(model.stream(ids, sampling, base=base))
         text, last = "".join(piece.text for piece in pieces), pieces[-1]
         answers.append(Answer(text, last.tokens, last.finish or "length"))
+        report(Progress(len(answers), len(encoded), unit="prompts"))
     return answers
 
 

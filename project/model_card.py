@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +17,8 @@ from ..schema.lock import Lock
 from ..schema.plan import Plan, PluginRef
 from ..schema.record import Output, Record
 from ..schema.secrets import mask
+
+log = logging.getLogger("khichdi")
 
 
 def adapter_texts(
@@ -43,7 +46,11 @@ def adapter_texts(
     if base is not None:
         adapter = store.folder(_adapter(record))
         tokenizer = tokenizer_folder(adapter, base.folder(store.folder(base.output)))
-        own = chat_template_of(plan, tokenizer, registry)
+        try:
+            own = chat_template_of(plan, tokenizer, registry)
+        except Exception:  # of any plugin or library; a finished training is not lost for a text
+            log.warning("the adapter's folder has no chat template", exc_info=True)
+            own = None
         if own is not None:
             texts[CHAT_TEMPLATE] = own
     return texts

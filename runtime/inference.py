@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plugins.kinds import Rendering
-from ..plugins.kinds.progress import ignore_progress
+from ..plugins.kinds.progress import Progress, ignore_progress
 from ..plugins.registry import Registry
 from ..plugins.toolkit.answer_text import Piece, Sampling
 from ..schema.errors import InputError, StoreError, WorkError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BATCH = 8
 """Prompts of one length that are answered together, as evaluations do by default."""
 THREADS = 2
-"""CPU threads where the plan does not say how many its model was evaluated or trained by."""
+"""CPU threads where no evaluation of the run says how many it had."""
 CACHE = 2**30
 """Bytes of unpacked base weights that are kept, which changes no answer."""
 
@@ -67,6 +67,13 @@ class RunModel:
             rendering = Rendering(prompt)
         else:
             rendering = self._template.prompt(prompt, self._tokenizer)
+        try:
+            rendering.text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                "the prompt is not valid Unicode: it has half of a surrogate pair",
+                hint="write it in UTF-8",
+            ) from None
         ids = encode(rendering, self._tokenizer)[0]
         if not ids:
             raise InputError("the prompt is empty", hint="write some text")
@@ -98,7 +105,12 @@ class RunModel:
             yield from self._generator.stream(prompt, sampling)
 
     def answers(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, *, base: bool = False
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        *,
+        base: bool = False,
+        report: Callable[[Progress], None] = ignore_progress,
     ) -> list[Piece]:
         """Return greedy answers, those to prompts of one length generated together."""
         from ..plugins.toolkit.generation import Generator, same_length
@@ -113,6 +125,7 @@ class RunModel:
             for group in same_length(prompts, BATCH):
                 made = generator.complete([prompts[index] for index in group])
                 found |= dict(zip(group, made, strict=True))
+                report(Progress(len(found), len(prompts), unit="prompts"))
         return [found[index] for index in range(len(prompts))]
 
     def _adapter(self, base: bool) -> Any:
@@ -150,7 +163,7 @@ def loaded(
 
         quantizer = context.part("quantizer")
         template = _template(plan, registry, record, store)
-        with quiet(), deterministic(threads or _threads(plan)):
+        with quiet(), deterministic(threads or _threads(plan, registry)):
             tokenizer = load_tokenizer(context.base())
             model = load_model(context.base(), quantizer)
             model = attach_adapter(model, context.inputs["adapter"])
@@ -208,13 +221,14 @@ def _check_packages(context: Context) -> None:
         )
 
 
-def _threads(plan: Plan) -> int:
-    """Return the CPU threads that the model was evaluated by, else trained by."""
-    for kind in ("evaluator", "runtime"):
-        for step in plan.steps:
-            found = step.plugin.params.get("cpu_threads")
-            if step.kind == kind and isinstance(found, int) and found > 0:
-                return found
+def _threads(plan: Plan, registry: Registry) -> int:
+    """Return the CPU threads that the model was evaluated with, if that is known."""
+    for step in plan.steps:
+        ref = step.plugin
+        if step.kind == "evaluator" and ref.name in registry.names(ref.kind):
+            found = registry.create(ref.kind, ref.name, ref.params).threads()
+            if found is not None:
+                return int(found)
     return THREADS
 
 

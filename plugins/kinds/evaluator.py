@@ -81,6 +81,13 @@ class Evaluator(Plugin[P], ABC):
         """
         return {}
 
+    def threads(self) -> int | None:
+        """Return the CPU threads that it generates with, on which rounding depends.
+
+        `recipe generate` takes as many. None, as here, where it does not fix their number.
+        """
+        return None
+
     def scores_of(self, predictions: list[dict[str, Any]], rows: pa.Table) -> list[dict[str, Any]]:
         """Return predictions with the scores that follow from their text and their rows.
 

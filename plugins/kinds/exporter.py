@@ -24,6 +24,7 @@ class ExportJob:
         quantizer: how the base was stored in training.
         output: empty folder to write to. The same weights give the same files.
         report: called now and then.
+        chat_template: the Jinja chat template to write into the model; None for the base's own.
     """
 
     base: Path
@@ -32,6 +33,7 @@ class ExportJob:
     quantizer: Quantizer[Any]
     output: Path
     report: Callable[[Progress], None] = ignore_progress
+    chat_template: str | None = None
 
 
 class Exporter(Plugin[P], ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import time
 import uuid
@@ -162,7 +163,7 @@ class Conversation:
 
     def _say(self, event: Event) -> None:
         """Take an event from the worker's thread; the loop may be gone when the server stops."""
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
     async def accepted(self) -> int:

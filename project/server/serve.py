@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 TOKEN = "KHICHDI_SERVE_TOKEN"
 """The variable that has the token: arguments can be read by everybody on the machine."""
 GRACE = 5
-"""Seconds that answers in progress have when the server is to stop."""
+"""Seconds that the answer in progress has when the server is to stop."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,17 @@ def serve(run: Run, options: ServeOptions, ready: Callable[[str, tuple[str, ...]
             worker.start()
             port = listener.getsockname()[1]
             host = f"[{options.host}]" if ":" in options.host else options.host
+            app = make_app(service)
             asyncio.run(
-                _serve(make_app(service), listener, lambda: ready(f"http://{host}:{port}", models))
+                _serve(app, worker, listener, lambda: ready(f"http://{host}:{port}", models))
             )
         finally:
             worker.stop()
 
 
-async def _serve(app: Any, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(
+    app: Any, worker: Worker, listener: socket.socket, ready: Callable[[], None]
+) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -144,15 +148,22 @@ async def _serve(app: Any, listener: socket.socket, ready: Callable[[], None]) -
             yield
 
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE, lifespan="off",
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE + 5, lifespan="off",
         server_header=False,
     )  # fmt: skip
     server = Server(config)
 
     def stop() -> None:
-        server.force_exit = server.should_exit  # the second signal does not wait
+        if server.should_exit:  # the second signal does not wait
+            worker.halt()
+            server.force_exit = True
+            return
         server.should_exit = True
+        worker.close()
+        loop.call_later(GRACE, worker.halt)
 
+    if not os.environ.get("KHICHDI_DEBUG"):
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from ...runtime.inference import RunModel
 from ...schema.errors import KhichdiError
 from .protocol import ApiError, Request
 
+log = logging.getLogger("khichdi")
+
+STOPS = "the server stops"
 TICK = 0.2
 """Seconds after which an idle thread looks whether it is to stop."""
 
@@ -62,6 +66,7 @@ class Worker:
         self._load = load
         self._jobs: queue.Queue[Job] = queue.Queue(waiting)
         self._new_tokens = new_tokens
+        self._closed = threading.Event()
         self._stop = threading.Event()
         self._loaded: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
@@ -75,10 +80,25 @@ class Worker:
         self._thread.start()
         self._loaded.result()
 
-    def stop(self, patience: float = 10.0) -> None:
-        """End the answer in progress, refuse what waits, and release the model."""
+    def close(self) -> None:
+        """Refuse what waits and what comes; the answer in progress continues."""
+        self._closed.set()
+        while True:
+            try:
+                self._jobs.get_nowait().say(ApiError(503, STOPS))
+            except queue.Empty:
+                return
+
+    def halt(self) -> None:
+        """End the answer in progress too, at its next token."""
         self._stop.set()
-        self._thread.join(patience)
+        self.close()
+
+    def stop(self, patience: float = 10.0) -> None:
+        """Halt, and wait until the model is released."""
+        self.halt()
+        if self._thread.is_alive():
+            self._thread.join(patience)
 
     def put(self, job: Job) -> None:
         """Queue a request.
@@ -86,20 +106,22 @@ class Worker:
         Raises:
             ApiError: too many wait, or the server stops.
         """
-        if self._stop.is_set() or not self._thread.is_alive():
-            raise ApiError(503, "the server stops")
+        if self._closed.is_set():
+            raise ApiError(503, STOPS)
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
             raise ApiError(
                 429, f"{self._jobs.maxsize} requests wait already: ask again later"
             ) from None
+        if self._closed.is_set():  # since it was put there, and nobody may have seen it
+            self.close()
 
     def _work(self) -> None:
         try:
             with self._load() as model:
                 self._loaded.set_result(None)
-                while not self._stop.is_set():
+                while not self._closed.is_set():
                     try:
                         job = self._jobs.get(timeout=TICK)
                     except queue.Empty:
@@ -107,15 +129,11 @@ class Worker:
                     self._answer(model, job)
         except BaseException as error:
             if self._loaded.done():
-                raise
-            self._loaded.set_exception(error)
+                log.error("the model's thread ended: %s: %s", type(error).__name__, error)
+            else:
+                self._loaded.set_exception(error)
         finally:
-            self._refuse()
-
-    def _refuse(self) -> None:
-        self._stop.set()
-        while not self._jobs.empty():
-            self._jobs.get_nowait().say(ApiError(503, "the server stops"))
+            self.halt()
 
     def _answer(self, model: RunModel, job: Job) -> None:
         """Answer one request; whatever is wrong with it ends it alone."""
@@ -146,6 +164,6 @@ class Worker:
                     if job.gone.is_set():
                         return
                     if self._stop.is_set():
-                        job.say(ApiError(503, "the server stops"))
+                        job.say(ApiError(503, STOPS))
                         return
                     job.say((index, piece))

@@ -17,15 +17,17 @@ VERSIONS = ("transformers_version", "peft_version")
 
 def export(context: Context) -> Outcome:
     """Write the model, with a digest of its tensors and settings."""
-    folder = context.output("model")
+    folder, settings = context.output("model"), context.step.settings
+    chat_template = settings.get("chat_template")
     context.plugin().export(
         ExportJob(
             base=context.base(),
-            base_name=str(context.step.settings["base_name"]),
+            base_name=str(settings["base_name"]),
             adapter=context.inputs["adapter"],
             quantizer=context.part("quantizer"),
             output=folder,
             report=context.report,
+            chat_template=None if chat_template is None else str(chat_template),
         )
     )
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -19,8 +19,16 @@ from khichdi.plugins.registry import load_registry
 from khichdi.plugins.toolkit.model_loading import load_tokenizer
 from khichdi.plugins.toolkit.tokenization import encode
 from khichdi.project.run_lookup import Run, open_run
-from khichdi.runtime.adapter_folder import TrainedBase, trained_base, write_adapter_folder
+from khichdi.runtime.adapter_folder import (
+    TrainedBase,
+    expected_files,
+    trained_base,
+    write_adapter_folder,
+)
+from khichdi.runtime.audit.audited_run import Claim
+from khichdi.runtime.cards.model_card import model_card
 from khichdi.schema.digest import file_sha256
+from khichdi.schema.plan import Plan
 from tests.hub import Hub
 
 from .conftest import Workdir
@@ -97,6 +105,36 @@ def test_a_base_of_the_hub_is_named_with_its_commit(shared_run: Ran, tmp_path: P
         )  # fmt: skip
     assert logits != base_logits
     assert any(commit in line for line in hub.log)
+
+
+def test_an_audit_holds_a_base_of_the_hub_to_the_plan(shared_run: Ran, tmp_path: Path) -> None:
+    """The repository and commit in the config are those of the plan, or they are a difference."""
+    run = opened(shared_run)
+    plan = json.loads(run.plan().model_dump_json())
+    base = next(step for step in plan["steps"] if step["name"] == "base")
+    base["package_url"], base["material"]["revision"] = "pkg:huggingface/pico/base", "c" * 40
+    plan = Plan.model_validate(plan)
+    found = trained_base(plan, run.record)
+    assert found is not None
+    assert (found.repo, found.revision) == ("pico/base", "c" * 40)
+    train = next(step for step in run.record.steps if step.kind == "runtime")
+    output = train.result.outputs["adapter"]
+    folder = tmp_path / "run" / "adapter"
+    artifact = run.store.folder(found.output)
+    write_adapter_folder(folder, run.store.folder(output), found, artifact, {})
+    claim = Claim("run", tmp_path / "run", run.record, plan, None, (run.store.root,))
+    config = folder / "adapter_config.json"
+
+    def holds() -> bool:
+        return expected_files(claim, output)[config.name] == file_sha256(config)
+
+    assert holds()
+    card = model_card(plan, run.record, found, ())
+    assert yaml.safe_load(card.split("---\n")[1])["base_model"] == "pico/base"
+    written = json.loads(config.read_text())
+    for change in ({"revision": "d" * 40}, {"base_model_name_or_path": "evil/base"}, {"r": 9}):
+        config.write_text(json.dumps({**written, **change}, indent=2, sort_keys=True) + "\n")
+        assert not holds()
 
 
 def test_the_card_says_what_it_is_and_on_what_basis(shared_run: Ran) -> None:

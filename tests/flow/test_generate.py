@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from khichdi.cli.main import main
 from khichdi.plugins.toolkit.answer_text import Sampling
-from khichdi.project.generate import as_prompt, generate, read_prompts, run_model
+from khichdi.project.generate import as_prompt, generate, run_model
 from khichdi.project.run_lookup import Run, open_run
 from khichdi.runtime.inference import RunModel, row_of
 from khichdi.schema.errors import InputError
@@ -167,43 +168,10 @@ def test_a_run_without_its_base_says_so(own_run: Ran) -> None:
     assert "run the recipe again" in err, out
 
 
-# ---- files of prompts, which need no model ------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("{", "it is not JSON"),
-        ("[1]", "an object with"),
-        ('{"text": "a"}', "an object with"),
-        ('{"prompt": 3}', "`prompt` is not a text"),
-        ('{"messages": []}', "not a list of messages"),
-        ('{"messages": [{"role": "usr", "content": "a"}]}', "no role `usr`"),
-        ('{"messages": [{"role": "user", "content": 3}]}', "`content` is not a text"),
-        ('{"messages": [{"role": "assistant", "content": "a"}]}', "nothing to answer"),
-    ],
-)
-def test_a_line_that_is_no_prompt_is_named(tmp_path: Path, line: str, expected: str) -> None:
-    file = tmp_path / "p.jsonl"
-    file.write_text('"good"\n' + line + "\n")
-    with pytest.raises(InputError, match=r"p\.jsonl:2") as caught:
-        read_prompts(file)
-    assert expected in f"{caught.value.message} {caught.value.hint}"
-
-
-def test_a_file_has_texts_chats_and_instructions(tmp_path: Path) -> None:
-    file = tmp_path / "p.jsonl"
-    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
-    lines = ["Hello", {"instruction": "Add.", "input": "1 2"}, {"messages": chat}]
-    file.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
-    one, two, three = read_prompts(file)
-    assert one == row_of([{"role": "user", "content": "Hello"}])
-    assert isinstance(two, dict)
-    assert (two["instruction"], two["input"]) == ("Add.", "1 2")
-    assert three == row_of(chat)
-    text = tmp_path / "p.txt"
-    text.write_text("Hello\n\nBye\n")
-    assert read_prompts(text, raw=True) == ["Hello", "Bye"]
+def test_half_a_character_is_refused(model: RunModel) -> None:
+    for prompt in ("\ud800", as_prompt("caf\udce9")):
+        with pytest.raises(InputError, match="not valid Unicode"):
+            generate(model, [prompt], Sampling(4))
 
 
 # ---- chat -----------------------------------------------------------------------------------
@@ -212,8 +180,6 @@ def test_a_file_has_texts_chats_and_instructions(tmp_path: Path) -> None:
 def test_a_chat_without_a_terminal_answers_each_line(
     run: Run, model: RunModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from io import StringIO
-
     lines = "Name a capital.\n/base\n/again\n/reset\n/base\nName a colour.\nAnd?\n/exit\nnot read\n"
     monkeypatch.setattr(sys, "stdin", StringIO(lines))
     words = ("chat", "latest", "--store", str(run.store.root), "--max-new-tokens", "6")
@@ -235,6 +201,18 @@ def test_a_chat_without_a_terminal_answers_each_line(
     assert shown.out.startswith(f"{trained}\n{base}\n{texts[1]}\n")
 
 
+def test_a_message_that_cannot_be_answered_is_an_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "word " * 3000
+    monkeypatch.setattr(sys, "stdin", StringIO(f"{long}\nName a capital.\n"))
+    words = ("chat", "latest", "--store", str(run.store.root), "--max-new-tokens", "3", "--json")
+    assert main([*words]) == 2
+    shown = capsys.readouterr()
+    assert "over the model's context" in shown.err
+    assert [one["role"] for one in json.loads(shown.out)["messages"]] == ["user", "assistant"]
+
+
 class Terminal:
     """The chat on a terminal of its own."""
 
@@ -254,8 +232,12 @@ class Terminal:
         end = time.monotonic() + seconds
         while text not in self.seen:
             assert time.monotonic() < end, self.seen
-            if select.select([self.master], [], [], 0.2)[0]:
-                self.seen += os.read(self.master, 65536)
+            self.read()
+
+    def read(self) -> None:
+        """Take what it writes within a while."""
+        if select.select([self.master], [], [], 1)[0]:
+            self.seen += os.read(self.master, 65536)
 
     def write(self, text: bytes) -> None:
         self.seen = b""
@@ -271,10 +253,12 @@ def test_on_a_terminal_interrupts_and_the_end_of_input_are_clean(shared_run: Ran
     terminal.write(b"/base\r")
     terminal.until(b"trained")
     terminal.write(b"Name a capital.\r")
-    terminal.until(b"Name a capital.")
-    time.sleep(0.3)
-    os.kill(terminal.process.pid, signal.SIGINT)
-    terminal.until(b"> ")
+    terminal.until(b"Name a capital.\r\n")
+    while terminal.seen.endswith(b"Name a capital.\r\n"):
+        terminal.read()
+    os.kill(terminal.process.pid, signal.SIGINT)  # in the midst of the answer
+    terminal.until(b"the message is forgotten\r\n")
+    terminal.read()  # the prompt
     terminal.write(b"\x04")
     assert terminal.process.wait(60) == 0
     assert b"Traceback" not in terminal.seen

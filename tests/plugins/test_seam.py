@@ -69,9 +69,9 @@ ALLOWED = {
 }
 """Where names of plugins and parameters may stand, and why."""
 WORDS = frozenset({
-    "all", "at_least", "bitsandbytes", "categories", "files", "gguf", "git", "json", "licenses",
-    "lower-case", "merged", "none", "random", "replace", "slice", "strip", "text", "truncate",
-    "where",
+    "all", "at_least", "bitsandbytes", "categories", "chat", "files", "generate", "gguf", "git",
+    "json", "licenses", "lower-case", "max_new_tokens", "merged", "none", "random", "replace",
+    "slice", "strip", "text", "truncate", "where",
 })  # fmt: skip
 """Names that are words of the language, of Python or of distributions too."""
 

@@ -28,6 +28,10 @@ class Generate(Evaluator[GenerateParams]):
 
         return evaluate(self.params, job)
 
+    def threads(self) -> int:
+        """Return `cpu_threads`."""
+        return self.params.cpu_threads
+
     def metrics_of(self, predictions: list[dict[str, Any]]) -> dict[str, float]:
         """Return the mean scores."""
         from .scores import mean_scores

@@ -69,7 +69,7 @@ def _write(target: Path, params: GgufParams, outtype: str, job: ExportJob) -> No
     kind, file_type = TYPES[outtype]
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    add_vocabulary(writer, load_tokenizer(job.base), config.vocab_size, params.chat_template)
+    add_vocabulary(writer, load_tokenizer(job.base), config.vocab_size, job.chat_template)
     for name, tensor in _tensors(model, architecture):
         stored = _stored(tensor, kind)
         data = gguf.quants.quantize(tensor.numpy(), stored)

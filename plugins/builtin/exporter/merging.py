@@ -38,10 +38,10 @@ def merge(params: MergedParams, job: ExportJob) -> None:
         shutil.copyfile(job.base / "config.json", job.output / "config.json")
     _same_each_time(job.output, params.dtype)
     _write_tokenizer(job.base, job.output)
-    if params.chat_template is not None:
+    if job.chat_template is not None:
         file = job.output / "chat_template.jinja"
         file.unlink(missing_ok=True)  # a copy of the base's is read-only
-        file.write_text(params.chat_template, encoding="utf-8")
+        file.write_text(job.chat_template, encoding="utf-8")
 
 
 def combined(onto: str, dtype: str, job: ExportJob) -> Any:

@@ -6,12 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from khichdi.plugins import Params, later
-
-CHAT_TEMPLATE = (
-    "Jinja chat template that is written into the model; the base's own if left out. "
-    "`recipe export` writes the one of the recipe's `template`."
-)
+from khichdi.plugins import Params
 
 
 class MergedParams(Params):
@@ -32,7 +27,6 @@ class MergedParams(Params):
         ),
     )
     max_shard_gib: float = Field(4.0, gt=0, description="Maximum size of a weights file, in GiB.")
-    chat_template: str | None = later(None, min_length=1, description=CHAT_TEMPLATE)
 
 
 class GgufParams(Params):
@@ -50,4 +44,3 @@ class GgufParams(Params):
         description="Data type of the matrices, by llama.cpp's names; norms and biases are `f32`. "
         "Those with `_k` need llama.cpp itself: `llama-cpp-python`, or `llama-quantize`.",
     )
-    chat_template: str | None = later(None, min_length=1, description=CHAT_TEMPLATE)
