@@ -42,6 +42,7 @@ COMMANDS = {
     "rows": "write the curated rows of a run to a file",
     "sample": "show some rows of a run",
     "stats": "count the rows of a run: lengths, tasks, overlap, languages",
+    "report": "write a run, or two side by side, as one HTML page",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "audit": "derive a run's claims again, level by level",

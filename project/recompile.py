@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..compiler.bind import bound_model
-from ..compiler.compile import compile_recipe
+from ..compiler.compile import Compiled, compile_recipe
 from ..compiler.lower import lower
 from ..compiler.until import ending_with, last_step
 from ..plugins.kinds import KINDS
@@ -89,6 +89,21 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered:
     Raises:
         KhichdiError: they do not compile, or are not the files that the recipe extends.
     """
+    compiled = compiled_again(claim, registry)
+    source = f"compiled again from {_listed([file.path for file in claim.record.files])}"
+    if claim.record.settings:
+        source += f" with --set {_listed(claim.record.settings)}"
+    if compiled.until is not None:
+        source += f", up to {compiled.until}"
+    return Lowered(compiled.plan, compiled.recipe.to_json(), source, until=compiled.until)
+
+
+def compiled_again(claim: Claim, registry: Registry) -> Compiled:
+    """Compile the recipe's files that a run keeps, with its lock and settings.
+
+    Raises:
+        KhichdiError: they do not compile, or are not the files that the recipe extends.
+    """
     home, kept = (claim.folder / "recipe").resolve(), list(claim.record.files)
 
     def open_kept(name: str, folder: Path) -> tuple[Path, bytes]:
@@ -108,12 +123,7 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered:
     )
     if kept:
         raise InputError(f"the recipe does not extend {kept[0].path}")
-    source = f"compiled again from {_listed([file.path for file in claim.record.files])}"
-    if claim.record.settings:
-        source += f" with --set {_listed(claim.record.settings)}"
-    if compiled.until is not None:
-        source += f", up to {compiled.until}"
-    return Lowered(compiled.plan, compiled.recipe.to_json(), source, until=compiled.until)
+    return compiled
 
 
 def _listed(names: Sequence[str]) -> str:
