@@ -16,7 +16,7 @@ SETS = 12
 """Data sets with a band of their own; the others share one."""
 REASONS = 10
 """Reasons with a band of their own, of the data sets and of the mixture each."""
-KEPT = "mixture"
+KEPT, OTHER = "mixture", "other reasons"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _from_sets(plan: Plan, done: dict[str, RecordedStep]) -> Iterator[Link]:
         own = name if name in large else f"{len(read) - len(large)} other data sets"
         made[own, KEPT, False] += kept[name]
         for reason, count in drops[name].items():
-            made[own, reason if reason in named else "other reasons", True] += count
+            made[own, reason if reason in named else OTHER, True] += count
     for (source, target, dropped), rows in made.items():
         yield Link(source, target, rows, dropped, 0)
 
@@ -91,10 +91,10 @@ def _from_mixture(done: dict[str, RecordedStep]) -> Iterator[Link]:
             yield Link(KEPT, "validation", facts["held_out"], False, 1)
     named = dict(drops.most_common(REASONS))
     for reason, count in named.items():
-        yield Link(KEPT, f"{reason} in the mixture", count, True, 1)
+        yield Link(KEPT, reason, count, True, 1)
     rest = drops.total() - sum(named.values())
     if rest:
-        yield Link(KEPT, "other reasons in the mixture", rest, True, 1)
+        yield Link(KEPT, OTHER, rest, True, 1)
 
 
 def _facts(step: RecordedStep) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def sankey(name: str, title: str, links: Sequence[Link]) -> Any:
     Args:
         name: unique in the page.
         title: the drawing in words.
-        links: in the order in which they leave and enter their nodes.
+        links: the flows, in any order.
     """
     from markupsafe import Markup
 
@@ -55,6 +55,7 @@ def sankey(name: str, title: str, links: Sequence[Link]) -> Any:
         return None
     columns = _placed(flows)
     tall = max(node.y + max(node.height, SLOT) for nodes in columns for node in nodes.values())
+    flows = _in_order(flows, columns)
     bands = [_band(link, columns[link.column], columns[link.column + 1]) for link in flows]
     nodes = [_node(node) for column in columns for node in column.values()]
     head = (
@@ -95,6 +96,17 @@ def _placed(flows: Sequence[Link]) -> list[dict[str, _Node]]:
             node.y, node.height = y, max(1.5, TALL * node.rows / most)
             y += max(node.height, SLOT) + GAP
     return columns
+
+
+def _in_order(flows: Sequence[Link], columns: Sequence[dict[str, _Node]]) -> list[Link]:
+    """Return flows by the places of their ends, so that bands cross no more than they have to."""
+    at = [{name: place for place, name in enumerate(column)} for column in columns]
+
+    def places(link: Link) -> tuple[int, int, int]:
+        column = link.column
+        return column, at[column][link.source], at[column + 1][link.target]
+
+    return sorted(flows, key=places)
 
 
 def _band(link: Link, sources: dict[str, _Node], targets: dict[str, _Node]) -> str:

@@ -106,6 +106,21 @@ def test_bands_are_as_wide_as_the_rows_that_they_stand_for() -> None:
     assert "a to short: 40 rows" in svg
 
 
+def test_bands_leave_and_enter_in_the_order_of_the_nodes_that_they_join() -> None:
+    links = [
+        Link("small", "mixture", 10, False, 0),
+        Link("large", "dropped", 20, True, 0),
+        Link("large", "mixture", 70, False, 0),
+    ]
+    svg = str(sankey("flow", "Rows", links))
+    titles = re.findall(r"<title>([^<]*rows)</title>", svg)
+    assert titles == [
+        "large to mixture: 70 rows",
+        "large to dropped: 20 rows",
+        "small to mixture: 10 rows",
+    ]
+
+
 def test_names_in_a_flow_are_shown_not_run() -> None:
     svg = str(sankey("flow", "Rows", [Link(HOSTILE, "b", 1, False, 0)]))
     assert "<script" not in svg
