@@ -28,7 +28,10 @@ STAND_INS = {
 }
 COLORS = ("#a00001", "#a00002", "#a00003")
 SOFT, LINE = "#a0000a", "#a0000b"
-MISSING = "matplotlib is not installed: figures are shown as tables alone"
+MISSING = (
+    "matplotlib is not installed, so figures are shown as tables alone: "
+    "pip install 'khichdi[report]'"
+)
 
 Point = tuple[float, float]
 

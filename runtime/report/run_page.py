@@ -66,7 +66,9 @@ def run_page(found: Reported) -> str:
     training, flow = training_charts(record, store), flow_chart(found.plan, record)
     predictions = prediction_browsers(record, store)
     drops = drop_browser(found.plan, record, store)
-    undrawn = any(chart.svg is None for chart in training)
+    lengths = _lengths(found.statistics)
+    drawn = [*training, *([lengths["chart"]] if lengths else [])]
+    undrawn = any(chart.svg is None for chart in drawn)
     return render(
         "run.html",
         run=found,
@@ -76,7 +78,7 @@ def run_page(found: Reported) -> str:
         flow=flow,
         steps=[step.cells() for step in step_flows(record)],
         rows=_rows(found.statistics),
-        lengths=_lengths(found.statistics),
+        lengths=lengths,
         packing=pack_rows(_step(record, "pack")),
         pack_head=PACK_HEAD,
         charts=training,

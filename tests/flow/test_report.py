@@ -61,6 +61,7 @@ def test_a_page_says_what_the_run_says(
 ) -> None:
     run = khichdi.open_run(store=store_of(shared_run))
     page = written(capsys, tmp_path / "run.html", shared_run, "latest")
+    assert page == written(capsys, tmp_path / "again.html", shared_run, run.name)
     assert run.recipe_hash in page
     assert run.result_hash in page
     for step in run.record.steps:
