@@ -91,8 +91,8 @@ def run(options: Namespace) -> int:
         report = audit_claim(claim, chosen, Display(options), mirror)
         if options.statement:
             write_atomically(Path(options.statement), statement_of(claim, report))
-    if options.html:
-        write_atomically(Path(options.html), page(report))
+        if options.html:
+            write_atomically(Path(options.html), page(report, claim))
     emit(options, report.to_json(), text(report))
     return _status(report, strict=options.strict)
 

@@ -2,112 +2,116 @@
 
 from __future__ import annotations
 
-from html import escape
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
-from ..schema.audit import AuditReport, Finding, LevelReport, SegmentReplay
-from ..schema.printable import printable
-from .audit_text import beside, closing, replayed, share, shown
+from ..runtime.audit.audited_run import Claim
+from ..runtime.environment import environment
+from ..runtime.report.page import render
+from ..runtime.report.words import GLOSSARY, machine, machine_of
+from ..schema.audit import AuditReport, LevelReport, SegmentReplay
+from .audit_text import closing, replayed, share, shown
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1f24; background: #fff; }
-code { font: 0.85em ui-monospace, monospace; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; margin: 1.5rem 0; }
-th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.7rem;
-  border-bottom: 1px solid #d8dee4; }
-.verdict { font-weight: 600; white-space: nowrap; }
-.identical { color: #116329; } .equivalent { color: #0550ae; } .diverged { color: #a40e26; }
-.unverifiable { color: #7d4e00; } .not-run { color: #6e7781; }
-h1 { font-size: 1.5rem; } dt { font-weight: 600; } dd { margin: 0 0 0.5rem; }
-"""
 SHOWN = 50
+SIGNATURES = "attestation.json"
 
 
-def page(report: AuditReport) -> str:
-    """Return the page; every word of the run is escaped."""
-    rows = "\n".join(_row(level) for level in report.levels)
+def page(report: AuditReport, claim: Claim) -> str:
+    """Return the page of an audit of a claim; every word of the run is escaped."""
     first = report.first_diverged()
-    found = _findings(first) if first else ""
-    verdict = "".join(f"<p>{escape(line)}</p>" for line in closing(report))
-    replays = "\n".join(map(_replay, report.replays))
-    title = f"Audit of {escape(report.recipe)}"
-    return printable(f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
-<h1>{title}: <span class="{_class(report.verdict)}">{escape(report.verdict)}</span></h1>
-<dl><dt>Run</dt><dd>{escape(report.subject)}</dd>
-<dt>Recipe hash</dt><dd><code>{escape(report.recipe_hash)}</code></dd>
-<dt>Result hash</dt><dd><code>{escape(report.result_hash)}</code></dd></dl>
-<table><thead><tr><th>Level</th><th>Verdict</th><th>Basis</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table>
-{found}
-{replays}
-{verdict}
-{_claimed(report)}
-</body></html>
-""")
-
-
-def _row(level: LevelReport) -> str:
-    return (
-        f"<tr><th>{escape(level.level)}</th>"
-        f'<td class="verdict {_class(level.verdict)}">{escape(level.verdict)}</td>'
-        f"<td>{escape(beside(level))}</td></tr>"
+    return render(
+        "audit.html",
+        script=False,
+        report=report,
+        facts=list(_facts(report, claim)),
+        hashes=[("recipe hash", report.recipe_hash), ("result hash", report.result_hash)],
+        closing=closing(report),
+        first=first.level if first else "",
+        findings=_findings(first) if first else [],
+        more=max(0, len(first.findings) - SHOWN) if first else 0,
+        replays=[_replay(replay) for replay in report.replays],
+        claimed=_claimed(report),
+        following=list(_next(report, claim)),
+        glossary=GLOSSARY,
     )
 
 
-def _replay(replay: SegmentReplay) -> str:
+def _facts(report: AuditReport, claim: Claim) -> Iterator[tuple[str, str, bool]]:
+    """Yield the facts at the head: a name, a value, and whether the run only claims it."""
+    record = claim.record
+    yield "run", report.subject, False
+    yield "run started", record.started, True
+    yield "run on", machine(record), True
+    yield "audited", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", False
+    yield "audited on", machine_of(environment()), False
+    yield "executed", EXECUTED[report.mode], False
+    keys = signers(claim)
+    words = f"key {', '.join(keys)}; not verified by this audit" if keys else "nobody"
+    yield "signed by", words, bool(keys)
+
+
+EXECUTED = {
+    "bytes": "nothing: documents and bytes were compared",
+    "segments": "segments of the training",
+    "rerun": "every step",
+}
+
+
+def signers(claim: Claim) -> list[str]:
+    """Return the ids of the keys that a run says it is signed with, unverified."""
+    try:
+        found = json.loads((claim.folder / SIGNATURES).read_bytes())
+        return sorted({str(one["keyid"]) for one in found["signatures"]})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _replay(replay: SegmentReplay) -> dict[str, Any]:
     """Return the segments that were executed again, and what such a draw finds."""
     drawn, *rest = replayed(replay)
-    lines = "".join(f"<p>{escape(line.strip())}</p>" for line in (drawn, *rest[:2]))
-    segments = "".join(
-        f"<tr><td>{one.segment}</td><td>{one.first}-{one.last}</td>"
-        f"<td>{'drawn' if one.because == 'drawn' else 'the adapter comes out of it'}</td>"
-        f'<td class="verdict {_class(one.verdict)}">{escape(one.verdict)}</td>'
-        f"<td>{share(one)}</td></tr>"
-        for one in replay.replayed
-    )
-    odds = "".join(
-        f"<tr><td>{one.forged} of {replay.segments}</td><td>{one.probability:.3f}</td></tr>"
-        for one in replay.odds[:SHOWN]
-    )
-    return (
-        f"<h2>Segments of {escape(replay.step)} executed again</h2>{lines}"
-        "<table><thead><tr><th>Segment</th><th>Training steps</th><th>Why</th><th>Verdict</th>"
-        "<th>Distance, relative to the update</th></tr>"
-        f"</thead><tbody>{segments}</tbody></table>"
-        "<table><thead><tr><th>Had so many been forged</th><th>one would have been found with "
-        f"probability</th></tr></thead><tbody>{odds}</tbody></table>"
-    )
+    return {
+        "step": replay.step,
+        "lines": [line.strip() for line in (drawn, *rest[:2])],
+        "segments": [
+            [
+                str(one.segment),
+                f"{one.first}-{one.last}",
+                "drawn" if one.because == "drawn" else "the adapter comes out of it",
+                one.verdict,
+                share(one),
+            ]
+            for one in replay.replayed
+        ],
+        "odds": [
+            [f"{one.forged} of {replay.segments}", f"{one.probability:.3f}"]
+            for one in replay.odds[:SHOWN]
+        ],
+    }
 
 
-def _claimed(report: AuditReport) -> str:
+def _claimed(report: AuditReport) -> list[list[str]]:
     """Return what the run only claims: fields that no hash binds, by kind, and figures."""
     claims = {**report.claimed, "figures": report.claimed_figures()}
-    rows = "".join(
-        f"<tr><th>{escape(what)}</th><td>{escape(', '.join(names))}</td></tr>"
-        for what, names in claims.items()
-        if names
-    )
-    return f"<h2>Claimed by the run, derived from nothing</h2><table>{rows}</table>" if rows else ""
+    return [[what, ", ".join(names)] for what, names in claims.items() if names]
 
 
-def _findings(level: LevelReport) -> str:
-    rows = "\n".join(map(_finding, level.findings[:SHOWN]))
-    more = len(level.findings) - SHOWN
-    rest = f"<p>and {more:,} more</p>" if more > 0 else ""
-    return (
-        f"<h2>What differs at {escape(level.level)}</h2>\n<table><thead><tr><th>Place</th>"
-        f"<th>Claimed</th><th>Derived</th></tr></thead><tbody>\n{rows}\n</tbody></table>{rest}"
-    )
+def _findings(level: LevelReport) -> list[list[str]]:
+    return [
+        [finding.where(), shown(finding.claimed), shown(finding.derived)]
+        for finding in level.findings[:SHOWN]
+    ]
 
 
-def _finding(finding: Finding) -> str:
-    cells = [finding.where(), shown(finding.claimed), shown(finding.derived)]
-    return "<tr>" + "".join(f"<td><code>{escape(cell)}</code></td>" for cell in cells) + "</tr>"
-
-
-def _class(verdict: str) -> str:
-    return verdict.replace(" ", "-")
+def _next(report: AuditReport, claim: Claim) -> Iterator[tuple[str, str]]:
+    """Yield commands that would check more, or say who stands for it."""
+    name = claim.subject
+    if report.mode == "bytes" and report.verdict != "diverged":
+        yield f"recipe audit {name} --rerun", "executes every step again"
+        if claim.plan is not None and claim.plan.trains:
+            words = "replays segments of the training: minutes instead of hours"
+            yield f"recipe audit {name} --segments 4", words
+    if signers(claim):
+        yield f"recipe verify {name} --key KEY", "verifies the signatures with the signer's key"
+    yield f"recipe report {name}", "shows what the run did: its rows, curves and predictions"

@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 
 from ..project.win_rates import Rules, Standing
-from ..schema.printable import printable
-from .audit_page import STYLE
+from ..runtime.report.page import render
 
-TABLES = """
-body { max-width: none; } .number { text-align: right; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; } .best { font-weight: 600; }
-"""
+Table = tuple[str, str, list[str], list[list[object]]]
+"""A title, a caption, the heads of columns, and rows; the first cell of a row is its name."""
 
 
 def page(standings: Sequence[Standing], rules: Rules) -> str:
     """Return the page; every name is escaped."""
-    scores = [
-        [one.rank, one.team, one.score, one.open_score, one.hidden_score] for one in standings
+    tables = [
+        (title, caption, head, [[_shown(cell) for cell in row] for row in rows])
+        for title, caption, head, rows in _tables(standings, rules)
     ]
-    means = [[one.team, *one.scenarios.values()] for one in standings]
-    metrics = standings[0].values
-    titles = [m + (" (lower is better)" if rules.is_lower_better(m) else "") for m in metrics]
-    values = [[one.team, *(one.values[name] for name in metrics)] for one in standings]
-    rates = [[one.team, *(one.win_rates[name] for name in metrics)] for one in standings]
-    hidden = [name for name in standings[0].scenarios if name in rules.hidden]
-    scenarios = [f"{n} (hidden)" if n in hidden else n for n in standings[0].scenarios]
-    return printable(f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title>
-<meta name="viewport" content="width=device-width"><style>{STYLE}{TABLES}</style></head><body>
-<h1>Leaderboard of {len(standings)} teams</h1>
-{_table(["Rank", "Team", "Score", "Open", "Hidden"], scores)}
-<p>Scores are geometric means of mean win rates over scenarios; with hidden scenarios, the score
-is a third of the open score and two thirds of the hidden one.</p>
-<h2>Mean win rates</h2>
-{_table(["Team", *scenarios], means)}
-<h2>Values</h2>
-{_table(["Team", *titles], values)}
-<h2>Win rates</h2>
-{_table(["Team", *metrics], rates)}
-</body></html>
-""")
+    return render("leaderboard.html", script=False, teams=len(standings), tables=tables)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table><thead><tr>{titles}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+def _tables(standings: Sequence[Standing], rules: Rules) -> Iterator[Table]:
+    metrics, scenarios = standings[0].values, standings[0].scenarios
+    scores: list[list[object]] = [
+        [one.team, one.rank, one.score, one.open_score, one.hidden_score] for one in standings
+    ]
+    yield (
+        "Scores",
+        "Rank and scores of each team",
+        ["Team", "Rank", "Score", "Open", "Hidden"],
+        scores,
     )
+    titles = [f"{name} (hidden)" if name in rules.hidden else name for name in scenarios]
+    means: list[list[object]] = [[one.team, *one.scenarios.values()] for one in standings]
+    yield "Mean win rates", "Mean win rate of each team by scenario", ["Team", *titles], means
+    titles = [f"{m} (lower is better)" if rules.is_lower_better(m) else m for m in metrics]
+    values: list[list[object]] = [
+        [one.team, *(one.values[name] for name in metrics)] for one in standings
+    ]
+    yield "Values", "Value of each team by metric", ["Team", *titles], values
+    rates: list[list[object]] = [
+        [one.team, *(one.win_rates[name] for name in metrics)] for one in standings
+    ]
+    yield "Win rates", "Win rate of each team by metric", ["Team", *metrics], rates
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, str):
-        return f'<th scope="row">{escape(value)}</th>'
-    shown = "missing" if value is None else f"{value:.4f}" if isinstance(value, float) else value
-    return f'<td class="number">{shown}</td>'
+def _shown(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "missing" if value is None else value

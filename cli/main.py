@@ -46,6 +46,7 @@ COMMANDS = {
     "predictions": "list what a run's evaluation asked and what the model answered",
     "compare": "compare the evaluations of runs, row by row",
     "leaderboard": "rank teams or runs by mean win rates over scenarios",
+    "report": "write a run, or two side by side, as one HTML page",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "generate": "generate answers by the model of a run",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 from ..project.units import size as size
 from ..schema.printable import one_line, printable
 from ..schema.secrets import mask, masked
+from ..schema.units import duration as duration
+from ..schema.units import gibibytes as gibibytes
 
 
 def emit(options: Namespace, document: Any, text: str) -> None:
@@ -52,15 +54,6 @@ def short(digest: str) -> str:
     return f"{digest[:15]}…{digest[-4:]}"
 
 
-def duration(seconds: float) -> str:
-    """Return a time as a person reads it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
-
-
 def beside(record: Record) -> list[str]:
     """Return lines with the estimates of training beside the measurements, which no hash covers."""
     found = record.estimate
@@ -75,9 +68,3 @@ def beside(record: Record) -> list[str]:
             first = f"estimated {shown(told)}, " if told is not None else ""
             lines.append(f"{label.ljust(13)}{first}measured {shown(took)} (claimed)")
     return lines
-
-
-def gibibytes(count: float) -> str:
-    """Return memory as `nvidia-smi` and torch count it."""
-    unit, width = ("GiB", 2**30) if count >= 2**30 else ("MiB", 2**20)
-    return f"{count / width:.{1 if unit == 'GiB' else 0}f} {unit}"

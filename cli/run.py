@@ -107,7 +107,7 @@ def _next(done: FinishedRun) -> str:
     """Return the commands to go on with: for a run that trained nothing, those for its rows."""
     name = done.run.folder.name
     if trained(done.record):
-        return f"recipe chat {name}   ·   recipe runs {name}"
+        return f"recipe chat {name}   ·   recipe report {name}"
     if done.run.has("split"):
         return f"recipe stats {name}   ·   recipe rows {name} --to rows.jsonl"
     return f"recipe sample {name} --step {done.record.steps[-1].name}"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from ..project.run_lookup import ListedRun, Run, list_runs, open_run
 from ..project.session import store_folder
 from ..schema.errors import InputError
+from ..schema.record import Record
 from .arguments import RUN
-from .output import beside, columns, duration, emit, short
+from .output import beside, columns, duration, emit
 from .step_summary import described, token_lengths
 
 LIMIT = 30
+METRICS = 2
+"""Metrics in a line of the list."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -45,17 +49,47 @@ def run(options: Namespace) -> int:
 
 
 def _row(found: ListedRun) -> tuple[str, ...]:
+    """Return a run's name, time, the starts of its hashes, its metrics, and what was set for it."""
     record = found.record
     if record is None:
-        return found.folder.name, "unfinished", "", ""
-    return found.folder.name, "finished", duration(record.seconds), short(record.result_hash)
+        return found.folder.name, "unfinished", "", "", "", ""
+    settings = [f"--set {text}" for text in record.settings]
+    settings += [f"--until {record.until}"] if record.until else []
+    return (
+        found.folder.name,
+        duration(record.seconds),
+        f"recipe {record.recipe_hash[7:15]}",
+        f"result {record.result_hash[7:15]}",
+        _outcome(record),
+        " ".join(settings),
+    )
 
 
-def _document(found: ListedRun) -> dict[str, str | None]:
+def _outcome(record: Record) -> str:
+    """Return the metrics that were measured before and after training; of data alone, its rows."""
+    words = []
+    for name, after in record.metrics.items():
+        before = record.metrics.get(f"{name}_before")
+        if before is not None and name.rpartition(".")[2] != "rows":
+            label = "validation loss" if name == "eval_loss" else name.replace("_", " ")
+            words.append(f"{label} {before:.3f} -> {after:.3f}")
+    if not words and record.steps:
+        facts: Any = record.steps[-1].result.facts
+        words += [f"{facts['rows_out']:,} rows"] if "rows_out" in facts else []
+    return ", ".join(words[:METRICS])
+
+
+def _document(found: ListedRun) -> dict[str, Any]:
+    record = found.record
     return {
         "run": str(found.folder),
-        "status": "finished" if found.record else "unfinished",
-        "result_hash": found.record.result_hash if found.record else None,
+        "status": "finished" if record else "unfinished",
+        "started": record.started if record else None,
+        "recipe_hash": record.recipe_hash if record else None,
+        "result_hash": record.result_hash if record else None,
+        "metrics": record.metrics if record else {},
+        "settings": list(record.settings) if record else [],
+        "until": record.until if record else None,
     }
 
 

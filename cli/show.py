@@ -6,13 +6,12 @@ With `--origin`, each value has its file and line.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import Any
 
 from ..compiler.language.paths import PathError, parse_path
 from ..compiler.load import Loaded
 from ..compiler.yaml.writer import Line, find, layout
-from ..project.bundled_recipes import shipped_folder
+from ..project.recipe_origins import origins
 from ..schema.did_you_mean import nearest
 from ..schema.errors import InputError
 from .arguments import recipe_argument
@@ -84,17 +83,7 @@ def _text(lines: list[Line], loaded: Loaded | None) -> str:
     if loaded is None:
         return "\n".join(texts)
     width = max((len(text) for text in texts if len(text) <= COLUMN), default=0)
-    shown = []
-    for line, text in zip(lines, texts, strict=True):
-        if line.path is not None:
-            place = loaded.place(line.place)
-            text = f"{text.ljust(width)}  # {_named(*place) if place else 'default'}"
-        shown.append(text)
-    return "\n".join(shown)
-
-
-def _named(file: str, line: int) -> str:
-    if file.startswith("--set "):  # an option has one line, and its text says all
-        return file
-    path, ships = Path(file), shipped_folder().resolve()
-    return f"{path.relative_to(ships) if path.is_relative_to(ships) else path}:{line}"
+    pairs = zip(texts, origins(lines, loaded), strict=True)
+    return "\n".join(
+        f"{text.ljust(width)}  # {origin}" if origin else text for text, origin in pairs
+    )

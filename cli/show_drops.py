@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     run_argument(parser)
-    parser.add_argument("--step", metavar="NAME", help="the step, or the end of its name")
+    parser.add_argument("--step", metavar="NAME", help="the step, or a part of its name alone")
     parser.add_argument("--reason", metavar="SLUG", help="only drops for this reason")
     parser.add_argument(
         "--limit", type=int, default=20, metavar="N", help="number of rows (20; 0 for all)"
@@ -63,14 +64,23 @@ def _reasons(step: RecordedStep) -> dict[str, int]:
 
 def _step(lineage: Lineage, text: str) -> str:
     names = [step.name for step in lineage.steps_with_drops()]
-    found = [name for name in names if name == text] or [n for n in names if n.endswith(text)]
+    found = next(filter(None, ([n for n in names if fits(n)] for fits in _fits(text))), [])
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"`{text}` is the end of {len(found)} steps: {', '.join(found)}")
+        raise InputError(f"`{text}` is part of {len(found)} steps: {', '.join(found)}")
     raise InputError(
         f"no step `{text}` of this run could drop rows", hint=f"steps: {', '.join(names)}"
     )
+
+
+def _fits(text: str) -> list[Callable[[str], bool]]:
+    """Return how a step can be meant: by its name, the end of it, or a part of it."""
+    return [
+        lambda name: name == text,
+        lambda name: name.endswith(text),
+        lambda name: bool(text) and text in name,
+    ]
 
 
 def _text(name: str, reasons: dict[str, int], shown: list[DroppedRow]) -> str:

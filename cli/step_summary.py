@@ -10,6 +10,9 @@ from .output import size
 MUCH = 1
 """Percent of rows, truncated or left out by packing, above which that is a warning."""
 
+FEW = 10
+"""Validation rows for each data set, on average, below which one without any is to be expected."""
+
 QUANTILES = ("p50", "p90", "p99", "max")
 
 METRICS = 4
@@ -80,7 +83,22 @@ def _split(facts: dict[str, Any]) -> str:
         f"{name} {count['train']:,}" + (f" + {count['held_out']:,}" if count["held_out"] else "")
         for name, count in facts.get("sources", {}).items()  # earlier results have none
     ]
-    return f"{facts['rows_out']:,} rows, {held}   {', '.join(sources)}".rstrip()
+    rows = f"{facts['rows_out']:,} rows, {held}   {', '.join(sources)}".rstrip()
+    return f"{rows}{_doubt(facts)}"
+
+
+def _doubt(facts: dict[str, Any]) -> str:
+    """Return a warning where the split is hardly what was meant: most rows, or none of a set."""
+    if not facts["held_out"]:
+        return ""
+    if facts["held_out"] > facts["rows_out"]:
+        return "   WARNING: more rows for validation than to train on"
+    counts = facts.get("sources", {})
+    none = [name for name, count in counts.items() if not count["held_out"]]
+    # A few rows of many cannot be of every data set: that is no surprise.
+    if not none or facts["held_out"] < FEW * len(counts):
+        return ""
+    return f"   WARNING: no row for validation of {', '.join(none)}"
 
 
 def _scored(facts: dict[str, Any]) -> str:

@@ -21,8 +21,10 @@
     win_rates.py         rank teams by win rates; score_tables.py reads their scores
     generate.py          a run's model, and its answers to prompts; server/ serves it over HTTP
     export.py            a finished run's model in other formats; modelfile.py serves it
+    report.py            a run, or two side by side, as one HTML page
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
+    recipe_origins.py    the file and line that each value of a recipe comes from
     new_recipe.py        start a recipe from a shipped one; editor_schema.py serves it
     import_config.py     a recipe from another tool's configuration
     export_config.py     another tool's configuration from a recipe

@@ -91,20 +91,24 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered:
         KhichdiError: they do not compile, or are not the files that the recipe extends.
     """
     record = claim.record
-    compiled = compile_kept(
-        claim.folder / "recipe",
-        record.files,
-        record.settings,
-        registry,
-        _lock(claim),
-        until=record.until,
-    )
+    compiled = compiled_again(claim, registry)
     source = f"compiled again from {_listed([file.path for file in record.files])}"
     if record.settings:
         source += f" with --set {_listed(record.settings)}"
     if compiled.until is not None:
         source += f", up to {compiled.until}"
     return Lowered(compiled.plan, compiled.recipe.to_json(), source, until=compiled.until)
+
+
+def compiled_again(claim: Claim, registry: Registry) -> Compiled:
+    """Compile the recipe's files that a run keeps, with its lock and settings.
+
+    Raises:
+        KhichdiError: they do not compile, or are not the files that the recipe extends.
+    """
+    record, lock = claim.record, _lock(claim)
+    folder = claim.folder / "recipe"
+    return compile_kept(folder, record.files, record.settings, registry, lock, until=record.until)
 
 
 def compile_kept(

@@ -82,6 +82,8 @@ class Lineage:
         Raises:
             InputError: none is, or several are.
         """
+        if not text:
+            raise InputError("an empty id is of no row", hint="an id is DATA-SET/FILE#NUMBER")
         found = [row_id for step in self._readers() for row_id in self._ids(step, text)]
         exact = [row_id for row_id in found if row_id == text]
         if len(exact) == 1 or len(found) == 1:

@@ -129,7 +129,7 @@ def statistics(rows: StepRows, record: Record, packs: Sequence[pa.Table] = ()) -
         sides=rows.sides(),
         sources=_counted(sources),
         tasks=_counted(task for task in table.column("task").to_pylist() if task),
-        licenses=_counted(table.column("license").to_pylist()),
+        licenses=_licenses(table.column("license").to_pylist()),
         lengths=[
             *_lengths("tokens", *tokens),
             *_lengths("words", sources, word_counts(texts).to_pylist()),
@@ -156,6 +156,14 @@ def statistics(rows: StepRows, record: Record, packs: Sequence[pa.Table] = ()) -
 def _counted(values: Iterable[str]) -> dict[str, int]:
     """Return how often each value is there, the most frequent first, then by name."""
     return dict(sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _licenses(values: Sequence[str]) -> dict[str, int]:
+    """Return how often each license is declared; ids of SPDX are the same in any case."""
+    spelled: dict[str, str] = {}
+    for name in _counted(values):
+        spelled.setdefault(name.lower(), name)
+    return _counted(spelled[value.lower()] for value in values)
 
 
 def _drawn(table: pa.Table) -> list[int]:

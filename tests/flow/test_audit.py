@@ -325,7 +325,7 @@ def test_an_honest_run_is_identical_when_everything_is_executed_again(own_run: R
     assert derived == {"sources", "base weights", "exports"}
     assert set(executed.values()) == {"derived", "executed"}
     assert (found["mode"], found["passed"]) == ("rerun", True)
-    assert all(f"<th>{name}</th>" in page.read_text() for name in LEVELS)
+    assert all(f'<th scope="row">{name}</th>' in page.read_text() for name in LEVELS)
 
 
 def test_a_step_that_cannot_be_executed_here_is_no_proof_of_anything(own_run: Ran) -> None:

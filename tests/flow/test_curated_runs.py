@@ -139,6 +139,24 @@ def test_rows_are_written_shown_and_counted(
     assert "23 rows (17 train, 6 validation)" in capsys.readouterr().out
 
 
+def test_runs_are_told_apart_by_what_was_set_and_what_came_of_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "run", "data.yaml")
+    said(capsys, "run", "pico.yaml", "--until", "data/colours", "--set", "seed=6")
+    assert main(["runs"]) == 0
+    early, whole = capsys.readouterr().out.splitlines()
+    assert early.endswith("12 rows  --set seed=6 --until data/colours/sample")
+    assert whole.endswith("17 rows")
+    listed = said(capsys, "runs")
+    assert listed[0]["settings"] == ["seed=6"]
+    assert listed[1]["recipe_hash"][7:15] in whole
+    assert main(["trace", "latest", "--row", ""]) == 2
+    assert "empty id" in capsys.readouterr().err
+    dropped = said(capsys, "show-drops", whole.split()[0], "--step", "exact-dup")
+    assert dropped["step"] == "mixture/filter/exact-duplicates"
+
+
 def test_a_set_of_rows_can_be_the_source_of_another_recipe(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
