@@ -125,6 +125,12 @@ def _source(t: Translation, key: Path, place: tuple[str, ...], where: str) -> No
         t.put((*key, "path"), {(*place, n): value for n, value in source.items()}, note)
         if files:
             t.put((*key, "data_files"), {(*place, "include"): files})
+    pieces = t.integer((*key, "shards"))
+    if pieces and not t.draft.has((*place[:-1], "sample")):
+        ours = {(*place[:-1], "sample"): {"use": "random", "fraction": 1 / pieces}}
+        t.put((*key, "shards"), ours, "a piece of the shuffled rows")
+        if t.value((*key, "shards_idx")) is not None:
+            t.inert((*key, "shards_idx"), "the rows of a piece come by chance")
     if t.value((*key, "ds_type")) is not None:
         t.inert((*key, "ds_type"), "readers go by the file's ending")
     if local:
