@@ -551,6 +551,27 @@ def test_a_template_by_name_whose_format_is_known_is_written_out(tmp_path: Path)
     assert report.complete
 
 
+def test_a_prompt_for_rows_without_an_input_is_axolotls_where_none_is_written(
+    tmp_path: Path,
+) -> None:
+    kind = "type: {format: 'Q: {instruction} {input} A:'}"
+    recipe, report = axolotl(SMALL.replace("type: alpaca", kind), tmp_path)
+    template = recipe["train"]["template"]
+    assert template["prompt"] == "Q: {instruction} {input} A:"
+    assert template["prompt_without_input"] == "{instruction} "
+    assert report.complete
+
+
+def test_phis_prompts_are_written_out(tmp_path: Path) -> None:
+    config = SMALL.replace("type: alpaca", "type: alpaca:phi").replace(
+        "meta-llama/Llama-2-7b-hf", "microsoft/Phi-3-mini-4k-instruct"
+    )
+    recipe, report = axolotl(config + "resize_token_embeddings_to_32x: true\n", tmp_path)
+    template = recipe["train"]["template"]
+    assert template["prompt"].endswith("<|user|>\n{instruction}<|end|>{input}<|assistant|>")
+    assert report.complete
+
+
 @pytest.mark.parametrize("name", ["jamba", "my_own"])
 def test_a_template_by_another_name_is_left_to_be_decided(name: str) -> None:
     config = SMALL.replace("type: alpaca\n", "type: chat_template\n") + f"chat_template: {name}\n"
