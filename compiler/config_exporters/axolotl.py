@@ -91,9 +91,22 @@ def quantization(out: Outgoing) -> None:
         out.put(f"{place}.bits", {"load_in_8bit": True})
         for name in ("quant_type", "double_quant"):
             out.skip(f"{place}.{name}", "it is about 4 bits")
+    if found.get("experts"):
+        out.put(f"{place}.experts", {"quantize_moe_experts": True})
+    _computed_in(out, found)
+
+
+def _computed_in(out: Outgoing, found: dict[str, Any]) -> None:
+    """Translate the type of the calculation; float16 goes with a scaled loss there."""
+    scaled = out.recipe["train"].get("loss_scaling") == "dynamic"
     for name in ("dtype", "compute_dtype"):
         if found.get(name) in ("bfloat16", "float32"):
-            out.put(f"{place}.{name}", {"bf16": found[name] == "bfloat16"})
+            out.put(f"model.quantization.{name}", {"bf16": found[name] == "bfloat16"})
+        elif found.get(name) == "float16" and scaled:
+            out.put(f"model.quantization.{name}", {"fp16": True})
+            out.put("train.loss_scaling", {})
+    if out.recipe["train"].get("output_router_logits"):
+        out.put("train.output_router_logits", {"model_config": {"output_router_logits": True}})
 
 
 def modules(out: Outgoing) -> None:

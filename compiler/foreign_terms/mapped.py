@@ -54,6 +54,7 @@ data.NAME.read.drop_system = drop_system_message:D
 data.NAME.read.field = field_messages:D field:D
 data.NAME.read.columns = field_instruction:D field_input:D field_output:D message_field_role:D
     message_field_content:D field_human:D field_model:D
+data.NAME.sample: {use: random, fraction: F} = shards:D
 data.NAME.sample: {use: random, count: N} = max_samples:L max_train_samples:H
 mixture.filters: [{use: exact-duplicates}] = dataset_exact_deduplication:A
 mixture.order = shuffle_merged_datasets:A shuffle_dataset:R mix_strategy:L shuffle:T

@@ -259,7 +259,7 @@ R dataset_kwargs
 L fp8 fp8_*
 
 ! read one of several pieces of the data | see `data.NAME.sample`
-D shards shards_idx
+D shards_idx
 
 ! read or render rows another way | see `data.NAME.read` and `train.template`
 D field_system field_tools field_thinking template_thinking_key message_* roles_to_train

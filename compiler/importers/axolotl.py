@@ -117,7 +117,9 @@ def _computed_in(t: Translation, place: str) -> None:
         t.put("quantize_moe_experts", {f"{place}.experts": True})
     name = f"{place}.compute_dtype" if quantized else f"{place}.dtype"
     for key, value in dtype.items():
-        if value == "float16":
+        if key == "fp16":
+            t.put(key, {name: value, "train.loss_scaling": "dynamic"})
+        elif value == "float16":
             training.half(t, key)
             t.draft.set(tuple(name.split(".")), "bfloat16")
         else:

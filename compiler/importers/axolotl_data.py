@@ -27,6 +27,13 @@ ALPACA_CHAT = {
     "prompt": f"SYSTEM: {WITH_INPUT}\nUSER: {{instruction}}\n{{input}}\nASSISTANT:",
     "prompt_without_input": f"SYSTEM: {WITHOUT_INPUT}\nUSER: {{instruction}}\nASSISTANT:",
 }
+ALPACA_PHI = {
+    "use": "text",
+    "prompt": f"<|system|>\n{WITH_INPUT}<|end|>\n"
+    "<|user|>\n{instruction}<|end|>{input}<|assistant|>",
+    "prompt_without_input": f"<|system|>\n{WITHOUT_INPUT}<|end|>\n"
+    "<|user|>\n{instruction}<|end|>\n<|assistant|>\n",
+}
 CHAT = {"use": "chat"}
 TYPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "alpaca": ({"use": "alpaca"}, ALPACA),
@@ -34,6 +41,7 @@ TYPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gpteacher": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
     "gpteacher:instruct": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
     "alpaca:chat": ({"use": "alpaca"}, ALPACA_CHAT),
+    "alpaca:phi": ({"use": "alpaca"}, ALPACA_PHI),
     "chat_template": ({"use": "conversations", "field": "messages", "unanswered": "trim"}, CHAT),
 }
 """Prompt strategies by name: our reader and our template."""
@@ -44,6 +52,8 @@ FORMATS = {
     ): {"use": "alpaca"},
 }
 """Prompts written out (with input, without), and the template that writes the same."""
+NO_INPUT = "{instruction} "
+"""axolotl's prompt of a row without an input, where none is written out."""
 OWN = (None, "tokenizer_default")
 BUILDERS = {"json", "csv", "parquet", "text", "arrow"}
 
@@ -125,6 +135,12 @@ def _source(t: Translation, key: Path, place: tuple[str, ...], where: str) -> No
         t.put((*key, "path"), {(*place, n): value for n, value in source.items()}, note)
         if files:
             t.put((*key, "data_files"), {(*place, "include"): files})
+    pieces = t.integer((*key, "shards"))
+    if pieces and not t.draft.has((*place[:-1], "sample")):
+        ours = {(*place[:-1], "sample"): {"use": "random", "fraction": 1 / pieces}}
+        t.put((*key, "shards"), ours, "a piece of the shuffled rows")
+        if t.value((*key, "shards_idx")) is not None:
+            t.inert((*key, "shards_idx"), "the rows of a piece come by chance")
     if t.value((*key, "ds_type")) is not None:
         t.inert((*key, "ds_type"), "readers go by the file's ending")
     if local:
@@ -256,8 +272,9 @@ def _written_out(t: Translation, key: Path, place: tuple[str, ...]) -> None:
     template = next((ours for theirs, ours in FORMATS.items() if theirs == formats), None)
     if template is None and formats[0]:
         template = {"use": "text", "prompt": _prompt(formats[0])}
-        if formats[1] not in (None, formats[0]):
-            template["prompt_without_input"] = _prompt(formats[1] or "")
+        bare = formats[1] or NO_INPUT
+        if bare != formats[0]:
+            template["prompt_without_input"] = _prompt(bare)
     for column in ("instruction", "input", "output"):
         field = t.text((*key, f"field_{column}"))
         ours = (*place, "columns", column)

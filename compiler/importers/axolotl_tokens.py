@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .chat_formats import ends_turn, has_token
 from .mapping import Translation
 
@@ -9,6 +11,8 @@ ROLES = ("bos_token", "eos_token", "unk_token")
 EVERYWHERE = frozenset({"<s>", "</s>", "<unk>"})
 """Special tokens that are not added where a tokenizer lacks them: they are SentencePiece's own."""
 TABLES = frozenset({"embed_tokens", "lm_head"})
+PHI_3 = re.compile(r"phi-?3", re.IGNORECASE)
+"""Bases with 32,064 rows, more than their tokens."""
 MORE = "additional_special_tokens"
 
 
@@ -18,6 +22,8 @@ def tokens(t: Translation) -> None:
     ends = t.texts("eot_tokens") or []
     if ends and all(ends_turn(base, token) for token in ends):
         t.inert("eot_tokens", "the base's chat template ends turns by it")
+    if t.flag("resize_token_embeddings_to_32x") and PHI_3.search(base):
+        t.inert("resize_token_embeddings_to_32x", "the base's rows are a multiple of 32 already")
     _roles(t, base)
     listed = t.texts(("special_tokens", MORE)) or []
     if listed:

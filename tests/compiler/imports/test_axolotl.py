@@ -205,7 +205,7 @@ def test_the_best_weights_are_kept_only_where_axolotl_keeps_them(tmp_path: Path)
         ("lora_rr: 16", "did you mean `lora_r`?"),
         ("squence_len: 4096", "did you mean `sequence_len`?"),
         ("lora_model_dir: ./old", "scratch"),
-        ("fp16: true", "bfloat16"),
+        ("float16: true", "bfloat16"),
         ("tokens: [<tool>]", "trainable_token_indices: added"),
         ("unfrozen_parameters: [lm_head]", "use LoRA"),
         ("default_system_message: Hi", "train.template.system"),
@@ -366,6 +366,15 @@ def test_alpacas_chat_prompts_have_a_form_for_rows_without_an_input(tmp_path: Pa
 def test_the_loss_of_routers_is_trained_with(tmp_path: Path) -> None:
     recipe, report = axolotl(SMALL + "model_config: {output_router_logits: true}\n", tmp_path)
     assert recipe["train"]["output_router_logits"] is True
+    assert report.complete
+
+
+def test_float16_has_its_loss_scaled_and_a_shard_is_a_random_part(tmp_path: Path) -> None:
+    kind = "type: alpaca\n    shards: 10"
+    recipe, report = axolotl(SMALL.replace("type: alpaca", kind) + "fp16: true\n", tmp_path)
+    assert recipe["model"]["quantization"]["compute_dtype"] == "float16"
+    assert recipe["train"]["loss_scaling"] == "dynamic"
+    assert recipe["data"]["alpaca"]["sample"]["fraction"] == 0.1
     assert report.complete
 
 
@@ -542,6 +551,27 @@ def test_a_template_by_name_whose_format_is_known_is_written_out(tmp_path: Path)
     config = SMALL.replace("type: alpaca\n", "type: chat_template\n") + "chat_template: llama3\n"
     recipe, report = axolotl(config, tmp_path)
     assert "<|start_header_id|>" in recipe["train"]["template"]["jinja"]
+    assert report.complete
+
+
+def test_a_prompt_for_rows_without_an_input_is_axolotls_where_none_is_written(
+    tmp_path: Path,
+) -> None:
+    kind = "type: {format: 'Q: {instruction} {input} A:'}"
+    recipe, report = axolotl(SMALL.replace("type: alpaca", kind), tmp_path)
+    template = recipe["train"]["template"]
+    assert template["prompt"] == "Q: {instruction} {input} A:"
+    assert template["prompt_without_input"] == "{instruction} "
+    assert report.complete
+
+
+def test_phis_prompts_are_written_out(tmp_path: Path) -> None:
+    config = SMALL.replace("type: alpaca", "type: alpaca:phi").replace(
+        "meta-llama/Llama-2-7b-hf", "microsoft/Phi-3-mini-4k-instruct"
+    )
+    recipe, report = axolotl(config + "resize_token_embeddings_to_32x: true\n", tmp_path)
+    template = recipe["train"]["template"]
+    assert template["prompt"].endswith("<|user|>\n{instruction}<|end|>{input}<|assistant|>")
     assert report.complete
 
 

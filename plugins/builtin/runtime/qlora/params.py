@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 from annotated_types import Ge, Gt, Lt
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Params, later, operational
+from khichdi.plugins import later, operational
+
+from .loss_params import LossParams
 
 ROWS_AT_ONCE = 128
 """Tokens whose logits are computed at once; part of the bits, and held from step to step."""
@@ -28,7 +30,7 @@ SCHEDULER_KWARGS: dict[str, set[Argument]] = {
 """The arguments of schedules that have any, by their names in transformers."""
 
 
-class QloraParams(Params):
+class QloraParams(LossParams):
     """Training hyperparameters.
 
     An optimizer step sees micro_batch_size times gradient_accumulation_steps packs.
@@ -120,13 +122,6 @@ class QloraParams(Params):
     )
     adam_epsilon: float = Field(
         1e-8, gt=0, description="Epsilon added to the denominator of an update."
-    )
-    output_router_logits: bool = later(
-        False,
-        description=(
-            "Train with the load-balancing loss of a mixture's routers beside the loss on tokens, "
-            "weighed by the base's `router_aux_loss_coef`; the losses reported are without it."
-        ),
     )
     neftune_noise_alpha: float | None = Field(
         None,

@@ -26,6 +26,7 @@ from .distributed.world import Processes
 from .environment import PeakMemory, bits_depend_on
 from .intervals import interval
 from .loss import not_finite
+from .loss_scale import LossScale
 from .model import Trainee, build
 from .optimizer import clip, learning_rates, make_optimizer, restore_state, state_of
 from .segments import segment_states as states
@@ -57,6 +58,7 @@ class Training:
         determinism.check(params.cpu_threads, params.determinism)  # libraries were at work
         self.gradients = Gradients(processes, self.trainee.trained)
         self.optimizer = make_optimizer(params, self.trainee.names, self.trainee.trained)
+        self.scale = LossScale() if params.loss_scaling else None
         self.rate = learning_rates(params, len(self.plans))
         self.identity = self._identity()
         name = f"{job.base_name.rpartition('/')[2]}-{self.identity.rpartition(':')[2][:12]}"
@@ -127,7 +129,7 @@ class Training:
             whole = loss / max(1, learnt)
             if self.trainee.router_loss is not None:
                 whole = whole + self.trainee.router_loss() / len(micro)
-            whole.backward()
+            (whole if self.scale is None else whole * self.scale.value).backward()
             self.gradients.add()
             mine.append(loss.detach())
         self.gradients.finish()
@@ -138,14 +140,7 @@ class Training:
         mean = total.item() / max(1, learnt)
         if not math.isfinite(mean):
             self._refuse(plan, "loss", mean, not_finite(losses))
-        norm = clip(self.trainee.trained, self.params.max_grad_norm)
-        if not math.isfinite(norm):
-            self._refuse(plan, "gradient norm", norm, range(len(micro)))
-        rate = self.rate(plan.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("factor", 1)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        norm, rate, scaling = self._update(plan, len(micro))
         self.step = plan.step
         tokens = sum(batch.tokens for batch in micro)
         self.fresh_tokens += tokens
@@ -159,8 +154,47 @@ class Training:
                 "tokens": tokens,
                 "response_tokens": learnt,
                 "batch": digest("step-batch", [batch.digest for batch in micro]),
+                **scaling,
             }
         )
+
+    def _update(self, plan: StepPlan, count: int) -> tuple[float, float, dict[str, Any]]:
+        """Change the weights by their gradients; return norm and rate, and how it was scaled.
+
+        With a scaled loss, a step whose gradients overflow changes nothing, and neither does it
+        count for the schedule of learning rates.
+        """
+        scale = self.scale
+        if scale is not None:
+            scale.divide(self.trainee.trained)
+        norm = clip(self.trainee.trained, self.params.max_grad_norm)
+        overflowed = not math.isfinite(norm)
+        if overflowed and (scale is None or not scale.can_halve()):
+            self._refuse(plan, "gradient norm", norm, range(count))
+        rate = self.rate(plan.step - (scale.skipped if scale is not None else 0))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("factor", 1)
+        if not overflowed:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if scale is None:
+            return norm, rate, {}
+        used = {"loss_scale": scale.value, "skipped": overflowed}
+        scale.update(overflowed=overflowed)
+        return 0.0 if overflowed else norm, rate, used
+
+    def put_back(self, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]) -> None:
+        """Restore what `_optimizer_state` gave."""
+        if self.scale is not None:
+            numbers = self.scale.restore(numbers)
+        trainee = self.trainee
+        restore_state(self.optimizer, trainee.names, trainee.trained, tensors, numbers)
+
+    def _optimizer_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Return the optimizer's tensors, and its numbers with those of the scale."""
+        trainee = self.trainee
+        tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
+        return tensors, numbers | (self.scale.numbers() if self.scale is not None else {})
 
     def _refuse(self, plan: StepPlan, what: str, value: float, micro: Sequence[int]) -> None:
         """Raise an error that names the step, its packs and their rows."""
@@ -249,9 +283,7 @@ class Training:
         self.states = kept or []
         trainee = self.trainee
         trainee.restore(found.adapter)
-        restore_state(
-            self.optimizer, trainee.names, trainee.trained, found.optimizer, found.numbers
-        )
+        self.put_back(found.optimizer, found.numbers)
         self.step, self.best = found.step, found.best
         self.trace = found.progress["trace"]
         self.ending.restore(found.progress["ending"])
@@ -265,7 +297,7 @@ class Training:
         if not self.processes.leads:
             return
         trainee = self.trainee
-        tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
+        tensors, numbers = self._optimizer_state()
         groups = {"adapter": trainee.snapshot(), "optimizer": tensors}
         state = states.keep(self.job.work, self.step, groups, numbers, files=files)
         self.trace[-1][IN_TRACE] = state.digest()
@@ -282,7 +314,7 @@ class Training:
             self.processes.check_same({"the adapter's weights": weights}, f"step {plan.step}")
         if not self.processes.first:
             return
-        tensors, numbers = state_of(self.optimizer, trainee.names, trainee.trained)
+        tensors, numbers = self._optimizer_state()
         state = checkpoints.Checkpoint(
             identity=self.identity,
             step=self.step,

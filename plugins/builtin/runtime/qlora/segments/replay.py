@@ -26,7 +26,8 @@ from khichdi.schema.training_states import IN_TRACE
 from ..acceleration.liger import modeling_put_back
 from ..batches import prepared
 from ..environment import bits_depend_on
-from ..optimizer import make_optimizer, restore_state
+from ..loss_scale import LossScale
+from ..optimizer import make_optimizer
 from ..run import memory_and_disk
 from ..trainer import Training
 from . import segment_states as states
@@ -117,6 +118,7 @@ class _Replayer:
         training.optimizer = make_optimizer(self.params, trainee.names, trainee.trained)
         training.step = segment.first - 1
         training.trace, training.losses, training.best = [], {}, None
+        training.scale = LossScale() if self.params.loss_scaling else None
         if segment.state is None or segment.folder is None:
             trainee.restore(self.start)
             return
@@ -126,10 +128,7 @@ class _Replayer:
             raise ContradictionError(misfit.format("the adapter's tensors are others"))
         try:
             trainee.restore(adapter)
-            restore_state(
-                training.optimizer, trainee.names, trainee.trained, optimizer,
-                dict(segment.state.numbers),
-            )  # fmt: skip
+            training.put_back(optimizer, dict(segment.state.numbers))
         except (KeyError, TypeError) as error:
             raise ContradictionError(misfit.format(error)) from error
         except RuntimeError as error:  # the device's memory may be full
