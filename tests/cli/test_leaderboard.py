@@ -70,7 +70,8 @@ def test_the_page_is_self_contained_and_escaped(
     class Reader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             tags.add(tag)
-            assert not {name for name, _ in attrs} & {"src", "href", "onload"}
+            assert not {name for name, _ in attrs} & {"src", "onload"}
+            assert all((to or "").startswith("#") for name, to in attrs if name == "href")
 
     Reader().feed(text)
     assert "script" not in tags
