@@ -154,12 +154,14 @@ def loaded(
     """
     with _context(trained_step(plan), registry, record, store) as context:
         _check_packages(context)
-        import torch
+        from ..plugins.toolkit.tokenization import load_tokenizer, quiet
 
-        from ..plugins.toolkit.determinism import deterministic
-        from ..plugins.toolkit.frozen_linear import install
-        from ..plugins.toolkit.model_loading import attach_adapter, load_model, quiet
-        from ..plugins.toolkit.tokenization import load_tokenizer
+        with quiet():
+            import torch
+
+            from ..plugins.toolkit.determinism import deterministic
+            from ..plugins.toolkit.frozen_linear import install
+            from ..plugins.toolkit.model_loading import attach_adapter, load_model
 
         quantizer = context.part("quantizer")
         template = _template(plan, registry, record, store)

@@ -22,7 +22,10 @@ IGNORE = -100
 Encoded = tuple[list[int], list[int]]
 """Token ids, and labels: the ids where the loss counts, -100 elsewhere."""
 
-_CHATTY = ("transformers", "bitsandbytes", "peft", "accelerate", "huggingface_hub", "gguf")
+_CHATTY = (
+    "transformers", "bitsandbytes", "peft", "accelerate", "huggingface_hub", "gguf", "torchao",
+    "torch.utils._pytree",
+)  # fmt: skip
 
 
 @contextmanager
