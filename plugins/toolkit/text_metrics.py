@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
+from ..side_effects import loading
+
 Normalize = Literal["none", "strip", "lower"]
 """Normalizations before an exact match; each includes the one before it."""
 
@@ -41,7 +43,8 @@ def rouge_l(answer: str, references: Sequence[str], *, full_stops: bool = True) 
 
 @cache
 def _scorer() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
+    with loading():  # it imports whatever nltk can work with, such as scikit-learn
+        from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rougeL"])
 
