@@ -88,7 +88,7 @@ def test_no_validation_set_is_needed_where_no_row_is_used(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"harness": "'main'"}, "`harness`"),
+        ({"harness": "'>= 0.4'"}, "`harness`"),
         ({"tasks": ""}, "`tasks`"),
         ({"tasks": "'../x'"}, "tasks"),
         ({"data": ""}, "`data`"),

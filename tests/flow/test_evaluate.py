@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from harness_data import lines
 
+import khichdi
 from khichdi.cli.main import main
 from khichdi.project.comparison import compare
 from khichdi.project.run_lookup import open_run
@@ -105,6 +106,8 @@ def test_evaluations_that_are_there_are_not_run_twice(
     adapter = workdir.folder / "store" / "runs" / Path(first["run"]).name / "adapter"
     status, again = call(workdir, "evaluate", str(adapter), "--with", "more.yaml")
     assert (status, again["run"], workdir.ran(again)) == (0, document["run"], [])
+    by_api = khichdi.evaluate(open_run(adapter.parent), workdir.folder / "more.yaml")
+    assert (str(by_api.folder), by_api.result_hash) == (document["run"], document["result_hash"])
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ BENCHMARKS = {"exam": {"source": FILES, "read": {"use": "jsonl"}}}
 
 def beside(plugin: Any) -> dict[str, Any]:
     """Return what the language puts beside a plugin's parameters, as some recipe would say it."""
-    added: dict[str, Any] = dict.fromkeys(getattr(plugin, "sources", ()), FILES)
+    source = {"a": FILES} if plugin.kind == "evaluator" else FILES  # of an evaluator, by name
+    added: dict[str, Any] = dict.fromkeys(getattr(plugin, "sources", ()), source)
     return {**added, "against": ["exam"]} if getattr(plugin, "uses_benchmarks", False) else added
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from khichdi.plugins import EvaluationJob, EvaluationResult, Evaluator
+from khichdi.plugins.side_effects import loading
 from khichdi.plugins.toolkit.torch_environment import before_torch
 
 from .lm_eval_params import LmEvalParams
@@ -28,7 +29,8 @@ class LmEval(Evaluator[LmEvalParams]):
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:
         """Return `<task>.<metric>` for tasks and groups, and each document's answer and scores."""
         before_torch()
-        from .harness.evaluation import evaluate
+        with loading():
+            from .harness.evaluation import evaluate
 
         return evaluate(self.params, job)
 

@@ -16,7 +16,8 @@ class LmEvalParams(Params):
     """Release of the harness, tasks, and how they are prompted."""
 
     harness: str = Field(
-        pattern=r"^\d+(\.\d+)+$",
+        pattern=r"^[0-9A-Za-z][0-9A-Za-z.+!-]*$",
+        max_length=40,
         description="Release of lm-eval; another one that is installed is refused. Versions and "
         "configurations of tasks follow from it, so they are part of the hash.",
     )
