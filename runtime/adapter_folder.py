@@ -1,6 +1,7 @@
 """The `adapter` folder of a run: the trained adapter in the form in which libraries load it.
 
-All of it but two texts is derived from hashed artifacts, so that an audit can derive it again.
+All of it but two texts is derived from hashed artifacts, so that an audit can derive it again; the
+record has the sha256 of the texts.
 
 adapter_model.safetensors   the artifact's own bytes
 adapter_config.json         the artifact's, with a base that libraries find
@@ -11,6 +12,7 @@ README.md                   the model card
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -28,10 +30,10 @@ from ..schema.record import Output, Record
 from .adapter_files import CONFIG
 from .audit.audited_run import Claim
 
+ADAPTER = "adapter"
+"""The folder's name in that of the run."""
 CARD = "README.md"
 CHAT_TEMPLATE = "chat_template.jinja"
-UNHASHED = (CARD, CHAT_TEMPLATE)
-"""Texts in the folder that are written for people and tools, and that no hash covers."""
 TOKENIZER = (
     "tokenizer*.json", "tokenizer*.model", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece*.model", "*.tiktoken",
@@ -120,7 +122,7 @@ def write_adapter_folder(
         artifact: the folder of the adapter's artifact.
         base: the base that the adapter was trained on.
         base_artifact: the folder of the base's artifact.
-        texts: `UNHASHED` files by name.
+        texts: model card and chat template, by file name.
     """
     shutil.copytree(artifact, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     if base is not None and base_artifact is not None:
@@ -131,7 +133,12 @@ def write_adapter_folder(
         for name in base.tokenizer_files():
             shutil.copyfile(local / name, folder / name)
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_bytes(text.encode())
+
+
+def text_sha256(text: str) -> str:
+    """Return the sha256 of a text's file."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _text(config: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
@@ -142,23 +149,21 @@ def _text(config: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
 
 
 def expected_files(claim: Claim, output: Output) -> tuple[dict[str, str], set[str]]:
-    """Return the sha256 that each file of a run's adapter folder is to have, and names unhashed.
+    """Return the sha256 that each file of a run's adapter folder is to have, and those it needs.
 
-    The folder may lack files of the tokenizer: those of earlier versions have none.
+    Folders of earlier versions have the artifact's files alone, and their records no texts.
     """
-    folder = claim.folder / "adapter"
+    folder = claim.folder / ADAPTER
     told = {path: file.sha256 for path, file in output.files.items()}
     base = trained_base(claim.plan, claim.record) if claim.plan is not None else None
     if base is not None:
         told |= base.tokenizer_files()
         if CONFIG in told and _refers(folder / CONFIG, claim, output, base):
             told[CONFIG] = file_sha256(folder / CONFIG)
-    unhashed = {
-        name
-        for name in UNHASHED
-        if _is_plain(folder / name) and file_sha256(folder / name) != told.get(name)
-    }
-    return told, unhashed
+    start = f"{ADAPTER}/"
+    texts = {path.removeprefix(start): sha for path, sha in claim.record.texts.items()}
+    told |= texts
+    return told, set(told) if texts else set(output.files)
 
 
 def _refers(path: Path, claim: Claim, output: Output, base: TrainedBase) -> bool:

@@ -33,6 +33,7 @@ SOFTWARE = "installed software"
 SETTINGS = "settings that change no result"
 ORIGINS = "origins of sources"
 NAMES = "the recipe's name"
+TEXTS = "texts beside the adapter"
 
 
 def _fields(document: str, paths: str, what: str, why: str) -> Iterator[ClaimedField]:
@@ -85,6 +86,12 @@ CLAIMED: tuple[ClaimedField, ...] = (
         "materials.*.request materials.*.revision materials.*.files.*.url",
         ORIGINS,
         "a locked source is bound by the sha256 of its files, wherever they came from",
+    ),
+    *_fields(
+        "record",
+        "texts",
+        TEXTS,
+        "they are compared with the run's folder, and no audit writes them again",
     ),
     *_fields("record", "recipe", NAMES, "a label, which the recipe hash is not over"),
     *_fields("plan", "recipe", NAMES, "a label, which the recipe hash is not over"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from .document import Digest, Document, PathBelow, unique
 from .estimate import Comparison
@@ -90,7 +90,8 @@ class Record(Sealed):
     the `path=value` that were set for this run and are not in the files. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
     distribution of the interpreter. `estimate` is the estimated cost of training beside the
-    measured one; it is in no hash of a result.
+    measured one; it is in no hash of a result. `texts` has the sha256 of texts that the run's
+    folder has for people and tools, such as the model card; empty in records from before them.
     """
 
     record: Literal[1] = 1
@@ -110,3 +111,4 @@ class Record(Sealed):
     lock: Digest | None = None
     installed: Annotated[tuple[Distribution, ...], unique("name")] = ()
     estimate: Comparison | None = None
+    texts: dict[PathBelow, Digest] = Field({}, exclude_if=lambda texts: not texts)

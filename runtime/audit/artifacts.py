@@ -246,22 +246,17 @@ def _copies(claim: Claim, level: Level) -> None:
         if place != level.name or name not in ("adapter", "model"):
             continue
         copy = step.name if name == "model" else "adapter"
+        there = copied(claim.folder / copy)
         told = {path: file.sha256 for path, file in output.files.items()}
-        unhashed: set[str] = set()
+        needed = set(told)
         if name == "adapter":
-            told, unhashed = expected_files(claim, output)
-        for path, derived in copied(claim.folder / copy).items():
+            told, needed = expected_files(claim, output)
+        for path, derived in there.items():
             at = f"copy {copy}/{path}"
-            if path not in unhashed:
-                level.compare(
-                    Finding(step=step.name, at=at, claimed=told.get(path), derived=derived)
-                )
-        if unhashed:
-            level.details.append(f"{', '.join(sorted(unhashed))} of {copy}/ in no hash")
-        for path in sorted(output.files.keys() - copied(claim.folder / copy).keys()):
-            if (claim.folder / copy).is_dir():
-                at = f"copy {copy}/{path}"
-                level.compare(Finding(step=step.name, at=at, claimed=output.files[path].sha256))
+            level.compare(Finding(step=step.name, at=at, claimed=told.get(path), derived=derived))
+        for path in sorted(needed - there.keys()) if (claim.folder / copy).is_dir() else ():
+            at = f"copy {copy}/{path}"
+            level.compare(Finding(step=step.name, at=at, claimed=told[path]))
 
 
 def _exported(claim: Claim, level: Level) -> None:

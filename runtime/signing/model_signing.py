@@ -60,10 +60,10 @@ def _check(claim: Claim, folder: Path, output: Output) -> None:
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     files = {name: path for name, path in found.items() if path.is_symlink() or not path.is_dir()}
     expected = {name: file.sha256 for name, file in output.files.items()}
-    unhashed: set[str] = set()
+    needed = set(expected)
     if output.kind == "adapter":
-        expected, unhashed = expected_files(claim, output)
-    for name in sorted((files.keys() | output.files.keys()) - unhashed):
+        expected, needed = expected_files(claim, output)
+    for name in sorted(files.keys() | needed):
         path, told = files.get(name), expected.get(name)
         if path is None or told is None:
             has = "has" if path else "lacks"

@@ -26,7 +26,7 @@ from ...schema.file_names import inside
 from ...schema.lock import Lock
 from ...schema.plan import Plan, result_hash
 from ...schema.record import Output, RecipeFile, Record, RecordedStep
-from ..adapter_folder import trained_base, write_adapter_folder
+from ..adapter_folder import ADAPTER, text_sha256, trained_base, write_adapter_folder
 from ..environment import distributions, environment
 from ..loss_plot import loss_picture
 from .atomic_io import make_folder, sync, sync_tree
@@ -168,10 +168,13 @@ def write_run(
 ) -> None:
     """Fill a run's folder; the record comes last.
 
-    `adapter_texts` are texts of the adapter's folder that no hash covers, such as the model card.
+    `adapter_texts` are texts of the adapter's folder that follow from no artifact.
     """
     files = keep_recipe(folder / "recipe", recipes)
-    record = record.model_copy(update={"files": files, "lock": lock.seal()})
+    texts = adapter_texts or {}
+    digests = {f"{ADAPTER}/{name}": text_sha256(text) for name, text in texts.items()}
+    update = {"files": files, "lock": lock.seal(), "texts": digests}
+    record = record.model_copy(update=update)
     write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
     write_atomically(folder / PLAN, plan.to_text())
     trained = next((step for step in record.steps if step.kind == "runtime"), None)
@@ -179,11 +182,11 @@ def write_run(
         outputs = trained.result.outputs
         base = trained_base(plan, record)
         write_adapter_folder(
-            folder / "adapter",
+            folder / ADAPTER,
             store.folder(outputs["adapter"]),
             base,
             store.folder(base.output) if base else None,
-            adapter_texts or {},
+            texts,
         )
         _show_exports(folder / "export", record, store)
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")

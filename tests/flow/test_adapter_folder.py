@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -152,7 +153,10 @@ def test_the_card_says_what_it_is_and_on_what_basis(shared_run: Ran) -> None:
         assert line.endswith("| claimed |" if name in claimed else "| hashed |")
 
 
-@pytest.mark.parametrize("file", ["tokenizer.json", "adapter_config.json", "more.json"])
+@pytest.mark.parametrize(
+    "file",
+    ["README.md", "chat_template.jinja", "tokenizer.json", "adapter_config.json", "more.json"],
+)
 def test_an_audit_sees_each_change_of_what_is_derived(own_run: Ran, file: str) -> None:
     workdir, _ = own_run
     adapter = opened(own_run).adapter
@@ -167,14 +171,27 @@ def test_an_audit_sees_each_change_of_what_is_derived(own_run: Ran, file: str) -
     assert f"copy adapter/{file}" in json.dumps(found["levels"])
 
 
-def test_an_audit_names_the_texts_that_no_hash_covers(own_run: Ran) -> None:
+@pytest.mark.parametrize("file", ["README.md", "chat_template.jinja", "tokenizer.json"])
+def test_an_audit_sees_what_is_missing(own_run: Ran, file: str) -> None:
     workdir, _ = own_run
-    adapter = opened(own_run).adapter
-    (adapter / "README.md").write_text("Trust me.\n")
-    found = workdir.json("audit", "latest", "--level", "adapter")
-    level = next(one for one in found["levels"] if one["level"] == "adapter")
-    assert level["verdict"] == "identical"
-    assert "README.md, chat_template.jinja of adapter/ in no hash" in level["detail"]
+    (opened(own_run).adapter / file).unlink()
+    found = workdir.json("audit", "latest", "--level", "adapter", status=1)
+    assert f"copy adapter/{file}" in json.dumps(found["levels"])
+    assert "texts beside the adapter" in found["claimed"]
+
+
+def test_a_folder_of_an_earlier_version_holds_too(shared_run: Ran, tmp_path: Path) -> None:
+    """It has the artifact's files alone, and its record has no texts."""
+    run = opened(shared_run)
+    train = next(step for step in run.record.steps if step.kind == "runtime")
+    output = train.result.outputs["adapter"]
+    shutil.copytree(run.store.folder(output), tmp_path / "adapter")
+    record = run.record.model_copy(update={"texts": {}})
+    assert "texts" not in record.to_json()
+    claim = Claim("run", tmp_path, record, run.plan(), None, (run.store.root,))
+    told, needed = expected_files(claim, output)
+    assert needed == {path.name for path in (tmp_path / "adapter").iterdir()}
+    assert all(told[name] == file_sha256(tmp_path / "adapter" / name) for name in needed)
 
 
 def test_a_tokenizer_of_the_folder_is_the_bases(shared_run: Ran) -> None:
