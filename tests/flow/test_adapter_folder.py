@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,25 @@ def test_an_audit_sees_each_change_of_what_is_derived(own_run: Ran, file: str) -
     found = workdir.json("audit", "latest", "--level", "adapter", status=1)
     assert found["verdict"] == "diverged"
     assert f"copy adapter/{file}" in json.dumps(found["levels"])
+
+
+@pytest.mark.parametrize("file", ["README.md", "chat_template.jinja", "tokenizer.json"])
+def test_an_audit_sees_what_is_missing(own_run: Ran, file: str) -> None:
+    workdir, _ = own_run
+    (opened(own_run).adapter / file).unlink()
+    found = workdir.json("audit", "latest", "--level", "adapter", status=1)
+    assert f"copy adapter/{file}" in json.dumps(found["levels"])
+
+
+def test_a_folder_of_an_earlier_version_holds_too(own_run: Ran) -> None:
+    """It has the artifact's files alone, and its record has no texts."""
+    workdir, _ = own_run
+    run = opened(own_run)
+    train = next(step for step in run.record.steps if step.kind == "runtime")
+    shutil.rmtree(run.adapter)
+    shutil.copytree(run.store.folder(train.result.outputs["adapter"]), run.adapter)
+    rewrite(run.folder, "record.json", lambda record: record.pop("adapter_texts"))
+    assert workdir.json("audit", "latest", "--level", "adapter")["verdict"] == "identical"
 
 
 def test_a_chat_template_that_the_record_was_made_to_fit_is_derived_again(own_run: Ran) -> None:
