@@ -60,6 +60,15 @@ def consent_argument(parser: ArgumentParser) -> None:
     )
 
 
+def model_arguments(parser: ArgumentParser) -> None:
+    """Add how the model of a run is loaded."""
+    parser.add_argument(
+        "--threads", type=int, metavar="N",
+        help="CPU threads (default: as the run's evaluation had); rounding depends on them",
+    )  # fmt: skip
+    consent_argument(parser)
+
+
 def mirror_argument(parser: ArgumentParser) -> None:
     """Add the mirror that replaces the hub, git servers and the web."""
     parser.add_argument(

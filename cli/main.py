@@ -38,13 +38,21 @@ COMMANDS = {
     "diff": "compare two recipes by meaning, and list the steps that rerun",
     "rehearse": "run the whole plan on a few rows and a tiny model, in about a minute",
     "run": "run a recipe, or resume it",
+    "evaluate": "add evaluations to a finished run; nothing is trained again",
     "runs": "list the runs in the store, newest first, or show one",
     "rows": "write the curated rows of a run to a file",
     "sample": "show some rows of a run",
     "stats": "count the rows of a run: lengths, tasks, overlap, languages",
     "report": "write a run, or two side by side, as one HTML page",
+    "predictions": "list what a run's evaluation asked and what the model answered",
+    "compare": "compare the evaluations of runs, row by row",
+    "leaderboard": "rank teams or runs by mean win rates over scenarios",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
+    "generate": "generate answers by the model of a run",
+    "chat": "chat with the model of a run, and with its base",
+    "serve": "serve the model of a run over HTTP, as OpenAI's API does",
+    "export": "export the model of a run: merged, GGUF, for Ollama, or the adapter",
     "audit": "derive a run's claims again, level by level",
     "calibrate": "calibrate audit tolerances from reruns",
     "bundle": "pack a run into one file, for an auditor",
@@ -136,7 +144,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<13} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "usage: recipe COMMAND ...",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..compiler.instances import ask
 from ..plugins.kinds import BaseSupport, Breach
 from ..project.planning import Planned
 from ..project.session import Session
-from ..schema.estimate import PARTS, Estimate
+from ..schema.estimate import PARTS, Bound, Estimate
 from ..schema.plan import Plan
 from .base_layout import layout_text
 from .output import columns, duration, short, size
@@ -25,6 +25,7 @@ def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:
     lines = [*_head(planned.plan), *_data(planned)]
     if planned.plan.trains:
         lines += _train(planned.session, estimate, planned.forecast.support)
+        lines += _other_steps(estimate)
     else:
         lines.append(f"  disk    {_disk(estimate, trains=False)}")
     lines += _rules(planned.doubts)
@@ -72,7 +73,9 @@ def _data(planned: Planned) -> list[str]:
         before = seen.known.before.get(name)
         if data.basis == "counted" and before not in (None, data.rows):
             count = f"{before:,} -> {count}"
-        how = "" if data.basis in ("counted", "unknown") else data.basis
+        how = "" if data.basis in ("counted", "unknown") else str(data.basis)
+        if data.basis == "expected" and data.at_most is not None:
+            how += f", at most {data.at_most:,}"
         state = "cached" if not waiting else f"{waiting} of {len(steps)} steps to run"
         rows.append((name, count, how, state))
     if session.compiled.plan.has("mixture"):
@@ -87,14 +90,28 @@ def _mixture(session: Session, found: Estimate) -> str:
     amount = found if found.rows is not None else found.at_least
     if amount is None or amount.rows is None or amount.tokens is None or amount.packs is None:
         return "? rows"
-    least = "" if amount is found else "at least "
-    text = f"{least}{amount.rows:,} rows, {_millions(amount.tokens)} tokens, "
+    text = f"{_sure(found)}{amount.rows:,} rows, {_millions(amount.tokens)} tokens, "
+    text += f"{amount.packs:,} packs of {length:,}"
     full = amount.tokens / (amount.packs * length) if amount.packs else 0.0
-    return (
-        text
-        + f"{amount.packs:,} packs of {length:,}"
-        + (f" ({100 * full:.1f} % full)" if found.counted else "")
-    )
+    text += f" ({100 * full:.1f} % full)" if found.counted else ""
+    return text + _range(found, lambda bound: f"{bound.rows:,} rows")
+
+
+def _sure(found: Estimate) -> str:
+    """Return how certain rows, and what follows from them, are."""
+    if found.rows is None:
+        return "at least "
+    likely = any(data.basis in ("expected", "at most") for data in found.data.values())
+    return "about " if likely and not found.counted else ""
+
+
+def _range(found: Estimate, shown: Callable[[Bound], str | None]) -> str:
+    """Return the bounds of a likely number in words; nothing where there are none."""
+    if found.rows is None:
+        return ""
+    bounds = {"at least": found.at_least, "at most": found.at_most}
+    texts = [f"{word} {text}" for word, bound in bounds.items() if bound and (text := shown(bound))]
+    return f"   ({', '.join(texts)})" if texts else ""
 
 
 def _millions(count: int) -> str:
@@ -110,10 +127,12 @@ def _train(session: Session, found: Estimate, support: BaseSupport | None) -> li
     if found.trained is not None and found.parameters:
         share = 100 * found.trained / found.parameters
         words.append(f"{_millions(found.trained)} parameters ({share:.2g} %)")
-    steps, least = found.steps, ""
+    steps, sure = found.steps, _sure(found)
     if steps is None and found.at_least:
-        steps, least = found.at_least.steps, "at least "
-    words.append(f"{least}{steps:,} steps" if steps is not None else "? steps")
+        steps = found.at_least.steps
+    elif found.at_least and found.at_least.steps == steps:
+        sure = ""
+    words.append(f"{sure}{steps:,} steps" if steps is not None else "? steps")
     lines = [f"  train   {'  '.join(words)}"]
     if (setting := session.compiled.plan.varies_by) is not None:
         loose = f"`{setting}`: the result hash need not come again"
@@ -147,13 +166,36 @@ def _recomputed(found: Estimate) -> str:
 
 
 def _time(found: Estimate) -> str:
-    seconds, least = found.seconds, ""
+    seconds = found.seconds
     if seconds is None and found.at_least:
-        seconds, least = found.at_least.seconds, "at least "
+        seconds = found.at_least.seconds
     if seconds is None:
-        return "?"
+        return _elsewhere(found) or "?"
     rate = f"{found.tokens_per_second:,.0f} tokens/s, " if found.tokens_per_second else ""
-    return f"{least}{duration(seconds)}   ({rate}{found.rate})"
+    bounds = _range(found, lambda bound: duration(bound.seconds) if bound.seconds else None)
+    return f"{_sure(found)}{duration(seconds)}   ({rate}{found.rate}){bounds}"
+
+
+def _other_steps(found: Estimate) -> list[str]:
+    """Return a line for each step beside training that takes long, with its rate's origin."""
+    if not found.other_steps:
+        return []
+    rows = []
+    for one in found.other_steps:
+        count = "" if one.rows is None else f"{one.rows:,} rows"
+        time = "time not known: no run here has done it"
+        if one.run is not None:
+            seconds = "? s" if one.seconds is None else duration(one.seconds)
+            time = f"{seconds}   (measured here, {one.run})"
+        rows.append((one.step, count, time) if count else (one.step, time))
+    return ["  also    steps that run the model, or take long", columns(rows, indent="    ")]
+
+
+def _elsewhere(found: Estimate) -> str:
+    """Return the time on devices of the table, the fastest first, where none is named."""
+    times = sorted(found.elsewhere.items(), key=lambda one: one[1])
+    shown = ", ".join(f"{name} {duration(seconds)}" for name, seconds in times)
+    return f"{shown}   (table, not measured here; `--device NAME` names one)" if shown else ""
 
 
 def _disk(found: Estimate, *, trains: bool = True) -> str:

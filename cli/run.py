@@ -45,11 +45,12 @@ def run(options: Namespace) -> int:
         display.notice(f"{options.file} is not a file here: running the recipe that ships")
     mirror = open_mirror(options.mirror)
     done = run_session(session, display, locked=options.locked, mirror=mirror, launch=launch)
-    emit(options, _document(done), _text(done))
+    emit(options, run_document(done), run_text(done))
     return 0
 
 
-def _document(done: FinishedRun) -> dict[str, Any]:
+def run_document(done: FinishedRun) -> dict[str, Any]:
+    """Return the JSON document of a finished run."""
     record, folder = done.record, done.run.folder
     why = done.misses.why if done.misses else {}
     steps = [
@@ -78,7 +79,8 @@ def _document(done: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _text(done: FinishedRun) -> str:
+def run_text(done: FinishedRun) -> str:
+    """Return the lines that end a run: hashes, places, estimates, and what to do next."""
     record, folder = done.record, done.run.folder
     lines = []
     if not done.executed:
@@ -105,7 +107,7 @@ def _next(done: FinishedRun) -> str:
     """Return the commands to go on with: for a run that trained nothing, those for its rows."""
     name = done.run.folder.name
     if trained(done.record):
-        return f"recipe report {name}"
+        return f"recipe chat {name}   ·   recipe report {name}"
     if done.run.has("split"):
         return f"recipe stats {name}   ·   recipe rows {name} --to rows.jsonl"
     return f"recipe sample {name} --step {done.record.steps[-1].name}"

@@ -105,6 +105,8 @@ def _one(past: Run) -> str:
     ]
     head = f"{record.recipe}   {record.started}   {duration(record.seconds)}   (claimed)"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
+    if record.evaluates is not None:
+        hashes += f"\nevaluates    {record.evaluates.result_hash}   (claimed)"
     settings = [f"  --set {text}" for text in record.settings]
     packed = [
         columns(token_lengths(dict(step.result.facts)))

@@ -15,6 +15,9 @@ FEW = 10
 
 QUANTILES = ("p50", "p90", "p99", "max")
 
+METRICS = 4
+"""Metrics of a step that a line shows."""
+
 
 def described(kind: str, result: StepResult | None) -> str:
     """Return rows in and out with drops by reason, packs and their fill, or metrics."""
@@ -23,6 +26,8 @@ def described(kind: str, result: StepResult | None) -> str:
     facts: dict[str, Any] = dict(result.facts)
     if kind in ("source", "exporter"):
         return f"{facts['files']} files, {size(facts['bytes'])}"
+    if kind == "tokens":
+        return ", ".join(f"{text!r} added" for text in facts["added"]) or "no token added"
     if kind == "pack":
         return _packed(facts)
     if kind == "split":
@@ -124,4 +129,6 @@ def _metrics(metrics: dict[str, float], kind: str) -> str:
         before, after = metrics["eval_loss_before"], metrics["eval_loss"]
         return f"validation loss {before:.3f} -> {after:.3f}"
     shown = {name.replace("_", " "): value for name, value in metrics.items() if name != "rows"}
-    return ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
+    words = [f"{name} {value:.3f}" for name, value in shown.items()]
+    more = len(words) - METRICS
+    return ", ".join(words[:METRICS]) + (f", and {more} more" if more > 0 else "")

@@ -40,8 +40,8 @@ _create: Any = create_model  # its fields are only known when plugins are, so it
 def step_models(registry: Registry) -> dict[str, dict[str, type[Step]]]:
     """Return the recipe's model of every plugin, by kind and name."""
     found: dict[str, dict[str, type[Step]]] = {}
-    # A filter may name sources and a runtime names a template: those come first.
-    for kind in sorted(KINDS, key=lambda kind: kind in ("filter", "runtime")):
+    # Filters and evaluators may name sources, a runtime names a template: those come first.
+    for kind in sorted(KINDS, key=lambda kind: kind in ("evaluator", "filter", "runtime")):
         plugins: list[Any] = registry.classes(kind)
         if kind == "runtime":
             base = _extend(Train, template=(_step(found, "template"), ...))
@@ -56,7 +56,15 @@ def step_models(registry: Registry) -> dict[str, dict[str, type[Step]]]:
 
 
 def _inputs(plugin: Any, models: dict[str, dict[str, type[Step]]]) -> dict[str, Any]:
-    """Return the fields by which a filter is given more than rows."""
+    """Return the fields by which a filter is given more than rows, and an evaluator its sources."""
+    if plugin.kind == "evaluator":
+        return {
+            name: (
+                dict[Name, _step(models, "source")],  # type: ignore[misc]
+                Field(min_length=1, description=description),
+            )
+            for name, description in plugin.sources.items()
+        }
     if plugin.kind != "filter":
         return {}
     added: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """Lower a bound recipe to a plan: the graph of steps, their keys and the recipe hash.
 
+    source -> tokens                                     the base, where the recipe sets tokens
     source -> read -> filter ... -> score -> sample      per data set
     source -> read -> filter ...                         per benchmark that a filter names
     mixture -> filter ... -> split                       the end of a recipe of data alone
@@ -23,7 +24,7 @@ from ..schema.rows import VERSION as ROW_SCHEMA
 from ..schema.yaml_reader import Path
 from .instances import ask, base_title
 
-CORE_VERSION = {"mixture": 1, "split": 1, "pack": 2}
+CORE_VERSION = {"tokens": 1, "mixture": 1, "split": 1, "pack": 2}
 """khichdi's own steps; a number is raised when the same input would give another result."""
 
 
@@ -49,6 +50,9 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     graph = _Graph(recipe, registry, lock)
     if recipe.model is not None:
         graph.source("base", recipe.model.base, ("model", "base"))
+        if recipe.model.tokens is not None:
+            changes = recipe.model.tokens.changes()
+            graph.core("tokens", inputs={"base": "base#files"}, settings=changes)
     for name in sorted({name for step in _filter_steps(recipe) for name in _against(step)}):
         _benchmark(graph, name, recipe.benchmarks[name])
     rows = {name: _data_set(graph, name, recipe.data[name]) for name in sorted(recipe.data)}
@@ -68,7 +72,7 @@ def _model(graph: _Graph, recipe: Recipe) -> None:
     template = graph.ref("template", train.template)
     graph.core(
         "pack",
-        inputs={"train": "split#train", "validation": "split#validation", "base": "base#files"},
+        inputs={"train": "split#train", "validation": "split#validation", **graph.base()},
         parts={"template": template},
         settings=_pack_settings(train),
     )
@@ -78,18 +82,19 @@ def _model(graph: _Graph, recipe: Recipe) -> None:
         "train",
         "runtime",
         train,
-        inputs={"base": "base#files", "train": "pack#train", "validation": "pack#validation"},
+        inputs={**graph.base(), "train": "pack#train", "validation": "pack#validation"},
         parts={"quantizer": quantizer, "adapter": graph.ref("adapter", model.adapter)},
         settings={"base_name": base_name},
     )
-    for step in recipe.evaluate:
-        _evaluate(graph, step, {"template": template, "quantizer": quantizer})
+    for index, step in enumerate(recipe.evaluate):
+        parts = {"template": template, "quantizer": quantizer}
+        _evaluate(graph, step, parts, ("evaluate", index))
     for step in recipe.export:
         graph.step(
             f"export/{step.use}",
             "exporter",
             step,
-            inputs={"base": "base#files", "adapter": "train#adapter"},
+            inputs={**graph.base(), "adapter": "train#adapter"},
             parts={"quantizer": quantizer},
             settings={"base_name": base_name},
         )
@@ -161,7 +166,7 @@ def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
     scorer: Any = graph.registry.get("scorer", step.use).plugin
     if scorer.uses_model:
         model, _ = graph.recipe.training()
-        inputs["base"] = "base#files"
+        inputs |= graph.base()
         parts["quantizer"] = graph.ref("quantizer", model.quantization)
     return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
 
@@ -179,7 +184,7 @@ def _filters(graph: _Graph, label: str, filters: tuple[Step, ...], rows: str, pl
         for benchmark in _against(step):
             inputs[f"against/{benchmark}"] = graph.benchmarks[benchmark]
         if plugin.uses_tokenizer:
-            inputs["base"] = "base#files"
+            inputs |= graph.base()
         rows = graph.step(name, "filter", step, inputs=inputs) + "#rows"
     return rows
 
@@ -194,14 +199,50 @@ def _against(step: Step) -> tuple[str, ...]:
     return names
 
 
-def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef]) -> None:
+def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef], place: Path) -> None:
     """Add the step twice: with the base alone, which no change of training reruns, and after."""
-    inputs = {"base": "base#files", "rows": "split#validation"}
+    plugin: Any = graph.registry.get("evaluator", step.use).plugin
     name = f"evaluate/{step.use}"
+    inputs = graph.base()
+    if plugin.uses_rows:
+        inputs["rows"] = "split#validation"
+    else:
+        parts = {"quantizer": parts["quantizer"]}
+    for field in sorted(plugin.sources):
+        for key, source in sorted(getattr(step, field).items()):
+            graph.source(f"{name}/{field}/{key}", source, (*place, field, key))
+            inputs[f"{field}/{key}"] = f"{name}/{field}/{key}#files"
     seed = derive_seed(graph.recipe.seed, name)
     graph.step(f"{name}/base", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
     inputs = {**inputs, "adapter": "train#adapter"}
     graph.step(f"{name}/adapter", "evaluator", step, inputs=inputs, parts=parts, seed=seed)
+
+
+def export_step(plan: Plan, plugin: PluginRef) -> PlanStep:
+    """Return the step that exports the model of a plan, with the key that a recipe's has.
+
+    Args:
+        plan: the plan, which has a training.
+        plugin: an exporter with its parameters, defaults written out.
+    """
+    train = next(step for step in plan.steps if step.kind == "runtime")
+    keys = {step.name: step.key for step in plan.steps}
+    kept = {"base", "tokens"} & train.inputs.keys()
+    inputs: dict[str, str] = {role: train.inputs[role] for role in sorted(kept)}
+    inputs["adapter"] = f"{train.name}#adapter"
+    parts = {"quantizer": train.parts["quantizer"]}
+    settings = {"base_name": train.settings["base_name"]}
+    found = {role: reference.rsplit("#", 1) for role, reference in inputs.items()}
+    told = {role: f"{keys[step]}#{output}" for role, (step, output) in found.items()}
+    return PlanStep(
+        name=f"export/{plugin.name}",
+        kind="exporter",
+        plugin=plugin,
+        parts=parts,
+        settings=settings,
+        inputs=inputs,
+        key=step_key("exporter", plugin, parts, settings, told, None),
+    )
 
 
 class _Graph:
@@ -214,6 +255,12 @@ class _Graph:
         self.steps: dict[str, PlanStep] = {}
         self.places: dict[str, Path] = {}
         self.benchmarks: dict[str, str] = {}
+
+    def base(self) -> dict[str, str]:
+        """Return the base as an input, with the tokenizer that the recipe changes."""
+        model, _ = self.recipe.training()
+        changed = {"tokens": "tokens#tokenizer"} if model.tokens is not None else {}
+        return {"base": "base#files", **changed}
 
     def ref(self, kind: str, step: Step) -> PluginRef:
         """Return a reference to a plugin with its own parameters, defaults written out."""

@@ -7,6 +7,8 @@
     validation.py        all errors and warnings of recipes
     planning.py          cached steps, steps to run, and the forecast
     forecast.py          cost, from counts and past runs
+    past_runs.py         rates that past runs measured
+    expectations.py      rows that are not as the recipe expects
     cache_misses.py      why steps have to run again
     locking.py           pin sources; check, complete and write the lock
     run.py               the whole flow: lock, forecast, quota, run, record
@@ -14,6 +16,12 @@
     run_lookup.py        a finished run: rows, predictions, metrics, adapter
     curation.py          curated rows: write, show and count them
     report.py            a run, or two side by side, as one HTML page
+    evaluation.py        further evaluations of a finished run; evaluation_file.py serves it
+    predictions.py       predictions with prompts, references and scores; filters of them
+    comparison.py        evaluations of runs row by row; paired_bootstrap.py serves it
+    win_rates.py         rank teams by win rates; score_tables.py reads their scores
+    generate.py          a run's model, and its answers to prompts; server/ serves it over HTTP
+    export.py            a finished run's model in other formats; modelfile.py serves it
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     recipe_origins.py    the file and line that each value of a recipe comes from
@@ -26,6 +34,7 @@
     calibration.py       calibrate audit tolerances
     bundling.py          write a bundle
     cards.py             data set card, ML-BOM, Croissant
+    model_card.py        model card and chat template of a run's adapter folder
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
     quota.py workers.py launch.py settings.py    how a run may use this machine

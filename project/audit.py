@@ -24,6 +24,7 @@ from ..schema.errors import InputError, RegistryError
 from ..schema.lock import Distribution
 from ..schema.record import RecordedStep
 from ..schema.secrets import masked
+from .model_card import derived_texts
 from .observer import Observer
 from .recompile import lower_again
 
@@ -103,7 +104,9 @@ def audit_claim(
         found = _again(claim, options, observer, mirror)
     else:  # a run without its plan diverged already
         recompute = partial(_recompute, options)
-        found = audit(claim, partial(_lower, options), options.level, _installed, recompute)
+        texts = partial(_texts, options)
+        lower = partial(_lower, options)
+        found = audit(claim, lower, options.level, _installed, recompute, texts)
     return AuditReport.model_validate(masked(found.to_json()))
 
 
@@ -123,7 +126,8 @@ def _again(
         place = str(options.scratch) if options.scratch else None
         scratch = Path(stack.enter_context(scratch_folder("audit", place)))
         stack.enter_context(observer.running(claim.plan, scratch / "log.txt", len(steps)))
-        found = audit(claim, lower, options.level, _installed, by_plugins(registry))
+        texts = partial(derived_texts, registry=registry)
+        found = audit(claim, lower, options.level, _installed, by_plugins(registry), texts)
         rerun = Rerun(
             claim,
             Store(scratch / "store"),
@@ -183,5 +187,13 @@ def _recompute(
     """Recompute metrics by the installed plugins; none where plugins cannot be loaded."""
     try:
         return by_plugins(_registry(claim, options))(claim, step, output)
+    except RegistryError:
+        return {}
+
+
+def _texts(options: AuditOptions, claim: Claim) -> Mapping[str, str]:
+    """Derive the texts of the adapter's folder; none where plugins cannot be loaded."""
+    try:
+        return derived_texts(claim, _registry(claim, options))
     except RegistryError:
         return {}

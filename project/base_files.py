@@ -33,10 +33,12 @@ class KnownBase:
     Attributes:
         config: its `config.json`; None where it is not known.
         tokens: how many ids its tokenizer has, from 0 to the highest; None where not known.
+        vocabulary: its tokens; None where not known.
     """
 
     config: Mapping[str, Any] | None = None
     tokens: int | None = None
+    vocabulary: frozenset[str] | None = None
 
 
 def known_base(session: Session, results: Mapping[str, StepResult | None]) -> KnownBase:
@@ -46,7 +48,8 @@ def known_base(session: Session, results: Mapping[str, StepResult | None]) -> Kn
     config = _document(path) if path is not None else None
     if path is None or config is None:
         return KnownBase(known_config(session.compiled.recipe, session.registry))
-    return KnownBase(config, tokens_of(_document(path.parent / "tokenizer.json") or {}))
+    tokenizer = _document(path.parent / "tokenizer.json") or {}
+    return KnownBase(config, tokens_of(tokenizer), vocabulary_of(tokenizer))
 
 
 def refuse_base(session: Session, mirror: Mirror | None) -> None:
@@ -132,6 +135,19 @@ def tokens_of(tokenizer: Mapping[str, Any]) -> int | None:
         if isinstance(token, Mapping) and isinstance(token.get("id"), int):
             ids.append(token["id"])
     return max(ids, default=-1) + 1
+
+
+def vocabulary_of(tokenizer: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the tokens of a `tokenizer.json`."""
+    model = tokenizer.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
+    if isinstance(vocabulary, list):  # pairs of a piece and its score
+        vocabulary = [pair[0] for pair in vocabulary if isinstance(pair, list) and pair]
+    elif not isinstance(vocabulary, Mapping):
+        return None
+    added = tokenizer.get("added_tokens")
+    more = [t.get("content") for t in added if isinstance(t, Mapping)] if added else []
+    return frozenset(text for text in (*vocabulary, *more) if isinstance(text, str))
 
 
 def _folder(session: Session, results: Mapping[str, StepResult | None]) -> Path | None:

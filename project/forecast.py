@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from ..compiler.checks.model_checks import base_support, check_base_files
 from ..compiler.checks.recipe_checks import check_base
+from ..compiler.checks.token_checks import added_count, check_vocabulary
 from ..compiler.estimate.architectures import from_config, known_architecture
 from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
 from ..plugins import BaseSupport
-from ..plugins.registry import Registry
 from ..plugins.toolkit import built_architecture
-from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.architecture import Architecture
 from ..schema.device import Device
-from ..schema.errors import BREACH, Diagnostic, InputError, RecipeError
+from ..schema.errors import BREACH, Diagnostic, RecipeError
 from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
-from ..schema.record import Record, StepResult
 from .base_files import KnownBase, known_base
+from .past_runs import Results, device_of, measured_elsewhere, measured_here, step_times
 from .session import Session
-
-Results = Mapping[str, StepResult | None]
-
-NEWEST = 20
-"""How many past runs are searched for measurements, newest first."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +61,13 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
         found = estimate(recipe.curation(), session.registry, None, None, counted)
         return Forecast(None, counted, None, found, breaches=compiled.breaches)
     named = device_named(device) if device else _ruled(session)
-    measured = _measured(session, results, named)
-    chosen = named or (_device_of(measured["device"]) if measured else None)
+    measured = measured_here(session, results, named)
+    chosen = named or (device_of(measured["device"]) if measured else None)
     base = known_base(session, results)
     architecture = base_architecture(session, base)
     known = _known(plan, results, measured)
     faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
+    faults += check_vocabulary(recipe, compiled.loaded, base.vocabulary)
     support = None
     if base.config is not None:
         support = base_support(recipe, session.registry, base.config)
@@ -84,6 +77,7 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     if len(faults) > len(breaches):
         raise RecipeError(faults)
     found = estimate(recipe, session.registry, architecture, chosen, known)
+    found = found.model_copy(update={"other_steps": step_times(session, results, found)})
     return Forecast(architecture, known, chosen, found, support, breaches)
 
 
@@ -93,11 +87,17 @@ def base_architecture(session: Session, base: KnownBase) -> Architecture | None:
     It is read from the base's own `config.json`, where need be by building the model without its
     weights; else it is known by the base's name.
     """
+    recipe = session.compiled.recipe
+    found = None
     if base.config:
         found = from_config(base.config) or built_architecture(base.config)
-        if found:
-            return found
-    return known_architecture(session.compiled.recipe, session.registry)
+    found = found or known_architecture(recipe, session.registry)
+    added = added_count(recipe, base.vocabulary)
+    if found is None or not added:
+        return found
+    # Added tokens take rows that the embedding has to spare, and then new ones.
+    rows = max(found.vocab, (base.tokens or found.vocab) + added)
+    return found.model_copy(update={"vocab": rows, "added_tokens": added})
 
 
 def _ruled(session: Session) -> Device | None:
@@ -177,9 +177,9 @@ def compared(session: Session) -> Comparison | None:
     if train is None or not train.measured.get("device"):
         return None
     own: Any = train.measured
-    device = _device_of(str(own["device"]))
+    device = device_of(str(own["device"]))
     architecture = base_architecture(session, known_base(session, results))
-    known = _known(plan, results, _elsewhere(session, device))
+    known = _known(plan, results, measured_elsewhere(session, device))
     found = estimate(recipe, session.registry, architecture, device, known)
     memory = found.memory
     whole = (
@@ -191,89 +191,3 @@ def compared(session: Session) -> Comparison | None:
         seconds=found.seconds,
         measured_seconds=own.get("seconds"),
     )
-
-
-# ---- measurements of past runs -----------------------------------------------------------------
-
-
-def _measured(session: Session, results: Results, device: Device | None) -> dict[str, Any] | None:
-    """Return measurements of training this base here, on this device if one is given."""
-    train = results.get("train")
-    if train is not None and _fits(train.measured, device):
-        measured: dict[str, Any] = dict(train.measured)
-        return {"device": measured["device"], "seconds": measured.get("seconds")}
-    return _elsewhere(session, device)
-
-
-def _elsewhere(session: Session, device: Device | None) -> dict[str, Any] | None:
-    """Return measurements of another training of this base here."""
-    plan = session.compiled.plan
-    for name, record, other in _runs(session):
-        if (
-            not other.trains
-            or other.step("base").key != plan.step("base").key
-            or not _alike(plan, other, session.registry)
-        ):
-            continue
-        if other.step("train").key == plan.step("train").key:
-            continue
-        steps = {step.name: step for step in record.steps}
-        numbers: dict[str, Any] = dict(steps["train"].result.measured)
-        if not _fits(numbers, device) or "processes" in numbers:  # several: not the rate of one
-            continue
-        return {
-            "run": name,
-            "device": numbers["device"],
-            "tokens_per_second": numbers["tokens_per_second"],
-            "tokens_per_row": _tokens_per_row(plan, other, steps["pack"].result),
-        }
-    return None
-
-
-def _runs(session: Session) -> Iterator[tuple[str, Record, Plan]]:
-    finished = ((folder, record) for folder, record in newest_runs(session.store) if record)
-    for folder, record in islice(finished, NEWEST):
-        path = folder / PLAN
-        try:
-            yield folder.name, record, Plan.from_json(path.read_bytes(), str(path))
-        except (OSError, InputError):
-            continue
-
-
-def _alike(plan: Plan, other: Plan, registry: Registry) -> bool:
-    """Return whether two trainings do about the same arithmetic per token."""
-    one, two = plan.step("train"), other.step("train")
-    if one.plugin.name != two.plugin.name or one.parts["quantizer"] != two.parts["quantizer"]:
-        return False
-    runtime: Any = registry.get("runtime", one.plugin.name).plugin
-    fields = runtime.params_model.model_fields
-    # An older plan may lack a parameter, whose default is then what it did.
-    values = [
-        [
-            step.plugin.params.get(name, fields[name].default)
-            for name in sorted(runtime.rate_params())
-        ]
-        for step in (one, two)
-    ]
-    return values[0] == values[1]
-
-
-def _tokens_per_row(plan: Plan, other: Plan, packed: StepResult) -> float | None:
-    if plan.step("pack").parts != other.step("pack").parts:
-        return None
-    facts: Any = packed.facts["train"]
-    return facts["tokens"] / facts["rows"] if facts["rows"] else None
-
-
-def _fits(measured: Mapping[str, Any], device: Device | None) -> bool:
-    found = measured.get("device")
-    if not found or not measured.get("seconds"):
-        return False
-    return device is None or _device_of(str(found)) == device
-
-
-def _device_of(measured: str) -> Device | None:
-    """Return the device of the table that torch calls so."""
-    words = set(re.split(r"[^a-z0-9]+", measured.lower()))
-    fitting = [d for d in DEVICES.values() if set(d.name.split("-")) <= words]
-    return max(fitting, key=lambda d: len(d.name), default=None)

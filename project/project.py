@@ -266,6 +266,45 @@ def audit(
         return audit_claim(claim, options, observer or Observer(), open_mirror(mirror))
 
 
+def evaluate(
+    run: Run | str | Path,
+    evaluations: str | Path,
+    observer: Observer | None = None,
+    *,
+    mirror: str | None = None,
+    store: str | Path | None = None,
+    allow_local_plugins: bool = False,
+) -> Run:
+    """Add evaluations to a finished run, and return the run that has them; nothing is retrained.
+
+    Args:
+        run: a run, its name or folder, or `latest`; it stays as it is.
+        evaluations: a YAML file with a list of `evaluate:` entries.
+        observer: receives notices and the progress of steps.
+        mirror: a folder or address to download from instead; left out, KHICHDI_MIRROR.
+        store: the store's folder; left out, KHICHDI_STORE, else `.khichdi` of the project.
+        allow_local_plugins: run the plugin files that the run keeps.
+
+    Raises:
+        InputError: the evaluations are wrong, or the plugins that are installed here give a step of
+            the run another key.
+        WorkError: an evaluation failed, or the store lacks a result of the run.
+    """
+    from .evaluation import evaluate_run, open_evaluated
+    from .evaluation_file import read_evaluations
+    from .mirrors import open_mirror
+
+    file = read_evaluations(Path(evaluations))
+    found = run if isinstance(run, Run) else open_evaluated(run, store)
+    return evaluate_run(
+        found,
+        file,
+        observer or Observer(),
+        mirror=open_mirror(mirror),
+        allow_local_plugins=allow_local_plugins,
+    ).run
+
+
 def _texts(settings: Settings) -> tuple[str, ...]:
     """Return overrides as `path=value`; JSON is the YAML that the language reads."""
     if isinstance(settings, str):

@@ -20,6 +20,7 @@ from ..runtime.audit.plugin_files import not_loaded
 from ..schema.audit import Finding
 from ..schema.errors import InputError, KhichdiError
 from ..schema.lock import Lock
+from ..schema.record import RecipeFile
 from .bundled_recipes import open_recipe
 
 SHOWN = 3
@@ -89,37 +90,55 @@ def _from_files(claim: Claim, registry: Registry) -> Lowered:
     Raises:
         KhichdiError: they do not compile, or are not the files that the recipe extends.
     """
-    compiled = compiled_again(claim, registry)
-    source = f"compiled again from {_listed([file.path for file in claim.record.files])}"
-    if claim.record.settings:
-        source += f" with --set {_listed(claim.record.settings)}"
+    record = claim.record
+    compiled = compile_kept(
+        claim.folder / "recipe",
+        record.files,
+        record.settings,
+        registry,
+        _lock(claim),
+        until=record.until,
+    )
+    source = f"compiled again from {_listed([file.path for file in record.files])}"
+    if record.settings:
+        source += f" with --set {_listed(record.settings)}"
     if compiled.until is not None:
         source += f", up to {compiled.until}"
     return Lowered(compiled.plan, compiled.recipe.to_json(), source, until=compiled.until)
 
 
-def compiled_again(claim: Claim, registry: Registry) -> Compiled:
-    """Compile the recipe's files that a run keeps, with its lock and settings.
+def compile_kept(
+    folder: Path,
+    files: Sequence[RecipeFile],
+    settings: Sequence[str],
+    registry: Registry,
+    lock: Lock | None,
+    *,
+    allow_breaches: bool = False,
+    until: str | None = None,
+) -> Compiled:
+    """Compile the files of a recipe that a run keeps, with values set as by `--set`.
 
     Raises:
         KhichdiError: they do not compile, or are not the files that the recipe extends.
     """
-    home, kept = (claim.folder / "recipe").resolve(), list(claim.record.files)
+    home, kept = folder.resolve(), list(files)
 
-    def open_kept(name: str, folder: Path) -> tuple[Path, bytes]:
+    def open_kept(name: str, _: Path) -> tuple[Path, bytes]:
         if not kept or not _same_file(name, kept[0].path):
             raise InputError(f"{name} is not among the run's files")
         path = home / kept.pop(0).path
         return open_recipe(str(path), home)
 
     compiled = compile_recipe(
-        claim.record.files[0].path,
+        files[0].path,
         home,
         open_kept,
         registry,
-        _lock(claim),
-        claim.record.settings,
-        until=claim.record.until,
+        lock,
+        settings,
+        allow_breaches,
+        until=until,
     )
     if kept:
         raise InputError(f"the recipe does not extend {kept[0].path}")

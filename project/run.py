@@ -21,10 +21,12 @@ from ..runtime.sources.pin import check_local
 from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, write_run
 from ..schema.errors import RecipeError
 from ..schema.lock import Lock
-from ..schema.record import Record, RecordedStep
+from ..schema.record import EvaluatedRun, Record, RecordedStep
 from .cache_misses import CacheMisses, cache_misses
+from .expectations import unexpected
 from .forecast import compared, forecast
 from .locking import completed, report_other_plugins
+from .model_card import adapter_texts
 from .observer import Observer
 from .quota import make_room_for
 from .run_lookup import Run
@@ -86,14 +88,38 @@ def run_session(
     misses = cache_misses(session)
     if misses:
         observer.notice("\n".join(misses.lines()))
+    return execute(session, observer, (started, clock), misses, mirror=mirror, launch=launch)
+
+
+def execute(
+    session: Session,
+    observer: Observer,
+    start: tuple[datetime, float],
+    misses: CacheMisses | None = None,
+    *,
+    mirror: Mirror | None = None,
+    launch: Launch | None = None,
+    evaluates: EvaluatedRun | None = None,
+) -> FinishedRun:
+    """Run the steps of a locked recipe that are not cached, and write the record.
+
+    `start` has the time of the start, and the monotonic clock then; `evaluates` is the run that
+    this one adds evaluations to.
+    """
+    plan, (started, clock) = session.compiled.plan, start
+    to_run = len(pending(plan, session.store))
     folder = new_run(session.store, plan.recipe, started) if to_run else None
     with observer.running(plan, folder / "log.txt" if folder else None, to_run):
+        folders = session.compiled.folders
         executor = Executor(
             plan, session.store, session.registry, folders, observer, mirror, launch=launch
         )
         steps = executor.run()
         record = _record(session, steps, started, time.monotonic() - clock)
+        record = record.model_copy(update={"evaluates": evaluates})
         run = _write(session, record, folder, started)
+    for text in unexpected(session.compiled.recipe, steps) if plan.has("mixture") else ():
+        observer.notice(text)
     return FinishedRun(session, run, record, misses, to_run)
 
 
@@ -116,16 +142,17 @@ def _write(session: Session, record: Record, folder: Path | None, started: datet
     store, plan = session.store, session.compiled.plan
     found = folder or finished_run(store, record) or new_run(store, plan.recipe, started)
     if folder is not None or not (found / RECORD).is_file():
-        write_run(found, record, plan, _lock(session), session.compiled.loaded.files, store)
+        lock, files = _lock(session), session.compiled.loaded.files
+        texts = adapter_texts(found, record, plan, lock, store, session.registry)
+        write_run(found, record, plan, lock, files, store, texts)
     return Run(found, record, store)
 
 
 def _lock(session: Session) -> Lock:
     """Return the lock of what ran: a run that ends early claims no bytes of later steps."""
     assert session.lock is not None
+    plan = session.compiled.plan
+    lock = session.lock.only({step.name for step in plan.steps})
     if session.compiled.until is None:
-        return session.lock
-    plan, pinned = session.compiled.plan, session.lock.materials
-    materials = {name: material for name, material in pinned.items() if plan.has(name)}
-    plugins = session.registry.distributions(plan)
-    return session.lock.model_copy(update={"materials": materials, "plugins": plugins})
+        return lock
+    return lock.model_copy(update={"plugins": session.registry.distributions(plan)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..runtime.row_lineage import Lineage
+    from .predictions import ScoredRow
 
 LATEST = "latest"
 
@@ -153,6 +154,57 @@ class Run:
         folder = self._artifact(self._step(evaluation), "predictions")
         found: list[dict[str, Any]] = json.loads((folder / "values.json").read_bytes())
         return found
+
+    def scored_rows(self, evaluation: str | None = None) -> list[ScoredRow]:
+        """Return the answers of an evaluation, each with its prompt, references and scores.
+
+        Args:
+            evaluation: one of `evaluations`; left out, the first of the trained model.
+
+        Raises:
+            InputError: the run has no such evaluation.
+            StoreError: the store does not have the predictions or their rows any more.
+        """
+        from .predictions import scored_rows
+
+        return scored_rows(self.predictions(evaluation), lambda: self.rows("validation"))
+
+    def generate(
+        self,
+        prompts: Sequence[str | Mapping[str, Any]],
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        base: bool = False,
+        raw: bool = False,
+    ) -> list[str]:
+        """Return the trained model's answers to prompts; the model is loaded for this call.
+
+        Args:
+            prompts: questions that the recipe's template renders, or rows of `rows()` as they are.
+            max_new_tokens: tokens of an answer at most.
+            temperature: 0 answers greedily, else tokens are drawn.
+            top_p: tokens are drawn among the likeliest that together have this probability.
+            seed: of the draws.
+            stop: texts that end an answer, and are cut off.
+            base: answer by the base alone.
+            raw: take texts as they are, without the template.
+
+        Raises:
+            InputError: the run trained no model, or a prompt leaves no room for an answer.
+            StoreError: the store does not have base or adapter any more.
+            WorkError: packages are missing, or the model cannot be loaded.
+        """
+        from ..plugins.toolkit.answer_text import Sampling
+        from .generate import as_prompt, generate, run_model
+
+        asked = [as_prompt(one, raw=raw) if isinstance(one, str) else one for one in prompts]
+        sampling = Sampling(max_new_tokens, temperature, top_p, seed, tuple(stop))
+        with run_model(self) as model:
+            return [answer.text for answer in generate(model, asked, sampling, base=base)]
 
     def _step(self, name: str) -> RecordedStep:
         return next(step for step in self.record.steps if step.name == name)

@@ -23,6 +23,7 @@ PACKAGES = (
     "safetensors",
     "tokenizers",
     "torch",
+    "torchao",
     "transformers",
 )
 

@@ -59,6 +59,10 @@ class Architecture(Document):
     linears: tuple[Linear, ...] = Field(description="Linear modules of one layer, in order.")
     layer_path: str = Field("model.layers", description="Path of the layers in the model.")
     head: str = Field("lm_head", description="Name of the output head.")
+    embedding: str = Field("embed_tokens", description="Name of the input embedding.")
+    added_tokens: int = Field(
+        0, ge=0, description="Tokens that the recipe adds, of the rows of the embedding."
+    )
     gated: bool = Field(True, description="Whether the MLP is gated.")
     qk_norm: bool = Field(False, description="Whether queries and keys are normalized.")
     norms: int = Field(ge=0, description="Parameters of the norms of one layer.")
@@ -119,6 +123,14 @@ class Architecture(Document):
             if isinstance(targets, str)
             or any(linear.path == name or linear.path.endswith(f".{name}") for name in targets)
         )
+
+    def whole_modules(self, names: tuple[str, ...]) -> list[int] | None:
+        """Return the elements of modules that are trained in full, each with a copy of its own.
+
+        None where one of them is neither the embedding nor the head.
+        """
+        tables = {self.embedding, self.head}
+        return [self.vocab * self.hidden for _ in names] if tables.issuperset(names) else None
 
     def reaches_head(self, targets: tuple[str, ...] | str) -> bool:
         """Return whether an adapter is on the head."""

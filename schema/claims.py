@@ -33,6 +33,8 @@ SOFTWARE = "installed software"
 SETTINGS = "settings that change no result"
 ORIGINS = "origins of sources"
 NAMES = "the recipe's name"
+FIRST_RUN = "the run that is evaluated again"
+CARDS = "the model card"
 
 
 def _fields(document: str, paths: str, what: str, why: str) -> Iterator[ClaimedField]:
@@ -58,6 +60,18 @@ CLAIMED: tuple[ClaimedField, ...] = (
         "plugins installed",
         SOFTWARE,
         "keys bind the version number of each plugin, not the packages that it came from",
+    ),
+    *_fields(
+        "record",
+        "adapter_texts",
+        CARDS,
+        "its words are those of the khichdi that wrote it; its chat template follows from the plan",
+    ),
+    *_fields(
+        "record",
+        "evaluates",
+        FIRST_RUN,
+        "its evaluations may be others, so its hashes do not follow from this run's",
     ),
     *_fields("lock", "plugins language", SOFTWARE, "as it was when the lock was made"),
     *_fields(

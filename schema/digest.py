@@ -37,6 +37,11 @@ def digest(kind: str, value: Any) -> str:
     return "sha256:" + hashlib.sha256(preimage).hexdigest()
 
 
+def sha256_of(data: bytes) -> str:
+    """Return `sha256:...` of bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
 def manifest_digest(files: Mapping[str, tuple[int, str]]) -> str:
     """Return the digest of a folder: each path bound to its size and sha256."""
     return digest("manifest", {path: [size, sha] for path, (size, sha) in files.items()})

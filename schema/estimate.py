@@ -12,7 +12,7 @@ from pydantic import Field
 
 from .document import Document
 
-Basis = Literal["counted", "declared", "at most", "unknown"]
+Basis = Literal["counted", "declared", "expected", "at most", "unknown"]
 """The basis of a number of rows."""
 
 
@@ -57,8 +57,11 @@ class DataEstimate(Document):
 
     rows: int | None = Field(description="Number of rows; null if unknown.")
     basis: Basis = Field(
-        description="Source of the number: counted in the store, or declared by the recipe."
+        description="Source of the number: counted in the store, declared by the sampler, expected "
+        "by the recipe, or the most that the sampler keeps."
     )
+    at_least: int = Field(0, description="Fewest rows.")
+    at_most: int | None = Field(None, description="Most rows; null if unknown.")
     why: str | None = Field(None, description="Why the number is unknown.")
 
 
@@ -68,6 +71,15 @@ class Saving(Document):
     path: tuple[str, ...] = Field(description="Path in the recipe.")
     change: str = Field(description="Suggested value.")
     saves_bytes: int = Field(description="Memory saved.")
+
+
+class StepTime(Document):
+    """Time of a step other than training."""
+
+    step: str = Field(description="Name of the step.")
+    rows: int | None = Field(None, description="Rows that it reads; null if unknown.")
+    seconds: float | None = Field(None, description="Time; null if its rate or rows are unknown.")
+    run: str | None = Field(None, description="The run here whose rate is used.")
 
 
 class Disk(Document):
@@ -82,7 +94,7 @@ class Disk(Document):
 
 
 class Bound(Document):
-    """Lower bounds, where the rows of some data set are unknown."""
+    """Cost at the fewest or the most rows, where those of some data set are not certain."""
 
     rows: int
     tokens: int
@@ -112,7 +124,18 @@ class Estimate(Document):
     steps: int | None = Field(description="Total optimizer steps.")
     gpu_memory_bytes: int | None = Field(description="Peak GPU memory; null on a CPU.")
     seconds: float | None = Field(description="Training time, without evaluation.")
-    at_least: Bound | None = Field(None, description="Lower bounds, if rows are unknown.")
+    at_least: Bound | None = Field(None, description="Lower bounds, if rows are not certain.")
+    at_most: Bound | None = Field(None, description="Upper bounds, if rows are not certain.")
+    other_steps: tuple[StepTime, ...] = Field(
+        (),
+        description="Time of other steps that have to run: of those that run the model, and of "
+        "those that took long in an earlier run here.",
+    )
+    elsewhere: dict[str, float] = Field(
+        {},
+        description="If no device is named: training time by device of the table that has room "
+        "and takes less than a week.",
+    )
     device: str | None = Field(None, description="Device of the table.")
     device_memory_bytes: int | None = Field(None, description="Memory of the device.")
     memory: Memory | None = Field(None, description="Memory by part.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -71,6 +72,11 @@ class Lock(Sealed):
     language: int
     materials: dict[str, Material]
     plugins: Annotated[tuple[Distribution, ...], unique("name")] = ()
+
+    def only(self, steps: Collection[str]) -> Self:
+        """Return the lock without materials of other steps, such as of sources since removed."""
+        kept = {name: one for name, one in self.materials.items() if name in steps}
+        return self.model_copy(update={"materials": kept})
 
 
 def request_digest(use: str, version: int, params: dict[str, Any], file: str | None = None) -> str:

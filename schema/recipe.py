@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticKnownError
 
-from .document import Document, operational
+from .document import Document, later, operational, refuse_duplicates
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)]
 """Lower-case letters, digits, dots, dashes and underscores: safe in step names and file names."""
@@ -42,6 +42,50 @@ class Step(Document):
         return self.model_dump(mode="json", include=own)
 
 
+TokenText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+"""The text of a token."""
+
+
+class Tokens(Document):
+    """Special tokens of the tokenizer, and tokens that it is to have beside its own."""
+
+    bos_token: TokenText | None = Field(
+        None, description="Token that begins a text, where the tokenizer puts one."
+    )
+    eos_token: TokenText | None = Field(
+        None,
+        description="Token that ends an answer: trained at its end, and generation stops at it.",
+    )
+    pad_token: TokenText | None = Field(
+        None, description="Token for padding. Training has no padding; other tools read it."
+    )
+    unk_token: TokenText | None = Field(None, description="Token for text without another token.")
+    add: tuple[TokenText, ...] = Field(
+        (),
+        description="Texts that become tokens where the tokenizer lacks them; they are decoded as "
+        "text.",
+    )
+    add_special: tuple[TokenText, ...] = Field(
+        (),
+        description="The same for special tokens, which decoding leaves out of answers.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Tokens:
+        if not self.changes():
+            raise ValueError("name at least one token, or leave `tokens` out")
+        refuse_duplicates((*self.add, *self.add_special), "token")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is set, as JSON values."""
+        return {name: value for name, value in self.to_json().items() if value}
+
+    def trained(self) -> tuple[str, ...]:
+        """Return the tokens to add that mean nothing until they are trained: all but padding."""
+        return tuple(text for text in (*self.add_special, *self.add) if text != self.pad_token)
+
+
 class Model(Document):
     """The base model, how it is stored, and which weights are trained."""
 
@@ -49,8 +93,23 @@ class Model(Document):
     license: str | None = operational(
         None, description="SPDX id of the base model's license; rules check it."
     )
+    tokens: Tokens | None = later(
+        None, description="Changes to the tokenizer: special tokens, and added ones."
+    )
     quantization: Step = Field(description="How the base weights are stored during training.")
     adapter: Step = Field(description="Which weights are trained.")
+
+
+class Expect(Document):
+    """The author's expectation of a data set, for estimates before it is read.
+
+    A run reports where the rows differ from it.
+    """
+
+    rows: int = Field(ge=1, description="Rows that the data set contributes, after its sampler.")
+    tokens_per_row: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Mean tokens of a rendered row."
+    )
 
 
 class DataSet(Document):
@@ -69,6 +128,11 @@ class DataSet(Document):
         None, description="Scorer that gives each row a number to sample by."
     )
     sample: Step = Field(description="Which of the filtered rows go into the mixture.")
+    expect: Expect | None = operational(
+        None,
+        description="Expected rows and their length, for `recipe plan` before the data is read.",
+        exclude_if=lambda expect: expect is None,
+    )
 
 
 class Benchmark(Document):

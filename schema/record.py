@@ -82,6 +82,13 @@ class RecipeFile(Document):
         return path
 
 
+class EvaluatedRun(Document):
+    """The run whose trained model a later record evaluates again."""
+
+    recipe_hash: Digest
+    result_hash: Digest
+
+
 class Record(Sealed):
     """A whole run.
 
@@ -91,7 +98,9 @@ class Record(Sealed):
     that the run ended with, where that is not the recipe's last one. `files` are the
     recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
     distribution of the interpreter. `estimate` is the estimated cost of training beside the
-    measured one; it is in no hash of a result.
+    measured one; it is in no hash of a result. `adapter_texts` are the texts beside the adapter in
+    the run's folder (model card, chat template), with their sha256. `evaluates` is the run that
+    this one only adds evaluations to.
     """
 
     record: Literal[1] = 1
@@ -112,3 +121,5 @@ class Record(Sealed):
     lock: Digest | None = None
     installed: Annotated[tuple[Distribution, ...], unique("name")] = ()
     estimate: Comparison | None = None
+    adapter_texts: dict[PathBelow, Digest] = Field({}, exclude_if=lambda texts: not texts)
+    evaluates: EvaluatedRun | None = Field(None, exclude_if=lambda run: run is None)

@@ -21,7 +21,8 @@ answer that the loss does not count, and `content: null` for one without text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,3 +81,22 @@ def drop_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([pa.field(name, pa.string()) for name in ("id", "reason", "detail")])
+
+
+def prompt_of(row: Mapping[str, Any]) -> str:
+    """Return the question of a row as people read it, without a template's words.
+
+    Of a chat, the turns before its last answer, each as `role: text`.
+    """
+    turns = row["turns"]
+    last = max((n for n, turn in enumerate(turns) if turn["role"] == "assistant"), default=0)
+    if last:
+        return "\n".join(f"{turn['role']}: {turn['text']}" for turn in turns[:last])
+    return "\n\n".join(text for text in (row["instruction"], row["input"]) if text)
+
+
+def references_of(row: Mapping[str, Any]) -> list[str]:
+    """Return the answers that count: of a chat, the last, which is what was asked for."""
+    references: list[str] = row["references"] or [row["output"]]
+    answers = [turn["text"] for turn in row["turns"] if turn["role"] == "assistant"]
+    return answers[-1:] if answers and references == [row["output"]] else references

@@ -14,6 +14,7 @@ from khichdi.plugins.toolkit.torch_environment import before_torch
 
 # Tests never fail by the clock, and the same examples are tried everywhere.
 settings.register_profile("khichdi", deadline=None, derandomize=True, database=None)
+settings.register_profile("fast", settings.get_profile("khichdi"), max_examples=25)
 settings.load_profile("khichdi")
 # Before any test imports torch. Several run side by side, where no thread is to spin.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -27,6 +28,12 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from miniature import make_base
 
     return make_base(tmp_path_factory.mktemp("tiny-base"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Generate a quarter of the examples where only fast tests are wanted."""
+    if config.option.markexpr == "fast":
+        settings.load_profile("fast")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from http_site import QuietHandler, Server
 
 TOKEN = "hf_" + "a" * 34
 """The token that gated repositories open to."""
@@ -70,7 +70,7 @@ class Hub:
             hub = self
 
         # The real hub sends large files from another host, and clients treat that differently.
-        self._servers = [_Server(("127.0.0.1", 0), Handler) for _ in range(2)]
+        self._servers = [Server(("127.0.0.1", 0), Handler) for _ in range(2)]
         self.url, self.cdn = (f"http://127.0.0.1:{s.server_address[1]}" for s in self._servers)
 
     def add(self, name: str, kind: str = "models", **options: Any) -> Repo:
@@ -88,22 +88,8 @@ class Hub:
             server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    """A server that does not mind clients that hang up."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     hub: Hub
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing on the screen."""
 
     def do_HEAD(self) -> None:
         self._answer()

@@ -25,8 +25,9 @@ MAY_IMPORT = {
 NEEDS_EXTRA = json.loads((Path(__file__).parent / "needs_extra.json").read_text())
 EXTRAS = [
     "accelerate", "bitsandbytes", "datasets", "flash_attn", "gguf", "httpx", "huggingface_hub",
-    "jsonschema", "matplotlib", "numpy", "pandas", "peft", "pyarrow", "rouge_score",
-    "safetensors", "sentencepiece", "tokenizers", "torch", "transformers",
+    "jsonschema", "lm_eval", "matplotlib", "numpy", "pandas", "peft", "pyarrow", "rouge_score",
+    "safetensors", "scipy", "sentencepiece", "starlette", "tokenizers", "torch", "torchao",
+    "transformers", "uvicorn",
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from ...schema.yaml_reader import Path
 from ..instances import base_title
 from ..load import Loaded
 from .contradictions import chains, counts, packing, sources, training
+from .token_checks import added_tokens
 
 if TYPE_CHECKING:
     from ...schema.architecture import Architecture
@@ -109,8 +110,9 @@ def _known_base(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diag
     return check_base(recipe, loaded, registry, known_architecture(recipe, registry))
 
 
-def _needs_validation(recipe: Recipe, loaded: Loaded, _: Registry) -> list[Diagnostic]:
-    if recipe.mixture.validation is not None or not recipe.evaluate:
+def _needs_validation(recipe: Recipe, loaded: Loaded, registry: Registry) -> list[Diagnostic]:
+    plugins: list[Any] = [registry.get("evaluator", step.use).plugin for step in recipe.evaluate]
+    if recipe.mixture.validation is not None or not any(one.uses_rows for one in plugins):
         return []
     message = "evaluation needs a validation set, and there is none"
     hint = "add `mixture: {validation: {count: N}}`"
@@ -205,6 +207,7 @@ CHECKS: list[tuple[set[str], Callable[[Recipe, Loaded, Registry], list[Diagnosti
     ({"data", "mixture", "train"}, counts),
     ({"train"}, packing),
     ({"mixture", "train"}, training),
+    ({"model"}, added_tokens),
     ({"data", "mixture", "benchmarks"}, chains),
     ({"model", "data", "benchmarks"}, sources),
 ]

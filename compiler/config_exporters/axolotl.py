@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
+from ..importers.jinja_texts import LAST_THOUGHT
 from . import shared
 from .outgoing import Outgoing, Place
 
@@ -13,6 +14,7 @@ PLAIN = {
     "no_input_format": "### Instruction:\n{instruction}\n\n### Response:\n",
 }
 """The prompts of Alpaca without their first sentence, as axolotl writes prompts out."""
+ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
 LIGER = {
     "plugins": ["axolotl.integrations.liger.LigerPlugin"],
     "liger_rope": True,
@@ -27,6 +29,7 @@ def translate(out: Outgoing) -> None:
     quantization(out)
     shared.adapter(out, rslora="peft_use_rslora", dora="peft_use_dora")
     modules(out)
+    tokens(out)
     for name in out.recipe["data"]:
         data_set(out, name)
     mixture(out)
@@ -41,6 +44,22 @@ def translate(out: Outgoing) -> None:
     evaluation(out)
     trackers(out)
     out.config["output_dir"] = f"./outputs/{out.recipe['name']}"
+
+
+def tokens(out: Outgoing) -> None:
+    """Translate special and added tokens; axolotl adds those of `special_tokens` by itself."""
+    found, place = out.recipe["model"].get("tokens") or {}, "model.tokens"
+    roles = {name: found[name] for name in ROLES if found.get(name)}
+    special = [token for token in found.get("add_special", ()) if token not in roles.values()]
+    both = roles | ({"additional_special_tokens": special} if special else {})
+    for name in found:
+        if name == "add":
+            out.put(f"{place}.add", {"tokens": found["add"]} if found["add"] else {})
+        else:
+            out.put(f"{place}.{name}", {"special_tokens": both})
+    if found and out.recipe["model"]["adapter"].get("trainable_token_indices"):
+        out.lose("model.adapter.trainable_token_indices", "axolotl trains whole tables: name them "
+                 "in `lora_modules_to_save`")  # fmt: skip
 
 
 def warmup(out: Outgoing) -> None:
@@ -130,12 +149,15 @@ def _read(out: Outgoing, name: str) -> dict[str, Any]:
     """Return `type` and its fields, by the reader and the template of the recipe."""
     place: Place = ("data", name, "read")
     read, template = out.value(*place), out.text("train.template")
-    fields = {}
+    fields: dict[str, Any] = {}
     if read["use"] == "conversations" and template["use"] == "chat":
         out.put((*place, "use"), {})
         out.put((*place, "field"), {})
         shared.conversation(out, place)
-        return {"type": "chat_template", "field_messages": read["field"]}
+        if read.get("drop_system"):
+            out.put((*place, "drop_system"), {})
+            fields["drop_system_message"] = True
+        return {"type": "chat_template", "field_messages": read["field"], **fields}
     if read["use"] != "alpaca":
         out.lose((*place, "use"), "axolotl reads Alpaca's columns, or conversations")
         return {"type": "alpaca"}
@@ -162,10 +184,13 @@ def _prompt(template: dict[str, Any]) -> dict[str, str] | None:
     """Return a prompt that is written out, empty for Alpaca's own; None where there is none."""
     if template["use"] == "alpaca":
         return {} if template["preamble"] else dict(PLAIN)
+    bare = template.get("prompt_without_input")
     if template["use"] == "text" and template["answer"] == "{output}" and "{input}" in (
         template["prompt"]
     ):  # fmt: skip
-        return {"format": template["prompt"].replace("{{", "{").replace("}}", "}")}
+        formats = {"format": template["prompt"], "no_input_format": bare}
+        return {key: text.replace("{{", "{").replace("}}", "}")
+                for key, text in formats.items() if text}  # fmt: skip
     return None
 
 
@@ -187,17 +212,19 @@ def template(out: Outgoing) -> None:
     """Translate what else the template says."""
     place, found = "train.template", out.text("train.template")
     out.put(f"{place}.use", {})
-    for name in ("preamble", "prompt", "answer"):
+    for name in ("preamble", "prompt", "prompt_without_input", "answer"):
         if name in found:
             out.put(f"{place}.{name}", {})
     if found["use"] == "chat":
         jinja = found["jinja"]
-        own = {"chat_template": "tokenizer_default"}
-        theirs = {"chat_template": "jinja", "chat_template_jinja": jinja} if jinja else own
+        forgets = jinja == LAST_THOUGHT.text and found["history"] == "as-written"
+        own = {"chat_template": "qwen3" if forgets else "tokenizer_default"}
+        text = {"chat_template": "jinja", "chat_template_jinja": jinja}
+        theirs = text if jinja and not forgets else own
         out.put(f"{place}.jinja", theirs)
         if found["system"]:
             out.put(f"{place}.system", {"default_system_message": found["system"]})
-        if found["history"] == "auto":
+        if found["history"] == "auto" or forgets:
             out.skip(f"{place}.history", "axolotl renders a chat whole")
     if found["learn"] == "answers":
         out.put(f"{place}.learn", {"train_on_inputs": False})

@@ -20,6 +20,7 @@ INERT = {
     "evaluate": "measured after training",
     "export": "made after training",
     "rules": "checked, and changes nothing",
+    "expect": "an estimate before the data is read",
     "license": "a license is recorded, and changes nothing",
     "on_bad_row": "a row that cannot be read ends a run here",
     "determinism": "how exactly a run is reproduced",
@@ -115,7 +116,8 @@ class Outgoing:
             if leaf in self.done:
                 continue
             words = [part for part in leaf if isinstance(part, str)]
-            why = INERT.get(words[-1]) or INERT.get(words[0])
+            named = (words[-1], words[0], *words[2:])  # the second may be a name of the user's
+            why = next((INERT[word] for word in named if word in INERT), None)
             if why:
                 self.skip(leaf, why)
             elif self.value(*leaf) in NOTHING:

@@ -14,6 +14,9 @@ def translate(out: Outgoing) -> None:
     quantization(out)
     out.put("model.adapter.use", {"use_peft": True})
     shared.adapter(out, rslora="use_rslora", dora="use_dora")
+    end = (out.recipe["model"].get("tokens") or {}).get("eos_token")
+    if end:
+        out.put("model.tokens.eos_token", {"eos_token": end})
     modules = out.text("model.adapter.target_modules")
     if modules == "all-linear" or isinstance(modules, list):
         theirs = ["all-linear"] if modules == "all-linear" else modules

@@ -245,11 +245,16 @@ class _Explanation:
         return f"installed: {', '.join(names)}" if names else None
 
     def _kind(self, path: Path) -> str | None:
-        """Return the kind of plugin at a path; also of the sources that a filter asks for."""
+        """Return the kind of plugin at a path; also of sources that a plugin asks for."""
+        if len(path) > 2 and step_kind(path[:-2]) == "evaluator":
+            use = self._value((*path[:-2], "use"))
+            if use in self.registry.names("evaluator"):
+                plugin: Any = self.registry.get("evaluator", use).plugin
+                return "source" if path[-2] in plugin.sources else None
         if path and step_kind(path[:-1]) == "filter":
             use = self._value((*path[:-1], "use"))
             if use in self.registry.names("filter"):
-                plugin: Any = self.registry.get("filter", use).plugin
+                plugin = self.registry.get("filter", use).plugin
                 return "source" if path[-1] in plugin.sources else None
         return step_kind(path)
 

@@ -1,6 +1,7 @@
 """Count the rows, tokens and optimizer steps of a recipe, as far as they are known.
 
-Counted numbers go before those that the recipe declares, and these before assumptions.
+Counted numbers go before those that the sampler declares, these before what the recipe expects, and
+these before assumptions.
 """
 
 from __future__ import annotations
@@ -80,10 +81,19 @@ class Amount:
     trained: int | None
 
     def bound(self, seconds: float | None) -> Bound:
-        """Return this amount as the least that a training takes."""
+        """Return this amount as the least or the most that a training takes."""
         return Bound(
             rows=self.rows, tokens=self.tokens, packs=self.packs, steps=self.steps, seconds=seconds
         )
+
+
+@dataclass(frozen=True)
+class Found:
+    """The likely amount, and its bounds where it is not certain; None where nothing tells."""
+
+    likely: Amount | None
+    least: Amount | None
+    most: Amount | None
 
 
 class Amounts:
@@ -105,12 +115,15 @@ class Amounts:
         self.data = {name: self._data_set(name) for name in sorted(recipe.data)}
         self.per_row = self._tokens_per_row()
 
-    def find(self) -> tuple[Amount | None, Amount | None]:
-        """Return the amount where it is known, else a lower bound of it where there is one."""
-        rows, least = self._rows()
-        if rows is not None:
-            return self._amount(rows), None
-        return None, self._amount(least) if least else None
+    def find(self) -> Found:
+        """Return the likely amount, and its bounds where they are known and differ from it."""
+        likely, least, most = self._rows()
+        amount = None if likely is None else self._amount(likely)
+        return Found(
+            likely=amount,
+            least=self._amount(least) if least and least != likely else None,
+            most=self._amount(most) if most and most != likely else None,
+        )
 
     def rows(self) -> int | None:
         """Return the rows of the mixture less those for validation; None where not known."""
@@ -119,41 +132,53 @@ class Amounts:
     # ---- rows -------------------------------------------------------------------------------
 
     def _data_set(self, name: str) -> DataEstimate:
-        """Return the rows of a data set: counted, or as its sampler expects them."""
+        """Return the rows of a data set: counted, or as its sampler or the recipe expects them."""
         if name in self.known.rows:
-            return DataEstimate(rows=self.known.rows[name], basis="counted")
-        step, before = self.recipe.data[name].sample, self.known.before.get(name)
-        declared, _ = ask(self.registry, "sampler", step, lambda s: s.expected(None))
-        least, most = ask(self.registry, "sampler", step, lambda s: s.expected(before))
+            rows = self.known.rows[name]
+            return DataEstimate(rows=rows, basis="counted", at_least=rows, at_most=rows)
+        data, before = self.recipe.data[name], self.known.before.get(name)
+        fewest, _ = ask(self.registry, "sampler", data.sample, lambda s: s.expected(None))
+        least, most = ask(self.registry, "sampler", data.sample, lambda s: s.expected(before))
+        if name not in self.known.filtered:
+            least = fewest  # a filter that did not run yet may drop any row
+        bounds = {"at_least": least, "at_most": most}
+        if least == most:
+            basis: Basis = "declared" if least == fewest else "counted"
+            return DataEstimate(rows=most, basis=basis, **bounds)
+        if data.expect is not None:
+            rows = max(least, min(data.expect.rows, data.expect.rows if most is None else most))
+            return DataEstimate(rows=rows, basis="expected", **bounds)
         if most is None:
             why = "the sampler names no number, and the source was not read yet"
-            return DataEstimate(rows=None, basis="unknown", why=why)
-        basis: Basis = "at most"
-        if least == most == declared:
-            basis = "declared"
-        elif least == most and name in self.known.filtered:
-            basis = "counted"
-        return DataEstimate(rows=most, basis=basis)
+            return DataEstimate(rows=None, basis="unknown", why=why, **bounds)
+        return DataEstimate(rows=most, basis="at most", **bounds)
 
-    def _rows(self) -> tuple[int | None, int]:
-        """Return the rows to train on where they are known, and how many they are at least."""
+    def _rows(self) -> tuple[int | None, int, int | None]:
+        """Return the rows to train on: likely, at least and at most; None where nothing tells."""
         if self.known.split is not None:
-            return self.known.split, self.known.split
-        sure = sum(d.rows or 0 for d in self.data.values() if d.basis in ("counted", "declared"))
-        missing = [name for name, data in self.data.items() if data.rows is None]
-        most = [name for name, data in self.data.items() if data.basis == "at most"]
-        for why in dict.fromkeys(self.data[name].why for name in missing):
-            names = ", ".join(f"data.{name}" for name in missing if self.data[name].why == why)
+            return self.known.split, self.known.split, self.known.split
+        self._explain()
+        sets = self.data.values()
+        likely = _total([data.rows for data in sets])
+        most = _total([data.at_most for data in sets])
+        least = sum(data.at_least for data in sets)
+        return self._to_train(likely), max(0, least - self._held_out(least)), self._to_train(most)
+
+    def _to_train(self, rows: int | None) -> int | None:
+        return None if rows is None else max(0, rows - self._held_out(rows))
+
+    def _explain(self) -> None:
+        """Say what is unknown, and what the numbers of rows assume."""
+        missing = {name: data.why for name, data in self.data.items() if data.rows is None}
+        for why in dict.fromkeys(missing.values()):
+            names = ", ".join(f"data.{name}" for name, reason in missing.items() if reason == why)
             self.unknown.append(f"rows of {names}: {why}")
         if self.recipe.mixture.filters:
             self.assumed.append("filters of the mixture drop nothing")
-        if missing:
-            return None, max(0, sure - self._held_out(sure))
-        if most:
+        most = [name for name, data in self.data.items() if data.basis == "at most"]
+        if most and not missing:
             names = ", ".join(f"data.{name}" for name in most)
             self.assumed.append(f"as many rows as they may have: {names}")
-        total = sum(data.rows or 0 for data in self.data.values())
-        return max(0, total - self._held_out(total)), sure
 
     def _held_out(self, rows: int) -> int:
         if self.known.held_out is not None:
@@ -175,8 +200,25 @@ class Amounts:
                 f"{self.known.tokens_per_row:.0f} tokens a row, as in an earlier run"
             )
             return min(float(limit), self.known.tokens_per_row)
-        self.assumed.append(f"{min(TOKENS_PER_ROW, limit)} tokens a row: none were counted yet")
-        return float(min(TOKENS_PER_ROW, limit))
+        return self._expected_tokens_per_row(limit)
+
+    def _expected_tokens_per_row(self, limit: int) -> float:
+        """Return the mean over the data sets: as the recipe expects, else a usual number."""
+        usual = min(TOKENS_PER_ROW, limit)
+        expected = {
+            name: data.expect.tokens_per_row
+            for name, data in self.recipe.data.items()
+            if data.expect is not None and data.expect.tokens_per_row is not None
+        }
+        others = [name for name in self.data if name not in expected]
+        if others:
+            names = f" of {', '.join(f'data.{name}' for name in others)}" if expected else ""
+            self.assumed.append(f"{usual} tokens a row{names}: none were counted yet")
+        rows = {name: data.rows or 0 for name, data in self.data.items()}
+        if not any(rows.values()):
+            rows = dict.fromkeys(rows, 1)
+        total = sum(count * min(expected.get(name) or usual, limit) for name, count in rows.items())
+        return total / sum(rows.values())
 
     @property
     def trained_share(self) -> float:
@@ -209,3 +251,9 @@ class Amounts:
         if schedule.total_steps and not self.known.packs:
             return steps, round(steps * schedule.batch * a_pack)
         return steps, round(tokens * steps / an_epoch) if an_epoch else 0
+
+
+def _total(counts: list[int | None]) -> int | None:
+    """Return the sum; None where one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -228,6 +228,9 @@ LAYOUTS: dict[str, Callable[[Config], Architecture]] = {
 LAYER_PATHS = {"gpt2": "transformer.h", "qwen": "transformer.h", "gpt_neox": "gpt_neox.layers"}
 """Paths of the layers where they are not those of Llama."""
 
+EMBEDDINGS = {"gpt2": "wte", "qwen": "wte", "gpt_neox": "embed_in"}
+"""Names of the embedding, where it is not that of Llama."""
+
 TIED = ("gpt2",)
 """Those whose head is the embedding unless their configuration says otherwise."""
 
@@ -255,5 +258,6 @@ def _decoder(
         window=window,
         linears=tuple(linears),
         layer_path=LAYER_PATHS.get(str(c["model_type"]), "model.layers"),
+        embedding=EMBEDDINGS.get(str(c["model_type"]), "embed_tokens"),
         **more,
     )

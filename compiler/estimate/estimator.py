@@ -17,13 +17,14 @@ from ...schema.estimate import Disk, Estimate
 from ...schema.recipe import Recipe
 from ..instances import ask, instance
 from .amounts import NOTHING, Amount, Amounts, Known
+from .devices import DEVICES
 
 __all__ = ["NOTHING", "Known", "estimate"]
 
 BYTES_PER_TOKEN = 4
 """Text of a token, about."""
+A_WEEK = 7 * 24 * 3600
 UNKNOWN_BASE = "the base's architecture is not known: it is not in the store, nor in the table"
-NO_DEVICE = "time: no device is named; `--device NAME` names one"
 
 
 def estimate(
@@ -117,11 +118,12 @@ class _Estimator:
         return ask(self.registry, "runtime", self.train, question)
 
     def estimate(self) -> Estimate:
-        amount, least = self.amounts.find()
+        amounts = self.amounts.find()
+        amount, least, most = amounts.likely, amounts.least, amounts.most
         workload = self._workload(amount or least)
         account = self._account(workload)
         took = self._seconds(amount, workload, account)
-        second = self._seconds(least, workload, account)
+        shortest, longest = (self._seconds(bound, workload, account) for bound in (least, most))
         schedule, architecture = self.schedule, self.architecture
         steps = schedule.total_steps if schedule and amount is None else None
         trained = self._trained()
@@ -132,7 +134,9 @@ class _Estimator:
             steps=amount.steps if amount else steps,
             gpu_memory_bytes=account.memory.total if account and self.gpu else None,
             seconds=took,
-            at_least=least.bound(second) if least else None,
+            at_least=least.bound(shortest) if least else None,
+            at_most=most.bound(longest) if most else None,
+            elsewhere=self._elsewhere(amount, workload, account) if took is None else {},
             device=self.device.name if self.device else None,
             device_memory_bytes=self.device.memory_bytes if self.device else None,
             memory=account.memory if account else None,
@@ -141,8 +145,8 @@ class _Estimator:
             trained=trained,
             parameters=architecture.parameters if architecture else None,
             flops_per_token=account.flops_per_token if account else None,
-            tokens_per_second=_rate(amount or least, took or second),
-            rate=self._rate_source() if took or second else None,
+            tokens_per_second=_rate(amount or least, took or shortest),
+            rate=self._rate_source() if took or shortest else None,
             counted=self.known.packs is not None,
             data=self.amounts.data,
             disk=self._disk(amount, account, trained),
@@ -211,11 +215,16 @@ class _Estimator:
             return None
         if known.tokens_per_second:
             return amount.trained / known.tokens_per_second
-        if self.device is None:
-            if NO_DEVICE not in self.unknown:
-                self.unknown.append(NO_DEVICE)
+        if self.device is None or account is None:
             return None
-        if account is None:
+        return self._seconds_on(self.device, amount, workload)
+
+    def _seconds_on(
+        self, device: Device, amount: Amount, workload: Workload | None
+    ) -> float | None:
+        """Return the runtime's own estimate of the time on a device of the table."""
+        schedule = self.schedule
+        if schedule is None or amount.trained is None or amount.steps is None:
             return None
         evaluations = schedule.evaluations(amount.steps) if amount.held_out else 0
         work = Work(
@@ -223,8 +232,22 @@ class _Estimator:
             micro_batches=ceil(amount.trained / (amount.a_pack * schedule.micro_batch)),
             evaluated=round(evaluations * amount.held_out * self.amounts.per_row),
         )
-        found: float | None = self._ask(lambda r: r.seconds(workload, self.device, work))
+        found: float | None = self._ask(lambda r: r.seconds(workload, device, work))
         return found
+
+    def _elsewhere(
+        self, amount: Amount | None, workload: Workload | None, account: Account | None
+    ) -> dict[str, float]:
+        """Return the time on each device with room for it, where none is named."""
+        if self.device is not None or amount is None or account is None:
+            return {}
+        needed = account.memory.total - account.memory.paged
+        times = {
+            device.name: self._seconds_on(device, amount, workload)
+            for device in DEVICES.values()
+            if device.memory_bytes is None or device.memory_bytes >= needed
+        }
+        return {name: seconds for name, seconds in times.items() if seconds and seconds < A_WEEK}
 
     def _rate_source(self) -> str:
         if self.known.seconds is not None:

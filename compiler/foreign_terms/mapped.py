@@ -14,6 +14,7 @@ model.quantization: {use: bitsandbytes, bits: 4} = load_in_4bit:AHU
 model.quantization: {use: bitsandbytes, bits: 8} = load_in_8bit:AHU
 model.quantization.bits = quantization_bit:L
 model.quantization.use = quantization_method:L
+model.quantization.experts = quantize_moe_experts:A
 model.quantization.quant_type = bnb_4bit_quant_type:H quantization_type:L
 model.quantization.double_quant = bnb_4bit_use_double_quant:H use_bnb_nested_quant:R
     double_quantization:L
@@ -35,6 +36,11 @@ model.adapter.bias = lora_bias:AP
 model.adapter.init_lora_weights = peft_init_lora_weights:A
 model.adapter.use_rslora = peft_use_rslora:A use_rslora:PHU
 model.adapter.use_dora = peft_use_dora:A use_dora:PH
+model.tokens = special_tokens:A
+model.tokens.add = tokens:A add_tokens:L
+model.tokens.add_special = add_special_tokens:L
+model.tokens.eos_token = eos_token:R
+model.adapter.trainable_token_indices = trainable_token_indices:P
 data | a mapping of data sets by name = datasets:ART dataset:LT dataset_name:R
 data.NAME.source.config = dataset_config:R name:D
 data.NAME.source.folder = dataset_dir:L
@@ -44,6 +50,7 @@ data.NAME.source.split = split:D train_on_split:D dataset_train_split:R
 data.NAME.source.repo = path:D
 data.NAME.source.use = ds_type:D
 data.NAME.read = type:D message_property_mappings:D
+data.NAME.read.drop_system = drop_system_message:D
 data.NAME.read.field = field_messages:D field:D
 data.NAME.read.columns = field_instruction:D field_input:D field_output:D message_field_role:D
     message_field_content:D field_human:D field_model:D

@@ -148,7 +148,7 @@ L pissa_* oft_* module_dropout
 AL loraplus_lr_embedding
 
 ! quantize in another way | see `model.quantization`
-A gptq gptq_* bnb_config_kwargs quantize_moe_experts qat quantization model_quantization_config*
+A gptq gptq_* bnb_config_kwargs qat quantization model_quantization_config*
 L use_kt kt_*
 
 ! train in another way than by LoRA | use LoRA
@@ -161,11 +161,10 @@ A model_config overrides_of_model_config rope_scaling rope_theta
 LR rope_scaling model_init_kwargs
 
 ! change the tokenizer | give a base with such a tokenizer as `model.base`
-A tokens added_tokens_overrides resize_token_embeddings_to_32x tokenizer_save_jinja_files
-A special_tokens eot_tokens tokenizer_use_mistral_common
-L resize_vocab add_tokens add_special_tokens new_special_tokens_config init_special_tokens
+A added_tokens_overrides resize_token_embeddings_to_32x tokenizer_save_jinja_files
+A eot_tokens tokenizer_use_mistral_common
+L resize_vocab new_special_tokens_config init_special_tokens
 L split_special_tokens
-R eos_token
 
 ! take the configuration from elsewhere | put all files into one folder as `model.base`
 A base_model_config tokenizer_config
@@ -264,6 +263,6 @@ D shards shards_idx
 
 ! read or render rows another way | see `data.NAME.read` and `train.template`
 D field_system field_tools field_thinking template_thinking_key message_* roles_to_train
-D train_on_eos input_format input_transform system_format drop_system_message split_thinking
+D train_on_eos input_format input_transform system_format split_thinking
 D logprobs_field roles temperature conversation
 """

@@ -10,7 +10,7 @@ import re
 
 from . import axolotl_training, training
 from .axolotl_data import datasets
-from .chat_formats import ends_turn, has_token
+from .axolotl_tokens import tokens
 from .mapping import Translation
 from .refusals import refuse
 from .sources import is_local, recipe_name
@@ -33,12 +33,13 @@ def translate(t: Translation) -> None:
     adapter(t)
     datasets(t)
     length(t)
+    routers(t)
     axolotl_training.batches(t)
     axolotl_training.schedule(t)
     axolotl_training.evaluation(t)
     kernels(t)
     trackers(t)
-    special_tokens(t)
+    tokens(t)
     if t.text("wandb_name"):
         t.put("wandb_name", {"name": recipe_name(t.text("wandb_name") or "")})
     if t.integer("seed") is not None:
@@ -84,7 +85,6 @@ def base(t: Translation) -> None:
 
 def quantization(t: Translation) -> None:
     """Translate bits and types; in 4 bits axolotl always takes nf4 and double quantization."""
-    dtype = _dtype(t)
     place = "model.quantization"
     kind = t.text("adapter")
     if kind == "qlora" and not t.flag("load_in_4bit") and not t.flag("load_in_8bit"):
@@ -106,7 +106,15 @@ def quantization(t: Translation) -> None:
         t.put("load_in_8bit", {f"{place}.use": "bitsandbytes", f"{place}.bits": 8})
     else:
         t.draft.set(("model", "quantization", "use"), "none")
+    _computed_in(t, place)
+
+
+def _computed_in(t: Translation, place: str) -> None:
+    """Translate the type of the calculation, and whether experts are quantized."""
+    dtype = _dtype(t)
     quantized = t.draft.get(("model", "quantization", "use")) == "bitsandbytes"
+    if quantized and t.flag("quantize_moe_experts"):
+        t.put("quantize_moe_experts", {f"{place}.experts": True})
     name = f"{place}.compute_dtype" if quantized else f"{place}.dtype"
     for key, value in dtype.items():
         if value == "float16":
@@ -184,6 +192,13 @@ def _modules(t: Translation) -> None:
         training.target_modules(t, "lora_target_modules", "peft's own choice")
 
 
+def routers(t: Translation) -> None:
+    """Translate the loss of a mixture's routers, which the base's configuration weighs."""
+    if t.flag(("model_config", "output_router_logits")):
+        ours = {"train.output_router_logits": True}
+        t.put(("model_config", "output_router_logits"), ours, "the mean over micro batches")
+
+
 def length(t: Translation) -> None:
     """Translate length and packing of samples, and what of them is learnt."""
     if whole(t, "sequence_len", "train.sequence_len") is None:
@@ -247,23 +262,3 @@ def trackers(t: Translation) -> None:
         t.put(key, {"train.report_to": sorted(set(used.values()))}, note)
     if t.text("wandb_project"):
         t.inert("wandb_project", "set WANDB_PROJECT to it" if t.flag("use_wandb") else "it is off")
-
-
-def special_tokens(t: Translation) -> None:
-    """Tell tokens that the base's tokenizer has already from those that would change it."""
-    base = t.text("base_model") or ""
-    ends = t.texts("eot_tokens") or []
-    if ends and all(ends_turn(base, token) for token in ends):
-        t.inert("eot_tokens", "the base's chat template ends turns by it")
-    tokens = t.value("special_tokens")
-    for name, token in tokens.items() if isinstance(tokens, dict) else ():
-        key = ("special_tokens", name)
-        if token is None or token == []:
-            t.inert(key, "left empty")
-        elif name == "pad_token":
-            t.inert(key, "padding is never trained on")
-        elif isinstance(token, str) and has_token(base, name, token):
-            t.inert(key, "the base's tokenizer has it so already")
-        else:
-            t.lost(key, f"make {token!r} the tokenizer's `{name}`",
-                   "give a base with such a tokenizer, if its own differs")  # fmt: skip

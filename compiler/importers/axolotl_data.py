@@ -8,18 +8,32 @@ from typing import Any
 from ...plugins.registry import UNDECIDED
 from ...schema.errors import InputError
 from ...schema.yaml_reader import Path
-from .chat_formats import CHATML, REWRITING, SAME_TEMPLATE, template_of
+from .chat_formats import FASTCHAT_SYSTEM, SAME_TEMPLATE, SHAREGPT, template_of
 from .mapping import Translation, key_text
 from .refusals import no_data
 from .sources import LICENSES, data_source, is_local, set_name, sliced
 
 ALPACA = {"use": "alpaca", "preamble": True}
+WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further "
+    "context. Write a response that appropriately completes the request."
+)
+WITHOUT_INPUT = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes "
+    "the request."
+)
+ALPACA_CHAT = {
+    "use": "text",
+    "prompt": f"SYSTEM: {WITH_INPUT}\nUSER: {{instruction}}\n{{input}}\nASSISTANT:",
+    "prompt_without_input": f"SYSTEM: {WITHOUT_INPUT}\nUSER: {{instruction}}\nASSISTANT:",
+}
 CHAT = {"use": "chat"}
 TYPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "alpaca": ({"use": "alpaca"}, ALPACA),
     "alpaca:instruct": ({"use": "alpaca"}, ALPACA),
     "gpteacher": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
     "gpteacher:instruct": ({"use": "alpaca", "columns": {"output": "response"}}, ALPACA),
+    "alpaca:chat": ({"use": "alpaca"}, ALPACA_CHAT),
     "chat_template": ({"use": "conversations", "field": "messages", "unanswered": "trim"}, CHAT),
 }
 """Prompt strategies by name: our reader and our template."""
@@ -51,7 +65,8 @@ def datasets(t: Translation) -> None:
 def _chat_template(t: Translation) -> None:
     """Translate the name of a chat template."""
     name, base = t.text("chat_template") or "", t.text("base_model") or ""
-    if t.draft.get(("train", "template", "use")) != "chat":
+    kinds = {t.text(("datasets", n, "type")) for n in range(len(t.value("datasets")))}
+    if t.draft.get(("train", "template", "use")) != "chat" or kinds == {"sharegpt"}:
         t.inert("chat_template", "no data set is rendered by it")
         return
     if t.text("default_system_message"):
@@ -65,15 +80,10 @@ def _chat_template(t: Translation) -> None:
         t.same("chat_template", {"train.template.use": "chat"})
         return
     found = template_of(t.tool, name, base)
-    rewriting = REWRITING.get(name)
     if found:
         t.draft.set(("train", "template"), dict(found))
         note = "the format of axolotl's" if "jinja" in found else "the tokenizer's own"
         t.put("chat_template", {("train", "template", n): v for n, v in found.items()}, note)
-    elif rewriting and re.search(rewriting, base, re.IGNORECASE):
-        t.lost("chat_template", "render earlier answers of a chat in another way than the last",
-               "the tokenizer's own template is taken, and each answer rendered as at inference: "
-               "for chats of one answer that is the same")  # fmt: skip
     else:
         t.undecided("train.template", f"axolotl renders by its template `{name}`")
         t.lost("chat_template", f"render by axolotl's template `{name}`",
@@ -176,6 +186,8 @@ def _reader(t: Translation, key: Path, place: tuple[str, ...]) -> None:
         reader["field"] = t.text((*key, "field_messages"))
         t.same((*key, "field_messages"), {".".join((*place, "field")): reader["field"]})
     if template is CHAT:
+        if t.flag((*key, "drop_system_message")):
+            t.put((*key, "drop_system_message"), {(*place, "drop_system"): True})
         _properties(t, key)
         _turns(t, key)
     if template is CHAT and t.value((*key, "chat_template")) == "tokenizer_default":
@@ -200,9 +212,16 @@ def _properties(t: Translation, key: Path) -> None:
 
 
 def _sharegpt(t: Translation, key: Path, place: tuple[str, ...]) -> bool:
-    """Translate conversations of older versions, where they are rendered as ChatML."""
-    template = {"use": "chat", "jinja": CHATML.jinja(gap_is_trained=False)}
-    if t.text((*key, "conversation")) != "chatml" or not _renders(t, template):
+    """Translate conversations of older versions, which FastChat renders with a system message."""
+    found = SHAREGPT.get(t.text((*key, "conversation")) or "")
+    if found is None:
+        return False
+    system = FASTCHAT_SYSTEM
+    own = t.text("default_system_message")
+    if own and t.text((*key, "conversation")) == t.text("chat_template") == "chatml":
+        system = own
+    template = {"use": "chat", "jinja": found.jinja(gap_is_trained=False), "system": system}
+    if not _renders(t, template):
         return False
     field = t.text((*key, "field_messages")) or "conversations"
     t.put((*key, "type"), {(*place, "use"): "conversations", (*place, "field"): field,
@@ -210,6 +229,9 @@ def _sharegpt(t: Translation, key: Path, place: tuple[str, ...]) -> bool:
     t.put((*key, "conversation"), {("train", "template", n): v for n, v in template.items()})
     if t.text((*key, "field_messages")):
         t.same((*key, "field_messages"), {".".join((*place, "field")): field})
+    for name, known in (("field_human", ("human", "user")), ("field_model", ("gpt", "assistant"))):
+        if t.text((*key, name)) in known:
+            t.inert((*key, name), "the reader knows roles by this name")
     return True
 
 
@@ -232,14 +254,17 @@ def _written_out(t: Translation, key: Path, place: tuple[str, ...]) -> None:
     """Translate prompts that are written out, where a template writes the same."""
     formats = (t.text((*key, "format")), t.text((*key, "no_input_format")))
     template = next((ours for theirs, ours in FORMATS.items() if theirs == formats), None)
-    if template is None and formats[0] and formats[1] in (None, formats[0]):
+    if template is None and formats[0]:
         template = {"use": "text", "prompt": _prompt(formats[0])}
-    columns = {}
+        if formats[1] not in (None, formats[0]):
+            template["prompt_without_input"] = _prompt(formats[1] or "")
     for column in ("instruction", "input", "output"):
         field = t.text((*key, f"field_{column}"))
-        if field:
-            t.put((*key, f"field_{column}"), {(*place, "columns", column): field})
-            columns[column] = field
+        ours = (*place, "columns", column)
+        if field == column:
+            t.same((*key, f"field_{column}"), {".".join(ours): field})
+        elif field:
+            t.put((*key, f"field_{column}"), {ours: field})
     t.draft.set((*place, "use"), "alpaca")
     unread = t.text((*key, "field_system")) or t.text((*key, "system_format"))
     if template is None or unread or t.text((*key, "system_prompt")) or not _renders(t, template):

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .jinja_texts import DEEPSEEK_2, LAST_THOUGHT, Written
+
 ASSISTANT = 'm.role == "assistant"'
 
 
@@ -81,6 +83,9 @@ COHERE = Format("<|START_OF_TURN_TOKEN|><|", "_TOKEN|>", "<|END_OF_TURN_TOKEN|>"
                 trims=True, roles=COHERE_ROLES)  # fmt: skip
 
 QWEN_SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+FASTCHAT_SYSTEM = "You are a helpful assistant."
+SHAREGPT: dict[str, Format] = {"chatml": CHATML, "llama3": LLAMA_3}
+"""Conversations of FastChat's that older axolotls render by; each has that system message."""
 SMOLLM2_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face."
 
 SAME_TEMPLATE = (
@@ -106,8 +111,11 @@ OWN: dict[str, dict[str, str]] = {
     },
 }
 """Templates that are the tokenizer's own, for bases of this name."""
-WRITTEN: dict[str, dict[str, tuple[Format, str | None]]] = {
+WRITTEN: dict[str, dict[str, tuple[Format | Written, str | None]]] = {
     "axolotl": {
+        "qwen3": (LAST_THOUGHT, None),
+        "qwen3_5": (LAST_THOUGHT, None),
+        "deepseek_v2": (DEEPSEEK_2, None),
         "chatml": (CHATML, None),
         "qwen_25": (CHATML, QWEN_SYSTEM),
         "llama3": (LLAMA_3, None),
@@ -135,8 +143,6 @@ WRITTEN: dict[str, dict[str, tuple[Format, str | None]]] = {
     },
 }
 """Templates whose format is written out, with their system message for rows without one."""
-REWRITING = {"qwen3": r"qwen-?3(?![.\d])(?!.*(2507|coder|next|-vl))", "qwen3_5": r"qwen-?3\.5"}
-"""axolotl's copies of templates that write an earlier answer in another way than the last."""
 
 
 def template_of(tool: str, name: str, base: str) -> dict[str, Any] | None:
@@ -150,7 +156,10 @@ def template_of(tool: str, name: str, base: str) -> dict[str, Any] | None:
     written, system = found
     # LLaMA-Factory trains on what stands behind the end of an answer, too.
     jinja = written.jinja(gap_is_trained=tool == "LLaMA-Factory")
-    return {"use": "chat", "jinja": jinja} | ({"system": system} if system else {})
+    more = {"system": system} if system else {}
+    if written is LAST_THOUGHT:
+        more["history"] = "as-written"  # an answer is trained on as it stands in the whole chat
+    return {"use": "chat", "jinja": jinja} | more
 
 
 TOKENS: tuple[tuple[str, dict[str, str]], ...] = (

@@ -114,10 +114,23 @@ def method(t: Translation) -> None:
     if t.number("loraplus_lr_ratio"):
         t.put("loraplus_lr_ratio", {"train.loraplus_lr_ratio": t.number("loraplus_lr_ratio")})
     training.beside(t, "additional_target", "lora_target_parameters")
+    _tokens(t)
     names = t.texts("lora_target")
     if names:
         ours = "all-linear" if names == ["all"] else names
         t.put("lora_target", {"model.adapter.target_modules": ours})
+
+
+def _tokens(t: Translation) -> None:
+    """Translate added tokens; where they are resized for, both tables are trained in full."""
+    named = {"add_special_tokens": "add_special", "add_tokens": "add"}
+    found = {key: names for key in named if (names := t.texts(key))}
+    for key, names in found.items():
+        t.put(key, {f"model.tokens.{named[key]}": names}, "added where the tokenizer lacks them")
+    if not t.flag("resize_vocab"):
+        return
+    tables = t.texts("additional_target") or ["embed_tokens", "lm_head"]
+    t.put("resize_vocab", {"model.adapter.modules_to_save": tables} if found else {})
 
 
 def quantization(t: Translation) -> None:

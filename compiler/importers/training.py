@@ -23,6 +23,8 @@ OPTIMIZERS = {
     "adamw_hf": "adamw_torch",
     "adamw_8bit": "adamw_8bit",
     "adamw_bnb_8bit": "adamw_bnb_8bit",
+    "adamw_torch_8bit": "adamw_torch_8bit",
+    "adamw_torch_4bit": "adamw_torch_4bit",
     "paged_adamw_8bit": "paged_adamw_8bit",
     "paged_adamw": "paged_adamw_32bit",
     "paged_adamw_32bit": "paged_adamw_32bit",

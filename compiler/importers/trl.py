@@ -187,7 +187,7 @@ def _rest(t: Translation) -> None:
         t.inert("loss_type", "a way to the same sums")
     elif t.value("loss_type") is not None:
         t.lost("loss_type", "change the loss", "leave it out")
-    if t.value("eos_token") is not None:
-        t.lost("eos_token", "end answers with another token", "give a base with such a tokenizer")
+    if t.text("eos_token"):
+        t.put("eos_token", {"model.tokens.eos_token": t.text("eos_token")})
     if t.value("shuffle_dataset") is not None:
         t.inert("shuffle_dataset", "training takes the rows by chance either way")

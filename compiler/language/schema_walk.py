@@ -10,7 +10,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ...plugins.registry import Registry
-from ...schema.recipe import Benchmark, DataSet, Mixture, Model, Recipe, Train, Validation
+from ...schema.recipe import (
+    Benchmark,
+    DataSet,
+    Expect,
+    Mixture,
+    Model,
+    Recipe,
+    Tokens,
+    Train,
+    Validation,
+)
 from ...schema.yaml_reader import Path
 
 KIND_OF_KEY = {
@@ -33,7 +43,9 @@ KIND_OF_KEY = {
 SECTIONS: dict[str, type[BaseModel]] = {
     "": Recipe,
     "model": Model,
+    "model.tokens": Tokens,
     "data.NAME": DataSet,
+    "data.NAME.expect": Expect,
     "benchmarks.NAME": Benchmark,
     "mixture": Mixture,
     "mixture.validation": Validation,

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...plugins.registry import Registry
 from ...schema.errors import InputError, RecipeError
-from ...schema.recipe import DataSet, Recipe, Step, Validation
+from ...schema.recipe import DataSet, Expect, Recipe, Step, Validation
 from ...schema.yaml_reader import Parsed, parse
 from .cst import BLANK, Entry, Node, Tree
 from .cst_reader import read_tree
@@ -156,7 +156,7 @@ class _Writer:
         if node.kind == "scalar" or not node.entries:
             return False
         section = place.model is not None and place.model is not Step
-        if place.many or (section and place.model is not Validation):
+        if place.many or (section and place.model not in (Expect, Validation)):
             return True
         if not place.known and not node.flow:
             return True

@@ -12,6 +12,7 @@ from khichdi.plugins.hookspecs import hookimpl
 from .adapter.lora import Lora
 from .adapter.vera import Vera
 from .evaluator.generate import Generate
+from .evaluator.lm_eval import LmEval
 from .exporter.gguf import Gguf
 from .exporter.merged import Merged
 from .filter.clean import (
@@ -158,7 +159,7 @@ def khichdi_runtimes() -> list[type[Any]]:
 @hookimpl
 def khichdi_evaluators() -> list[type[Any]]:
     """Return the evaluators that ship."""
-    return [Generate]
+    return [Generate, LmEval]
 
 
 @hookimpl

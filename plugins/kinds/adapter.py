@@ -9,6 +9,7 @@ from typing import Any
 
 from ...schema.architecture import Architecture
 from ..base import P, Plugin
+from .breach import Breach
 
 
 class Adapter(Plugin[P], ABC):
@@ -45,6 +46,17 @@ class Adapter(Plugin[P], ABC):
         One that matches nothing in the base is reported like a name that the base does not have.
         """
         return {}
+
+    def contradictions(self, adds_tokens: bool) -> list[Breach]:
+        """Return parameters that contradict settings of the recipe, by their paths there.
+
+        A breach without a path is about the tokens that are added.
+
+        Args:
+            adds_tokens: whether the recipe adds tokens, which mean nothing until the embedding
+                and the head are trained for them.
+        """
+        return []
 
     def resized(self, number: int) -> dict[str, Any] | None:
         """Return parameters of an adapter of another size, whose trainings an audit must reject.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..base import P, Plugin
 from .progress import Progress, ignore_progress
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class EvaluationJob:
     """Inputs of an evaluator; `adapter` is None for the base alone.
 
-    `rows` has the held-out rows, with the columns of `khichdi.schema.rows`.
+    `rows` has the held-out rows, with the columns of `khichdi.schema.rows`; for an evaluator that
+    uses none, it is empty and `template` is None. `files` has the folders of an evaluator's
+    sources: by the field of `Evaluator.sources`, and by name in it.
     """
 
     base: Path
@@ -30,21 +32,43 @@ class EvaluationJob:
     template: Template[Any]
     quantizer: Quantizer[Any]
     seed: int
+    files: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     report: Callable[[Progress], None] = ignore_progress
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Metrics by name, and one prediction for each row that was used: id, prediction, scores."""
+    """Metrics by name, and one prediction for each row that was used.
+
+    A prediction has `id` and `prediction`, and its scores as numbers by name. Where its row is not
+    one of the validation rows, it has its own `prompt` and `references` (a list of texts). Where
+    there are several tasks, `group` is its task, whose metrics are named `<group>.<score>`.
+    """
 
     metrics: dict[str, float]
     predictions: list[dict[str, Any]]
 
 
 class Evaluator(Plugin[P], ABC):
-    """Measures a model; the run calls it once with the base and once with the adapter."""
+    """Measures a model; the run calls it once with the base and once with the adapter.
+
+    Attributes:
+        uses_rows: whether it is about the validation rows. One that is not needs no validation set,
+            and neither rows nor template are part of its key.
+        sources: further bytes that it works with, as name -> description. Each is a mapping of
+            named sources beside the parameters in the recipe; they are pinned in the lock like any
+            other, and their bytes are part of the evaluator's key.
+    """
 
     kind = "evaluator"
+    uses_rows: ClassVar[bool] = True
+    sources: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def example_step(cls) -> dict[str, Any]:
+        """Return a whole step, with its sources."""
+        files = {name: {"one": {"use": "files", "include": [f"{name}/*"]}} for name in cls.sources}
+        return {"use": cls.name, **files, **cls.example}
 
     @abstractmethod
     def evaluate(self, job: EvaluationJob) -> EvaluationResult:

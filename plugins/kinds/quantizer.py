@@ -22,6 +22,13 @@ class Quantizer(Plugin[P], ABC):
     def dtype(self) -> str:
         """Return the name of the torch dtype that the model computes in."""
 
+    def experts(self) -> Any | None:
+        """Return what quantizes the experts of a mixture: a function of a module and a name there.
+
+        It is called for each parameter of three dimensions. None, as here, leaves them dense.
+        """
+        return None
+
     def stored_bytes(self, linear: Linear) -> int | None:
         """Return the bytes that a linear weight of the base takes as it is stored.
 

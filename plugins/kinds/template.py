@@ -92,3 +92,11 @@ class Template(Plugin[P], ABC):
         answers = [number for number, segment in enumerate(segments) if segment.learn]
         before = segments[: answers[-1]] if answers else segments
         return Rendering(Rendering.of(before, tokenizer.eos_token).text)
+
+    def chat_template(self, tokenizer: Any) -> str | None:
+        """Return a Jinja chat template by which other tools render chats as this template does.
+
+        It is written beside the trained adapter and into exported models. None, as here, leaves
+        the tokenizer's own there.
+        """
+        return None

@@ -239,6 +239,9 @@ class EvaluatorTests(_Rehearsed):
     def measured(self) -> Any:
         """Return what the evaluator measures of the base."""
         self.needs("torch", "transformers")
+        sources = getattr(self.plugin, "sources", {})
+        if sources:
+            raise Skipped(f"it needs files: {', '.join(sources)}")
         rows = make_rows(12)
         answered = [n for n, text in enumerate(rows.column("output").to_pylist()) if text]
         job = EvaluationJob(

@@ -71,6 +71,7 @@ def _described(model: Any) -> Architecture | None:
         "linears": linears,
         "layer_path": path,
         "head": _path_of(model, head).rpartition(".")[2],
+        "embedding": _path_of(model, embedding).rpartition(".")[2],
         "gated": any("gate" in linear.name for linear in linears),
         "qk_norm": any(name.endswith("q_norm") for name, _ in layers[0].named_modules()),
         "norms": 0,

@@ -17,7 +17,9 @@ import torch
 
 from ...schema.errors import StepError
 from ..kinds import Quantizer
+from .expert_weights import quantize_experts, quantized_on_loading
 from .quantized_bases import BITSANDBYTES, UNPACKED_ON_LOADING, method_of, why_not_trained_over
+from .token_rows import give_rows
 from .tokenization import (
     IGNORE,
     encode,
@@ -64,7 +66,8 @@ def load_model(
     """Return the causal language model of a base folder, quantized, in evaluation mode.
 
     The folder has `config.json` and safetensors, or exactly one GGUF file. Quantized linear
-    modules are bitsandbytes' own; the head and embeddings stay in `quantizer.dtype()`.
+    modules are bitsandbytes' own; the head and embeddings stay in `quantizer.dtype()`. Tokens that
+    the recipe adds have rows in both.
 
     Args:
         folder: the verified files.
@@ -91,6 +94,8 @@ def load_model(
                 model = _load_safetensors(folder, quantizer, device, common)
             else:
                 model = _load_gguf(gguf, quantizer, device, common)
+            quantize_experts(model, quantizer.experts())
+            give_rows(model, folder)
         except Exception as error:  # of any library below, about files they did not write
             raise StepError(
                 f"the base model cannot be loaded: {first_line(error)}",
@@ -168,13 +173,15 @@ def _load_safetensors(
         common["quantization_config"] = getattr(transformers, unpacking)(dequantize=True)
     elif published != BITSANDBYTES:
         common["quantization_config"] = wanted
-    model, report = transformers.AutoModelForCausalLM.from_pretrained(
-        str(folder),
-        device_map={"": device},
-        use_safetensors=True,
-        output_loading_info=True,
-        **common,
-    )
+    experts = quantizer.experts() if unpacking is None else None
+    with quantized_on_loading(experts):
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            device_map={"": device},
+            use_safetensors=True,
+            output_loading_info=True,
+            **common,
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         # transformers would fill them with random numbers and continue.

@@ -98,7 +98,7 @@ def encode_all(renderings: Sequence[Rendering], tokenizer: Any) -> list[Encoded]
     fast = tokenizer.is_fast
     with quiet():  # a text longer than the model's window is truncated later, or dropped
         found = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=fast)
-    first = _bos_of(tokenizer)
+    first = bos_of(tokenizer)
     encoded = []
     for number, rendering in enumerate(renderings):
         ids = list(found["input_ids"][number])
@@ -145,7 +145,7 @@ def _slow(rendering: Rendering, ids: Sequence[int], tokenizer: Any) -> list[int]
     return ends
 
 
-def _bos_of(tokenizer: Any) -> int | None:
+def bos_of(tokenizer: Any) -> int | None:
     """Return the token that the tokenizer puts before a text by itself, if it does."""
     bos = tokenizer.bos_token_id
     return bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ...schema.audit import Finding, LevelReport
@@ -20,6 +20,7 @@ from ...schema.plan import PlanStep, result_hash
 from ...schema.record import Output, RecordedStep
 from ...schema.training_states import IN_TRACE, TRAINED
 from ..adapter_files import WEIGHTS, adapter_digest
+from ..adapter_folder import expected_files
 from ..store.runs import metrics
 from ..training_states import states_digest
 from .audited_run import MADE, Claim, committed, weights_of
@@ -28,9 +29,20 @@ from .figures import Recompute, check_figures, main_output, nothing_recomputed, 
 from .level import Level
 from .row_accounting import row_findings
 
+DeriveTexts = Callable[[Claim], Mapping[str, str]]
+"""Derives texts of the adapter's folder again: their sha256 by name; passed in by a caller."""
+
+
+def nothing_derived(_: Claim) -> Mapping[str, str]:
+    """Derive no text."""
+    return {}
+
 
 def audit_artifacts(
-    claim: Claim, name: str, recompute: Recompute = nothing_recomputed
+    claim: Claim,
+    name: str,
+    recompute: Recompute = nothing_recomputed,
+    derive_texts: DeriveTexts = nothing_derived,
 ) -> LevelReport:
     """Audit one level of the artifacts that steps produced."""
     pinned = name in ("sources", "base weights") and _all_pinned(claim)
@@ -52,6 +64,9 @@ def audit_artifacts(
             _account(claim, level, step)
     if name in FURTHER:
         FURTHER[name](claim, level)
+    for text, derived in derive_texts(claim).items() if name == "adapter" else ():
+        told = claim.record.adapter_texts.get(text)
+        level.compare(Finding(at=f"copy adapter/{text}", claimed=told, derived=derived))
     if not level.checked and not level.findings and _nothing_planned(claim, name):
         detail = "the plan has no step at this level"
         return LevelReport(level=name, verdict="identical", basis="derived", detail=detail)
@@ -155,6 +170,11 @@ def _pins(claim: Claim, level: Level) -> None:
         told, lock = claim.record.lock, claim.lock
         derived = lock.seal() if lock else None
         level.compare(Finding(at="seal of the lock", claimed=told or derived, derived=derived))
+        known = {step.name for step in steps}
+        for name, material in (lock.materials if lock else {}).items():
+            if name not in known:
+                at = f"lock, material {name}, of no step"
+                level.contradict(Finding(at=at, claimed=material.use))
     ran = {step.name: step for step in claim.record.steps}
     for step in steps:
         outputs = ran[step.name].result.outputs if step.name in ran else {}
@@ -257,16 +277,12 @@ def _copies(claim: Claim, level: Level) -> None:
         if place != level.name or name not in ("adapter", "model"):
             continue
         copy = step.name if name == "model" else "adapter"
+        told = {path: file.sha256 for path, file in output.files.items()}
+        if name == "adapter":
+            told = expected_files(claim, output)
         for path, derived in copied(claim.folder / copy).items():
-            told = output.files.get(path)
-            level.compare(
-                Finding(
-                    step=step.name,
-                    at=f"copy {copy}/{path}",
-                    claimed=told.sha256 if told else None,
-                    derived=derived,
-                )
-            )
+            at = f"copy {copy}/{path}"
+            level.compare(Finding(step=step.name, at=at, claimed=told.get(path), derived=derived))
         for path in sorted(output.files.keys() - copied(claim.folder / copy).keys()):
             if (claim.folder / copy).is_dir():
                 at = f"copy {copy}/{path}"

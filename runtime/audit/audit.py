@@ -14,7 +14,7 @@ from ...schema.audit import (
     overall,
     weakest,
 )
-from .artifacts import audit_artifacts
+from .artifacts import DeriveTexts, audit_artifacts, nothing_derived
 from .audited_run import Claim, upto
 from .documents import (
     Installed,
@@ -38,6 +38,7 @@ def audit(
     level: str | None = None,
     installed: Installed = nothing_installed,
     recompute: Recompute = nothing_recomputed,
+    derive_texts: DeriveTexts = nothing_derived,
 ) -> AuditReport:
     """Audit documents and bytes up to a level; nothing is executed."""
     found = []
@@ -49,7 +50,7 @@ def audit(
         elif name == "environment":
             found.append(audit_environment(claim, installed))
         else:
-            found.append(audit_artifacts(claim, name, recompute))
+            found.append(audit_artifacts(claim, name, recompute, derive_texts))
     return report(claim, found)
 
 

@@ -25,6 +25,7 @@ QUANTIZED = "quantized"
 ROWS = {"rows": "rows", "drops": "drops"}
 MADE: dict[str, dict[str, str]] = {
     "source": {"files": "files"},
+    "tokens": {"tokenizer": "files"},
     "reader": ROWS,
     "filter": ROWS,
     "sampler": ROWS,

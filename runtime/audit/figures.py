@@ -277,9 +277,12 @@ def _packed(claim: Claim, step: RecordedStep) -> Figures:
 
 
 def _at(facts: Any, path: str) -> Any:
-    for part in path.split("."):
-        facts = facts.get(part) if isinstance(facts, dict) else None
-    return facts
+    """Return the value at a dotted path; names, such as those of metrics, may have dots too."""
+    if not isinstance(facts, dict) or path in facts:
+        return facts.get(path) if isinstance(facts, dict) else None
+    below = ((facts[key], path.removeprefix(f"{key}.")) for key in facts)
+    found = (_at(value, rest) for value, rest in below if rest != path)
+    return next((value for value in found if value is not None), None)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[str]:

@@ -56,6 +56,8 @@ class Rerun:
     done: dict[str, RecordedStep] = field(default_factory=dict)
     elsewhere: list[Finding] = field(default_factory=list)
     equivalent: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+    """Sources whose bytes were in the run's stores."""
     failed: str | None = None
     parted: str | None = None
 
@@ -103,7 +105,10 @@ class Rerun:
     def execute(self, step: PlanStep) -> RecordedStep:
         """Execute a step whose inputs are there; a source's bytes come from the run's stores."""
         self.check_plugins(step)
-        return self._source(step) or self._step(step)
+        taken = self._source(step)
+        if taken is not None:
+            self.taken.add(step.name)
+        return taken or self._step(step)
 
     def check_plugins(self, step: PlanStep) -> None:
         """Refuse a plugin of another version, or of a plugin file that was not loaded."""
@@ -269,12 +274,11 @@ class Rerun:
         return self.levels.get(name) or Level(name)
 
     def _report(self, level: Level) -> LevelReport:
-        found = level.report().model_copy(update={"basis": "executed"})
-        whole = level.checked and all(
-            step.name in self.done
-            for step, _, _, place in self.claim.outputs()
-            if place == level.name
-        )
+        steps = {step.name for step, _, _, place in self.claim.outputs() if place == level.name}
+        # Bytes that were here already were hashed again, and compared with their pins.
+        basis = "derived" if steps and steps <= self.taken else "executed"
+        found = level.report().model_copy(update={"basis": basis})
+        whole = level.checked and steps <= self.done.keys()
         if level.findings or whole:
             return found
         why = self.parted or self.failed or found.detail

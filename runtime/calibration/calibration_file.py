@@ -83,7 +83,8 @@ def panel_of(claim: Claim, registry: Registry, place: Place) -> Panel:
     while len(inside) == 1 and inside[0].is_dir():  # as steps go into a wheel's folder
         base = inside[0]
         inside = list(base.iterdir())
-    return Panel(base, claim.plan, registry, choose(packs, claim.record.recipe_hash))
+    probes = choose(packs, claim.record.recipe_hash)
+    return Panel(base, claim.plan, registry, probes, roles.get("tokens"))
 
 
 # ---- reading one ----------------------------------------------------------------------------

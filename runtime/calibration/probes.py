@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...plugins.registry import Registry
 from ...schema.digest import draws
 from ...schema.plan import Plan
+from ..tempdirs import scratch_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,12 +70,14 @@ class Panel:
         plan: the plan, whose training says how the base is stored.
         registry: the installed plugins.
         probes: what the models are asked.
+        tokenizer: the folder of the tokenizer, where the recipe changes it.
     """
 
     base: Path
     plan: Plan
     registry: Registry
     probes: list[Probe]
+    tokenizer: Path | None = None
 
     def compare(self, pairs: Sequence[Pair]) -> list[dict[str, float]]:
         """Return for each pair of adapters how differently they answer.
@@ -110,11 +113,16 @@ class Panel:
 
         from ...plugins.toolkit.frozen_linear import install
         from ...plugins.toolkit.model_loading import attach_adapter, load_model
+        from ...plugins.toolkit.token_changes import overlay
 
         train = next(step for step in self.plan.steps if step.kind == "runtime")
         ref = train.parts["quantizer"]
         quantizer = self.registry.create(ref.kind, ref.name, ref.params)
-        model = attach_adapter(load_model(self.base, quantizer), folders[0])
+        with scratch_folder("base") as scratch:
+            base = self.base
+            if self.tokenizer is not None:
+                base = overlay(base, self.tokenizer, Path(scratch) / "base")
+            model = attach_adapter(load_model(base, quantizer), folders[0])
         for number, folder in enumerate(folders[1:], 1):
             model.load_adapter(str(folder), adapter_name=_name(number), use_safetensors=True)
         install(model, getattr(torch, quantizer.dtype()), 1 << 30)

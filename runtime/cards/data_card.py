@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...schema.plan import Plan, PlanStep
-from ...schema.printable import one_line, printable
+from ...schema.plan import Plan
+from ...schema.printable import printable
 from ...schema.record import Record
 from ..store.store import Store
 from ..tables import read_table
+from .markdown import inline, markdown_table, origin
 
 EXAMPLES = 2
 """Rows shown of each data set: those of the smallest ids, so that the card is the same again."""
@@ -32,7 +33,7 @@ def card(plan: Plan, record: Record, store: Store) -> str:
         read_table(store.folder(done["split"].outputs[side])) for side in ("train", "validation")
     )
     rows = pa.concat_tables([train, held])
-    lines = [*_metadata(record, rows), f"# {_inline(record.recipe)}", ""]
+    lines = [*_metadata(record, rows), f"# {inline(record.recipe)}", ""]
     lines += [
         f"{train.num_rows:,} rows to train on and {held.num_rows:,} for validation, "
         f"made by a recipe whose hash is `{record.recipe_hash}`.",
@@ -41,15 +42,17 @@ def card(plan: Plan, record: Record, store: Store) -> str:
         "## Composition",
         "",
     ]
-    lines += _table(
+    lines += markdown_table(
         COMPOSITION,
         list(_composition(plan, done, train, held)),
     )
     lines += ["", "## What was left out, and why", ""]
-    lines += _table(["step", "rows in", "rows out", "reasons"], list(_drops(record)))
+    lines += markdown_table(["step", "rows in", "rows out", "reasons"], list(_drops(record)))
     if "pack" in done:
         lines += ["", "## Length in tokens (claimed)", ""]
-        lines += _table(["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts)))
+        lines += markdown_table(
+            ["data set", "side", *QUANTILES], list(_lengths(done["pack"].facts))
+        )
     lines += ["", "## Examples", *_examples(rows)]
     return printable("\n".join(lines)).rstrip() + "\n"
 
@@ -91,15 +94,7 @@ def _composition(
             *(table.column("source").to_pylist().count(name) for table in (train, held)),
         ]
         license_ = str(step.settings.get("license") or "as each row says")
-        yield [name, _origin(source), license_, *(f"{count:,}" for count in counts)]
-
-
-def _origin(source: PlanStep) -> str:
-    """Return where a source is from, at its revision."""
-    material = source.material
-    revision = f" at `{material.revision}`" if material and material.revision else ""
-    place = f": {source.origin}" if source.origin else ""
-    return f"{source.plugin.name}{place}{revision}"
+        yield [name, origin(source), license_, *(f"{count:,}" for count in counts)]
 
 
 def _drops(record: Record) -> Iterator[list[str]]:
@@ -123,20 +118,10 @@ def _examples(rows: pa.Table) -> Iterator[str]:
         mine = ordered.filter(pc.equal(ordered.column("source"), name))
         yield from ["", f"### {name}", ""]
         for row in mine.slice(0, EXAMPLES).to_pylist():
-            yield f"`{_inline(row['id'])}`"
+            yield f"`{inline(row['id'])}`"
             for field in ("instruction", "input", "output"):
                 if row[field]:
                     text = row[field] if len(row[field]) <= CUT else row[field][:CUT] + " …"
-                    quoted = "\n".join(f"> {_inline(line)}" for line in text.splitlines())
+                    quoted = "\n".join(f"> {inline(line)}" for line in text.splitlines())
                     yield f"\n*{field}*\n\n{quoted}"
             yield ""
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(_inline(cell).replace('|', '/') for cell in line)} |" for line in lines]
-
-
-def _inline(text: str) -> str:
-    """Return text of others that stays on its line and holds no HTML."""
-    return one_line(text).replace("&", "&amp;").replace("<", "&lt;")

@@ -15,6 +15,7 @@ from typing import Any
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, WorkError
 from ...schema.record import Output
+from ..adapter_folder import expected_files
 from ..audit.audited_run import Claim
 from ..store.runs import exports
 from ..store.store import store_error, write_atomically
@@ -39,7 +40,7 @@ def sign_models(claim: Claim, key: Path) -> list[Path]:
     if not models:
         raise InputError("the run made no model to sign")
     for folder, output in models:
-        _check(folder, output)
+        _check(claim, folder, output)
     config = _signer(key)
     return [_sign(config, folder) for folder, _ in models]
 
@@ -52,18 +53,21 @@ def _models(claim: Claim) -> Iterator[tuple[Path, Output]]:
         yield claim.folder / "export" / name, output
 
 
-def _check(folder: Path, output: Output) -> None:
-    """Refuse a folder with a file less, more or other than the record has."""
+def _check(claim: Claim, folder: Path, output: Output) -> None:
+    """Refuse a folder with a file less, more or other than follows from the record."""
     if folder.is_symlink() or not folder.is_dir():
         raise InputError(f"the run's folder {folder.name} is not there")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     files = {name: path for name, path in found.items() if path.is_symlink() or not path.is_dir()}
+    expected = {name: file.sha256 for name, file in output.files.items()}
+    if output.kind == "adapter":
+        expected = expected_files(claim, output)
     for name in sorted(files.keys() | output.files.keys()):
-        path, told = files.get(name), output.files.get(name)
+        path, told = files.get(name), expected.get(name)
         if path is None or told is None:
             has = "has" if path else "lacks"
             raise InputError(f"{folder.name} {has} {name}, the record is otherwise")
-        if path.is_symlink() or not path.is_file() or file_sha256(path) != told.sha256:
+        if path.is_symlink() or not path.is_file() or file_sha256(path) != told:
             raise InputError(f"{folder.name}/{name} is not what the record says")
 
 

@@ -9,6 +9,7 @@ from .context import Context, Outcome
 
 MODULES = {
     "source": "source:bring",
+    "tokens": "tokens:set_tokens",
     "reader": "rows:read",
     "filter": "filter:filter_rows",
     "scorer": "rows:score",

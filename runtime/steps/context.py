@@ -9,9 +9,13 @@ from typing import Any
 
 from ...plugins.kinds import KINDS, Launch, Progress
 from ...plugins.registry import Registry
+from ...plugins.toolkit.token_changes import overlay
 from ...schema.errors import StepError
 from ...schema.plan import PlanStep, PluginRef
 from ..sources.mirror import Mirror
+
+BASE = ".base"
+"""Folder beside a step's outputs that shows the base with the recipe's tokens."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,12 @@ class Context:
         return self._create(self.step.parts[role])
 
     def base(self) -> Path:
-        """Return the folder of the base model's files."""
-        return self.folder("base")
+        """Return the folder of the base model's files, with the tokens of the recipe."""
+        folder = self.folder("base")
+        if "tokens" not in self.inputs:
+            return folder
+        seen = self.staging / BASE
+        return seen if seen.is_dir() else overlay(folder, self.inputs["tokens"], seen)
 
     def folder(self, role: str) -> Path:
         """Return the folder of a source's files.

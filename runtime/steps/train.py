@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ...plugins.kinds import TrainingJob, TrainingResult
 from ...plugins.result_checks import check_trained
+from ...plugins.toolkit.token_changes import FACTS, GENERATION
 from ...schema.digest import digest
 from ..adapter_files import CONFIG, WEIGHTS, adapter_digest
 from ..tables import read_table
@@ -23,6 +25,7 @@ def train(context: Context) -> Outcome:
     for name in (WEIGHTS, CONFIG):
         if not (adapter / name).is_file():
             raise context.fail(f"the runtime wrote no {name}")
+    _add_tokenizer(context, adapter)
     return Outcome(
         {
             "adapter": Produced(adapter, "adapter", adapter_digest(adapter)),
@@ -33,6 +36,14 @@ def train(context: Context) -> Outcome:
         facts={"metrics": result.metrics} | ({"stopped": result.stopped} if result.stopped else {}),
         measured=dict(result.measured),
     )
+
+
+def _add_tokenizer(context: Context, adapter: Path) -> None:
+    """Put the tokenizer that the recipe changed beside the adapter, where tools look for it."""
+    tokenizer = context.inputs.get("tokens")
+    for path in sorted(tokenizer.iterdir()) if tokenizer is not None else ():
+        if path.name not in (FACTS, GENERATION):
+            shutil.copyfile(path, adapter / path.name)
 
 
 def training_job(context: Context, output: Path) -> TrainingJob:

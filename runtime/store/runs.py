@@ -3,7 +3,7 @@
 record.json   what happened; written last, so a run without it did not finish
 plan.json     the plan that ran
 recipe/       the recipe's files and its lock, as they were
-adapter/      the trained adapter, in peft's format
+adapter/      the trained adapter in peft's format, with tokenizer and model card
 loss.png      the loss curve
 log.txt       output of libraries
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from ...schema.file_names import inside
 from ...schema.lock import Lock
 from ...schema.plan import Plan, result_hash
 from ...schema.record import Output, RecipeFile, Record, RecordedStep
+from ..adapter_folder import trained_base, write_adapter_folder
 from ..environment import distributions, environment
 from ..loss_plot import loss_picture
 from .atomic_io import make_folder, sync, sync_tree
@@ -157,9 +158,18 @@ def make_record(
 
 
 def write_run(
-    folder: Path, record: Record, plan: Plan, lock: Lock, recipes: Iterable[Path], store: Store
+    folder: Path,
+    record: Record,
+    plan: Plan,
+    lock: Lock,
+    recipes: Iterable[Path],
+    store: Store,
+    adapter_texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Fill a run's folder; the record comes last."""
+    """Fill a run's folder; the record comes last.
+
+    `adapter_texts` are texts of the adapter's folder, such as the model card.
+    """
     files = keep_recipe(folder / "recipe", recipes)
     record = record.model_copy(update={"files": files, "lock": lock.seal()})
     write_atomically(folder / "recipe" / f"{plan.recipe}.lock", lock.to_text())
@@ -167,13 +177,16 @@ def write_run(
     training = trained(record)
     if training is not None:
         outputs = training.result.outputs
-        adapter = folder / "adapter"
-        shutil.copytree(
+        base = trained_base(plan, record)
+        write_adapter_folder(
+            folder / "adapter",
             store.folder(outputs["adapter"]),
-            adapter,
-            dirs_exist_ok=True,
-            copy_function=shutil.copyfile,
+            base,
+            store.folder(base.output) if base else None,
+            adapter_texts or {},
         )
+        written = {name: file_sha256(folder / "adapter" / name) for name in adapter_texts or {}}
+        record = record.model_copy(update={"adapter_texts": written})
         _show_exports(folder / "export", record, store)
         loss_picture(store.folder(outputs["trace"]) / "values.json", folder / "loss.png")
     sync_tree(folder)

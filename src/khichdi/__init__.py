@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .project.observer import Observer as Observer
     from .project.project import Project as Project
     from .project.project import audit as audit
+    from .project.project import evaluate as evaluate
     from .project.project import open_recipe as open_recipe
     from .project.project import validate as validate
     from .project.run_lookup import Run as Run
@@ -31,6 +32,7 @@ __all__ = [
     "Run",
     "__version__",
     "audit",
+    "evaluate",
     "open_recipe",
     "open_run",
     "validate",
@@ -42,6 +44,7 @@ _MODULES = {
     "Project": "project.project",
     "Run": "project.run_lookup",
     "audit": "project.project",
+    "evaluate": "project.project",
     "open_recipe": "project.project",
     "open_run": "project.run_lookup",
     "validate": "project.project",

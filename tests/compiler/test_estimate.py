@@ -63,6 +63,53 @@ def test_what_is_known_of_some_data_is_a_lower_bound(tmp_path: Path) -> None:
     assert found.at_least.seconds > 0
 
 
+UP_TO = "{use: random, count: 5100, short: take-all}"
+
+
+def test_expected_rows_stand_between_the_least_and_the_most(tmp_path: Path) -> None:
+    expect = "{rows: 3100, tokens_per_row: 50}"
+    found = estimated(bound(tmp_path, sample=UP_TO, expect=expect))
+    assert (found.rows, found.tokens) == (3_000, 150_000)
+    one = found.data["one"]
+    assert (one.basis, one.at_least, one.at_most) == ("expected", 0, 5_100)
+    assert found.at_most is not None
+    assert found.at_most.rows == 5_000
+    assert found.at_most.seconds > found.seconds  # type: ignore[operator]
+    assert found.assumed == ()
+
+
+def test_no_more_rows_are_expected_than_the_sampler_keeps(tmp_path: Path) -> None:
+    assert estimated(bound(tmp_path, sample=UP_TO, expect="{rows: 9000}")).rows == 5_000
+
+
+def test_counted_rows_go_before_expected_ones(tmp_path: Path) -> None:
+    recipe = bound(tmp_path, sample="{use: all}", expect="{rows: 9100}")
+    assert estimated(recipe).rows == 9_000
+    found = estimated(recipe, Known(rows={"one": 8_100}, split=8_000))
+    assert (found.rows, found.data["one"].basis) == (8_000, "counted")
+    assert found.at_least is found.at_most is None
+
+
+def test_a_filter_that_did_not_run_yet_may_drop_any_row(tmp_path: Path) -> None:
+    found = estimated(bound(tmp_path, sample="{use: all}"), Known(before={"one": 700}))
+    one = found.data["one"]
+    assert (one.rows, one.basis, one.at_least, one.at_most) == (700, "at most", 0, 700)
+
+
+def test_without_a_device_the_time_on_each_with_room_is_estimated(tmp_path: Path) -> None:
+    epochs = "sequence_len: 1024, num_epochs: 3"
+    found = estimated(bound(tmp_path, train=epochs), device=None)
+    assert found.seconds is None
+    assert found.memory is not None
+    assert found.elsewhere["h100"] < found.elsewhere["rtx-4090"]
+    assert "cpu" not in found.elsewhere  # a week is not enough
+    small = estimated(bound(tmp_path, train="sequence_len: 8192"), device=None)
+    assert small.memory is not None
+    assert small.memory.total > 24 << 30
+    assert "rtx-4090" not in small.elsewhere
+    assert "h100" in small.elsewhere
+
+
 def test_counted_rows_go_before_declared_ones(tmp_path: Path) -> None:
     recipe = bound(tmp_path, sample="{use: random, count: 10100, short: take-all}")
     assert estimated(recipe).data["one"].basis == "at most"

@@ -32,6 +32,8 @@ OPERATIONAL = {
     "name",
     "description",
     "model.license",
+    "data.tasks.expect.rows",
+    "data.tasks.expect.tokens_per_row",
     "train.dataloader_num_workers",
     "train.logging_dir",
     "train.report_to",

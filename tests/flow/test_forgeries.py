@@ -112,10 +112,24 @@ def test_pins_that_are_said_to_come_from_another_kind_of_source(own_run: Ran) ->
         materials["base"]["use"] = "huggingface"
 
     rewrite(run_of(own_run), "plan.json", claim)
-    rewrite(run_of(own_run), "recipe/pico.lock", claim)
-    lock = Lock.from_json((run_of(own_run) / "recipe/pico.lock").read_bytes(), "pico.lock").seal()
-    rewrite(run_of(own_run), "record.json", lambda record: record.update(lock=lock))
+    relock(run_of(own_run), claim)
     assert audit(own_run[0], status=1)["where"] == "base weights: step base, pins, use"
+
+
+def relock(run: Path, change: Callable[[Any], None]) -> None:
+    """Change a run's lock, and the record's seal of it."""
+    rewrite(run, "recipe/pico.lock", change)
+    seal = Lock.from_json((run / "recipe/pico.lock").read_bytes(), "pico.lock").seal()
+    rewrite(run, "record.json", lambda record: record.update(lock=seal))
+
+
+def test_data_that_is_said_to_have_been_trained_on(own_run: Ran) -> None:
+    def claim(lock: Any) -> None:
+        lock["materials"]["data/licensed/source"] = lock["materials"]["base"]
+
+    relock(run_of(own_run), claim)
+    where = "sources: lock, material data/licensed/source, of no step"
+    assert audit(own_run[0], status=1)["where"] == where
 
 
 def test_a_file_beside_the_recipe_that_no_document_names(own_run: Ran) -> None:

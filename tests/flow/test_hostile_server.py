@@ -9,13 +9,11 @@ import json
 import random
 import re
 import socket
-import sys
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
+from http_site import QuietHandler, serving
 
 from khichdi.cli.main import main
 from khichdi.plugins.toolkit import http_download
@@ -27,8 +25,7 @@ HOST = "data.example.org"
 Act = Callable[["Handler"], None]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(QuietHandler):
     act: Act
     sent = 0
     asked = 0
@@ -37,26 +34,9 @@ class Handler(BaseHTTPRequestHandler):
         type(self).asked += 1
         self.act()
 
-    def head(self, status: int, length: int | None, **more: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": length, **more}.items():
-            if value is not None:
-                self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-
     def body(self, data: bytes) -> None:
         type(self).sent += len(data)
         self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
 
 
 @pytest.fixture
@@ -75,15 +55,12 @@ def served(
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     handler = type("Serving", (Handler,), {"act": whole})
-    server = Server(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    address = f"http://{HOST}:{server.server_port}/rivers.jsonl"
-    source = f"{{use: http, url: {address!r}, sha256: {hashlib.sha256(BODY).hexdigest()}}}"
-    workdir.edit("{use: files, include: [colours.jsonl]}", source)
-    assert recipe(workdir, "lock", "pico.yaml")[0] == 0
-    yield workdir, handler, address
-    server.shutdown()
-    server.server_close()
+    with serving(handler) as server:
+        address = f"http://{HOST}:{server.server_port}/rivers.jsonl"
+        source = f"{{use: http, url: {address!r}, sha256: {hashlib.sha256(BODY).hexdigest()}}}"
+        workdir.edit("{use: files, include: [colours.jsonl]}", source)
+        assert recipe(workdir, "lock", "pico.yaml")[0] == 0
+        yield workdir, handler, address
 
 
 def recipe(workdir: Workdir, *words: str) -> tuple[int, Any]:

@@ -32,6 +32,9 @@ def test_a_complete_lock_passes_and_what_would_change_is_said(own_run: Ran) -> N
     found = workdir.json("lock", "pico.yaml", "--check", status=1)
     assert found["unused"] == ["data/gone/source"]
     assert found["plugins"]["khichdi"][0] == "0.0.1"
+    ran = Path(workdir.json("run", "pico.yaml", "--set", "name=again")["run"])
+    kept = Lock.from_json((ran / "recipe" / "again.lock").read_bytes(), "again.lock")
+    assert kept.materials == lock.materials  # a run's lock has what its plan uses, and no more
     workdir.json("lock", "pico.yaml")
     assert workdir.json("lock", "pico.yaml", "--check")["unused"] == []
 

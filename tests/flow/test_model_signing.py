@@ -59,7 +59,7 @@ def test_its_own_tool_verifies_the_adapter_and_sees_every_change(
     assert not verified(adapter, signature, key[1])[0]
 
 
-def test_the_signature_names_the_record_s_digests_and_nothing_of_this_machine(
+def test_the_signature_names_the_record_s_weights_and_nothing_of_this_machine(
     own_run: Ran, tmp_path: Path
 ) -> None:
     key = write_key(tmp_path, "key", curve=True)
@@ -70,7 +70,9 @@ def test_the_signature_names_the_record_s_digests_and_nothing_of_this_machine(
     record = json.loads((run_of(own_run) / "record.json").read_text())
     train = next(step for step in record["steps"] if step["kind"] == "runtime")
     files = train["result"]["outputs"]["adapter"]["files"]
-    assert named == {name: file["sha256"].removeprefix("sha256:") for name, file in files.items()}
+    weights = "adapter_model.safetensors"
+    assert named[weights] == files[weights]["sha256"].removeprefix("sha256:")
+    assert set(named) == {path.name for path in (run_of(own_run) / "adapter").iterdir()}
     assert str(tmp_path) not in payload
     assert os.sep + "tmp" not in payload
 

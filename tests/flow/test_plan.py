@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from .conftest import Workdir
 
 Ran = tuple[Workdir, Any]
@@ -42,6 +44,25 @@ def test_what_a_run_measured_serves_a_recipe_that_differs(own_run: Ran) -> None:
     assert "as in an earlier run" in found["assumed"][0]
     table = workdir.json("plan", "pico.yaml", "--device", "h100")["estimate"]
     assert table["rate"] == "h100: table, not measured here"
+
+
+def test_steps_beside_training_take_the_time_that_they_took_here(own_run: Ran) -> None:
+    workdir, document = own_run
+    took = {step["name"]: step["seconds"] for step in document["steps"]}
+    assert workdir.json("plan", "pico.yaml")["estimate"]["other_steps"] == []
+    workdir.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")
+    [adapter] = workdir.json("plan", "pico.yaml")["estimate"]["other_steps"]
+    assert adapter["step"] == "evaluate/generate/adapter"
+    assert adapter["rows"] == 6
+    assert adapter["seconds"] == pytest.approx(took["evaluate/generate/adapter"])
+    assert document["run"].endswith(adapter["run"])
+    workdir.edit("max_new_tokens: 4", "max_new_tokens: 5")
+    found = workdir.json("plan", "pico.yaml")["estimate"]["other_steps"]
+    assert [(one["step"], one["rows"], one["seconds"]) for one in found] == [
+        ("evaluate/generate/base", 6, None),
+        ("evaluate/generate/adapter", 6, None),
+    ]
+    assert "no run here has done it" in workdir.call("plan", "pico.yaml")[1]
 
 
 def test_the_screen_says_rows_memory_time_and_what_is_next(own_run: Ran) -> None:
@@ -131,6 +152,21 @@ def test_tokens_and_positions_that_the_base_lacks_are_errors_before_anything_run
     assert "and the base's embedding 300 rows" in err
     assert "pico.yaml:24:" in err
     assert "made for 64 positions" in err
+
+
+def test_a_run_says_where_its_rows_are_not_as_expected(own_run: Ran) -> None:
+    workdir, _ = own_run
+    text = workdir.recipe.read_text()
+    colours = "    source: {use: files, include: [colours.jsonl]}\n"
+    assert colours in text
+    workdir.recipe.write_text(text.replace(colours, f"{colours}    expect: {{rows: 12}}\n"))
+    before = workdir.json("hash", "pico.yaml")["recipe_hash"]
+    assert "expects" not in workdir.call("run", "pico.yaml")[2]
+    workdir.edit("{rows: 12}", "{rows: 1200}")
+    status, _, err = workdir.call("run", "pico.yaml")
+    assert status == 0
+    assert "data.colours: 12 rows, where the recipe expects 1,200" in err
+    assert workdir.json("hash", "pico.yaml")["recipe_hash"] == before
 
 
 def test_a_plan_is_printed_although_a_rule_is_broken(workdir: Workdir) -> None:

@@ -23,7 +23,7 @@ data:
     source: {{use: huggingface, repo: someone/one, repo_type: dataset, split: train}}
     read: {{use: jsonl}}
     license: mit
-    sample: {sample}
+    sample: {sample}{expect}
 mixture: {{validation: {{count: 100}}}}
 train: {{use: qlora, template: {{use: alpaca}}, {train}}}
 """
@@ -36,11 +36,13 @@ def write(
     base: str = MISTRAL,
     adapter: str = "{use: lora, r: 16}",
     sample: str = "{use: random, count: 10100}",
+    expect: str = "",
     train: str = "sequence_len: 1024",
     more: str = "",
 ) -> Path:
     path = folder / "tested.yaml"
-    text = TEXT.format(base=base, adapter=adapter, sample=sample, train=train)
+    expected = f"\n    expect: {expect}" if expect else ""
+    text = TEXT.format(base=base, adapter=adapter, sample=sample, expect=expected, train=train)
     path.write_text(text + more)
     return path
 

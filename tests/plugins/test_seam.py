@@ -59,6 +59,7 @@ ALLOWED = {
     "compiler/foreign_terms/": "answers the words of other tools",
     "runtime/calibration/lowrank.py": "reads peft's adapter_config.json",
     "plugins/kinds/runtime.py:alpaca": "the template of a runtime's example",
+    "plugins/toolkit/expert_weights.py:quant_type": "bitsandbytes' own argument",
     "plugins/toolkit/model_loading.py:attn_implementation": "transformers' own argument",
     "plugins/toolkit/http_download.py:http": "a scheme of addresses",
     "plugins/toolkit/patterns.py:ignore_case": "an option of every regular expression",

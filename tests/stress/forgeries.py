@@ -6,7 +6,9 @@ Two honest runs of each shape of base are made, signed and bundled. A mutant cha
 duplicates or swaps one thing; then every document, digest, key, figure and copy is made to fit. It
 goes up a ladder until something finds it: an audit of documents and bytes, every segment of the
 training, every step executed again, the signature. What is found by none is accepted: a fault of
-khichdi. What only a signature finds is a field that documents claim, or stands in `SIGNED_ONLY`.
+khichdi. What only a signature finds is a field that documents claim, or stands in `SIGNED_ONLY`, or
+leaves an audit without what it needs to judge (a plugin that is not installed, bytes that are not
+there): it says `unverifiable`, which `--strict` refuses.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ class Table:
 
     def text(self) -> str:
         """Return the table: by family and kind of change, how many each level found."""
-        columns = [*LADDER, "not covered", "holds"]
+        columns = [*LADDER, "strict", "not covered", "holds"]
         lines = [f"{'family':<10}{'change':<11}" + "".join(f"{name:>13}" for name in columns)]
         for family, kind in sorted({(family, kind) for family, kind, _ in self.found}):
             counts = "".join(f"{self.found[family, kind, name]:>13,}" for name in columns)
@@ -139,8 +141,10 @@ def _try(
     by = told.by if told.by and (told.by != "verify" or why) else "not covered" if why else None
     if mutant.family == "folder" and told.by == "verify":
         by = "verify"
-    if by is None and mutant.family == "recipe" and told.holds:
-        by = "holds"
+    if by is None and told.unverifiable:
+        by = "strict"
+    if by is None and mutant.family in ("recipe", "bundle") and told.holds:
+        by = "holds"  # written otherwise, or without a table that a rerun makes again
     if by is None or told.fault:
         table.accepted.append(f"{mutant}: {told}")
         print(f"ACCEPTED {mutant}: {told}", file=sys.stderr, flush=True)

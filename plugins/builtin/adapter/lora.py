@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Adapter, Params
+from khichdi.plugins import Adapter, Breach, Params
 from khichdi.schema.architecture import ALL_LINEAR, Architecture
+from khichdi.schema.document import later
 
 from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, left_out, named
+from .token_rows import TRAIN, UNTRAINED, chosen_rows
+
+TokenId = Annotated[int, Field(ge=0)]
 
 
 class LoraParams(Params):
@@ -37,6 +41,13 @@ class LoraParams(Params):
         description=(
             "Modules that are trained in full and saved with the adapter, by name, such as "
             "`[embed_tokens, lm_head]`: for tokens that the base has not learned."
+        ),
+    )
+    trainable_token_indices: Literal["added"] | tuple[TokenId, ...] = later(
+        (),
+        description=(
+            "Tokens whose rows are trained, in the embedding and in a head of its own, and saved "
+            "with the adapter: ids, or `added` for those that `model.tokens` adds."
         ),
     )
     use_rslora: bool = Field(
@@ -95,6 +106,7 @@ class Lora(Adapter[LoraParams]):
             exclude_modules=left_out(params.target_modules, model),
             target_parameters=list(params.target_parameters) or None,
             modules_to_save=list(params.modules_to_save) or None,
+            trainable_token_indices=chosen_rows(params.trainable_token_indices, model),
             use_rslora=params.use_rslora,
             use_dora=params.use_dora,
             bias=params.bias,
@@ -105,7 +117,8 @@ class Lora(Adapter[LoraParams]):
     def trained_shapes(self, architecture: Architecture) -> list[int] | None:
         """Return the elements of A and B of every adapted module, and DoRA's magnitudes."""
         params = self.params
-        if params.target_parameters or params.modules_to_save:
+        whole = architecture.whole_modules(params.modules_to_save)
+        if params.target_parameters or whole is None:
             return None
         adapted = architecture.adapted(params.target_modules)
         widths = [width for linear in adapted for width in (linear.inputs, linear.outputs)]
@@ -114,7 +127,24 @@ class Lora(Adapter[LoraParams]):
             shapes += [linear.outputs for linear in adapted]
         if architecture.reaches_head(params.target_modules):
             shapes += [params.r * architecture.hidden, params.r * architecture.vocab]
-        return shapes
+        ids = params.trainable_token_indices
+        rows = architecture.added_tokens if ids == "added" else len(ids)
+        if rows:
+            shapes += [rows * architecture.hidden] * (1 if architecture.tied else 2)
+        return shapes + whole
+
+    def contradictions(self, adds_tokens: bool) -> list[Breach]:
+        """Refuse added tokens that nothing trains, and `added` where none is."""
+        params = self.params
+        if adds_tokens:
+            trained = params.trainable_token_indices or params.modules_to_save
+            return [] if trained else [Breach(UNTRAINED, hint=TRAIN)]
+        if params.trainable_token_indices != "added":
+            return []
+        hint = "list tokens in `model.tokens.add` or `add_special`, or leave it out"
+        return [
+            Breach("no token is added that could be trained", ("trainable_token_indices",), hint)
+        ]
 
     def size(self) -> str | None:
         """Return the rank."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
-from khichdi.plugins import Adapter, Params
+from khichdi.plugins import Adapter, Breach, Params
 from khichdi.schema.architecture import ALL_LINEAR
 
 from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, named
+from .token_rows import TRAIN, UNTRAINED
 
 
 class VeraParams(Params):
@@ -49,6 +50,10 @@ class Vera(Adapter[VeraParams]):
             save_projection=True,
             target_modules=chosen_modules(params.target_modules, model),
         )
+
+    def contradictions(self, adds_tokens: bool) -> list[Breach]:
+        """Refuse added tokens: vectors of linear modules are all that is trained."""
+        return [Breach(UNTRAINED, hint=TRAIN)] if adds_tokens else []
 
     def size(self) -> str | None:
         """Return the rank."""

@@ -6,8 +6,6 @@ padded, so nothing is masked. Which rows these are follows from the rows alone.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +13,7 @@ import torch
 from khichdi.plugins.kinds import EvaluationResult, Progress, Rendering
 from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.frozen_linear import install
-from khichdi.plugins.toolkit.generation import Generator
+from khichdi.plugins.toolkit.generation import Generator, same_length
 from khichdi.plugins.toolkit.model_loading import (
     attach_adapter,
     encode_all,
@@ -85,21 +83,6 @@ def _prompts(
     if not kept:
         raise StepError("there is nothing to evaluate: the template refuses every validation row")
     return kept, prompts
-
-
-def same_length(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
-    """Yield positions of prompts with the same number of tokens, at most `batch_size` at once."""
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for index, prompt in enumerate(prompts):
-        if not prompt:
-            raise StepError(
-                "a row has an empty prompt: there is nothing to generate from",
-                hint="use a template that puts some text before the answer",
-            )
-        by_length[len(prompt)].append(index)
-    for _, indices in sorted(by_length.items()):
-        for first in range(0, len(indices), batch_size):
-            yield indices[first : first + batch_size]
 
 
 def _generator(params: GenerateParams, job: EvaluationJob, tokenizer: Any) -> Generator:

@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal
 
 from khichdi.plugins.toolkit import exact_match, rouge_l
+from khichdi.schema.rows import references_of
 
 SCORES = ("exact_match", "rouge_l")
 
@@ -21,17 +22,10 @@ def scored(
     row: dict[str, Any], answer: str, normalize: Literal["none", "strip", "lower"]
 ) -> dict[str, Any]:
     """Return the prediction for a row, with its scores."""
-    references = _references(row)
+    references = references_of(row)
     return {
         "id": row["id"],
         "prediction": answer,
         "exact_match": exact_match(answer, references, normalize),
         "rouge_l": rouge_l(answer, references),
     }
-
-
-def _references(row: dict[str, Any]) -> list[str]:
-    """Return the answers that count: of a chat, the last, which is what was asked for."""
-    references: list[str] = row["references"] or [row["output"]]
-    answers = [turn["text"] for turn in row["turns"] if turn["role"] == "assistant"]
-    return answers[-1:] if answers and references == [row["output"]] else references

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gguf
@@ -12,6 +13,7 @@ from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.model_loading import load_tokenizer, quiet
 from khichdi.schema.errors import StepError
 
+from .gguf_k_types import K_TYPES, k_quantizer
 from .gguf_vocabulary import add_vocabulary
 from .merging import combined
 
@@ -33,12 +35,25 @@ TYPES = {
     "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
+"""Types that are written here; llama.cpp makes those of `K_TYPES` from the first of them."""
 BLOCK = 32
 """Weights of a row that share a scale in Q8_0."""
 
 
 def write(params: GgufParams, job: ExportJob) -> None:
     """Write base and adapter as `model.gguf`; see `Exporter.export`."""
+    target = job.output / "model.gguf"
+    if params.outtype not in K_TYPES:
+        _write(target, params, params.outtype, job)
+        return
+    quantize = k_quantizer(params.outtype)  # before hours of merging
+    dense = job.output / "dense.gguf"
+    _write(dense, params, "f16", job)
+    quantize(dense, target)
+    dense.unlink()
+
+
+def _write(target: Path, params: GgufParams, outtype: str, job: ExportJob) -> None:
     with quiet(), deterministic(1):
         model = combined(params.onto, "float32", job)
     config = model.config
@@ -48,13 +63,13 @@ def write(params: GgufParams, job: ExportJob) -> None:
             f"there is no GGUF of the architecture {config.model_type} here",
             hint=f"there is of {', '.join(ARCHITECTURES)}; `merged` exports any",
         )
-    writer = gguf.GGUFWriter(job.output / "model.gguf", gguf.MODEL_ARCH_NAMES[architecture])
+    writer = gguf.GGUFWriter(target, gguf.MODEL_ARCH_NAMES[architecture])
     writer.add_name(job.base_name.rpartition("/")[2])
     _add_settings(writer, config)
-    kind, file_type = TYPES[params.outtype]
+    kind, file_type = TYPES[outtype]
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    add_vocabulary(writer, load_tokenizer(job.base), config.vocab_size)
+    add_vocabulary(writer, load_tokenizer(job.base), config.vocab_size, params.chat_template)
     for name, tensor in _tensors(model, architecture):
         stored = _stored(tensor, kind)
         data = gguf.quants.quantize(tensor.numpy(), stored)

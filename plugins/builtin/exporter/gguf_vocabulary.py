@@ -24,8 +24,8 @@ SPLITS = {LLAMA3: "llama-bpe", LLAMA3.replace("{1,3}", ""): "qwen2"}
 BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
-def add_vocabulary(writer: Any, tokenizer: Any, size: int) -> None:
-    """Add tokens, merges and special tokens.
+def add_vocabulary(writer: Any, tokenizer: Any, size: int, chat_template: str | None) -> None:
+    """Add tokens, merges, special tokens and a chat template; the tokenizer's own if None.
 
     Raises:
         StepError: the tokenizer is of another kind, or splits text in a way that has no name.
@@ -60,6 +60,9 @@ def add_vocabulary(writer: Any, tokenizer: Any, size: int) -> None:
     writer.add_token_types([_kind(words.get(index), added.get(index), pieces) for index in ids])
     writer.add_token_merges([" ".join(pair) for pair in pairs])
     _add_special(writer, tokenizer)
+    template = chat_template or tokenizer.chat_template
+    if isinstance(template, str):
+        writer.add_chat_template(template)
 
 
 def _kind(word: str | None, added: dict[str, Any] | None, pieces: bool) -> Any:
@@ -87,8 +90,6 @@ def _add_special(writer: Any, tokenizer: Any) -> None:
             add(index)
     begins = tokenizer("a").input_ids[0] == tokenizer.bos_token_id
     writer.add_add_bos_token(bool(tokenizer.bos_token_id is not None and begins))
-    if isinstance(tokenizer.chat_template, str):
-        writer.add_chat_template(tokenizer.chat_template)
 
 
 def _split(told: dict[str, Any] | None) -> str | None:

@@ -11,8 +11,10 @@ import torch
 
 from khichdi.plugins.kinds import Progress
 from khichdi.plugins.toolkit.determinism import deterministic
+from khichdi.plugins.toolkit.expert_weights import dense_experts
 from khichdi.plugins.toolkit.frozen_linear import BaseWeight
 from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, load_tokenizer, quiet
+from khichdi.plugins.toolkit.token_changes import FACTS
 from khichdi.schema.errors import StepError
 
 from ..quantizer.none import NoneParams, NoQuantizer
@@ -36,6 +38,10 @@ def merge(params: MergedParams, job: ExportJob) -> None:
         shutil.copyfile(job.base / "config.json", job.output / "config.json")
     _same_each_time(job.output, params.dtype)
     _write_tokenizer(job.base, job.output)
+    if params.chat_template is not None:
+        file = job.output / "chat_template.jinja"
+        file.unlink(missing_ok=True)  # a copy of the base's is read-only
+        file.write_text(params.chat_template, encoding="utf-8")
 
 
 def combined(onto: str, dtype: str, job: ExportJob) -> Any:
@@ -62,6 +68,7 @@ def dequantized(model: Any) -> Any:
         new.weight = torch.nn.Parameter(weight, requires_grad=False)
         new.bias = old.bias
         model.set_submodule(name, new)
+    dense_experts(model)
     _forget_quantization(model)
     return model
 
@@ -161,6 +168,6 @@ def _write_tokenizer(base: Path, output: Path) -> None:
         load_tokenizer(base).save_pretrained(output)
         return
     for path in sorted(base.iterdir()):
-        own = path.name == "config.json" or path.name.endswith(".index.json")
+        own = path.name in ("config.json", FACTS) or path.name.endswith(".index.json")
         if path.is_file() and path.suffix in TOKENIZER and not own:
             shutil.copyfile(path, output / path.name)

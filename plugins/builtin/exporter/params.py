@@ -6,7 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from khichdi.plugins import Params
+from khichdi.plugins import Params, later
+
+CHAT_TEMPLATE = (
+    "Jinja chat template that is written into the model; the base's own if left out. "
+    "`recipe export` writes the one of the recipe's `template`."
+)
 
 
 class MergedParams(Params):
@@ -27,6 +32,7 @@ class MergedParams(Params):
         ),
     )
     max_shard_gib: float = Field(4.0, gt=0, description="Maximum size of a weights file, in GiB.")
+    chat_template: str | None = later(None, min_length=1, description=CHAT_TEMPLATE)
 
 
 class GgufParams(Params):
@@ -39,7 +45,9 @@ class GgufParams(Params):
             "or the quantized weights it was trained on (`dequantized`)."
         ),
     )
-    outtype: Literal["f32", "f16", "bf16", "q8_0"] = Field(
+    outtype: Literal["f32", "f16", "bf16", "q8_0", "q4_k_m", "q5_k_m", "q6_k"] = Field(
         "f16",
-        description="Data type of the matrices, by llama.cpp's names; norms and biases are `f32`.",
+        description="Data type of the matrices, by llama.cpp's names; norms and biases are `f32`. "
+        "Those with `_k` need llama.cpp itself: `llama-cpp-python`, or `llama-quantize`.",
     )
+    chat_template: str | None = later(None, min_length=1, description=CHAT_TEMPLATE)

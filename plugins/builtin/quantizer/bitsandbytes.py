@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from khichdi.plugins import Params, Quantizer
 from khichdi.schema.architecture import Linear
+from khichdi.schema.document import later
 
 BLOCK = 64
 """Weights that share a scale, in 4-bit types."""
@@ -32,6 +33,12 @@ class BitsAndBytesParams(Params):
     )
     compute_dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "bfloat16", description="Data type that weights are dequantized to and computed in."
+    )
+
+    experts: bool = later(
+        False,
+        description="Quantize the routed experts of a mixture too, which are no linear modules "
+        "and stay dense otherwise. They are unpacked whenever their layer runs.",
     )
 
     @model_validator(mode="after")
@@ -67,6 +74,16 @@ class BitsAndBytes(Quantizer[BitsAndBytesParams]):
     def dtype(self) -> str:
         """Return the type that weights are unpacked to."""
         return self.params.compute_dtype
+
+    def experts(self) -> Any | None:
+        """Return the function that quantizes experts, where it is asked for."""
+        if not self.params.experts:
+            return None
+        from khichdi.plugins.toolkit.expert_weights import eight_bits, four_bits
+
+        if self.params.bits == 8:
+            return eight_bits
+        return four_bits(self.params.quant_type, self.params.double_quant)
 
     def stored_bytes(self, linear: Linear) -> int | None:
         """Return the bytes of the packed weights, of their scales and of the table of codes."""

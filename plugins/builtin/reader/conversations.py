@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator
 
 from khichdi.plugins import Drop, Reader, SourceFile
+from khichdi.schema.document import later
 
 from .layouts.roles import CarriedField
 from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams
@@ -43,6 +44,9 @@ class ConversationsParams(ReaderParams):
         description="What is left out on purpose: `tools` and `system` of a record; `tool_calls`, "
         "`reasoning_content`, `name` and `weight` (also `train`) of turns. All else that a turn "
         "carries goes to the template, which refuses what it cannot write.",
+    )
+    drop_system: bool = later(
+        False, description="Leave out the system message that a chat starts with."
     )
     unanswered: Literal["error", "trim", "drop"] = Field(
         "error",
@@ -89,6 +93,8 @@ class Conversations(Reader[ConversationsParams]):
         turns = read_turns(record, params.field, params.ignore)
         if turns and turns[0]["role"] != "system":
             turns = read_system(record, params.system, params.ignore) + turns
+        if params.drop_system and turns and turns[0]["role"] == "system":
+            turns = turns[1:]
         answers = [n for n, turn in enumerate(turns) if turn["role"] == "assistant"]
         if not answers:
             raise record.error(

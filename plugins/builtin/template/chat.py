@@ -96,6 +96,10 @@ class Chat(Template[ChatParams]):
         trained_turns(messages, "all")
         return Rendering(render(messages[:-1], prompt=True)[0], complete=True)
 
+    def chat_template(self, tokenizer: Any) -> str | None:
+        """Return the template that the recipe names, if it is not the tokenizer's default."""
+        return self._source(tokenizer, tools=False) if self.params.jinja else None
+
     def _prepared(self, row: Row, tokenizer: Any) -> tuple[Any, ChatTemplate, list[Any]]:
         """Return a function that renders messages, its template, and the row's messages."""
         messages = with_reasoning(messages_of(row))
@@ -108,10 +112,13 @@ class Chat(Template[ChatParams]):
         return partial(_render, template, tools), template, messages
 
     def _template(self, tokenizer: Any, tools: bool) -> ChatTemplate:
+        source = self._source(tokenizer, tools)
+        return ChatTemplate(source, tokenizer.special_tokens_map, self.params.date)
+
+    def _source(self, tokenizer: Any, tools: bool) -> str:
         own = self.params.jinja
         written = own is not None and ("{{" in own or "{%" in own)
-        source = own if written and own else source_of(tokenizer, own, tools)
-        return ChatTemplate(source, tokenizer.special_tokens_map, self.params.date)
+        return own if written and own else source_of(tokenizer, own, tools)
 
     def _apart(self, text: str, answers: list[Answer], tokenizer: Any) -> bool:
         if self.params.history == "auto":

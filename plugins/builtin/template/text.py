@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from khichdi.plugins import Row
+from khichdi.schema.document import later
 from khichdi.schema.errors import RowError
 
 from ..placeholders import PlaceholderText, check_names, checked
@@ -36,6 +37,10 @@ class TextParams(TemplateParams):
         "`{task}`; `{{` and `}}` stand for braces. Most tokenizers put the space before a word "
         "into the word's token, so end it without one and start `answer` with it.",
     )
+    prompt_without_input: Annotated[str, AfterValidator(_prompt)] | None = later(
+        None,
+        description="The text before the answer in rows without an input; `prompt` if left out.",
+    )
     answer: Annotated[str, AfterValidator(_answer)] = Field(
         "{output}", description="The answer, with `{output}`; the end-of-sequence token follows."
     )
@@ -63,7 +68,10 @@ class TextTemplate(PlainText[TextParams]):
         system = [message["content"] for message in messages if message["role"] == "system"]
         values = {name: row[name] for name in ("instruction", "input", "task")}
         values["system"] = "\n\n".join(system)
-        prompt = PlaceholderText(self.params.prompt).fill(values, strip=False)
+        words, bare = self.params.prompt, self.params.prompt_without_input
+        if bare is not None and not row["input"]:
+            words = bare
+        prompt = PlaceholderText(words).fill(values, strip=False)
         return [
             (prompt, PlaceholderText(self.params.answer).fill({"output": answers[0]}, strip=False))
         ]

@@ -52,6 +52,42 @@ def test_an_answer_without_a_thought_gets_an_empty_one() -> None:
     assert text.count(NO_THOUGHT) == 2
 
 
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_5"])
+def test_only_the_last_answer_has_a_thought_where_the_template_forgets_earlier_ones(
+    name: str,
+) -> None:
+    text, pieces, prompt = rendered("axolotl", name)
+    assert pieces == ["Hello.<|im_end|>", "Ciao.<|im_end|>"]
+    assert text == (
+        "".join(IM.format(role, said) for role, said in CHAT[:-1])
+        + f"<|im_start|>assistant\n{NO_THOUGHT}Ciao.<|im_end|>\n"
+    )
+    assert prompt.endswith(f"<|im_start|>assistant\n{NO_THOUGHT}")
+    found = template_of("axolotl", name, "somebody/some-base")
+    assert found is not None
+    assert found["history"] == "as-written"
+    template = ChatTemplate(found["jinja"], {}, None)
+    thinking = "<think>\nSo.\n</think>\n\nHello."
+    chat = [{"role": role, "content": said} for role, said in CHAT[1:3]]
+    chat[1]["content"] = thinking
+    text, spans = template.render(chat, None)
+    assert text.endswith(f"assistant\n{thinking}<|im_end|>\n")
+    assert [text[a:b] for a, b in spans] == ["\nSo.\n</think>\n\nHello.<|im_end|>"]
+    chat += [{"role": role, "content": said} for role, said in CHAT[3:]]
+    assert "So." not in template.render(chat, None)[0]
+
+
+def test_deepseeks_turns_end_with_the_tokenizers_own_token() -> None:
+    found = template_of("axolotl", "deepseek_v2", "somebody/some-base")
+    assert found is not None
+    template = ChatTemplate(found["jinja"], {"bos_token": "<s>", "eos_token": "</s>"}, None)
+    text, spans = template.render([{"role": r, "content": c} for r, c in CHAT], None)
+    bar = "\uff5c"
+    user, answer = f"<{bar}User{bar}>", f"<{bar}Assistant{bar}>"
+    assert text == f"<s>S.\n\n{user}Hi{answer}Hello.</s>{user}Bye{answer}Ciao.</s>"
+    assert [text[a:b] for a, b in spans] == ["Hello.</s>", "Ciao.</s>"]
+
+
 def test_roles_have_other_names() -> None:
     text, _, _ = rendered("axolotl", "cohere")
     assert "<|CHATBOT_TOKEN|>Hello.<|END_OF_TURN_TOKEN|>" in text

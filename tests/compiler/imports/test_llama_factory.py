@@ -303,6 +303,15 @@ def test_what_a_recipe_cannot_be_is_refused_in_the_new_format_too(
         imported(NEW.replace(*changed), "llama-factory")
 
 
+def test_added_tokens_have_their_tables_trained_in_full(tmp_path: Path) -> None:
+    lines = "add_tokens: <a>,<b>\nadd_special_tokens: <c>\nresize_vocab: true\n"
+    recipe, report = recipe_of(SMALL + lines, tmp_path)
+    tokens = recipe["model"]["tokens"]
+    assert (tokens["add"], tokens["add_special"]) == (["<a>", "<b>"], ["<c>"])
+    assert recipe["model"]["adapter"]["modules_to_save"] == ["embed_tokens", "lm_head"]
+    assert report.complete
+
+
 def test_modules_that_are_trained_whole(tmp_path: Path) -> None:
     recipe, report = recipe_of(SMALL + "additional_target: embed_tokens,lm_head\n", tmp_path)
     assert recipe["model"]["adapter"]["modules_to_save"] == ["embed_tokens", "lm_head"]

@@ -34,7 +34,7 @@ def test_every_key_of_every_configuration_is_in_one_list(tool: str) -> None:
     ("name", "key"),
     [
         ("llama-factory/*lora_sft_gptq*", "model_name_or_path"),
-        ("axolotl/*qwen3-32b-qlora*", "chat_template"),
+        ("axolotl/*jamba-qlora_fsdp_large*", "chat_template"),
         ("axolotl/.runpod*", "base_model"),
     ],
 )

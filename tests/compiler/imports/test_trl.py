@@ -74,7 +74,6 @@ def test_learning_prompts_too_is_not_passed_off_as_ours() -> None:
         ("max_lenght: 100", "did you mean `max_length`?"),
         ("packing_strategy: bfd_split", "sequence_len"),
         ("dataset_text_field: text", "answers"),
-        ("eos_token: <|im_end|>", "tokenizer"),
         ("loss_type: dft", "leave it out"),
     ],
 )
@@ -172,3 +171,9 @@ def test_the_three_lists_together_are_exactly_the_keys_of_the_file(more: str) ->
     told = listed(imported(SMALL + more, "trl").report)
     assert sorted(told) == sorted(set(told)), "a key is in two lists"
     assert sorted(told) == sorted(leaves(SMALL + more))
+
+
+def test_another_end_of_turn_is_a_token_of_the_tokenizer(tmp_path: Path) -> None:
+    recipe, report = recipe_of(SMALL + "eos_token: <|im_end|>\n", tmp_path)
+    assert recipe["model"]["tokens"]["eos_token"] == "<|im_end|>"
+    assert report.complete

@@ -13,7 +13,7 @@ import torch
 from khichdi.plugins import EvaluationJob, EvaluationResult, Progress, Segment, StepError, Template
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.evaluator.generate import Generate, GenerateParams
-from khichdi.plugins.builtin.evaluator.generation import same_length
+from khichdi.plugins.toolkit.generation import same_length
 from khichdi.plugins.toolkit.model_loading import encode_all, load_model, load_tokenizer
 from khichdi.schema.rows import row_schema
 

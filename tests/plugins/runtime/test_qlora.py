@@ -302,6 +302,48 @@ def test_8_bit_states_are_used_where_tensors_are_large(once: Once) -> None:
     assert runs[0]["files"] != runs[1]["files"]
 
 
+@pytest.mark.parametrize("bits", [8, 4])
+def test_torchaos_optimizers_step_as_torchao_does(bits: int) -> None:
+    from torchao.optim import AdamW4bit, AdamW8bit
+    from torchao.optim.adam import single_param_adam
+
+    torch.manual_seed(1)
+    start = [torch.randn(64, 128), torch.randn(10)]
+    grads = [[torch.randn_like(tensor) for tensor in start] for _ in range(4)]
+    mine, theirs = ([torch.nn.Parameter(t.clone()) for t in start] for _ in range(2))
+    params = QloraParams(optimizer=f"adamw_torch_{bits}bit", learning_rate=1e-2, weight_decay=0.1)
+    ours = make_optimizer(params, ["a", "b"], mine)
+    kind = AdamW8bit if bits == 8 else AdamW4bit
+    plain = kind(theirs, lr=1e-2, weight_decay=0.1, eps=1e-8)
+    for step in grads:
+        for pair in (mine, theirs):
+            for parameter, grad in zip(pair, step, strict=True):
+                parameter.grad = grad.clone()
+        ours.step()
+        for parameter in theirs:  # what `plain.step` compiles
+            state = plain.state[parameter]
+            if not state:
+                state |= {"step": torch.tensor(0.0), "m": plain._new_buffer(parameter, True),
+                          "v": plain._new_buffer(parameter, False)}  # fmt: skip
+            state["step"] += 1
+            group = plain.param_groups[0]
+            single_param_adam(parameter.detach(), parameter.grad, state["step"], state["m"],
+                              state["v"], None, group["lr"], *group["betas"],
+                              group["weight_decay"], group["eps"], True, False)  # fmt: skip
+    assert all(map(torch.equal, mine, theirs))
+    stored = ours.state[mine[0]]["exp_avg"]
+    assert type(stored).__name__ == f"OptimState{bits}bit"
+    reference = torch.optim.AdamW([torch.nn.Parameter(t.clone()) for t in start], lr=1e-2,
+                                  weight_decay=0.1)  # fmt: skip
+    exact = reference.param_groups[0]["params"]
+    for step in grads:
+        for parameter, grad in zip(exact, step, strict=True):
+            parameter.grad = grad.clone()
+        reference.step()
+    torch.testing.assert_close(mine[1], exact[1])
+    assert float((mine[0] - exact[0]).detach().abs().max()) < (0.01 if bits == 8 else 0.04)
+
+
 # ---- checkpoints ----------------------------------------------------------------------------
 
 
@@ -318,7 +360,8 @@ def stop_after(step: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["adamw_torch", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
+    "optimizer",
+    ["adamw_torch", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_torch_4bit"],
 )
 def test_a_stopped_training_goes_on_to_the_same_bits(once: Once, optimizer: str) -> None:
     # Tensors above 4096 elements, so that 8-bit states are really 8-bit.

@@ -68,6 +68,7 @@ def test_segments_are_of_like_length_and_never_empty() -> None:
         {},
         {"optimizer": "adamw_torch"},
         {"optimizer": "paged_adamw_8bit"},
+        {"optimizer": "adamw_torch_8bit"},
         {"optimizer": "paged_adamw_32bit", "metric_for_best_model": None},
         {"stop_after_steps": 5, "gradient_checkpointing": True},
     ],

@@ -6,15 +6,14 @@ import hashlib
 import random
 import re
 import socket
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
+from http_site import QuietHandler, serving
 
 from khichdi.plugins.toolkit import http_download as module
 from khichdi.plugins.toolkit.http_download import NotFoundError, content_length, download
@@ -34,21 +33,11 @@ class Site:
     sent: int = 0
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(QuietHandler):
     def do_GET(self) -> None:
         self.site = self.server.site  # type: ignore[attr-defined]
         self.site.ranges.append(self.headers.get("Range"))
         self.site.act(self)
-
-    def head(self, status: int, length: int | None, **headers: str) -> None:
-        self.send_response(status)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
 
     def body(self, data: bytes) -> None:
         self.site.sent += len(data)  # before the write: a client may be done right after it
@@ -71,34 +60,19 @@ class Handler(BaseHTTPRequestHandler):
         self.body(rest[:most])
         self.close_connection = True
 
-    def log_message(self, *_: object) -> None: ...
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Any], None]], Site]]:
     """Yield a function that serves by another function; retries wait for no time."""
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
-    servers = []
+    with ExitStack() as stack:
 
-    def start(act: Callable[[Any], None]) -> Site:
-        server = Server(("127.0.0.1", 0), Handler)
-        server.site = Site(act, f"http://127.0.0.1:{server.server_port}/rows.bin")  # type: ignore[attr-defined]
-        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        servers.append(server)
-        return server.site  # type: ignore[attr-defined, no-any-return]
+        def start(act: Callable[[Any], None]) -> Site:
+            server = stack.enter_context(serving(Handler))
+            server.site = Site(act, f"http://127.0.0.1:{server.server_port}/rows.bin")  # type: ignore[attr-defined]
+            return server.site  # type: ignore[attr-defined, no-any-return]
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 def test_a_download_that_breaks_at_random_bytes_resumes_and_fetches_each_byte_once(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from khichdi.project.audit_target import open_target
+from khichdi.project.model_card import derived_texts
 from khichdi.project.observer import Observer
 from khichdi.project.recompile import lower_again
 from khichdi.runtime.audit.audit import audit, audit_again, audit_segments
 from khichdi.runtime.audit.audited_run import Claim
 from khichdi.runtime.audit.documents import Lowered
-from khichdi.runtime.audit.figures import Recompute, by_plugins
+from khichdi.runtime.audit.figures import by_plugins
 from khichdi.runtime.audit.rerun import Rerun
 from khichdi.runtime.audit.segments import Segments
 from khichdi.runtime.signing.signing import SignatureError, sign, verify
@@ -39,12 +41,14 @@ class Told:
         text: how, in words.
         fault: an error of khichdi's own instead of an answer.
         holds: whether every step was executed again, and gave what is claimed.
+        unverifiable: whether the strongest audit could not judge it: `--strict` refuses it.
     """
 
     by: str | None = None
     text: str = ""
     fault: bool = False
     holds: bool = False
+    unverifiable: bool = False
 
     def __str__(self) -> str:
         return f"{'FAULT ' * self.fault}{self.text}" + (f" ({self.by})" if self.by else "")
@@ -61,7 +65,7 @@ class Ladder:
         self.honest, self.scratch = honest, folder / "scratch"
         self.derived = folder / "derived"
         with open_target(honest.run) as claim:
-            found = audit(claim, lower_by_installed, None, _installed, _recompute())
+            found = _audit(claim)
             done = audit_again(claim, found, self._again(claim, Store(self.derived)))
             assert done.verdict == "identical", done.where
             sign(claim, honest.key)
@@ -73,14 +77,14 @@ class Ladder:
         told = Told()
         try:
             with open_target(subject if isinstance(subject, Path) else subject.run) as claim:
-                found = audit(claim, lower_by_installed, None, _installed, _recompute())
+                found = _audit(claim)
                 for rung, climb in LADDER.items():
                     told = _answer(rung, climb(self, claim, found), told)
                     if told.by is not None:
                         return told
         except KhichdiError as error:
             text = f"{told.text}; {error.message}" if told.text else error.message
-            return Told(rung, text, error.status not in (1, 2), told.holds)
+            return replace(told, by=rung, text=text, fault=error.status not in (1, 2))
         except Exception as error:  # of khichdi: no input is to give a traceback
             return Told(rung, f"{type(error).__name__}: {error}", fault=True)
         return told
@@ -131,7 +135,8 @@ def _answer(rung: str, found: AuditReport | None, before: Told) -> Told:
         return Told(text=before.text, holds=found.passed)
     told = next(level for level in found.levels if level.verdict == found.verdict)
     text = f"{found.verdict} by {rung} at {told.level}: {told.where or told.detail}"
-    return Told(rung if found.verdict == "diverged" else None, text)
+    by = rung if found.verdict == "diverged" else None
+    return Told(by, text, unverifiable=found.verdict == "unverifiable")
 
 
 def lower_by_installed(claim: Claim) -> Lowered:
@@ -139,8 +144,10 @@ def lower_by_installed(claim: Claim) -> Lowered:
     return lower_again(claim, registry())
 
 
-def _recompute() -> Recompute:
-    return by_plugins(registry())
+def _audit(claim: Claim) -> AuditReport:
+    texts = partial(derived_texts, registry=registry())
+    recompute = by_plugins(registry())
+    return audit(claim, lower_by_installed, None, _installed, recompute, texts)
 
 
 def _installed(claim: Claim) -> Sequence[Distribution]:

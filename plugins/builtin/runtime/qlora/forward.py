@@ -26,6 +26,8 @@ class Forward:
         layout: how samples lie before the model.
         whole: whether the model is run with its head.
         rows: the length of each sample, row by row, in the order that the model has them now.
+        keeps_router_logits: whether a model in training keeps the logits of its routers.
+        router_logits: those of the last batch, a tensor (T, experts) for each layer that has one.
     """
 
     def __init__(self, causal: Any, layout: Layout) -> None:
@@ -33,6 +35,8 @@ class Forward:
         self.layout = layout
         self.whole = False
         self.rows: tuple[tuple[int, ...], ...] = ()
+        self.keeps_router_logits = False
+        self.router_logits: tuple[torch.Tensor, ...] | None = None
 
     def __call__(self, batch: MicroBatch) -> torch.Tensor:
         """Return hidden states (T, d) or logits (T, vocabulary)."""
@@ -64,7 +68,11 @@ class Forward:
 
     def _run(self, ids: torch.Tensor, **given: Any) -> torch.Tensor:
         model = self._causal if self.whole else self._causal.base_model
+        if self.keeps_router_logits and self._causal.training:
+            given["output_router_logits"] = True
         result = model(input_ids=ids, use_cache=False, **given)
+        if "output_router_logits" in given:
+            self.router_logits = result.router_logits
         found: torch.Tensor = result.logits if self.whole else result.last_hidden_state
         return found
 

@@ -24,7 +24,8 @@ from .distributed.fsdp import shard
 from .forward import Forward, Layout
 from .loss import Loss
 from .memory.activation_checkpointing import Recomputation
-from .whole_modules import hold_in_float32
+from .router_loss import RouterLoss
+from .whole_modules import check_added_tokens, hold_in_float32
 
 if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
@@ -60,6 +61,7 @@ class Trainee:
     kernels: dict[str, str] = field(default_factory=dict)
     noise_alpha: float | None = None
     layout: Layout = "packed"
+    router_loss: RouterLoss | None = None
     causal: Any = field(init=False)
     forward: Forward = field(init=False)
     loss: Loss = field(init=False)
@@ -125,6 +127,11 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
     if params.use_liger_kernel:
         check_liger(device)
     layout, name = _layout(params, job, device, dtype)
+    if sharded and job.quantizer.experts() is not None:
+        raise StepError(
+            "quantized experts cannot be divided over processes",
+            hint="leave strategy=fsdp out, or `experts: true`",
+        )
     place = torch.device("cpu") if sharded else device
     base = load_model(job.base, job.quantizer, attn_implementation=name, device=place)
     if params.use_liger_kernel:
@@ -141,6 +148,7 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         )
         raise StepError(f"the adapter does not fit the base: {error}", hint=hint) from error
     job.adapter.initialize(model, job.base)
+    check_added_tokens(model, job.base)
     hold_in_float32(model)
     digests["initial"] = digest_of(adapter_tensors(model))
     recomputation = None
@@ -164,6 +172,8 @@ def build(params: QloraParams, job: TrainingJob, sharded: bool = False) -> Train
         shard(model, trainee.trained, device)
     check_model(trainee)
     trainee.noise_alpha = params.neftune_noise_alpha
+    if params.output_router_logits:
+        trainee.router_loss = RouterLoss(trainee.causal, trainee.forward)
     return trainee
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from . import low_bit_adamw
+
 if TYPE_CHECKING:
     from .params import QloraParams
 
@@ -32,6 +34,8 @@ def make_optimizer(
     }
     if params.optimizer == "adamw_torch":
         return torch.optim.AdamW(groups, foreach=True, **common)
+    if params.optimizer in low_bit_adamw.BITS:
+        return low_bit_adamw.low_bit_adamw(low_bit_adamw.BITS[params.optimizer], groups, **common)
     from bitsandbytes.optim import AdamW
 
     # Pages are GPU memory that can move to the host: on a CPU there is nothing to page.
@@ -100,7 +104,8 @@ def state_of(
         for key, value in optimizer.state[parameter].items():
             if isinstance(value, torch.Tensor):
                 # A copy: some tensors are shared between parameters, and pages are special.
-                tensors[f"{name}|{key}"] = value.detach().to("cpu", copy=True)
+                for part, tensor in low_bit_adamw.plain_tensors(key, value):
+                    tensors[f"{name}|{part}"] = tensor.detach().to("cpu", copy=True)
             else:
                 numbers[f"{name}|{key}"] = value
     return tensors, numbers
@@ -120,6 +125,10 @@ def restore_state(
         by_name[name][key] = value
     for name, parameter in zip(names, trained, strict=True):
         state = by_name[name]
+        if hasattr(optimizer, "new_state"):
+            if state:
+                low_bit_adamw.restore(optimizer, parameter, state)
+            continue
         for key, value in state.items():
             if isinstance(value, torch.Tensor):
                 state[key] = _place(optimizer, parameter, key, value)

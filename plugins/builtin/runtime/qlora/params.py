@@ -53,13 +53,16 @@ class QloraParams(Params):
         "adamw_torch",
         "adamw_8bit",
         "adamw_bnb_8bit",
+        "adamw_torch_8bit",
+        "adamw_torch_4bit",
         "paged_adamw_8bit",
         "paged_adamw_32bit",
     ] = Field(
         "adamw_torch",
         description=(
-            "Optimizer, by its name in transformers; 8-bit and paged ones are bitsandbytes'. "
-            "Nothing is paged on a CPU."
+            "Optimizer, by its name in transformers; 8-bit and paged ones are bitsandbytes', "
+            "`adamw_torch_8bit` and `adamw_torch_4bit` torchao's (extra `torchao`). Nothing is "
+            "paged on a CPU."
         ),
     )
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
@@ -117,6 +120,13 @@ class QloraParams(Params):
     )
     adam_epsilon: float = Field(
         1e-8, gt=0, description="Epsilon added to the denominator of an update."
+    )
+    output_router_logits: bool = later(
+        False,
+        description=(
+            "Train with the load-balancing loss of a mixture's routers beside the loss on tokens, "
+            "weighed by the base's `router_aux_loss_coef`; the losses reported are without it."
+        ),
     )
     neftune_noise_alpha: float | None = Field(
         None,

@@ -16,6 +16,7 @@ from khichdi.schema.errors import StepError
 
 from .acceleration.liger import modeling_put_back
 from .distributed.world import Processes
+from .low_bit_adamw import check_torchao
 from .result import outcome
 from .tracking import check_installed, own_environment
 from .trainer import Training
@@ -36,6 +37,7 @@ def run(
             hint="look at what the filters dropped, and at sequence_len",
         )
     check_installed(params.report_to)
+    check_torchao(params.optimizer)
     with (
         memory_and_disk(),
         quiet(),

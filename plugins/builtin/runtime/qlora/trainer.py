@@ -114,7 +114,8 @@ class Training:
         """Make one optimizer step and write it down.
 
         The loss is the mean over all response tokens of the step, not a mean of the micro
-        batches' means. Dropout and noise of a micro batch come from a seed of its own.
+        batches' means; the routers' loss is such a mean. Dropout and noise of a micro batch come
+        from a seed of its own.
         """
         self.trainee.peft.train()
         learnt = sum(batch.response_tokens for batch in micro)
@@ -123,7 +124,10 @@ class Training:
         for number in self.processes.own_numbers(len(micro)):
             torch.manual_seed(derive_seed(self.job.seed, f"micro/{plan.step}/{number}"))
             loss = self.trainee.summed_loss(micro[number].to(self.trainee.device))
-            (loss / max(1, learnt)).backward()
+            whole = loss / max(1, learnt)
+            if self.trainee.router_loss is not None:
+                whole = whole + self.trainee.router_loss() / len(micro)
+            whole.backward()
             self.gradients.add()
             mine.append(loss.detach())
         self.gradients.finish()

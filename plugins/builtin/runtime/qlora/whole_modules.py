@@ -1,12 +1,57 @@
-"""Hold modules that are trained in full (`modules_to_save`) in float32, and compute as the base."""
+"""Embeddings, heads and other modules that are trained themselves, in full or row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.func import functional_call
+
+from khichdi.plugins.kinds import ContradictionError
+from khichdi.plugins.toolkit.token_changes import must_be_trained
+
+
+def check_added_tokens(model: Any, base: Path) -> None:
+    """Refuse added tokens whose rows stay as they begin, all alike.
+
+    Args:
+        model: the peft model.
+        base: the base's folder, which says what was added.
+
+    Raises:
+        ContradictionError: names the tokens and the module.
+    """
+    added = must_be_trained(base)
+    causal = model.get_base_model()
+    ends = [causal.get_input_embeddings(), causal.get_output_embeddings()]
+    for end in ends if added else ():
+        lacking = [text for text, number in added.items() if not _trains(end, number, causal)]
+        if lacking:
+            raise ContradictionError(
+                f"tokens were added whose rows are not trained in {_name(model, end)}: "
+                f"{', '.join(map(repr, lacking[:6]))}",
+                hint="write `trainable_token_indices: added` in `model.adapter`, or train both "
+                "tables in full with `modules_to_save`",
+            )
+
+
+def _trains(end: Any, token: int, causal: Any) -> bool:
+    """Return whether a token's row of the embedding or the head has a gradient."""
+    from peft.utils import ModulesToSaveWrapper, TrainableTokensWrapper
+
+    if isinstance(end, ModulesToSaveWrapper):
+        return True
+    if isinstance(end, TrainableTokensWrapper):
+        return any(token in ids for ids in end.token_adapter.token_indices.values())
+    # A tied head is the embedding: peft ties its wrapper where it knows that it is one.
+    return end is None
+
+
+def _name(model: Any, module: Any) -> str:
+    paths = (name for name, found in model.named_modules() if found is module)
+    return next(paths, "the model").rpartition(".")[2]
 
 
 def hold_in_float32(model: Any) -> None:

@@ -211,3 +211,13 @@ def test_what_cannot_be_read_is_named(chat, fault):
 def test_tools_that_are_no_list_are_named(chat):
     with pytest.raises(StepError, match="`tools` must be a list of tools, found an object"):
         chat({"messages": ["a", "b"], "tools": {"name": "x"}})
+
+
+def test_a_system_message_at_the_start_is_left_out_on_request(chat):
+    talk = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"},
+            {"role": "assistant", "content": "A"}]  # fmt: skip
+    for record in ({"messages": talk}, {"messages": talk[1:], "system": "S"}):
+        [row] = chat(record, drop_system=True)
+        assert [turn["role"] for turn in row["turns"]] == ["user", "assistant"]
+        [row] = chat(record)
+        assert row["turns"][0]["role"] == "system"

@@ -1,35 +1,27 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
+from http_site import QuietHandler, serving
 from pydantic import ValidationError
 
+from khichdi.plugins.toolkit import http_download
 from khichdi.schema.errors import FetchError
 
 BODY = b"question,answer\n" * 50_000
 SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(QuietHandler):
     def do_GET(self):
         path = self.path.split("?")[0]
         if path == "/moved.csv":
-            self.send_response(302)
-            self.send_header("Location", "/data.csv?token=secret-query")
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
+            return self.head(302, 0, Location="/data.csv?token=secret-query")
         status = {"/data.csv": 200, "/short.csv": 200}.get(
             path, int(path[1:4]) if path[1:4].isdigit() else 404
         )
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
+        self.head(status, len(BODY))
         if path == "/short.csv":
             self.wfile.write(BODY[:1000])
             self.close_connection = True
@@ -37,28 +29,18 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(BODY)
         return None
 
-    def log_message(self, *_):
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    """A server that does not mind clients that hang up."""
-
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
 
 @pytest.fixture(scope="module")
 def server():
     """Yield the address of a web server on this machine."""
-    web = Server(("127.0.0.1", 0), Handler)
-    Thread(target=web.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"127.0.0.1:{web.server_address[1]}"
-    web.shutdown()
-    web.server_close()
+    with serving(Handler) as web:
+        yield f"127.0.0.1:{web.server_port}"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Try again at once."""
+    monkeypatch.setattr(http_download.time, "sleep", lambda seconds: None)
 
 
 def test_a_file_is_pinned_and_brought(make, fetch, matches, server):

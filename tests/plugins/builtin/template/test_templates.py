@@ -169,6 +169,10 @@ def test_text_fills_the_prompt_that_the_recipe_writes():
     ]
     asked = row(turns=[("system", "s"), ("user", "a"), ("assistant", "b")], instruction="a")
     assert segments("text", asked | {"task": ""}, **params)[0][0].startswith("s{task}\nQ: a (")
+    two = {"prompt": "{instruction} + {input}:", "prompt_without_input": "{instruction}:"}
+    with_input, without = ONE | {"task": ""}, ONE | {"task": "", "input": ""}
+    assert " + " in segments("text", with_input, **two)[0][0]
+    assert segments("text", without, **two)[0][0] == f"{ONE['instruction']}:"
     assert segments("text", BARE | {"task": ""}) == [("", False), ("Because.", True)]
     with pytest.raises(RowError, match="has 2 answers"):
         segments("text", TALK | {"task": ""}, **params)

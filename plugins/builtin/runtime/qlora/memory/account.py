@@ -118,6 +118,8 @@ def is_packed(workload: Workload) -> bool:
 def memory(params: QloraParams, workload: Workload) -> Memory:
     """Return the memory of a training at its peak, by part."""
     architecture, gpu = workload.architecture, workload.gpu
+    if architecture.experts and workload.quantizer.experts() is not None:
+        raise AccountError("there is no account of quantized experts")
     width = BYTES[workload.quantizer.dtype()]
     shapes = shapes_of(workload)
     stored = sum(
@@ -143,11 +145,25 @@ def memory(params: QloraParams, workload: Workload) -> Memory:
         optimizer=optimizer,
         activations=held + work,
         logits=logits,
-        workspace=int(process + spare) + (dense if is_packed(workload) else 0),
+        workspace=int(process + spare)
+        + (dense if is_packed(workload) else 0)
+        + _trained_tables(workload) * 2 * architecture.vocab * architecture.hidden * width,
         paged=paged,
         process=process,
         spare=int(spare),
     )
+
+
+def _trained_tables(workload: Workload) -> int:
+    """Return how many tables of tokens are trained, in full or in rows.
+
+    Of each there is a copy with what is trained in it, and its gradient, in the compute type.
+    """
+    params, architecture = lora_of(workload), workload.architecture
+    ids = params.trainable_token_indices
+    rows = architecture.added_tokens if ids == "added" else len(ids)
+    by_row = (1 if architecture.tied else 2) if rows else 0
+    return by_row + len(architecture.whole_modules(params.modules_to_save) or ())
 
 
 def _logits(params: QloraParams, workload: Workload, work: int) -> int:
@@ -196,7 +212,7 @@ def _changes(params: QloraParams, gpu: bool) -> list[tuple[str, dict[str, Any]]]
         changes.append(("activation_offloading: true", {"activation_offloading": True}))
     if params.weight_cache_gib > 0:
         changes.append(("weight_cache_gib: 0", {"weight_cache_gib": 0.0}))
-    if "8bit" not in params.optimizer:
+    if not params.optimizer.endswith(("8bit", "4bit")):
         changes.append(("optimizer: paged_adamw_8bit", {"optimizer": "paged_adamw_8bit"}))
     return changes
 
@@ -206,7 +222,12 @@ def _moments(shapes: list[int], optimizer: str, gpu: bool) -> tuple[int, int]:
     total = paged = 0
     for elements in shapes:
         size = 8 * elements
-        if optimizer.endswith("8bit") and elements >= LEAST_8BIT:
+        if optimizer == "adamw_torch_4bit":
+            if elements >= LEAST_8BIT and elements % 128 == 0:
+                size = 2 * (elements // 2 + 4 * elements // 128)
+        elif optimizer == "adamw_torch_8bit" and elements % MOMENTS_BLOCK:
+            pass  # torchao keeps what does not fill its blocks in 32 bits
+        elif optimizer.endswith("8bit") and elements >= LEAST_8BIT:
             size = 2 * (elements + 4 * ceil(elements / MOMENTS_BLOCK))
         total += size
         if optimizer.startswith("paged") and gpu and elements >= LEAST_PAGED:

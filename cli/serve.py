@@ -1,0 +1,70 @@
+"""Serve the model of a run over HTTP, as OpenAI's API does, until Ctrl-C or SIGTERM.
+
+`/v1/chat/completions`, `/v1/completions` and `/v1/models`; the model `base` is the base alone.
+Answers are greedy unless a request has a temperature. Where others can reach the address, clients
+have to show a token, which is best given by KHICHDI_SERVE_TOKEN.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from ..project.run_lookup import open_run
+from ..project.server.serve import ServeOptions, serve, token_of
+from .arguments import model_arguments, run_argument
+from .output import emit
+
+DEFAULT = ServeOptions()
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the command's arguments."""
+    run_argument(parser)
+    parser.add_argument(
+        "--host", default=DEFAULT.host, metavar="HOST",
+        help=f"address to listen on (default: {DEFAULT.host}, this machine alone)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT.port, metavar="N",
+        help=f"port (default: {DEFAULT.port}; 0 takes a free one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--token", metavar="TOKEN", help="what clients have to show (KHICHDI_SERVE_TOKEN)"
+    )
+    parser.add_argument(
+        "--queue", type=int, default=DEFAULT.waiting, metavar="N",
+        help=f"requests that may wait (default: {DEFAULT.waiting})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", type=float, default=DEFAULT.timeout, metavar="SECONDS",
+        help=f"time that a request may take (default: {DEFAULT.timeout:.0f})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=DEFAULT.new_tokens, metavar="N",
+        help=f"tokens of an answer where a request has no limit (default: {DEFAULT.new_tokens})",
+    )  # fmt: skip
+    model_arguments(parser)
+
+
+def run(options: Namespace) -> int:
+    """Serve, and print the address."""
+    chosen = ServeOptions(
+        host=options.host,
+        port=options.port,
+        token=token_of(options.token),
+        waiting=options.queue,
+        timeout=options.timeout,
+        new_tokens=options.max_new_tokens,
+        threads=options.threads,
+        allow_local_plugins=options.allow_local_plugins,
+    )
+
+    def ready(address: str, models: tuple[str, ...]) -> None:
+        document = {"url": f"{address}/v1", "models": list(models)}
+        text = f"{models[0]} at {address}/v1   Ctrl-C stops"
+        emit(options, document, text)
+        sys.stdout.flush()
+
+    serve(open_run(options.run, store=options.store), chosen, ready)
+    return 0

@@ -1,0 +1,280 @@
+"""The model of a run answers: as its evaluation did, by command and by API, whole and streamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from khichdi.cli.main import main
+from khichdi.plugins.toolkit.answer_text import Sampling
+from khichdi.project.generate import as_prompt, generate, read_prompts, run_model
+from khichdi.project.run_lookup import Run, open_run
+from khichdi.runtime.inference import RunModel, row_of
+from khichdi.schema.errors import InputError
+
+from .conftest import Workdir
+
+Ran = tuple[Workdir, Any]
+
+
+@pytest.fixture(scope="module")
+def run(shared_run: Ran) -> Run:
+    return open_run(store=shared_run[0].folder / "store")
+
+
+@pytest.fixture(scope="module")
+def model(run: Run) -> Iterator[RunModel]:
+    with run_model(run) as model:
+        yield model
+
+
+def held_out(run: Run) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = run.rows("validation").to_pylist()
+    return rows
+
+
+def called(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> Any:
+    assert main([*words, "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("base", [False, True])
+def test_greedy_answers_are_those_of_the_evaluation(run: Run, model: RunModel, base: bool) -> None:
+    told = run.predictions(f"evaluate/generate/{'base' if base else 'adapter'}")
+    answers = generate(model, held_out(run), Sampling(4), base=base)
+    assert [one["prediction"] for one in told] == [answer.text for answer in answers]
+    assert all(answer.tokens <= 4 for answer in answers)
+
+
+def test_plain_transformers_answers_the_same(run: Run, model: RunModel) -> None:
+    """By public libraries alone, with the quantization that the recipe names."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    base = json.loads((run.adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
+    config = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )  # fmt: skip
+    plain = AutoModelForCausalLM.from_pretrained(
+        base, quantization_config=config, dtype=torch.bfloat16
+    )
+    plain = PeftModel.from_pretrained(plain, run.adapter).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run.adapter)
+    chat = [{"role": "user", "content": "Name a capital."}]
+    ids = tokenizer.apply_chat_template(
+        chat, add_generation_prompt=True, return_tensors="pt", return_dict=False
+    )
+    made = plain.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False,
+        pad_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    text = tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+    assert [text] == [
+        one.text for one in generate(model, [as_prompt("Name a capital.")], Sampling(12))
+    ]
+
+
+def test_a_streamed_answer_is_the_whole_one(run: Run, model: RunModel) -> None:
+    for row in held_out(run):
+        prompt = model.encode(row)
+        [whole] = model.answers([prompt], 12)
+        pieces = list(model.stream(prompt, Sampling(12)))
+        assert "".join(piece.text for piece in pieces) == whole.text
+        assert pieces[-1].finish == whole.finish
+        assert [piece.tokens for piece in pieces] == list(range(1, whole.tokens + 1))
+
+
+def test_drawn_answers_follow_from_the_seed(model: RunModel) -> None:
+    def drawn(seed: int, top_p: float = 1.0) -> str:
+        sampling = Sampling(16, temperature=1.5, top_p=top_p, seed=seed)
+        return generate(model, [as_prompt("Name a capital.")], sampling)[0].text
+
+    assert drawn(1) == drawn(1)
+    assert len({drawn(seed) for seed in range(4)}) > 1
+    greedy = generate(model, [as_prompt("Name a capital.")], Sampling(16))[0].text
+    assert {drawn(seed, top_p=1e-9) for seed in range(3)} == {greedy}
+
+
+def test_a_stop_ends_an_answer_and_is_cut_off(model: RunModel) -> None:
+    prompt = as_prompt("Name a capital.")
+    [whole] = generate(model, [prompt], Sampling(16))
+    assert len(whole.text) > 3
+    stop = whole.text[2:4]
+    [cut] = generate(model, [prompt], Sampling(16, stop=(stop, "never")))
+    assert (cut.text, cut.finish) == (whole.text[: whole.text.index(stop)], "stop")
+
+
+def test_the_command_and_the_api_give_the_same(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = held_out(run)[:2]
+    file = tmp_path / "prompts.jsonl"
+    lines = [{"instruction": row["instruction"], "input": row["input"]} for row in rows]
+    file.write_text("\n".join(json.dumps(line) for line in lines) + '\n"Name a capital."\n')
+    store = str(run.store.root)
+    found = called(
+        capsys, "generate", "latest", "--store", store, "--file", str(file),
+        "--max-new-tokens", "4", "--output", str(tmp_path / "out.jsonl"),
+    )  # fmt: skip
+    answers = [one["answer"] for one in found["answers"]]
+    told = {one["id"]: one["prediction"] for one in run.predictions()}
+    assert answers[:2] == [told[row["id"]] for row in rows]
+    written = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in written] == found["answers"]
+    assert answers == run.generate([*rows, "Name a capital."], max_new_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "--prompt TEXT"),
+        (["--prompt", "a", "--max-new-tokens", "0"], "at least 1 was expected"),
+        (["--prompt", "a", "--max-new-tokens", "9999999"], "context"),
+        (["--prompt", "a", "--top-p", "2"], "at most 1 was expected"),
+        (["--file", "none.txt"], "cannot read none.txt"),
+        (["--prompt", "a", "--threads", "0"], "at least 1"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(
+    run: Run, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
+    found = called(capsys, "generate", run.name, "--store", str(run.store.root), *words, status=2)
+    assert expected in json.dumps(found["error"])
+
+
+def test_a_run_without_its_base_says_so(own_run: Ran) -> None:
+    run = open_run(store=own_run[0].folder / "store")
+    base = next(step for step in run.record.steps if step.name == "base")
+    file = run.store.folder(base.result.outputs["files"]) / "config.json"
+    file.chmod(0o644)
+    file.write_text("{}")
+    status, out, err = own_run[0].call("generate", "latest", "--prompt", "a")
+    assert status == 3
+    assert "config.json" in err
+    assert "run the recipe again" in err, out
+
+
+# ---- files of prompts, which need no model ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{", "it is not JSON"),
+        ("[1]", "an object with"),
+        ('{"text": "a"}', "an object with"),
+        ('{"prompt": 3}', "`prompt` is not a text"),
+        ('{"messages": []}', "not a list of messages"),
+        ('{"messages": [{"role": "usr", "content": "a"}]}', "no role `usr`"),
+        ('{"messages": [{"role": "user", "content": 3}]}', "`content` is not a text"),
+        ('{"messages": [{"role": "assistant", "content": "a"}]}', "nothing to answer"),
+    ],
+)
+def test_a_line_that_is_no_prompt_is_named(tmp_path: Path, line: str, expected: str) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text('"good"\n' + line + "\n")
+    with pytest.raises(InputError, match=r"p\.jsonl:2") as caught:
+        read_prompts(file)
+    assert expected in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_file_has_texts_chats_and_instructions(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    lines = ["Hello", {"instruction": "Add.", "input": "1 2"}, {"messages": chat}]
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    one, two, three = read_prompts(file)
+    assert one == row_of([{"role": "user", "content": "Hello"}])
+    assert isinstance(two, dict)
+    assert (two["instruction"], two["input"]) == ("Add.", "1 2")
+    assert three == row_of(chat)
+    text = tmp_path / "p.txt"
+    text.write_text("Hello\n\nBye\n")
+    assert read_prompts(text, raw=True) == ["Hello", "Bye"]
+
+
+# ---- chat -----------------------------------------------------------------------------------
+
+
+def test_a_chat_without_a_terminal_answers_each_line(
+    run: Run, model: RunModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from io import StringIO
+
+    lines = "Name a capital.\n/base\n/again\n/reset\n/base\nName a colour.\nAnd?\n/exit\nnot read\n"
+    monkeypatch.setattr(sys, "stdin", StringIO(lines))
+    words = ("chat", "latest", "--store", str(run.store.root), "--max-new-tokens", "6")
+    found = called(capsys, *words)
+    texts = [message["content"] for message in found["messages"]]
+    assert texts[::2] == ["Name a colour.", "And?"]
+    sampling = Sampling(6)
+    first = {"role": "user", "content": "Name a colour."}
+    assert texts[1] == generate(model, [row_of([first])], sampling)[0].text
+    chat = [first, {"role": "assistant", "content": texts[1]}, {"role": "user", "content": "And?"}]
+    assert texts[3] == generate(model, [row_of(chat)], sampling)[0].text
+
+    monkeypatch.setattr(sys, "stdin", StringIO(lines))
+    assert main([*words, "-q"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    base = generate(model, [as_prompt("Name a capital.")], sampling, base=True)[0].text
+    trained = generate(model, [as_prompt("Name a capital.")], sampling)[0].text
+    assert shown.out.startswith(f"{trained}\n{base}\n{texts[1]}\n")
+
+
+class Terminal:
+    """The chat on a terminal of its own."""
+
+    def __init__(self, workdir: Workdir) -> None:
+        self.master, child = pty.openpty()
+        environment = {**os.environ, "KHICHDI_STORE": str(workdir.folder / "store")}
+        command = [sys.executable, "-m", "khichdi.cli", "chat", "latest"]
+        self.process = subprocess.Popen(
+            [*command, "--max-new-tokens", "1500", "--temperature", "1"],
+            stdin=child, stdout=child, stderr=child, cwd=workdir.folder, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(child)
+        self.seen = b""
+
+    def until(self, text: bytes, seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            assert time.monotonic() < end, self.seen
+            if select.select([self.master], [], [], 0.2)[0]:
+                self.seen += os.read(self.master, 65536)
+
+    def write(self, text: bytes) -> None:
+        self.seen = b""
+        os.write(self.master, text)
+
+
+@pytest.mark.slow
+def test_on_a_terminal_interrupts_and_the_end_of_input_are_clean(shared_run: Ran) -> None:
+    terminal = Terminal(shared_run[0])
+    terminal.until(b"> ")
+    terminal.write(b"/base\r")
+    terminal.until(b"base> ")
+    terminal.write(b"/base\r")
+    terminal.until(b"trained")
+    terminal.write(b"Name a capital.\r")
+    terminal.until(b"Name a capital.")
+    time.sleep(0.3)
+    os.kill(terminal.process.pid, signal.SIGINT)
+    terminal.until(b"> ")
+    terminal.write(b"\x04")
+    assert terminal.process.wait(60) == 0
+    assert b"Traceback" not in terminal.seen
