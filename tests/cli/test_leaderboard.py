@@ -70,7 +70,9 @@ def test_the_page_is_self_contained_and_escaped(
     class Reader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             tags.add(tag)
-            assert not {name for name, _ in attrs} & {"src", "href", "onload"}
+            assert not {name for name, _ in attrs} & {"src", "onload"}
+            links = [value or "" for name, value in attrs if name == "href"]
+            assert all(link.startswith("#") for link in links)
 
     Reader().feed(text)
     assert "script" not in tags
