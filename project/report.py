@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ..compiler.yaml.writer import layout
-from ..runtime.audit.audited_run import open_claim
 from ..runtime.audit.plugin_files import not_loaded, registry_of
 from ..schema.audit import AuditReport
 from ..schema.errors import InputError, KhichdiError, StoreError
 from .curation import open_rows, statistics_of
 from .diff_operands import open_operand
 from .difference import difference
+from .predictions import ScoredRow, evaluator_and_side, is_right, right_scores, scored_rows
 from .recipe_origins import origins
-from .recompile import compiled_again
+from .recompile import compile_kept
 from .run_lookup import Run, open_run
 
 if TYPE_CHECKING:
     from ..runtime.curation.statistics import Statistics
+    from ..runtime.report.row_browsers import Answer
     from ..runtime.report.run_page import Reported
 
 
@@ -75,8 +76,35 @@ def reported(past: Run, audit: AuditReport | None = None) -> Reported:
         claims=past.claims(),
         claimed_metrics=past.claimed_metrics(),
         recipe=recipe_lines(past),
+        evaluations=_evaluations(past),
         audit=audit,
     )
+
+
+def _evaluations(past: Run) -> dict[str, dict[str, list[Answer]]]:
+    """Return the answers of each evaluator by the model that gave them, as far as they are here."""
+    found: dict[str, dict[str, list[Answer]]] = {}
+    for step in past.evaluations:
+        name, side = evaluator_and_side(step)
+        try:
+            rows = scored_rows(past.predictions(step), lambda: past.rows("validation"))
+        except (KhichdiError, OSError):  # the store lost them
+            continue
+        found.setdefault(name, {})[side] = _answers(rows)
+    return {name: sides for name, sides in found.items() if any(sides.values())}
+
+
+def _answers(rows: Sequence[ScoredRow]) -> list[Answer]:
+    from ..runtime.report.row_browsers import Answer
+
+    try:
+        scores = right_scores(rows)
+    except InputError:  # no score says which answers are right
+        scores = {}
+    return [
+        Answer(row.id, row.prompt, row.references, row.prediction, is_right(row, scores), row.group)
+        for row in rows
+    ]
 
 
 def recipe_lines(past: Run) -> Sequence[tuple[str, str]]:
@@ -90,15 +118,17 @@ def recipe_lines(past: Run) -> Sequence[tuple[str, str]]:
         return []
     lines = layout(record.bound)
     try:
-        claim = open_claim(past.folder, past.name, (past.store.root,))
-        registry = registry_of(claim.folder, record, allow=False)
+        registry = registry_of(past.folder, record, allow=False)
         if not record.files or not_loaded(record, registry) is not None:
             return [(line.text, "") for line in lines]
-        loaded = compiled_again(claim, registry).loaded
+        home, settings = past.folder / "recipe", record.settings
+        loaded = compile_kept(
+            home, record.files, settings, registry, None, allow_breaches=True
+        ).loaded
     except (KhichdiError, ValidationError):
         return [(line.text, "") for line in lines]
-    home = f"{past.name}/recipe/"  # the run's own copy, wherever the run lies
-    found = [origin.rpartition(home)[2] for origin in origins(lines, loaded)]
+    own = f"{past.name}/recipe/"  # the run's own copy, wherever the run lies
+    found = [origin.rpartition(own)[2] for origin in origins(lines, loaded)]
     return [(line.text, origin) for line, origin in zip(lines, found, strict=True)]
 
 

@@ -13,7 +13,7 @@ from .browsing import Browser, browser
 from .charts import Chart, Curve, Point, curves, figure
 from .flow import step_flows
 from .page import render
-from .row_browsers import compared_items, predictions_of, rows_by_id
+from .row_browsers import compared_items
 from .run_page import Reported
 from .training import ACROSS, losses, points_of, trace_of, worded
 from .words import GLOSSARY, machine
@@ -157,16 +157,12 @@ def _digests(one: Record, other: Record) -> list[list[str]]:
 
 def _predictions(one: Reported, other: Reported) -> Browser | None:
     """Return the predictions of the trained models of both runs, row by row."""
-    for step in one.record.steps:
-        if step.kind != "evaluator" or not step.name.endswith("/adapter"):
-            continue
-        sides = {
-            letter: predictions_of(found.record, found.store, step.name)
-            for letter, found in (("A", one), ("B", other))
-        }
-        if all(sides.values()):
-            rows = rows_by_id(other.record, other.store) | rows_by_id(one.record, one.store)
-            items = list(compared_items(sides, rows, "A", "B"))
+    for name, sides in one.evaluations.items():
+        theirs = other.evaluations.get(name, {})
+        if "adapter" in sides and "adapter" in theirs:
+            both = {"A": sides["adapter"], "B": theirs["adapter"]}
+            items = list(compared_items(both, "A", "B"))
             labels = ["Asked", "Expected", "A", "B", "Task"]
-            return browser("predictions-1", labels, items, len(items), "predictions of both runs")
+            what = f"predictions of {name} by both runs"
+            return browser("predictions-1", labels, items, len(items), what)
     return None

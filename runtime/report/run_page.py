@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...schema.audit import AuditReport
@@ -17,7 +17,7 @@ from .browsing import Browser
 from .charts import MISSING, Chart, bars
 from .flow import flow_chart, step_flows
 from .page import render
-from .row_browsers import drop_browser, prediction_browsers
+from .row_browsers import Sides, drop_browser, prediction_browsers
 from .training import (
     PACK_HEAD,
     best_step,
@@ -46,6 +46,7 @@ class Reported:
         claims: fields of its documents that no hash binds, by kind of claim.
         claimed_metrics: metrics that do not follow from trace and predictions.
         recipe: the lines of its recipe, every default written out, each with its origin.
+        evaluations: by evaluator, what the base and the trained model answered.
         audit: an audit of this run, if one is given.
     """
 
@@ -57,6 +58,7 @@ class Reported:
     claims: Mapping[str, Sequence[str]]
     claimed_metrics: Sequence[str]
     recipe: Sequence[tuple[str, str]]
+    evaluations: Mapping[str, Sides] = field(default_factory=dict)
     audit: AuditReport | None = None
 
 
@@ -64,7 +66,7 @@ def run_page(found: Reported) -> str:
     """Return the page of a run."""
     record, store = found.record, found.store
     training, flow = training_charts(record, store), flow_chart(found.plan, record)
-    predictions = prediction_browsers(record, store)
+    predictions = prediction_browsers(found.evaluations)
     drops = drop_browser(found.plan, record, store)
     lengths = _lengths(found.statistics)
     drawn = [*training, *([lengths["chart"]] if lengths else [])]

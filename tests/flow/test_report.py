@@ -16,6 +16,7 @@ import pytest
 import khichdi
 from khichdi.cli.main import main
 from khichdi.schema.printable import printable
+from khichdi.schema.rows import prompt_of
 
 from .conftest import Workdir
 
@@ -85,10 +86,8 @@ def test_a_page_says_what_the_run_says(
     predictions = browsed(page, "predictions-1")
     answers = {row[0]: row[2][3] for row in predictions}
     assert answers == {one["id"]: said(one) for one in run.predictions()}
-    asked = {
-        row["id"]: f"{row['instruction']}\n{row['input']}"
-        for row in run.rows("validation").to_pylist()
-    }
+    held = run.rows("validation").to_pylist()
+    asked = {row["id"]: prompt_of(row) for row in held}
     assert {row[0]: row[2][0] for row in predictions} == asked
     dropped = browsed(page, "drops")
     drops = {(one.id, one.reason) for step in run.lineage().steps_with_drops()
