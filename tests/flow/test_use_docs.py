@@ -38,6 +38,7 @@ def test_a_command_works(
     assert capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_exports_work(
     own_run: tuple[Workdir, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
