@@ -7,9 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Params, Quantizer
+from khichdi.plugins import Params, Quantizer, later
 from khichdi.schema.architecture import Linear
-from khichdi.schema.document import later
 
 BLOCK = 64
 """Weights that share a scale, in 4-bit types."""
