@@ -51,7 +51,7 @@ class PlanStep(Document):
 
     Attributes:
         name: a label such as `data/lima/filter/max-words`; never part of the key.
-        kind: the plugin's kind, or one of khichdi's own: `mixture`, `split`, `pack`.
+        kind: the plugin's kind, or one of khichdi's own: `tokens`, `mixture`, `split`, `pack`.
         plugin: the plugin that does the step.
         parts: further plugins that it is given, by role (a training step's quantizer).
         settings: parameters of the step that belong to the language, not to the plugin.

@@ -1,5 +1,6 @@
 """Work with models and text as the built-in plugins do.
 
+    added_token_ids       ids of the tokens that the recipe added to a loaded base
     adapter_tensors       the tensors of a peft model's adapter, by peft's names
     attach_adapter        a trained adapter on its base, for evaluation
     BaseFiles             single tensors of a base as they were before quantization
@@ -10,10 +11,12 @@
     built_architecture    layers and parameters of any base, from its configuration
     check_pattern         refuses a wrong regular expression; Pattern searches in limited time
     content_length        the size that a server states for a file
+    dense_experts         quantized experts as what training multiplies by
     described, digest_of  digests of tensors, equal to those of their files
     deterministic         the same bits again on the same kind of hardware
     download              a file over HTTP, resumed and retried, never past its expected size
     encode, encode_all    token ids and labels of rendered rows; IGNORE marks a masked label
+    experts_in_4_bits, experts_in_8_bits  what quantizes the experts of a mixture
     exact_match, rouge_l  scores of an answer against references
     Generator             greedy answers, with the shared beginning of prompts computed once
     install               frozen linear layers that are unpacked once where memory allows
@@ -23,6 +26,8 @@
     load_model            a base model, quantized, from verified files
     load_tokenizer        its tokenizer
     quiet                 libraries that print nothing
+    TOKEN_FACTS           file of a base that says which tokens the recipe changes
+    tokens_to_train       added tokens that mean nothing until they are trained
     why_not_trained_over  the reason against a base that was published quantized
     write_adapter         a trained adapter in peft's format
 
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from .adapter_files import adapter_tensors, write_adapter
     from .base_weights import BaseFiles
     from .determinism import deterministic
+    from .expert_weights import dense_experts, experts_in_4_bits, experts_in_8_bits
     from .frozen_linear import BaseWeight, install
     from .generation import Generator
     from .http_download import content_length, download
@@ -52,16 +58,20 @@ if TYPE_CHECKING:
     from .scrubbing import first_line, scrub
     from .tensors import described, digest_of
     from .text_metrics import exact_match, rouge_l
+    from .token_changes import TOKEN_FACTS, tokens_to_train
+    from .token_rows import added_token_ids
     from .tokenization import IGNORE, encode, encode_all, load_tokenizer, quiet
     from .torch_environment import before_torch
 
 __all__ = [
     "IGNORE",
+    "TOKEN_FACTS",
     "BaseFiles",
     "BaseWeight",
     "Generator",
     "Pattern",
     "adapter_tensors",
+    "added_token_ids",
     "attach_adapter",
     "base_config",
     "before_torch",
@@ -69,6 +79,7 @@ __all__ = [
     "built_architecture",
     "check_pattern",
     "content_length",
+    "dense_experts",
     "described",
     "deterministic",
     "digest_of",
@@ -76,6 +87,8 @@ __all__ = [
     "encode",
     "encode_all",
     "exact_match",
+    "experts_in_4_bits",
+    "experts_in_8_bits",
     "first_line",
     "install",
     "keeping_freed_memory",
@@ -85,6 +98,7 @@ __all__ = [
     "quiet",
     "rouge_l",
     "scrub",
+    "tokens_to_train",
     "why_not_trained_over",
     "write_adapter",
 ]
@@ -95,7 +109,9 @@ _MODULES = {
     "Generator": "generation",
     "IGNORE": "tokenization",
     "Pattern": "patterns",
+    "TOKEN_FACTS": "token_changes",
     "adapter_tensors": "adapter_files",
+    "added_token_ids": "token_rows",
     "attach_adapter": "model_loading",
     "base_config": "model_loading",
     "before_torch": "torch_environment",
@@ -103,12 +119,15 @@ _MODULES = {
     "built_architecture": "meta_model",
     "check_pattern": "patterns",
     "content_length": "http_download",
+    "dense_experts": "expert_weights",
     "described": "tensors",
     "deterministic": "determinism",
     "digest_of": "tensors",
     "download": "http_download",
     "encode": "tokenization",
     "encode_all": "tokenization",
+    "experts_in_4_bits": "expert_weights",
+    "experts_in_8_bits": "expert_weights",
     "exact_match": "text_metrics",
     "first_line": "scrubbing",
     "install": "frozen_linear",
@@ -119,6 +138,7 @@ _MODULES = {
     "quiet": "tokenization",
     "rouge_l": "text_metrics",
     "scrub": "scrubbing",
+    "tokens_to_train": "token_changes",
     "why_not_trained_over": "quantized_bases",
     "write_adapter": "adapter_files",
 }

@@ -16,7 +16,7 @@ Quantize = Callable[[Any, str], None]
 """Quantizes a parameter of a module, by its name there."""
 
 
-def four_bits(quant_type: str, double_quant: bool) -> Quantize:
+def experts_in_4_bits(quant_type: str, double_quant: bool) -> Quantize:
     """Return what quantizes a parameter to nf4 or fp4."""
 
     def quantize(module: Any, name: str) -> None:
@@ -29,7 +29,7 @@ def four_bits(quant_type: str, double_quant: bool) -> Quantize:
     return quantize
 
 
-def eight_bits(module: Any, name: str) -> None:
+def experts_in_8_bits(module: Any, name: str) -> None:
     """Quantize a parameter to 8 bits, with a scale for each row."""
     from bitsandbytes.functional import int8_vectorwise_quant
 

@@ -18,13 +18,13 @@ from ...schema.errors import StepError
 from ..kinds import ContradictionError
 from .tokenization import load_tokenizer, quiet
 
-FACTS = "khichdi_tokens.json"
+TOKEN_FACTS = "khichdi_tokens.json"
 """File of a base folder: `added` has ids by token, `roles` the ids of special tokens."""
 ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
 GENERATION = "generation_config.json"
 REPLACED = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
-    "merges.txt", "*.model", "*.tiktoken", "tekken.json", "chat_template*", GENERATION, FACTS,
+    "merges.txt", "*.model", "*.tiktoken", "tekken.json", "chat_template*", GENERATION, TOKEN_FACTS,
 )  # fmt: skip
 """Files of a base that a changed tokenizer takes the place of."""
 PROBES = (
@@ -64,7 +64,7 @@ def write_tokenizer(base: Path, changes: Mapping[str, Any], into: Path) -> dict[
     added = {name: int(written.convert_tokens_to_ids(name)) for name in names if name not in known}
     roles = {role: int(getattr(written, f"{role}_id")) for role in ROLES if role in changes}
     facts = {"added": added, "roles": roles}
-    (into / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False))
+    (into / TOKEN_FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False))
     _write_generation(base / GENERATION, roles, into / GENERATION)
     return added
 
@@ -177,14 +177,14 @@ def _link(path: Path, target: Path) -> None:
 
 def token_facts(folder: Path) -> dict[str, Any]:
     """Return what was changed about the tokens of a base folder: `added` and `roles`."""
-    path = folder / FACTS
+    path = folder / TOKEN_FACTS
     if not path.is_file():
         return {"added": {}, "roles": {}}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def must_be_trained(folder: Path) -> dict[str, int]:
+def tokens_to_train(folder: Path) -> dict[str, int]:
     """Return the added tokens that mean nothing until they are trained: all but padding."""
     facts = token_facts(folder)
     pad = facts["roles"].get("pad_token")

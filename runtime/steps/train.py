@@ -9,7 +9,7 @@ from typing import Any
 
 from ...plugins.kinds import TrainingJob, TrainingResult
 from ...plugins.result_checks import check_trained
-from ...plugins.toolkit.token_changes import FACTS, GENERATION
+from ...plugins.toolkit.token_changes import GENERATION, TOKEN_FACTS
 from ...schema.digest import digest
 from ..adapter_files import CONFIG, WEIGHTS, adapter_digest
 from ..tables import read_table
@@ -42,7 +42,7 @@ def _add_tokenizer(context: Context, adapter: Path) -> None:
     """Put the tokenizer that the recipe changed beside the adapter, where tools look for it."""
     tokenizer = context.inputs.get("tokens")
     for path in sorted(tokenizer.iterdir()) if tokenizer is not None else ():
-        if path.name not in (FACTS, GENERATION):
+        if path.name not in (TOKEN_FACTS, GENERATION):
             shutil.copyfile(path, adapter / path.name)
 
 

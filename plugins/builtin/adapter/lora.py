@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Adapter, Breach, Params
+from khichdi.plugins import Adapter, Breach, Params, later
 from khichdi.schema.architecture import ALL_LINEAR, Architecture
-from khichdi.schema.document import later
 
 from .targets import DESCRIPTION, TargetModules, chosen_modules, expressions, left_out, named
 from .token_rows import TRAIN, UNTRAINED, chosen_rows

@@ -19,7 +19,7 @@ def chosen_rows(
     """Return ids by the paths of embedding and head, as peft takes them; None where none is asked.
 
     Raises:
-        ContradictionError: the embedding has no such row.
+        ContradictionError: the embedding has no such row, or the head has a bias.
     """
     from khichdi.plugins.toolkit.token_rows import added_token_ids
 
@@ -33,6 +33,11 @@ def chosen_rows(
             f"trainable_token_indices: {ids[-1]} is not a token of the base, "
             f"whose embedding has {rows:,} rows",
             hint="name ids below that; for tokens that the recipe adds, write `added`",
+        )
+    if head is not None and getattr(head, "bias", None) is not None:
+        raise ContradictionError(
+            "trainable_token_indices: the head has a bias, which peft would leave out",
+            hint="train the tables in full, by `modules_to_save: [embed_tokens, lm_head]`",
         )
     paths = {id(module): name for name, module in model.named_modules()}
     found = {paths[id(embedding)]: ids}

@@ -14,7 +14,7 @@ from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.expert_weights import dense_experts
 from khichdi.plugins.toolkit.frozen_linear import BaseWeight
 from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, load_tokenizer, quiet
-from khichdi.plugins.toolkit.token_changes import FACTS
+from khichdi.plugins.toolkit.token_changes import TOKEN_FACTS
 from khichdi.schema.errors import StepError
 
 from ..quantizer.none import NoneParams, NoQuantizer
@@ -168,6 +168,6 @@ def _write_tokenizer(base: Path, output: Path) -> None:
         load_tokenizer(base).save_pretrained(output)
         return
     for path in sorted(base.iterdir()):
-        own = path.name in ("config.json", FACTS) or path.name.endswith(".index.json")
+        own = path.name in ("config.json", TOKEN_FACTS) or path.name.endswith(".index.json")
         if path.is_file() and path.suffix in TOKENIZER and not own:
             shutil.copyfile(path, output / path.name)

@@ -7,9 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from khichdi.plugins import Params, Quantizer
+from khichdi.plugins import Params, Quantizer, later
 from khichdi.schema.architecture import Linear
-from khichdi.schema.document import later
 
 BLOCK = 64
 """Weights that share a scale, in 4-bit types."""
@@ -79,11 +78,11 @@ class BitsAndBytes(Quantizer[BitsAndBytesParams]):
         """Return the function that quantizes experts, where it is asked for."""
         if not self.params.experts:
             return None
-        from khichdi.plugins.toolkit.expert_weights import eight_bits, four_bits
+        from khichdi.plugins.toolkit.expert_weights import experts_in_4_bits, experts_in_8_bits
 
         if self.params.bits == 8:
-            return eight_bits
-        return four_bits(self.params.quant_type, self.params.double_quant)
+            return experts_in_8_bits
+        return experts_in_4_bits(self.params.quant_type, self.params.double_quant)
 
     def stored_bytes(self, linear: Linear) -> int | None:
         """Return the bytes of the packed weights, of their scales and of the table of codes."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
-from khichdi.plugins import Drop, Reader, SourceFile
-from khichdi.schema.document import later
+from khichdi.plugins import Drop, Reader, SourceFile, later
 
 from .layouts.roles import CarriedField
 from .records.columns import COLUMNS_HELP, Columns, FieldPath, ReaderParams

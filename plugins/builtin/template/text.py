@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from khichdi.plugins import Row
-from khichdi.schema.document import later
+from khichdi.plugins import Row, later
 from khichdi.schema.errors import RowError
 
 from ..placeholders import PlaceholderText, check_names, checked

@@ -13,7 +13,7 @@ from miniature import make_base
 
 from khichdi.plugins import ContradictionError, StepError
 from khichdi.plugins.toolkit import load_model, load_tokenizer
-from khichdi.plugins.toolkit.token_changes import FACTS, overlay, write_tokenizer
+from khichdi.plugins.toolkit.token_changes import TOKEN_FACTS, overlay, write_tokenizer
 from khichdi.plugins.toolkit.token_rows import added_token_ids
 
 CHANGES = {
@@ -42,7 +42,7 @@ def test_added_tokens_are_one_token_each_after_those_of_the_base(
 ) -> None:
     before, after = load_tokenizer(tiny_base), load_tokenizer(seen)
     first = len(before)
-    assert json.loads((seen / FACTS).read_text()) == {
+    assert json.loads((seen / TOKEN_FACTS).read_text()) == {
         "added": {"<|end|>": first, "<|pad|>": first + 1, "<tool>": first + 2},
         "roles": {"eos_token": first, "pad_token": first + 1},
     }
@@ -91,7 +91,10 @@ def test_loading_with_added_tokens_draws_no_random_number(seen: Path) -> None:
 
 def test_a_token_that_the_base_has_is_not_added_again(tiny_base: Path, tmp_path: Path) -> None:
     folder = changed(tiny_base, tmp_path, {"eos_token": "<pad>", "add_special": ["<pad>"]})
-    assert json.loads((folder / FACTS).read_text()) == {"added": {}, "roles": {"eos_token": 2}}
+    assert json.loads((folder / TOKEN_FACTS).read_text()) == {
+        "added": {},
+        "roles": {"eos_token": 2},
+    }
     model = load_model(folder, jobs.FULL)
     assert added_token_ids(model) == ()
     assert model.config.eos_token_id == 2
@@ -126,5 +129,5 @@ def test_nothing_of_the_base_is_changed_or_copied(seen: Path, tiny_base: Path) -
     weights = seen / "model.safetensors"
     assert weights.is_symlink()
     assert weights.samefile(tiny_base / "model.safetensors")
-    assert not (tiny_base / FACTS).exists()
+    assert not (tiny_base / TOKEN_FACTS).exists()
     assert "<tool>" not in (tiny_base / "tokenizer.json").read_text()

@@ -10,7 +10,7 @@ import torch
 from torch.func import functional_call
 
 from khichdi.plugins.kinds import ContradictionError
-from khichdi.plugins.toolkit.token_changes import must_be_trained
+from khichdi.plugins.toolkit.token_changes import tokens_to_train
 
 
 def check_added_tokens(model: Any, base: Path) -> None:
@@ -23,7 +23,7 @@ def check_added_tokens(model: Any, base: Path) -> None:
     Raises:
         ContradictionError: names the tokens and the module.
     """
-    added = must_be_trained(base)
+    added = tokens_to_train(base)
     causal = model.get_base_model()
     ends = [causal.get_input_embeddings(), causal.get_output_embeddings()]
     for end in ends if added else ():

@@ -14,7 +14,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from khichdi.plugins import ContradictionError, ExportJob
+from khichdi.plugins import ContradictionError, ExportJob, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.adapter.vera import Vera, VeraParams
 from khichdi.plugins.builtin.exporter.gguf import Gguf, GgufParams
@@ -148,3 +148,29 @@ def test_a_row_that_the_base_does_not_have_is_refused(tmp_path: Path) -> None:
     adapter = Lora(LoraParams(trainable_token_indices=(3, 349)))
     with pytest.raises(ContradictionError, match=r"349 is not a token .* 349 rows"):
         adapter.config(load_model(base, jobs.FULL))
+
+
+def test_a_head_with_a_bias_is_not_trained_by_rows(tmp_path: Path) -> None:
+    import tiny_types
+
+    with torch.random.fork_rng():
+        model = AutoModelForCausalLM.from_config(tiny_types.tiny_config("phi"))
+    assert model.get_output_embeddings().bias is not None
+    adapter = Lora(LoraParams(trainable_token_indices=(3,), target_modules=("q_proj",)))
+    with pytest.raises(ContradictionError, match="the head has a bias"):
+        adapter.config(model)
+
+
+def test_a_base_with_a_table_of_tokens_for_each_layer_takes_none(tmp_path: Path) -> None:
+    import tiny_types
+    from miniature import make_tokenizer
+
+    with torch.random.fork_rng():
+        model = AutoModelForCausalLM.from_config(tiny_types.tiny_config("gemma3n_text"))
+    model.save_pretrained(tmp_path / "plain")
+    make_tokenizer().save_pretrained(tmp_path / "plain")
+    (tmp_path / "tokenizer").mkdir()
+    write_tokenizer(tmp_path / "plain", {"add": ["<t>"]}, tmp_path / "tokenizer")
+    base = overlay(tmp_path / "plain", tmp_path / "tokenizer", tmp_path / "base")
+    with pytest.raises(StepError, match="another table of tokens"):
+        load_model(base, jobs.FULL)
