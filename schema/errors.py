@@ -43,6 +43,7 @@ CODES = {
     "no-scores": "a sampler that goes by scores, in a data set without a scorer",
     "incomplete": "a model without its training, or training without a model",
     "no-model": "a filter or scorer that needs the base, in a recipe without a model",
+    "no-token": "a special token that the base's tokenizer lacks",
     "no-validation": "a setting that needs a validation set, where there is none",
     "no-weight": "a data set that the mixture's weights leave out",
     "not-a-mapping": "a file that is not a mapping of keys",

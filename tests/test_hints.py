@@ -70,7 +70,9 @@ def test_the_path_of_a_term_is_in_the_language_and_takes_its_value(term: Term) -
     found = list(schemas_at(path.split("."), {"$ref": "#/$defs/recipe"}))
     assert found, term
     if value:
-        meant = parse(f"x: {value.replace('N}', '1}')}".encode(), "x").data["x"]
+        meant = parse(f"x: {value.replace('N}', '1}').replace('F}', '0.5}')}".encode(), "x").data[
+            "x"
+        ]
         assert any(takes(schema, meant) for schema in found), term
 
 

@@ -6,6 +6,7 @@
     BaseFiles             single tensors of a base as they were before quantization
     BaseWeight            a linear weight of a loaded base, unpacked
     base_config           the `config.json` of a base folder
+    bos_of                the token that a tokenizer puts at the start of a text, if any
     before_torch          settings that torch reads when it is imported
     best_device           the GPU that torch would use, else the CPU
     built_architecture    layers and parameters of any base, from its configuration
@@ -26,6 +27,7 @@
     load_model            a base model, quantized, from verified files
     load_tokenizer        its tokenizer
     quiet                 libraries that print nothing
+    same_length           prompts of one length, in batches, which need no padding
     TOKEN_FACTS           file of a base that says which tokens the recipe changes
     tokens_to_train       added tokens that mean nothing until they are trained
     why_not_trained_over  the reason against a base that was published quantized
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from .determinism import deterministic
     from .expert_weights import dense_experts, experts_in_4_bits, experts_in_8_bits
     from .frozen_linear import BaseWeight, install
-    from .generation import Generator
+    from .generation import Generator, same_length
     from .http_download import content_length, download
     from .language_identification import language_identifier
     from .malloc import keeping_freed_memory
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
     from .text_metrics import exact_match, rouge_l
     from .token_changes import TOKEN_FACTS, tokens_to_train
     from .token_rows import added_token_ids
-    from .tokenization import IGNORE, encode, encode_all, load_tokenizer, quiet
+    from .tokenization import IGNORE, bos_of, encode, encode_all, load_tokenizer, quiet
     from .torch_environment import before_torch
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "base_config",
     "before_torch",
     "best_device",
+    "bos_of",
     "built_architecture",
     "check_pattern",
     "content_length",
@@ -97,6 +100,7 @@ __all__ = [
     "load_tokenizer",
     "quiet",
     "rouge_l",
+    "same_length",
     "scrub",
     "tokens_to_train",
     "why_not_trained_over",
@@ -116,6 +120,7 @@ _MODULES = {
     "base_config": "model_loading",
     "before_torch": "torch_environment",
     "best_device": "model_loading",
+    "bos_of": "tokenization",
     "built_architecture": "meta_model",
     "check_pattern": "patterns",
     "content_length": "http_download",
@@ -137,6 +142,7 @@ _MODULES = {
     "load_tokenizer": "tokenization",
     "quiet": "tokenization",
     "rouge_l": "text_metrics",
+    "same_length": "generation",
     "scrub": "scrubbing",
     "tokens_to_train": "token_changes",
     "why_not_trained_over": "quantized_bases",

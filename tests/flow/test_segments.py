@@ -59,7 +59,9 @@ def test_on_another_device_it_is_said_how_far_apart_a_segment_is(shared_run: Ran
         if one["segment"] == 4:  # the state that the last one ends in is not kept
             assert found == (None, None)
         else:
-            assert all(0 < error < 0.2 for error in found)
+            assert all(0 <= error < 0.2 for error in found)
+    # A loss can be rounded differently where the update is the same to the last bit.
+    assert any(one["error"] for one in apart)
 
 
 def test_of_a_fast_training_it_is_said_that_bits_need_not_come_again(workdir: Workdir) -> None:

@@ -66,12 +66,14 @@ ALLOWED = {
     "runtime/bundle/data_check.py:batch_size": "pyarrow's own argument",
     "runtime/steps/pack.py:on_bad_row": "a parameter that the kind itself gives a meaning",
     "runtime/calibration/statistics.py:learning_rate": "a key of every training's trace",
+    "runtime/report/compare_page.py:learning_rate": "a key of every training's trace",
+    "runtime/report/training.py:learning_rate": "a key of every training's trace",
 }
 """Where names of plugins and parameters may stand, and why."""
 WORDS = frozenset({
     "all", "at_least", "bitsandbytes", "categories", "chat", "files", "generate", "gguf", "git",
-    "json", "licenses", "lower-case", "max_new_tokens", "merged", "none", "random", "replace",
-    "slice", "strip", "text", "truncate", "where",
+    "json", "languages", "licenses", "lower-case", "max_new_tokens", "merged", "none", "random",
+    "render", "replace", "slice", "strip", "text", "truncate", "where",
 })  # fmt: skip
 """Names that are words of the language, of Python or of distributions too."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from khichdi.plugins import Row
-from khichdi.plugins.toolkit.tokenization import bos_of
+from khichdi.plugins.toolkit import bos_of
 
 from .plain_text import PlainText
 from .turns import TemplateParams
