@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from khichdi.plugins.kinds import EvaluationResult, Progress, Rendering
+from khichdi.plugins.toolkit import Generator, same_length
 from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.frozen_linear import install
-from khichdi.plugins.toolkit import Generator, same_length
 from khichdi.plugins.toolkit.model_loading import (
     attach_adapter,
     encode_all,
