@@ -17,15 +17,13 @@ from typing import Any
 
 from ..plugins.registry import Registry
 from ..schema.digest import derive_seed
-from ..schema.lock import Lock, Material
-from ..schema.plan import Plan, PlanStep, PluginRef, recipe_hash, source_key, step_key
+from ..schema.lock import Lock
+from ..schema.plan import Plan, PlanStep, PluginRef, step_key
 from ..schema.recipe import Benchmark, DataSet, Mixture, Recipe, Step, Train
 from ..schema.rows import VERSION as ROW_SCHEMA
 from ..schema.yaml_reader import Path
 from .instances import ask, base_title
-
-CORE_VERSION = {"tokens": 1, "mixture": 1, "split": 1, "pack": 2}
-"""khichdi's own steps; a number is raised when the same input would give another result."""
+from .plan_graph import PlanGraph
 
 
 def lower(recipe: Recipe, registry: Registry, lock: Lock | None) -> Plan:
@@ -46,8 +44,8 @@ def source_places(recipe: Recipe, registry: Registry) -> dict[str, Path]:
     return _graph(recipe, registry, None).places
 
 
-def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
-    graph = _Graph(recipe, registry, lock)
+def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> PlanGraph:
+    graph = PlanGraph(recipe, registry, lock)
     if recipe.model is not None:
         graph.source("base", recipe.model.base, ("model", "base"))
         if recipe.model.tokens is not None:
@@ -66,7 +64,7 @@ def _graph(recipe: Recipe, registry: Registry, lock: Lock | None) -> _Graph:
     return graph
 
 
-def _model(graph: _Graph, recipe: Recipe) -> None:
+def _model(graph: PlanGraph, recipe: Recipe) -> None:
     """Add what comes after the data: packing, training, evaluation and exports."""
     model, train = recipe.training()
     template = graph.ref("template", train.template)
@@ -125,12 +123,7 @@ def _pack_settings(train: Train) -> dict[str, Any]:
     return settings
 
 
-def is_current(material: Material | None, plugin: PluginRef) -> bool:
-    """Return whether a pinned material matches the recipe's present request."""
-    return material is not None and material.request == plugin.request()
-
-
-def _data_set(graph: _Graph, name: str, data: DataSet) -> str:
+def _data_set(graph: PlanGraph, name: str, data: DataSet) -> str:
     place: Path = ("data", name)
     rows = _read(graph, f"data/{name}", data, place, data.license)
     if data.score is not None:
@@ -140,13 +133,13 @@ def _data_set(graph: _Graph, name: str, data: DataSet) -> str:
     )
 
 
-def _benchmark(graph: _Graph, name: str, benchmark: Benchmark) -> None:
+def _benchmark(graph: PlanGraph, name: str, benchmark: Benchmark) -> None:
     place: Path = ("benchmarks", name)
     graph.benchmarks[name] = _read(graph, f"benchmarks/{name}", benchmark, place, None)
 
 
 def _read(
-    graph: _Graph, label: str, data: DataSet | Benchmark, place: Path, license_: str | None
+    graph: PlanGraph, label: str, data: DataSet | Benchmark, place: Path, license_: str | None
 ) -> str:
     """Add what turns bytes into filtered rows, and return the reference to them."""
     graph.source(f"{label}/source", data.source, (*place, "source"))
@@ -160,7 +153,7 @@ def _read(
     return _filters(graph, label, data.filters, f"{label}/read#rows", place)
 
 
-def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
+def _score(graph: PlanGraph, name: str, step: Step, rows: str) -> str:
     inputs = {"rows": rows}
     parts = {}
     scorer: Any = graph.registry.get("scorer", step.use).plugin
@@ -171,7 +164,9 @@ def _score(graph: _Graph, name: str, step: Step, rows: str) -> str:
     return graph.step(name, "scorer", step, inputs=inputs, parts=parts) + "#rows"
 
 
-def _filters(graph: _Graph, label: str, filters: tuple[Step, ...], rows: str, place: Path) -> str:
+def _filters(
+    graph: PlanGraph, label: str, filters: tuple[Step, ...], rows: str, place: Path
+) -> str:
     """Add a chain of filters and return the reference to the rows that are left."""
     for index, step in enumerate(filters):
         plugin: Any = graph.registry.get("filter", step.use).plugin
@@ -199,7 +194,7 @@ def _against(step: Step) -> tuple[str, ...]:
     return names
 
 
-def _evaluate(graph: _Graph, step: Step, parts: dict[str, PluginRef], place: Path) -> None:
+def _evaluate(graph: PlanGraph, step: Step, parts: dict[str, PluginRef], place: Path) -> None:
     """Add the step twice: with the base alone, which no change of training reruns, and after."""
     plugin: Any = graph.registry.get("evaluator", step.use).plugin
     name = f"evaluate/{step.use}"
@@ -246,115 +241,3 @@ def export_step(plan: Plan, plugin: PluginRef, chat_template: str | None = None)
         inputs=inputs,
         key=step_key("exporter", plugin, parts, settings, told, None),
     )
-
-
-class _Graph:
-    """Steps in order, each keyed when it is added."""
-
-    def __init__(self, recipe: Recipe, registry: Registry, lock: Lock | None) -> None:
-        self.recipe = recipe
-        self.registry = registry
-        self.materials = lock.materials if lock else {}
-        self.steps: dict[str, PlanStep] = {}
-        self.places: dict[str, Path] = {}
-        self.benchmarks: dict[str, str] = {}
-
-    def base(self) -> dict[str, str]:
-        """Return the base as an input, with the tokenizer that the recipe changes."""
-        model, _ = self.recipe.training()
-        changed = {"tokens": "tokens#tokenizer"} if model.tokens is not None else {}
-        return {"base": "base#files", **changed}
-
-    def ref(self, kind: str, step: Step) -> PluginRef:
-        """Return a reference to a plugin with its own parameters, defaults written out."""
-        found = self.registry.get(kind, step.use)
-        plugin = found.plugin
-        own = set(plugin.params_model.model_fields)
-        return PluginRef(
-            kind=kind,
-            name=plugin.name,
-            version=plugin.version,
-            params={name: value for name, value in step.params().items() if name in own},
-            operational=tuple(sorted(plugin.operational())),
-            file=found.file,
-        )
-
-    def source(self, name: str, step: Step, place: Path) -> None:
-        self.places[name] = place
-        plugin = self.ref("source", step)
-        material = self.materials.get(name)
-        if not is_current(material, plugin):
-            material = None
-        key = source_key(plugin, material)
-        self.steps[name] = PlanStep(
-            name=name,
-            kind="source",
-            plugin=plugin,
-            key=key,
-            material=material,
-            origin=ask(self.registry, "source", step, lambda source: source.origin()),
-            package_url=ask(self.registry, "source", step, lambda source: source.package_url()),
-        )
-
-    def step(self, name: str, kind: str, step: Step, **rest: Any) -> str:
-        """Add a plugin's step under a name that is free; return the name."""
-        plugin = self.registry.get(kind, step.use).plugin
-        return self._add(name, kind, self.ref(kind, step), seeded=plugin.seeded, **rest)
-
-    def core(self, name: str, **rest: Any) -> str:
-        """Add one of khichdi's own steps."""
-        ref = PluginRef(kind=name, name=name, version=CORE_VERSION[name])
-        return self._add(name, name, ref, **rest)
-
-    def _add(
-        self,
-        name: str,
-        kind: str,
-        plugin: PluginRef,
-        *,
-        inputs: dict[str, str],
-        parts: dict[str, PluginRef] | None = None,
-        settings: dict[str, Any] | None = None,
-        seed: int | None = None,
-        seeded: bool = False,
-    ) -> str:
-        name = self.free(name)
-        if seeded and seed is None:
-            seed = derive_seed(self.recipe.seed, name)
-        parts, settings = parts or {}, settings or {}
-        keys = {role: self._input_key(reference) for role, reference in inputs.items()}
-        self.steps[name] = PlanStep(
-            name=name,
-            kind=kind,
-            plugin=plugin,
-            parts=parts,
-            settings=settings,
-            inputs=inputs,
-            seed=seed,
-            key=step_key(kind, plugin, parts, settings, keys, seed),
-        )
-        return name
-
-    def free(self, name: str) -> str:
-        """Return the name, numbered where it is taken."""
-        number, free = 1, name
-        while free in self.steps:
-            number += 1
-            free = f"{name}-{number}"
-        return free
-
-    def _input_key(self, reference: str) -> str:
-        step, output = reference.rsplit("#", 1)
-        return f"{self.steps[step].key}#{output}"
-
-    def plan(self) -> Plan:
-        steps = tuple(self.steps.values())
-        locked = all(step.material for step in steps if step.kind == "source")
-        return Plan(
-            language=self.recipe.recipe,
-            recipe=self.recipe.name,
-            seed=self.recipe.seed,
-            locked=locked,
-            recipe_hash=recipe_hash(steps, locked),
-            steps=steps,
-        )

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..compiler.bind import bound_model
-from ..compiler.lower import is_current, lower
+from ..compiler.lower import lower
+from ..compiler.plan_graph import is_current
 from ..compiler.until import ending_with, last_step
 from ..plugins.registry import Registry
 from ..runtime.audit.plugin_files import not_loaded, registry_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..compiler.compile import compile_recipe, with_lock
-from ..compiler.lower import is_current
+from ..compiler.plan_graph import is_current
 from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import other_plugins, pin, stale
 from ..runtime.store.store import write_atomically
