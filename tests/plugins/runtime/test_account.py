@@ -245,4 +245,4 @@ def test_the_estimate_is_near_the_peak_of_a_process_that_trains(shape: str) -> N
     if found["of"] != "the process while it trained":
         pytest.skip("this system cannot start a process's peak anew")
     assert found["estimated"] == pytest.approx(found["peak"], rel=0.1)
-    assert found["told"] == found["stored"]
+    assert found["planned"] == found["stored"]
