@@ -13,7 +13,7 @@ from ..plugins.registry import Registry
 from ..schema.did_you_mean import nearest
 from ..schema.errors import InputError, StepError
 from ..schema.printable import one_line
-from .data_layout import CHAT, READERS, Layout, layout_of, mapped_layout
+from .data_layout import CHAT, READERS, Layout, are_turns, layout_of, mapped_layout
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +97,9 @@ class DataFile:
             f"{self.file}: {counts.rows:,} row{'s' * (counts.rows != 1)} of {self.layout.words}",
             f"longest {max(counts.words):,} words",
         ]
-        if counts.turns:
+        if counts.turns and self.layout.kind != CHAT:
+            parts.append(f"{len(counts.turns):,} with earlier turns")
+        elif counts.turns:
             low, high = min(counts.turns), max(counts.turns)
             parts.append(f"{low} to {high} turns" if low < high else f"{low} turns each")
         if counts.tools:
@@ -176,39 +178,65 @@ def _existing(file: str) -> Path:
 
 def _sampled(source: SourceFile) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the first records, and the reader that takes their fields as columns."""
-    from ..plugins.builtin.reader.records.decompression import opened, plain_suffix
+    from ..plugins.builtin.reader.records.decompression import plain_suffix
     from ..plugins.builtin.reader.records.formats import records
     from ..plugins.builtin.reader.records.record import RecordError
 
+    suffix = plain_suffix(source.path)
+    if suffix not in READERS:
+        raise InputError(
+            f"cannot infer the format from the extension {suffix or '(none)'!r}",
+            hint=f"known: {', '.join(READERS)}; and all but .parquet with .gz, .bz2, .xz or .zst",
+            file=source.path,
+        )
     found = list(islice(records(source), SAMPLED))
     good = [record.value for record in found if not isinstance(record, RecordError)]
-    suffix = plain_suffix(source.path)
-    lines = suffix == ".json" and _first_byte(opened, source) == b"{"
+    lines = suffix == ".json" and _first_byte(source) == b"{"
+    if lines and (len(found) == 1 or not good):
+        _refuse_lists_inside(source)
     if not good:
         first = next(record for record in found if isinstance(record, RecordError))
-        hint = "of an object that holds the list of records, `jq -c '.data[]'` writes JSON lines"
-        raise InputError(
-            first.message, hint=hint if lines else first.hint, file=source.path, line=first.line
-        )
-    table = {"use": "jsonl" if lines else READERS.get(suffix, "csv")}
+        raise InputError(first.message, hint=first.hint, file=source.path, line=first.line)
+    table = {"use": "jsonl" if lines else READERS[suffix]}
     return good, table | ({"delimiter": "\t"} if suffix == ".tsv" else {})
 
 
-def _first_byte(opened: Any, source: SourceFile) -> bytes:
+def _first_byte(source: SourceFile) -> bytes:
+    from ..plugins.builtin.reader.records.decompression import opened
+
     with opened(source) as stream:
-        start: bytes = stream.read(4096)
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        return stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+
+
+def _refuse_lists_inside(source: SourceFile) -> None:
+    """Refuse a file that is one object with a list of records somewhere inside, by its name."""
+    from ..plugins.builtin.reader.records.json_records import load_json
+    from ..plugins.builtin.reader.records.record import read_text
+
+    whole = load_json(source, read_text(source))
+    named = [
+        one_line(name)
+        for name, value in whole.items()
+        if isinstance(value, list) and len(value) > 1 and not are_turns(value)
+        if all(isinstance(item, dict) for item in value)
+    ]
+    if named:
+        raise InputError(
+            "the file is one object, where a list of records or JSON lines were expected; lists "
+            f"in it: {', '.join(f'`{name}`' for name in named)}",
+            hint=f"`jq -c '.[\"{named[-1]}\"][]' {source.path} > rows.jsonl` writes JSON lines",
+            file=source.path,
+        )
 
 
 def _unknown(file: str, records: list[dict[str, Any]]) -> InputError:
     fields = list(dict.fromkeys(str(name) for record in records for name in record))
     shown = ", ".join(f"`{name}`" for name in fields[:20]) + (", …" if len(fields) > 20 else "")
-    example = fields[-1] if fields else "FIELD"
     return InputError(
         one_line(f"its columns have no usual names of training data: {shown}"),
-        hint="map them: `--columns instruction=FIELD,output=FIELD`; `--columns output="
-        f"{one_line(example)}` for plain text; `--columns messages=FIELD` for a list of turns, "
-        "each with `role` and `content`, or `from` and `value`",
+        hint="map them: `--columns instruction=FIELD,output=FIELD`; `--columns output=FIELD` for "
+        "plain text; `--columns messages=FIELD` for a list of turns, each with `role` and "
+        "`content`, or `from` and `value`",
         file=file,
     )
 

@@ -26,8 +26,11 @@ QUESTIONS: tuple[tuple[str, str | None], ...] = (
 """Usual fields of a question, and of further input; the first pair that a file has counts."""
 ANSWERS = ("output", "completion", "response", "answer", "target")
 TEXTS = ("text", "content", "document")
-READERS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
-"""Readers of tables by the ending of a file; all others are `csv`."""
+READERS = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv",
+    ".parquet": "parquet",
+}  # fmt: skip
+"""Readers of tables by the ending of a file."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Layout:
         columns = self.read.get("columns")
         if columns:
             return {part for path in columns.values() for part in (path, path.split(".")[0])}
-        return {self.read["field"], "tools", "system"} if self.kind == CHAT else set(MAPPED[1:])
+        if self.kind == CHAT:
+            return {self.read["field"], "tools", "system"}
+        return {*MAPPED[1:], self.read.get("history", "output")}
 
 
 def layout_of(records: Sequence[Record], table: Mapping[str, Any]) -> Layout | None:
@@ -61,7 +66,7 @@ def layout_of(records: Sequence[Record], table: Mapping[str, Any]) -> Layout | N
     """
     fields = dict.fromkeys(name for record in records for name in record)
     named = {name.lower(): name for name in reversed(fields)}
-    chats = [name for name in fields if _each(records, name, _are_turns)]
+    chats = [name for name in fields if _each(records, name, are_turns)]
     usual = [named[name] for name in TURNS if named.get(name) in chats]
     if usual or len(chats) == 1:
         return _chat(records, (usual or chats)[0])
@@ -75,7 +80,11 @@ def layout_of(records: Sequence[Record], table: Mapping[str, Any]) -> Layout | N
                 found["input"] = text[more]
             bare = (question, more, answer) == ("instruction", None, "output")
             alpaca = (own or bare) and found == {name: name for name in found}
-            return _pair(records, found, {"use": "alpaca"} if alpaca else table, question)
+            if alpaca and _each(records, "history", lambda value: isinstance(value, list)):
+                table = {"use": "alpaca", "history": "history"}
+            elif alpaca:
+                table = {"use": "alpaca"}
+            return _pair(records, found, table, question)
     alone = list(fields) if len(fields) == 1 else []
     plain = [text[name] for name in TEXTS if name in text]
     plain += [name for name in alone if name in text.values()]
@@ -177,7 +186,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str | bool | int | float)
 
 
-def _are_turns(value: Any) -> bool:
+def are_turns(value: Any) -> bool:
+    """Return whether a value is a list of turns with speakers and texts."""
     return isinstance(value, list) and bool(value) and all(map(_is_turn, value))
 
 

@@ -169,11 +169,12 @@ def _template(data: DataFile, base: Base) -> tuple[Mapping[str, Any], str]:
     if kind != CHAT:
         why = "each text as it is" if kind == COMPLETION else "how question and answer are written"
         return data.layout.template, why
+    tools = data.counts is not None and data.counts.tools
     if base.chats is False:
-        return data.layout.template, "the base has no chat template"
+        more = ", and this one writes no tools" if tools else ""
+        return data.layout.template, f"the base has no chat template{more}"
     if base.chats is None:
         return {"use": "chat"}, "the base's chat template; if it has none, {use: alpaca}"
-    tools = data.counts is not None and data.counts.tools
     more = ", which has to write tools" if tools else ""
     return {"use": "chat"}, f"the base's chat template{more}"
 

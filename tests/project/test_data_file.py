@@ -98,6 +98,12 @@ def test_turns_of_sharegpt_are_found_under_their_own_name() -> None:
              "as_text": ["output"]},
             "question-answer",
         ),
+        (
+            "a.json",
+            {"instruction": "i", "input": "", "output": "o", "history": [["q", "a"]]},
+            {"use": "alpaca", "history": "history"},
+            "alpaca",
+        ),
         ("a.csv", {"text": "t", "n": 1}, {"use": "csv", "columns": {"output": "text"}}, "text"),
         ("a.json", {"verse": "t"}, {"use": "json", "columns": {"output": "verse"}}, "text"),
     ],
@@ -110,6 +116,7 @@ def test_usual_columns_choose_reader_and_template(
     assert found.layout.template["use"] == template
     assert found.counts is not None
     assert found.counts.rows == 4
+    assert found.unread == (("n",) if "n" in record else ())
 
 
 def test_prompts_that_end_in_white_space_get_none_more() -> None:
@@ -122,6 +129,17 @@ def test_prompts_that_end_in_white_space_get_none_more() -> None:
 def test_lines_in_a_file_named_json_are_read_as_lines() -> None:
     Path("a.json").write_text('{"text": "one"}\n{"text": "two"}\n')
     assert look_at("a.json", load_registry()).layout.read["use"] == "jsonl"
+
+
+def test_earlier_turns_of_instructions_are_read() -> None:
+    row = {"instruction": "i", "output": "o"}
+    found = look("a.jsonl", [{**row, "history": [["q", "a"]]}, {**row, "history": []}])
+    assert found.summary().endswith("longest 4 words; 1 with earlier turns")
+
+
+def test_one_chat_in_a_json_file_is_a_chat() -> None:
+    Path("a.json").write_text(json.dumps({"messages": [ASKED, SAID]}))
+    assert look_at("a.json", load_registry()).layout.kind == "chat"
 
 
 def test_columns_can_be_mapped() -> None:
@@ -181,7 +199,7 @@ def test_unknown_columns_are_listed_with_the_way_to_map_them(
     [
         ("a.jsonl", b"", "the file holds no record"),
         ("a.jsonl", b"{\n", "broken JSON"),
-        ("a.json", b'{\n"data": [\n{"text": "t"}]}', "jq -c '.data"),
+        ("a.json", b'{\n"data": [\n{"text": "t"},{"text": "u"}]}', """jq -c '.["data"][]' a"""),
         ("a.json", b'[{"text": "t"}', "broken JSON"),
         ("a.csv", b'text\n"a', "broken CSV"),
         ("a.parquet", b"PAR1", "not a whole Parquet file"),
