@@ -20,6 +20,8 @@ ROOM = 1.15
 """What a guess at tokens is multiplied with, so that rows fit."""
 FEWEST, MOST = 20, 500
 """Rows from which on a validation set is split off, and the largest one."""
+LONGEST = 600
+"""Characters about the data on top of a recipe."""
 MANY = 10_000
 """Rows for which one epoch is enough."""
 
@@ -99,7 +101,8 @@ def _draft(name: str) -> Draft:
 def _head(data: DataFile) -> list[str]:
     example = next((line for made, line in STARTERS.values() if made == data), None)
     if example is None:
-        return [f"{data.summary()}."]
+        text = data.summary()
+        return [f"{text}." if len(text) <= LONGEST else f"{text[:LONGEST]}…"]
     return [f"Write {data.file} beside this recipe, a JSON object on each line:", example]
 
 

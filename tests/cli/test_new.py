@@ -88,6 +88,13 @@ def test_a_few_long_rows_are_truncated_and_said_to_be(folder: Path) -> None:
     assert "about 1 of 301 rows are longer: truncated" in text
 
 
+def test_many_long_names_of_fields_leave_the_head_short() -> None:
+    row = {"text": "t", **{f"{n}" * 900: 1 for n in range(9)}}
+    Path("rows.jsonl").write_text(json.dumps(row) + "\n")
+    text, _ = made("--data", "rows.jsonl")
+    assert "…" in text
+
+
 def test_a_base_is_a_repository_or_a_folder(folder: Path) -> None:
     chats("talk.jsonl", 30)
     text, recipe = made("--data", "talk.jsonl", "--base", "mistralai/Mistral-7B-v0.1")
