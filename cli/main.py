@@ -23,7 +23,7 @@ from ..schema.secrets import mask, masked
 
 COMMANDS = {
     "list": "list the shipped recipes",
-    "new": "create a recipe from a shipped one",
+    "new": "create a recipe for your data, from a starter or a shipped one",
     "validate": "check recipes; every error with its position",
     "fmt": "format recipes in canonical layout, comments kept",
     "import": "convert a configuration of axolotl, LLaMA-Factory or TRL",
