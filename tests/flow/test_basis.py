@@ -132,7 +132,7 @@ def another_training(own_run: Ran) -> None:
             mine, its = step(record, name)["result"], step(theirs, name)["result"]
             mine.update(outputs=its["outputs"], facts=its["facts"])
             mine.pop("seal", None)
-        record["metrics"] = theirs["metrics"]
+        record.update(metrics=theirs["metrics"], adapter_texts=theirs["adapter_texts"])
         found = {one["name"]: one["result"]["outputs"] for one in record["steps"]}
         record["result_hash"] = result_hash(
             {name: {n: o["digest"] for n, o in made.items()} for name, made in found.items()}
