@@ -5,6 +5,7 @@
     bundled_recipes.py   recipes by path, or by bare name those that ship
     revisions.py         recipes at a git revision
     validation.py        all errors and warnings of recipes
+    missing_files.py     local files of sources that are not there
     planning.py          cached steps, steps to run, and the forecast
     forecast.py          cost, from counts and past runs
     past_runs.py         rates that past runs measured

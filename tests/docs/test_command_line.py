@@ -49,8 +49,8 @@ def test_every_exit_status_is_documented() -> None:
 
 
 def test_every_command_is_in_the_readme_and_no_other() -> None:
-    table = README.split("## Commands\n\n")[1].split("\n\n")[0]
-    first = [re.split(r"(?<!\\)\|", line)[1] for line in table.splitlines()[2:]]
+    tables = README.split("## Commands\n\n")[1].split("\n## ")[0].splitlines()
+    first = [re.split(r"(?<!\\)\|", line)[1] for line in tables if line.startswith("| `")]
     named = {word for cell in first for word in re.findall(r"`(?:recipe )?([a-z-]+)", cell)}
     assert named == set(COMMANDS)
 
