@@ -60,6 +60,7 @@ COMMANDS = {
     "verify": "verify the signatures on a run or bundle",
     "card": "write a data set card, an ML-BOM or Croissant metadata",
     "store": "show, verify, repair and clean up the store",
+    "doctor": "show machine, libraries and store, and what cannot train here",
     "plugins": "list, show, create and check plugins",
 }
 

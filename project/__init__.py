@@ -38,6 +38,7 @@
     model_card.py        model card and chat template of a run's adapter folder
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
+    doctor.py            machine.py  extras.py    what this machine and installation can do
     quota.py workers.py launch.py settings.py    how a run may use this machine
     observer.py          progress and notices
     units.py             sizes in words
