@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from ..project.workers import VARIABLE
 from .set_option import set_argument
 
-RUN = "a run's name, a unique start of it, its folder, or `latest`"
+RUN = "a run's name, a unique part of it, its folder, or `latest`"
 
 
 def recipe_argument(parser: ArgumentParser, *, settings: bool = True) -> None:

@@ -31,6 +31,8 @@ class Display(Notices):
         self.console: Console | None = None
         self.bars: Progress | None = None
         self.task: TaskID | None = None
+        self.step: PlanStep | None = None
+        self.reached: Reached | None = None
 
     @contextmanager
     def running(self, plan: Plan, log: Path | None, pending: int) -> Iterator[None]:
@@ -61,11 +63,13 @@ class Display(Notices):
 
     def started(self, step: PlanStep) -> None:
         """Show a bar for the step."""
+        self.step, self.reached = step, None
         if self.bars is not None:
             self.task = self.bars.add_task(step.name.ljust(self.width), total=None, note="")
 
     def progress(self, step: PlanStep, reached: Reached) -> None:
         """Move the bar."""
+        self.reached = reached
         if self.bars is not None and self.task is not None:
             self.bars.update(
                 self.task,
@@ -76,6 +80,7 @@ class Display(Notices):
 
     def finished(self, step: RecordedStep) -> None:
         """Replace the bar by the step's line."""
+        self.step = self.reached = None
         if self.bars is not None and self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None

@@ -14,6 +14,7 @@ from ..project.evaluation_file import read_evaluations
 from ..project.mirrors import open_mirror
 from .arguments import RUN, consent_argument, mirror_argument
 from .display import Display
+from .interruption import report_interruption
 from .output import emit
 from .run import run_document, run_text
 
@@ -36,13 +37,17 @@ def run(options: Namespace) -> int:
     """Evaluate, and print the new run's main lines."""
     file = read_evaluations(Path(options.evaluations))
     past = open_evaluated(options.run, options.store)
-    done = evaluate_run(
-        past,
-        file,
-        Display(options),
-        mirror=open_mirror(options.mirror),
-        allow_local_plugins=options.allow_local_plugins,
-    )
+    display = Display(options)
+    try:
+        done = evaluate_run(
+            past,
+            file,
+            display,
+            mirror=open_mirror(options.mirror),
+            allow_local_plugins=options.allow_local_plugins,
+        )
+    except KeyboardInterrupt:
+        return report_interruption(display, options)
     first = done.record.evaluates
     document = run_document(done) | {"evaluates": first.to_json() if first else None}
     text = run_text(done).split("\n")

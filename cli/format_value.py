@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from ..compiler.diff import Change
+from ..compiler.diff import Change, FileChange
+from ..schema.printable import one_line
 
 WIDTH = 60
+
+FILES = 3
+"""Files of a source that are named where their bytes differ."""
 
 
 def both(change: Change) -> str:
     """Return `before -> after`; of long lists and texts only the difference."""
     before, after = change.before, change.after
+    if change.files:
+        return _files(change.files)
     if change.kind == "changed" and isinstance(before, list) and isinstance(after, list):
         return _lists(before, after)
     one, other = (_value(value) for value in (before, after))
@@ -21,6 +28,22 @@ def both(change: Change) -> str:
     one += " (default)" if change.before_default else ""
     other += " (default)" if change.after_default else ""
     return f"{_cut(one)} -> {_cut(other)}"
+
+
+def _files(changed: Sequence[FileChange]) -> str:
+    """Return what happened to the first files, and how many more there are."""
+    words = []
+    for file in changed[:FILES]:
+        path = one_line(file.path)
+        if file.before is None or file.after is None:
+            there = file.after if file.before is None else file.before
+            words.append(f"{'new' if file.before is None else 'gone'} {path} ({there:,} B)")
+        elif file.before == file.after:
+            words.append(f"{path} changed ({file.after:,} B on both sides)")
+        else:
+            words.append(f"{path} changed ({file.before:,} B -> {file.after:,} B)")
+    more = len(changed) - FILES
+    return ", ".join(words) + (f", and {more:,} more files" if more > 0 else "")
 
 
 def _value(value: Any) -> str:

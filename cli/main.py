@@ -10,6 +10,7 @@ import argparse
 import gc
 import json
 import os
+import shlex
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -60,6 +61,7 @@ COMMANDS = {
     "verify": "verify the signatures on a run or bundle",
     "card": "write a data set card, an ML-BOM or Croissant metadata",
     "store": "show, verify, repair and clean up the store",
+    "doctor": "show machine, libraries and store, and what cannot train here",
     "plugins": "list, show, create and check plugins",
 }
 
@@ -139,7 +141,8 @@ def _dispatch(words: list[str]) -> int:
     parser.add_argument("-v", "--verbose", action="store_true", help="more output")
     parser.add_argument("-q", "--quiet", action="store_true", help="less output")
     module.arguments(parser)
-    status: int = module.run(parser.parse_args(words[1:]))
+    given = argparse.Namespace(command=shlex.join(["recipe", *words]))
+    status: int = module.run(parser.parse_args(words[1:], given))
     return status
 
 

@@ -32,6 +32,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Print the plan and the estimate, the steps one by one with -v; then breaches of rules."""
     planned = plan_session(open_session(options, allow_breaches=True), options.device)
+    if planned.missing and not (options.quiet or options.json):
+        show(planned.missing, sys.stderr, "warning")
     emit(options, _document(planned), plan_text(planned, options.file, verbose=options.verbose))
     breaches = planned.forecast.breaches
     if breaches and not options.json:
@@ -48,6 +50,7 @@ def _document(planned: Planned) -> dict[str, Any]:
         "steps": _steps(planned),
         "estimate": planned.forecast.estimate.to_json(),
         "base": layout_json(planned.forecast.support),
+        "warnings": [d.as_json() for d in (*planned.session.warnings, *planned.missing)],
         "breaches": [breach.as_json() for breach in planned.forecast.breaches],
         "rules": {
             name: [{"path": b.path, "message": b.message, "hint": b.hint} for b in found]

@@ -19,6 +19,7 @@ from .arguments import (
     workers_argument,
 )
 from .display import Display
+from .interruption import report_interruption
 from .output import beside, emit, short
 from .session import open_session
 
@@ -44,7 +45,10 @@ def run(options: Namespace) -> int:
     if session.shipped:
         display.notice(f"{options.file} is not a file here: running the recipe that ships")
     mirror = open_mirror(options.mirror)
-    done = run_session(session, display, locked=options.locked, mirror=mirror, launch=launch)
+    try:
+        done = run_session(session, display, locked=options.locked, mirror=mirror, launch=launch)
+    except KeyboardInterrupt:
+        return report_interruption(display, options)
     emit(options, run_document(done), run_text(done))
     return 0
 

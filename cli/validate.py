@@ -1,7 +1,8 @@
 """Check recipes: all errors at once, each with its position. Exit status 2 if there are any.
 
-Deprecated plugins and parameters are reported as warnings. The plugin files of a recipe are run,
-because they define the parameters it may have; KHICHDI_PLUGINS=none refuses them.
+Deprecated plugins and parameters, and local files that are not there, are reported as warnings.
+The plugin files of a recipe are run, because they define the parameters it may have;
+KHICHDI_PLUGINS=none refuses them.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ..schema.document import operational_fields
+from ..schema.lock import Material
 from ..schema.plan import Plan
 from ..schema.recipe import Recipe
 from .language.paths import below, step_names
@@ -26,11 +27,21 @@ SECTIONS = (*Recipe.model_fields, BYTES, VERSIONS)
 
 
 @dataclass(frozen=True)
+class FileChange:
+    """A file of a source that is not the same on both sides, with its size in bytes on each."""
+
+    path: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True)
 class Change:
     """One value that differs; None means absent, or null.
 
     `path` reads as the recipe is written. `before_default` and `after_default` mean that a value is
-    the language's default, whether or not it is in the file.
+    the language's default, whether or not it is in the file. `files` has, for bytes that differ,
+    what happened to each file.
     """
 
     path: str
@@ -40,10 +51,11 @@ class Change:
     kind: Literal["changed", "added", "removed"] = "changed"
     before_default: bool = False
     after_default: bool = False
+    files: tuple[FileChange, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the keys that scripts rely on."""
-        return dict(vars(self))
+        return {**vars(self), "files": [vars(one) for one in self.files]}
 
 
 @dataclass(frozen=True)
@@ -77,8 +89,21 @@ def other_bytes(before: Plan, after: Plan) -> list[Change]:
         old = pinned.get(step.name)
         if step.material and old and old.manifest() != step.material.manifest():
             one, other = old.manifest(), step.material.manifest()
-            found.append(Change(f"bytes of {step.name}", one, other, BYTES))
+            files = _other_files(old, step.material)
+            found.append(Change(f"bytes of {step.name}", one, other, BYTES, files=files))
     return found
+
+
+def _other_files(before: Material, after: Material) -> tuple[FileChange, ...]:
+    """Return the files that are new, gone or changed, in the order of their paths."""
+    old, new = ({file.path: file for file in one.files} for one in (before, after))
+    found = []
+    for path in sorted(old.keys() | new.keys()):
+        one, other = old.get(path), new.get(path)
+        if one is None or other is None or (one.size, one.sha256) != (other.size, other.sha256):
+            sizes = (file.size if file else None for file in (one, other))
+            found.append(FileChange(path, *sizes))
+    return tuple(found)
 
 
 def other_versions(before: Plan, after: Plan) -> list[Change]:

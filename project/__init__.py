@@ -5,6 +5,7 @@
     bundled_recipes.py   recipes by path, or by bare name those that ship
     revisions.py         recipes at a git revision
     validation.py        all errors and warnings of recipes
+    missing_files.py     local files of sources that are not there
     planning.py          cached steps, steps to run, and the forecast
     forecast.py          cost, from counts and past runs
     past_runs.py         rates that past runs measured
@@ -40,6 +41,7 @@
     model_card.py        model card and chat template of a run's adapter folder
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
+    doctor.py            machine.py  extras.py    what this machine and installation can do
     quota.py workers.py launch.py settings.py    how a run may use this machine
     observer.py          progress and notices
     units.py             sizes in words

@@ -26,7 +26,7 @@ from ..schema.record import Record, StepResult
 from .bundled_recipes import is_shipped
 from .forecast import forecast
 from .revisions import open_revision, revision_of
-from .run_lookup import exact_run, run_by_prefix
+from .run_lookup import exact_run, run_by_part
 from .session import Session, open_session, store_folder
 
 EFFECTS = ("rows", "tokens", "steps", "gpu_memory_bytes", "seconds")
@@ -108,7 +108,7 @@ def open_operand(
     """Return the recipe, run or record that a text names.
 
     A file or folder that is there comes first; then `REV:path` of git; then a run in the store by
-    its name or `latest`; then a recipe that ships; then a run by the start of its name.
+    its name or `latest`; then a recipe that ships; then a run by a part of its name.
     `allow_local_plugins` runs the plugin files that a run contains.
 
     Raises:
@@ -124,7 +124,7 @@ def open_operand(
     usual = Store(store_folder(store))
     run = None if path.exists() else exact_run(usual, text)
     if run is None and not path.exists() and not is_shipped(text):
-        run = run_by_prefix(usual, text)
+        run = run_by_part(usual, text)
     if run is not None:
         return _of_record(run / RECORD, settings, allow_local_plugins)
     return _of_session(open_session(text, store=store, settings=settings))

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from ..compiler.checks.rules import rule_warnings
 from ..plugins.kinds import Breach
 from ..runtime.sources.pin import check_local
+from ..schema.errors import Diagnostic
 from ..schema.plan import Plan
 from ..schema.record import StepResult
 from .cache_misses import CacheMisses, cache_misses
 from .forecast import Forecast, forecast
+from .missing_files import missing_files
 from .session import Session
 
 
@@ -24,6 +26,7 @@ class Planned:
         results: by step, the cached result, or None where the step has to run.
         misses: why steps have to run again; None where none does, or the recipe never ran here.
         doubts: by rule of the recipe, what may break it.
+        missing: folders and files of its sources that are not on this machine.
     """
 
     session: Session
@@ -31,6 +34,7 @@ class Planned:
     results: dict[str, StepResult | None]
     misses: CacheMisses | None
     doubts: dict[str, list[Breach]]
+    missing: tuple[Diagnostic, ...]
 
     @property
     def plan(self) -> Plan:
@@ -51,4 +55,5 @@ def plan_session(session: Session, device: str | None = None) -> Planned:
     seen = forecast(session, device)
     results = {step.name: session.store.result(step.key) for step in plan.steps}
     doubts = rule_warnings(recipe, session.registry, seen.architecture, seen.known)
-    return Planned(session, seen, results, cache_misses(session), doubts)
+    missing = missing_files(session.compiled.loaded, recipe, plan, session.registry)
+    return Planned(session, seen, results, cache_misses(session), doubts, tuple(missing))

@@ -225,7 +225,7 @@ def open_run(run: str | Path = LATEST, *, store: str | Path | None = None) -> Ru
     A run's folder may lie anywhere; its store is the one that it lies in, else the usual one.
 
     Args:
-        run: a run's name, the start of its name if no other run's starts alike, its folder, or
+        run: a run's name, a start or another part of it that no other run's has, its folder, or
             `latest`.
         store: the store's folder; left out, KHICHDI_STORE, else `.khichdi` of the project.
 
@@ -234,7 +234,7 @@ def open_run(run: str | Path = LATEST, *, store: str | Path | None = None) -> Ru
     """
     usual = Store(store_folder(store))
     folder = exact_run(usual, str(run)) or (Path(run) if _finished(Path(run)) else None)
-    folder = folder or run_by_prefix(usual, str(run))
+    folder = folder or run_by_part(usual, str(run))
     if folder is None:
         newest = ", ".join(folder.name for folder in islice(_finished_runs(usual), 3))
         hint = f"the newest: {newest}" if newest else f"no runs in {usual.root}"
@@ -254,20 +254,23 @@ def exact_run(store: Store, name: str) -> Path | None:
     return store.runs / name if inside and _finished(store.runs / name) else None
 
 
-def run_by_prefix(store: Store, prefix: str) -> Path | None:
-    """Return the folder of the only finished run whose name starts so, if there is one.
+def run_by_part(store: Store, part: str) -> Path | None:
+    """Return the only finished run whose name starts so, else the only one whose name has the part.
 
     Raises:
         InputError: there are several.
     """
-    names = sorted(name for name in run_names(store) if prefix and name.startswith(prefix))
-    finished = (name for name in reversed(names) if _finished(store.runs / name))
-    found = list(islice(finished, 4))
-    if len(found) > 1:
-        more = ", …" if len(found) > 3 else ""
-        hint = f"write more of the name: {', '.join(found[:3])}{more}"
-        raise InputError(f"several runs have names that start with {prefix}", hint=hint)
-    return store.runs / found[0] if found else None
+    names = sorted((name for name in run_names(store) if part and part in name), reverse=True)
+    for fits, words in ((str.startswith, "start with"), (str.__contains__, "contain")):
+        finished = (name for name in names if fits(name, part) and _finished(store.runs / name))
+        found = list(islice(finished, 4))
+        if len(found) > 1:
+            more = ", …" if len(found) > 3 else ""
+            hint = f"write more of the name: {', '.join(found[:3])}{more}"
+            raise InputError(f"several runs have names that {words} {part}", hint=hint)
+        if found:
+            return store.runs / found[0]
+    return None
 
 
 def _finished(folder: Path) -> bool:
@@ -294,7 +297,7 @@ def list_runs(
     usual = Store(store_folder(store))
     start = None
     if before is not None:
-        start = exact_run(usual, before) or run_by_prefix(usual, before)
+        start = exact_run(usual, before) or run_by_part(usual, before)
         if start is None and before in run_names(usual):
             start = usual.runs / before
         if start is None:

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..compiler.checks.deprecations import deprecated
+from ..compiler.lower import lower
 from ..compiler.validate import validate
 from ..plugins.registry import load_registry
 from ..schema.errors import Diagnostic, InputError, RecipeError
 from .bundled_recipes import open_recipe, refuse_secrets
+from .missing_files import missing_files
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The errors and warnings of recipes; warnings are of deprecated plugins and parameters."""
+    """The errors and warnings of recipes.
+
+    Warnings are of deprecated plugins and parameters, and of local files that are not there.
+    """
 
     errors: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...]
@@ -40,6 +45,8 @@ def validate_recipes(recipes: Iterable[str], settings: Sequence[str] = ()) -> Va
         try:
             valid = validate(name, Path.cwd(), open_recipe, registry, settings)
             warnings.extend(deprecated(valid.loaded, valid.registry))
+            plan = lower(valid.recipe, valid.registry, None)
+            warnings.extend(missing_files(valid.loaded, valid.recipe, plan, valid.registry))
         except RecipeError as error:
             errors.extend(error.diagnostics)
         except InputError as error:

@@ -39,6 +39,7 @@ CODES = {
     "missing": "a key that is needed and not given",
     "missing-use": "a plugin that is not named",
     "more": "more errors than are shown",
+    "no-file": "a file or folder of a source that is not on this machine (a warning)",
     "no-module": "an adapter's module that the base does not have",
     "no-scores": "a sampler that goes by scores, in a data set without a scorer",
     "incomplete": "a model without its training, or training without a model",

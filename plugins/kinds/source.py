@@ -75,6 +75,15 @@ class Source(Plugin[P], ABC):
         """
         return None
 
+    def missing(self, folder: Path) -> Sequence[Breach]:
+        """Return what the parameters name and this machine does not have, for `recipe validate`.
+
+        Asked of `local` sources only. It must be fast: look at names, open nothing. `folder` is
+        the recipe's own; the path of a breach starts at the source. Empty, as here, means that
+        nothing is known to be missing.
+        """
+        return ()
+
     def misuse(self, role: Literal["model", "dataset"]) -> Breach | None:
         """Return why the source cannot provide a base model, or rows, as the recipe asks it to.
 

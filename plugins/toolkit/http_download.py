@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from ...schema.errors import FetchError
 from ..side_effects import loading
+from .offline import WITHOUT_NETWORK
 from .scrubbing import first_line, scrub
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def content_length(url: str) -> int | None:
 class _InterruptedError(Exception):
     """The transfer broke off and may be resumed."""
 
-    hint = "check the address and the network; `HTTPS_PROXY` names a proxy"
+    hint = "check the address and the network; `HTTPS_PROXY` names a proxy; " + WITHOUT_NETWORK
 
 
 class _OverloadedError(_InterruptedError):

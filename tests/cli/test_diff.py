@@ -105,6 +105,9 @@ def test_a_revision_has_its_own_lock(repository: Path, capsys: pytest.CaptureFix
     found = asked(capsys, "diff", "HEAD:child.yaml", "child.yaml")
     assert [change["path"] for change in found["changes"]] == ["bytes of data/rows/source"]
     assert found["causes"]["data/rows/source"] == "its bytes"
+    assert found["changes"][0]["files"] == [{"path": "rows.jsonl", "before": 3, "after": 4}]
+    _, out, _ = said(capsys, "diff", "HEAD:child.yaml", "child.yaml")
+    assert out.startswith("bytes of data/rows/source  rows.jsonl changed (3 B -> 4 B)\n")
     assert found["causes"]["data/rows/read"] == "its input data/rows/source"
     assert "base" not in found["reruns"]
 

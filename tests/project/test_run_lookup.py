@@ -1,4 +1,4 @@
-"""Runs are found by name, by a start of it, or as the latest, however many the store has."""
+"""Runs are found by name, by a part of it, or as the latest, however many the store has."""
 
 from __future__ import annotations
 
@@ -95,6 +95,25 @@ def test_the_start_of_a_name_is_enough_where_no_other_run_starts_so(store: Store
     for nothing in ("", ".", "..", "../runs"):
         with pytest.raises(InputError, match="no finished run"):
             open_run(nothing)
+
+
+def test_any_part_of_a_name_is_enough_where_no_other_run_has_it(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert open_run("01-0007Z").name == "2026-03-01-0007Z-pico"
+    # A start of one name wins over a part of another.
+    for name in ("rank-8", "2026-03-02-0000Z-rank-8b", "2026-03-02-0001Z-rank-16"):
+        (store.runs / name).mkdir()
+        record = (store.runs / "2026-03-01-0007Z-pico" / "record.json").read_text()
+        (store.runs / name / "record.json").write_text(record)
+    assert open_run("rank-1").name == "2026-03-02-0001Z-rank-16"
+    assert open_run("ran").name == "rank-8"
+    assert main(["show-drops", "Z-rank"]) == 2
+    said = capsys.readouterr().err
+    assert "several runs have names that contain Z-rank" in said
+    assert "2026-03-02-0001Z-rank-16, 2026-03-02-0000Z-rank-8b" in said
+    with pytest.raises(InputError, match="no finished run pico-2"):
+        open_run("pico-2")  # it did not finish
 
 
 def test_runs_are_listed_by_the_page_newest_first(

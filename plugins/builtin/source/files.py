@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
-from khichdi.plugins import Params, Pin, Source, operational
+from khichdi.plugins import Breach, Params, Pin, Source, operational
 from khichdi.schema.errors import FetchError
 
 from .globs import GLOBS_HELP, Glob
@@ -39,6 +40,19 @@ class Files(Source[FilesParams]):
     def local_folder(self, folder: Path) -> Path | None:
         """Return the folder that the files are in."""
         return folder / self.params.folder
+
+    def missing(self, folder: Path) -> Sequence[Breach]:
+        """Return the folder if it is not there, else each pattern that nothing in it matches."""
+        from .missing_paths import missing_folder, missing_pattern
+
+        root = folder / self.params.folder
+        if not root.is_dir():
+            return [missing_folder(root, ("folder",))]
+        found = (
+            missing_pattern(root.resolve(), pattern, ("include", index))
+            for index, pattern in enumerate(self.params.include)
+        )
+        return [breach for breach in found if breach is not None]
 
     def pin(self, folder: Path) -> Pin:
         """Return every file that matches, by its path from `folder`."""

@@ -230,12 +230,14 @@ def _format(commit: str) -> list[str]:
 
 
 def _git(arguments: list[str], where: str) -> bytes:
+    from khichdi.plugins.toolkit.offline import WITHOUT_NETWORK
+
     from .transfer import run
 
     return run(
         [_program(), *arguments],
         f"git could not read {where}",
         "look at the address, the revision, the network and your access; "
-        "`git ls-remote <address>` shows what git sees",
+        f"`git ls-remote <address>` shows what git sees; {WITHOUT_NETWORK}",
         env=_environment(),
     )

@@ -190,6 +190,7 @@ def _errors(params: HuggingFaceParams) -> Iterator[None]:
     """Translate the client's exceptions; the client's own may hold a signed address."""
     from huggingface_hub import errors as hub
 
+    from khichdi.plugins.toolkit.offline import WITHOUT_NETWORK
     from khichdi.plugins.toolkit.scrubbing import first_line
 
     place = f"{params.repo} ({params.holds})"
@@ -222,11 +223,13 @@ def _errors(params: HuggingFaceParams) -> Iterator[None]:
     except (hub.OfflineModeIsEnabled, hub.LocalEntryNotFoundError) as error:
         raise FetchError(
             f"{place}: the hub cannot be reached: {first_line(error)}",
-            hint="look at the network, at HF_ENDPOINT, and whether HF_HUB_OFFLINE is set",
+            hint="look at the network, at HF_ENDPOINT, and whether HF_HUB_OFFLINE is set; "
+            + WITHOUT_NETWORK,
         ) from None
     except Exception as error:
         # The client changes its HTTP library between versions, and with it what it raises.
         raise FetchError(
             f"{place}: {type(error).__name__}: {first_line(error)}",
-            hint="look at the network, at HF_ENDPOINT, and at https://status.huggingface.co",
+            hint="look at the network, at HF_ENDPOINT, and at https://status.huggingface.co; "
+            + WITHOUT_NETWORK,
         ) from None

@@ -105,6 +105,8 @@ class Pypi(Source[PypiParams]):
         """Download the wheel with pip, with the user's own index, proxy and credentials."""
         from importlib.util import find_spec
 
+        from khichdi.plugins.toolkit.offline import WITHOUT_NETWORK
+
         from .transfer import run
 
         if find_spec("pip") is None:
@@ -120,7 +122,7 @@ class Pypi(Source[PypiParams]):
             command,
             f"pip could not download {wanted}",
             "look at name and version, the network, and `pip config list` for the index; "
-            "only wheels are looked for",
+            f"only wheels are looked for; {WITHOUT_NETWORK}",
         )
         wheels = sorted(scratch.glob("*.whl"))
         if len(wheels) != 1:

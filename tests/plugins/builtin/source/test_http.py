@@ -100,6 +100,7 @@ def test_no_server_is_an_error_that_says_what_to_look_at(make):
     with pytest.raises(FetchError, match=r"http://127\.0\.0\.1:9/x: ") as caught:
         make("http", url="http://127.0.0.1:9/x", sha256=SHA256).pin(None)
     assert "network" in caught.value.hint
+    assert "`--mirror DIR`" in caught.value.hint
 
 
 @pytest.mark.parametrize(

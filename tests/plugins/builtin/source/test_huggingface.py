@@ -198,6 +198,8 @@ def test_no_server_is_an_error_that_says_what_to_look_at(make, monkeypatch):
     with pytest.raises(FetchError) as caught:
         make("huggingface", repo="acme/tiny").pin(None)
     assert "HF_ENDPOINT" in caught.value.hint
+    assert "`--mirror DIR`" in caught.value.hint
+    assert "`recipe rehearse`" in caught.value.hint
     assert TOKEN not in str(caught.value)
 
 
