@@ -9,7 +9,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from ..project.first_recipe import STARTERS
+from ..project.first_recipe.recipe_text import STARTERS
 from ..project.new_recipe import (
     BASE,
     NewRecipe,

@@ -27,9 +27,7 @@
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     recipe_origins.py    the file and line that each value of a recipe comes from
     new_recipe.py        start a recipe for a file, from a starter or from a shipped recipe;
-                         first_recipe.py, which writes the text, and editor_schema.py serve it
-    data_file.py         look at a file of training data; data_layout.py knows the usual layouts
-    base_choice.py       a base by short name, repository or folder
+                         first_recipe/, which writes its text, and editor_schema.py serve it
     import_config.py     a recipe from another tool's configuration
     export_config.py     another tool's configuration from a recipe
     base_files.py        a base's configuration and tokenizer, without its weights

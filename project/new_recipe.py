@@ -13,11 +13,11 @@ from ..compiler.compile import compile_recipe
 from ..compiler.validate import validate
 from ..plugins.registry import Registry, load_registry
 from ..schema.errors import InputError
-from .base_choice import choose_base
 from .bundled_recipes import open_recipe, refuse_secrets, shipped_folder
-from .data_file import DataFile, look_at
 from .editor_schema import modeline, name_schema, write_schema
-from .first_recipe import STARTERS, curation_recipe, training_recipe
+from .first_recipe.base_choice import choose_base
+from .first_recipe.data_file import DataFile, look_at
+from .first_recipe.recipe_text import STARTERS, curation_recipe, training_recipe
 
 BASE = "smollm2"
 """The base of a recipe where none is named: small, from PyPI, under a free license."""
@@ -80,7 +80,7 @@ def recipe_for_data(
     Args:
         name: the recipe's name.
         file: the data: JSON lines, JSON, CSV, TSV or Parquet.
-        base: a short name, a repository of the hub or a folder; see `base_choice`.
+        base: a short name, a repository of the hub or a folder; see `first_recipe.base_choice`.
         columns: {our column: their field}, where the fields have no usual names.
         curate: whether the recipe ends with its data.
 

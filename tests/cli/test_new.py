@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.project.first_recipe import STARTERS
+from khichdi.project.first_recipe.recipe_text import STARTERS
 from khichdi.schema.yaml_reader import parse
 
 

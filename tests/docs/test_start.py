@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from khichdi.cli.main import main
-from khichdi.project.first_recipe import STARTERS
+from khichdi.project.first_recipe.recipe_text import STARTERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "start.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from khichdi.plugins.registry import load_registry
-from khichdi.project.data_file import DataFile, data_set_name, look_at
+from khichdi.project.first_recipe.data_file import DataFile, data_set_name, look_at
 from khichdi.schema.errors import InputError
 
 ASKED = {"role": "user", "content": "Which way?"}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from ..compiler.importers.sources import LICENSES
-from ..schema.did_you_mean import did_you_mean
-from ..schema.errors import InputError
-from ..schema.yaml_reader import parse
-from .bundled_recipes import shipped_folder
+from ...compiler.importers.sources import LICENSES
+from ...schema.did_you_mean import did_you_mean
+from ...schema.errors import InputError
+from ...schema.yaml_reader import parse
+from ..bundled_recipes import shipped_folder
 
 SHORT = {"smollm2": "smollm2-135m"}
 """Short names -> the shipped recipes whose base they mean."""

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from ..plugins.kinds import Drop, SourceFile
-from ..plugins.registry import Registry
-from ..schema.did_you_mean import nearest
-from ..schema.errors import InputError, StepError
-from ..schema.printable import one_line
+from ...plugins.kinds import Drop, SourceFile
+from ...plugins.registry import Registry
+from ...schema.did_you_mean import nearest
+from ...schema.errors import InputError, StepError
+from ...schema.printable import one_line
 from .data_layout import CHAT, READERS, Layout, are_turns, layout_of, mapped_layout
 
 if TYPE_CHECKING:
@@ -178,9 +178,9 @@ def _existing(file: str) -> Path:
 
 def _sampled(source: SourceFile) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the first records, and the reader that takes their fields as columns."""
-    from ..plugins.builtin.reader.records.decompression import plain_suffix
-    from ..plugins.builtin.reader.records.formats import records
-    from ..plugins.builtin.reader.records.record import RecordError
+    from ...plugins.builtin.reader.records.decompression import plain_suffix
+    from ...plugins.builtin.reader.records.formats import records
+    from ...plugins.builtin.reader.records.record import RecordError
 
     suffix = plain_suffix(source.path)
     if suffix not in READERS:
@@ -202,7 +202,7 @@ def _sampled(source: SourceFile) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def _first_byte(source: SourceFile) -> bytes:
-    from ..plugins.builtin.reader.records.decompression import opened
+    from ...plugins.builtin.reader.records.decompression import opened
 
     with opened(source) as stream:
         return stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -210,8 +210,8 @@ def _first_byte(source: SourceFile) -> bytes:
 
 def _refuse_lists_inside(source: SourceFile) -> None:
     """Refuse a file that is one object with a list of records somewhere inside, by its name."""
-    from ..plugins.builtin.reader.records.json_records import load_json
-    from ..plugins.builtin.reader.records.record import read_text
+    from ...plugins.builtin.reader.records.json_records import load_json
+    from ...plugins.builtin.reader.records.record import read_text
 
     whole = load_json(source, read_text(source))
     named = [
@@ -263,7 +263,7 @@ def _counted(source: SourceFile, layout: Layout, registry: Registry) -> Counts:
 def _count(batch: pa.RecordBatch, counts: Counts) -> None:
     import pyarrow as pa
 
-    from ..runtime.curation.texts import word_counts
+    from ...runtime.curation.texts import word_counts
 
     texts = []
     for row in _rows(batch):
@@ -287,7 +287,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 def data_set_name(file: str) -> str:
     """Return a name of the recipe language for a data file: its own, without endings."""
-    from ..compiler.importers.sources import recipe_name
+    from ...compiler.importers.sources import recipe_name
 
     stem = PurePath(file).name.split(".")[0]
     return recipe_name(stem) if any(c.isascii() and c.isalnum() for c in stem) else "data"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from ..compiler.importers.recipe_draft import Draft
-from ..plugins.registry import Registry
+from ...compiler.importers.recipe_draft import Draft
+from ...plugins.registry import Registry
 from .base_choice import Base
 from .data_file import Counts, DataFile, data_set_name
 from .data_layout import CHAT, COMPLETION, INSTRUCT, Layout

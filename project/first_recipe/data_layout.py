@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..schema.did_you_mean import nearest
-from ..schema.errors import InputError
+from ...schema.did_you_mean import nearest
+from ...schema.errors import InputError
 
 Record = Mapping[str, Any]
 
