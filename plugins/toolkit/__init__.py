@@ -30,6 +30,7 @@
     same_length           prompts of one length, in batches, which need no padding
     TOKEN_FACTS           file of a base that says which tokens the recipe changes
     tokens_to_train       added tokens that mean nothing until they are trained
+    WITHOUT_NETWORK       a hint on what can be done without a network
     why_not_trained_over  the reason against a base that was published quantized
     write_adapter         a trained adapter in peft's format
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .malloc import keeping_freed_memory
     from .meta_model import built_architecture
     from .model_loading import attach_adapter, base_config, best_device, load_model
+    from .offline import WITHOUT_NETWORK
     from .patterns import Pattern, check_pattern
     from .quantized_bases import why_not_trained_over
     from .scrubbing import first_line, scrub
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IGNORE",
     "TOKEN_FACTS",
+    "WITHOUT_NETWORK",
     "BaseFiles",
     "BaseWeight",
     "Generator",
@@ -114,6 +117,7 @@ _MODULES = {
     "IGNORE": "tokenization",
     "Pattern": "patterns",
     "TOKEN_FACTS": "token_changes",
+    "WITHOUT_NETWORK": "offline",
     "adapter_tensors": "adapter_files",
     "added_token_ids": "token_rows",
     "attach_adapter": "model_loading",

@@ -45,6 +45,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.heavy
 def test_the_step_and_the_command_are_named_and_the_command_resumes(
     recipe: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -230,7 +230,7 @@ def _format(commit: str) -> list[str]:
 
 
 def _git(arguments: list[str], where: str) -> bytes:
-    from khichdi.plugins.toolkit.offline import WITHOUT_NETWORK
+    from khichdi.plugins.toolkit import WITHOUT_NETWORK
 
     from .transfer import run
 

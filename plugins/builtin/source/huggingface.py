@@ -190,7 +190,7 @@ def _errors(params: HuggingFaceParams) -> Iterator[None]:
     """Translate the client's exceptions; the client's own may hold a signed address."""
     from huggingface_hub import errors as hub
 
-    from khichdi.plugins.toolkit.offline import WITHOUT_NETWORK
+    from khichdi.plugins.toolkit import WITHOUT_NETWORK
     from khichdi.plugins.toolkit.scrubbing import first_line
 
     place = f"{params.repo} ({params.holds})"

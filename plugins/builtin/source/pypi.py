@@ -105,7 +105,7 @@ class Pypi(Source[PypiParams]):
         """Download the wheel with pip, with the user's own index, proxy and credentials."""
         from importlib.util import find_spec
 
-        from khichdi.plugins.toolkit.offline import WITHOUT_NETWORK
+        from khichdi.plugins.toolkit import WITHOUT_NETWORK
 
         from .transfer import run
 
