@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from ..helpers.command_server import command_server
+
 RECIPE = """\
 recipe: 1
 name: pico   # a comment
@@ -96,8 +98,6 @@ class Workdir:
         return {**os.environ, "KHICHDI_STORE": str(self.folder / "store"), **self.environment}
 
     def call(self, *words: str) -> tuple[int, str, str]:
-        from command_server import command_server  # campaigns load this module without helpers
-
         server, variables = command_server(), self.variables()
         if server.serves(variables):
             status, out, err = server.call(words, self.folder, variables)

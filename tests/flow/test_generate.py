@@ -214,7 +214,7 @@ def test_a_message_that_cannot_be_answered_is_an_error(
 
 
 HOT = ("--temperature", "50", "--seed", "4")
-"""Nearly all tokens are as likely: by this seed it takes hundreds to draw one that ends an answer."""
+"""All tokens are about as likely, and by this seed hundreds are drawn before one ends an answer."""
 
 
 class Terminal:
