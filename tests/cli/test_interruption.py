@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,13 +38,16 @@ data:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the working folder, with a recipe whose filter presses Ctrl-C."""
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the working folder, with a recipe whose filter presses Ctrl-C."""
+    # Shells start what runs in the background with this signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text('{"question": "2 + 2?", "answer": "4"}\n')
     (tmp_path / "stop.py").write_text(plugin("filter", STOP))
     (tmp_path / "mine.yaml").write_text(RECIPE)
-    return tmp_path
+    yield tmp_path
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.heavy
