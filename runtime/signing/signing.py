@@ -21,6 +21,7 @@ from ...schema.attestation import (
     Statement,
 )
 from ...schema.digest import file_sha256
+from ...schema.document import parse_json
 from ...schema.errors import InputError, WorkError
 from ..audit.audited_run import Claim
 from ..audit.documents import first_difference
@@ -154,8 +155,13 @@ def verify(claim: Claim, keys: Iterable[Path], threshold: int | None = None) -> 
         InputError: there is no attestation, or it or a key cannot be read.
         SignatureError: a signature does not hold, or the run is not what was signed.
     """
-    payload, accepted = signed_payload(claim.folder / ATTESTATION, keys, threshold)
-    hold(json.loads(payload), json.loads(statement(claim).to_bytes()))
+    path = claim.folder / ATTESTATION
+    payload, accepted = signed_payload(path, keys, threshold)
+    try:
+        signed = parse_json(payload)  # another reader could take the other of a key given twice
+    except (ValueError, RecursionError) as error:
+        raise SignatureError(f"{path.name}: what is signed is not a statement: {error}") from None
+    hold(signed, json.loads(statement(claim).to_bytes()))
     return accepted
 
 
@@ -212,8 +218,10 @@ def read_envelope(path: Path) -> Any:
         raise InputError("the run is not signed", hint="sign it with `recipe sign RUN --key FILE`")
     raw = path.read_bytes()
     try:
-        envelope = _library("dsse").Envelope.from_dict(json.loads(raw))
-        same = _text(envelope).encode() == raw
+        value = parse_json(raw)
+        parts = {key for signature in value["signatures"] for key in signature}
+        envelope = _library("dsse").Envelope.from_dict(value)
+        same = _text(envelope).encode() == raw and parts <= {"keyid", "sig"}
     except WorkError:
         raise
     except Exception:  # whatever the library makes of bytes that anybody may have written

@@ -35,7 +35,12 @@ class LmEval(Evaluator[LmEvalParams]):
         return evaluate(self.params, job)
 
     def metrics_of(self, predictions: list[dict[str, Any]]) -> dict[str, float]:
-        """Return the mean of each score by task; the harness's other metrics do not follow."""
+        """Return the mean of each score by task; the harness's other metrics do not follow.
+
+        Raises:
+            ValueError: a document was left out or counted twice, or there are more than asked for.
+        """
+        _check_documents(predictions, self.params.limit)
         found: dict[str, list[float]] = {}
         for one in predictions:
             for name in one["means"]:
@@ -48,3 +53,14 @@ class LmEval(Evaluator[LmEvalParams]):
             "limit": min(2, self.params.limit or 2),
             "max_gen_toks": min(8, self.params.max_gen_toks or 8),
         }
+
+
+def _check_documents(predictions: list[dict[str, Any]], limit: int | None) -> None:
+    """Refuse predictions that are not of the first documents of each task, each once."""
+    told: dict[str, list[str]] = {}
+    for one in predictions:
+        told.setdefault(one["group"], []).append(one["id"])
+    for task, found in told.items():
+        due = [f"{task}/{number}" for number in range(len(found))]
+        if found != due or (limit is not None and len(found) > limit):
+            raise ValueError(f"the predictions of {task} are not of its first documents, each once")
