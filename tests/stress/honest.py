@@ -12,52 +12,28 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..flow.conftest import Workdir, make_workdir
+from khichdi.runtime.audit.audited_run import open_claim
 
-ABSENT = {"sources", "data", "batches", "base weights"}
-"""Levels whose bytes a bundle without data and weights does not have."""
-ALPACA = '{"instruction": "Name it.", "input": "N", "output": "Rome"}\n'
-CHAT = '{"conversations": [{"from": "human", "value": "N?"}, {"from": "gpt", "value": "Rome."}]}\n'
-PLUGIN = '''\
-from khichdi.plugins import Filter, Params, Row
+from ..flow.conftest import Workdir
+from .cases.honest_cases import Case, cases, ran
 
-
-class NoThrees(Filter[Params]):
-    """Drop rows about a number with a three."""
-
-    name = "no-threes"
-
-    def reason(self, row: Row) -> str | None:
-        return "has-a-three" if "3" in row["input"] else None
-'''
+ABSENT = {"sources", "data", "batches", "base weights", "exports"}
+"""Levels whose bytes, where a run has any, a bundle without data and weights does not have."""
 ENVIRONMENTS: tuple[dict[str, str], ...] = (
     {},
     {"OMP_NUM_THREADS": "1", "TZ": "Asia/Kolkata", "PYTHONHASHSEED": "1"},
     {"OMP_NUM_THREADS": "2", "TZ": "America/St_Johns", "PYTHONHASHSEED": "7", "LC_ALL": "C"},
     {"LANG": "tr_TR.UTF-8", "PYTHONUTF8": "0", "TOKENIZERS_PARALLELISM": "true", "COLUMNS": "40"},
 )
-
-
-@dataclass
-class Case:
-    """An honest run: what makes it differ, and how it is run."""
-
-    name: str
-    change: Callable[[Workdir], None]
-    words: tuple[str, ...] = ()
-    killed: bool = False
-    consent: bool = False
 
 
 @dataclass
@@ -83,117 +59,6 @@ class Table:
         return "\n".join([*lines, total, *(f"FALSE ALARM {one}" for one in self.alarms)])
 
 
-# ---- runs -----------------------------------------------------------------------------------
-
-
-def cases() -> list[Case]:
-    """Return runs with every exporter, evaluator, scorer and sampler, and every way of running."""
-    return [
-        Case("plain", lambda workdir: None),
-        Case("exports", _exports),
-        Case("scored by the base", _scored),
-        Case("several data sets", _several),
-        Case("nothing held out", _bare),
-        Case("chat, full precision", _chat),
-        Case("another adapter", _adapter),
-        Case("killed and resumed", lambda workdir: None, killed=True),
-        Case("two processes", lambda workdir: None, ("--launch", "2")),
-        Case("extends and --set", _extends, ("--set", "seed=7")),
-        Case("plugin file", _plugin, consent=True),
-        Case("many filters", _filtered),
-    ]
-
-
-def _exports(workdir: Workdir) -> None:
-    exports = "[{use: merged, onto: dequantized}, {use: gguf, outtype: q8_0}]"
-    workdir.edit("evaluate:\n", f"export: {exports}\nevaluate:\n")
-
-
-def _scored(workdir: Workdir) -> None:
-    score = "score: {use: few-shot, metric: exact-match, shots: 1, max_prompt_tokens: 256}"
-    quota = [20, *[2] * 9]
-    sample = f"sample: {{use: accuracy-buckets, keep: wrong, quota: {quota}, total: 20}}"
-    workdir.edit("    sample: {use: random, fraction: 0.9}", f"    {score}\n    {sample}")
-
-
-def _several(workdir: Workdir) -> None:
-    for name, line in (("alpaca", ALPACA), ("chat", CHAT)):
-        text = "".join(line.replace('"N', f'"number {n} of {name}') for n in range(15))
-        (workdir.folder / f"{name}.jsonl").write_text(text)
-    more = """\
-  alpaca:
-    source: {use: files, include: [alpaca.jsonl]}
-    read: {use: alpaca}
-    sample: {use: per-group, by: task, count: 9}
-  chat:
-    source: {use: files, include: [chat.jsonl]}
-    read: {use: conversations}
-mixture:
-"""
-    workdir.edit("mixture:\n", more)
-
-
-def _bare(workdir: Workdir) -> None:
-    text = workdir.recipe.read_text()
-    workdir.recipe.write_text(text[: text.index("evaluate:")] + "evaluate: []\n")
-    workdir.edit("  validation: {count: 6}\n", "  order: shuffle\n")
-    workdir.edit("  eval_steps: 3\n  metric_for_best_model: eval_loss\n", "")
-    workdir.edit("  sequence_len: 96\n", "  sequence_len: 96\n  packing_strategy: wrapped\n")
-
-
-def _chat(workdir: Workdir) -> None:
-    jinja = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\\n{% endfor %}"
-    workdir.edit("template: {use: alpaca}", f'template: {{use: chat, jinja: "{jinja}"}}')
-    workdir.edit(
-        "quantization: {use: bitsandbytes, bits: 4, compute_dtype: bfloat16}",
-        "quantization: {use: none}",
-    )
-
-
-def _adapter(workdir: Workdir) -> None:
-    lora = "{use: lora, r: 8, alpha: 16, dropout: 0.05, target_modules: all-linear}"
-    workdir.edit(f"adapter: {lora}", "adapter: {use: vera, r: 8}")
-
-
-def _extends(workdir: Workdir) -> None:
-    workdir.recipe.rename(workdir.folder / "parent.yaml")
-    workdir.recipe.write_text("recipe: 1\nname: pico\nextends: parent.yaml\n")
-
-
-def _plugin(workdir: Workdir) -> None:
-    (workdir.folder / "mine.py").write_text(PLUGIN)
-    workdir.edit("seed: 5\n", "seed: 5\nplugins: [./mine.py]\n")
-    workdir.edit("below: 6}\n", "below: 6}\n      - {use: no-threes}\n")
-
-
-def _filtered(workdir: Workdir) -> None:
-    more = """below: 6}
-      - {use: strip-html, fields: [input]}
-      - {use: normalize-unicode, fields: [input, output]}
-      - {use: collapse-whitespace, fields: [input]}
-      - {use: where, field: input, matches: '^[0-9]'}
-      - {use: lower-case, fields: [input], fraction: 0.5}
-"""
-    workdir.edit("below: 6}\n", more)
-
-
-def ran(case: Case, folder: Path, base: Path) -> tuple[Workdir, Path]:
-    """Run a case, and return its workdir and the run."""
-    workdir = make_workdir(folder, base)
-    case.change(workdir)
-    if case.killed:
-        process, work = workdir.start("run", "pico.yaml"), folder / "store" / "work"
-        deadline = time.monotonic() + 600
-        while process.poll() is None and time.monotonic() < deadline:
-            if any(work.rglob("*.safetensors")):
-                break
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    return workdir, Path(workdir.json("run", "pico.yaml", *case.words)["run"])
-
-
 # ---- audits ---------------------------------------------------------------------------------
 
 
@@ -215,6 +80,7 @@ def audit_all(case: Case, folder: Path, base: Path, share: int, table: Table) ->
     """Audit a case in every way and environment, or in a share of them."""
     workdir, run = ran(case, folder / "workdir", base)
     handed = list(targets(workdir, run, folder))
+    absent = ABSENT & {place for *_, place in open_claim(run, run.name, ()).outputs()}
     whole = handed[-1]
     audits = [
         (way, index, target, []) for index in range(len(ENVIRONMENTS)) for way, *target in handed
@@ -229,7 +95,6 @@ def audit_all(case: Case, folder: Path, base: Path, share: int, table: Table) ->
             here, _audit(words, folder, environment), strict=True
         ):
             table.said[case.name, way] += 1
-            absent = ABSENT | ({"exports"} if (run / "export").is_dir() else set())
             wrong = _wrong(status, found, absent if way == "bundle" else set(), way == "rerun")
             if wrong:
                 table.alarms.append(f"{case.name}, {way}, {environment}: {wrong}")
