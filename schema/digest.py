@@ -209,6 +209,9 @@ def safetensors_digest(path: Path) -> str:
 def described_safetensors(path: Path) -> dict[str, TensorDigest]:
     """Return dtype, shape and sha256 of each tensor of a safetensors file.
 
+    Each byte of the file belongs to one tensor, as the format has it: a header that names the same
+    bytes many times would be hashed as many times.
+
     Raises:
         ValueError: the file is not safetensors.
     """
@@ -221,6 +224,10 @@ def described_safetensors(path: Path) -> dict[str, TensorDigest]:
             raise ValueError(f"{path.name}: the safetensors header is longer than the file")
         header: dict[str, Any] = json.loads(data[8 : 8 + size])
         header.pop("__metadata__", None)
+        spans = sorted(tuple(entry["data_offsets"]) for entry in header.values())
+        ends = [0, *(last for _, last in spans)]
+        if [first for first, _ in spans] != ends[:-1] or ends[-1] != len(data) - 8 - size:
+            raise ValueError(f"{path.name}: its tensors overlap, or leave bytes between them")
         found: dict[str, TensorDigest] = {}
         for name, entry in header.items():
             first, last = (8 + size + offset for offset in entry["data_offsets"])

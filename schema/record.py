@@ -92,15 +92,17 @@ class EvaluatedRun(Document):
 class Record(Sealed):
     """A whole run.
 
+    `started` is ISO 8601 in UTC with microseconds (`2026-11-21T20:44:07.031250+00:00`), so that
+    runs of one second are in order; earlier versions wrote whole seconds with a local offset.
     `bound` is the recipe that ran, every default written out, so that a record can be read and
-    compared without the recipe's files; None in records from before it was kept. `settings` are
-    the `path=value` that were set for this run and are not in the files. `until` is the step
-    that the run ended with, where that is not the recipe's last one. `files` are the
-    recipe's own, the one that ran first. `lock` is the seal of the lock, `installed` every
-    distribution of the interpreter. `estimate` is the estimated cost of training beside the
-    measured one; it is in no hash of a result. `adapter_texts` are the texts beside the adapter in
-    the run's folder (model card, chat template), with their sha256. `evaluates` is the run that
-    this one only adds evaluations to.
+    compared without the recipe's files; None in records from before it was kept. `settings` are the
+    `path=value` that were set for this run and are not in the files. `until` is the step that the
+    run ended with, where that is not the recipe's last one. `files` are the recipe's own, the one
+    that ran first. `lock` is the seal of the lock, `installed` every distribution of the
+    interpreter. `estimate` is the estimated cost of training beside the measured one; it is in no
+    hash of a result. `adapter_texts` are the texts beside the adapter in the run's folder (model
+    card, chat template), with their sha256. `evaluates` is the run that this one only adds
+    evaluations to.
     """
 
     record: Literal[1] = 1

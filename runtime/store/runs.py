@@ -130,7 +130,10 @@ def _started(record: Record | None) -> datetime:
 
 
 def _order(folder: Path, record: Record | None) -> tuple[str, datetime, int, str]:
-    """Order runs by the second of their start, then by the number at the end of their names."""
+    """Order runs by their start, then by the number at the end of their names.
+
+    The number decides between records of whole seconds, which earlier versions wrote.
+    """
     number = re.search(r"-(\d+)$", folder.name)
     named = _NAMED.match(folder.name)
     started = _started(record)
@@ -147,7 +150,7 @@ def make_record(
         recipe_hash=plan.recipe_hash,
         result_hash=result_hash({step.name: step.digests() for step in steps}),
         seed=plan.seed,
-        started=started.isoformat(timespec="seconds"),
+        started=started.astimezone(UTC).isoformat(timespec="microseconds"),
         seconds=round(seconds, 3),
         steps=tuple(steps),
         metrics=metrics(steps),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forgery import change_values, flip_in_tensor, forge, retrain
@@ -18,12 +20,16 @@ from .segment_audits import (
     Ran,
     artifact,
     audit,
+    commit_trace,
     forge_segment,
     level,
     nonce_that_draws,
     run_of,
     swap_state,
 )
+
+Tensors = dict[str, Any]
+Numbers = dict[str, Any]
 
 
 def test_a_forged_segment_is_found_when_it_is_drawn(own_run: Ran) -> None:
@@ -152,3 +158,63 @@ def test_a_state_whose_bytes_are_not_its_digests_is_named(own_run: Ran, group: s
     name = path.relative_to(states).as_posix()
     assert found["where"] == f"steps: step train#states, file {name}"
     assert found["replays"] == []
+
+
+def drop_an_entry(tensors: Tensors, numbers: Numbers) -> None:
+    del tensors[min(tensors)]
+
+
+def flatten_a_moment(tensors: Tensors, numbers: Numbers) -> None:
+    tensors[min(tensors)] = tensors[min(tensors)].reshape(-1)
+
+
+def fill_with_nan(tensors: Tensors, numbers: Numbers) -> None:
+    for moment in tensors.values():
+        moment.fill_(float("nan"))
+
+
+def set_numbers(value: object) -> Callable[[Tensors, Numbers], None]:
+    return lambda tensors, numbers: numbers.update(dict.fromkeys(numbers, value))
+
+
+STATES: dict[str, tuple[Callable[[Tensors, Numbers], None], str]] = {
+    "without an entry of the optimizer": (drop_an_entry, "entry state1 of base_model"),
+    "without tensors": (lambda tensors, numbers: tensors.clear(), "entry state1 of base_model"),
+    "without numbers": (lambda tensors, numbers: numbers.clear(), "entry step of base_model"),
+    "with moments of another shape": (flatten_a_moment, "entry state1 of base_model"),
+    "with moments that are no numbers": (fill_with_nan, "the validation loss is nan"),
+    "with a text for a count": (set_numbers("x"), "entry step of base_model"),
+    "before the first step": (set_numbers(-1), "|step is -1 after "),
+    "after steps that were not taken": (set_numbers(10**6), "|step is 1000000 after "),
+    "with a learning rate": (
+        lambda tensors, numbers: numbers.update({"nobody|lr": -5}), "entry lr of nobody",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", STATES)
+def test_a_state_that_nothing_can_be_executed_from_is_no_way_out(
+    own_run: Ran, which: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A segment that cannot be executed would be unverifiable, which is not a divergence."""
+    change, named = STATES[which]
+
+    def forged(folder: Path) -> None:
+        states = read_states(folder)
+        path = folder / states.bounds[1].folder / "optimizer.safetensors"
+        tensors, numbers = load_file(path), dict(states.bounds[1].numbers)
+        change(tensors, numbers)
+        path.unlink()
+        save_file(tensors, path)
+        value = states.to_json()
+        value["bounds"][1]["tensors"]["optimizer"] = described_safetensors(path)
+        value["bounds"][1]["numbers"] = numbers
+        (folder / INDEX).write_text(json.dumps(value))
+
+    forge(run_of(own_run), own_run[0].folder / "store", "train", "states", forged)
+    commit_trace(own_run)
+    assert audit(own_run[0], "latest")["verdict"] == "identical"
+    found = audit(own_run[0], "latest", "--segments", "4", status=1)
+    assert found["where"] == "steps: step train#trace, training steps"
+    assert named in level(found, "steps")["findings"][0]["claimed"]
+    assert "Traceback" not in caplog.text

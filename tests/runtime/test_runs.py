@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from khichdi.plugins.registry import Registry
 from khichdi.runtime.store import runs
-from khichdi.runtime.store.runs import new_run, newest_runs, run_names
+from khichdi.runtime.store.runs import make_record, new_run, newest_runs, run_names
 from khichdi.runtime.store.store import Store
+from khichdi.schema.plan import Plan, PlanStep, PluginRef
 from khichdi.schema.record import Record
 
 Add = Callable[..., Path]
@@ -72,6 +74,37 @@ def test_runs_go_by_the_start_that_they_record_whatever_was_done_to_their_folder
     assert names(newest_runs(moved)) == wanted
     assert names(newest_runs(moved, before=moved.runs / wanted[1])) == wanted[2:]
     assert sorted(run_names(moved)) == sorted(wanted)
+
+
+def test_runs_of_one_second_go_by_their_microseconds_and_by_number_where_there_are_none(
+    store: Store, add: Add
+) -> None:
+    add("2026-03-01-1200Z-pico", "2026-03-01T12:00:07.000900+00:00")
+    add("2026-03-01-1200Z-pico-2", "2026-03-01T12:00:07.000100+00:00")
+    add("2026-03-01-1200Z-pico-3", "2026-03-01T17:30:07+05:30")
+    add("2026-03-01-1200Z-pico-4", "2026-03-01T12:00:07+00:00")
+    assert [name[-6:] for name in names(newest_runs(store))] == [
+        "Z-pico",
+        "pico-2",
+        "pico-4",
+        "pico-3",
+    ]
+
+
+def test_a_recorded_start_is_in_utc_with_microseconds_in_any_time_zone() -> None:
+    zeros = "sha256:" + "0" * 64
+    step = PlanStep(
+        name="a", kind="pack", plugin=PluginRef(kind="pack", name="pack", version=1), key=zeros
+    )
+    plan = Plan(language=1, recipe="pico", seed=1, locked=False, recipe_hash=zeros, steps=(step,))
+    for started, recorded in (
+        (datetime(2026, 3, 1, 12, tzinfo=UTC), "2026-03-01T12:00:00.000000+00:00"),
+        (
+            datetime(2026, 3, 1, 17, 30, 7, 12, timezone(timedelta(hours=5, minutes=30))),
+            "2026-03-01T12:00:07.000012+00:00",
+        ),
+    ):
+        assert make_record(plan, [], Registry({}), started, 1.0).started == recorded
 
 
 def test_a_run_that_did_not_finish_has_no_record(store: Store, add: Add) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from khichdi.schema.digest import (
     TableDigest,
     derive_seed,
+    described_safetensors,
     digest,
     draws,
     file_sha256,
@@ -142,6 +143,25 @@ def test_tensor_order_and_metadata_do_not_change_the_tensors_digest(tmp_path: Pa
     assert safetensors_digest(one) == safetensors_digest(other)
     data = {name: ("F32", (2,), struct.pack("<2f", len(name), 2.0)) for name in ("a", "bb")}
     assert tensors_digest(data) == safetensors_digest(one)
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [[[0, 8], [0, 8]], [[0, 3], [4, 8]], [[0, 4]], []],
+    ids=["the same bytes twice", "a hole", "bytes after the last", "no tensor"],
+)
+def test_each_byte_of_safetensors_belongs_to_one_tensor(
+    tmp_path: Path, spans: list[list[int]]
+) -> None:
+    """A thousand names for the same gigabyte would take a terabyte of hashing."""
+    entries = {
+        f"t{n}": {"dtype": "U8", "shape": [8], "data_offsets": s} for n, s in enumerate(spans)
+    }
+    header = json.dumps(entries).encode()
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(ValueError, match="its tensors overlap"):
+        described_safetensors(file)
 
 
 def test_the_real_safetensors_library_writes_what_we_read(tmp_path: Path) -> None:

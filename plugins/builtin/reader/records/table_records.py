@@ -14,7 +14,7 @@ from typing import Any
 from khichdi.plugins import SourceFile
 from khichdi.schema.errors import StepError
 
-from .decompression import opened
+from .decompression import opened, too_large, unpacked_limit
 from .record import BATCH, NOT_UTF8_HINT, FileRecord, RecordError, refuse_none
 
 
@@ -101,16 +101,24 @@ def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Ite
     """Yield the rows of a Parquet file, batch by batch.
 
     Only the columns that the paths name are read; None reads all.
+
+    Raises:
+        StepError: it is not a whole file, or its rows take far more memory than its size.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
+    number, left = 0, unpacked_limit(file)
     try:
         with pq.ParquetFile(str(file.location), page_checksum_verification=True) as parquet:
             names = tuple(parquet.schema_arrow.names)
             wanted = None if paths is None else _named(names, paths)
+            if _announced(parquet.metadata, wanted) > left:
+                raise too_large(file)
             for batch in parquet.iter_batches(BATCH, columns=wanted):
+                left -= batch.nbytes
+                if left < 0:  # few bytes stand for many where a value is repeated
+                    raise too_large(file)
                 for value in batch.to_pylist():
                     yield FileRecord(file, number, None, value, names)
                     number += 1
@@ -122,6 +130,17 @@ def parquet_records(file: SourceFile, paths: Sequence[str] | None = None) -> Ite
             hint="it is truncated or in another format: download it again, or fix `include`",
         ) from None
     refuse_none(file, number)
+
+
+def _announced(metadata: Any, columns: Sequence[str] | None) -> int:
+    """Return how many bytes the columns of a Parquet file say that they unpack to."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = (group.column(n) for group in groups for n in range(group.num_columns))
+    return sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if columns is None or chunk.path_in_schema.split(".", 1)[0] in columns
+    )
 
 
 def _named(names: Sequence[str], paths: Sequence[str]) -> list[str] | None:

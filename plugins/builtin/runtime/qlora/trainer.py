@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from .params import QloraParams
 
 
+class NotFiniteError(StepError):
+    """A loss or a gradient norm is not finite: training ends."""
+
+
 class Training:
     """One training, from its newest checkpoint to the adapter."""
 
@@ -199,7 +203,7 @@ class Training:
     def _refuse(self, plan: StepPlan, what: str, value: float, micro: Sequence[int]) -> None:
         """Raise an error that names the step, its packs and their rows."""
         packs = [index for number in micro for index in plan.micro[number]]
-        raise StepError(
+        raise NotFiniteError(
             f"step {plan.step} ({self.train.named(packs)}): the {what} is {value}",
             hint="look at these rows; if they are as they should be, lower learning_rate, lengthen "
             "warmup_steps, or compute in bfloat16",
@@ -227,7 +231,7 @@ class Training:
         for group, summed in zip(groups, losses, strict=True):
             loss = summed.item()
             if not math.isfinite(loss):
-                raise StepError(
+                raise NotFiniteError(
                     f"after step {self.step} the validation loss is {loss} "
                     f"({self.held_out.named(group[0])})",
                     hint="look at these rows, lower learning_rate, or compute in bfloat16",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import zipfile
@@ -69,6 +70,15 @@ def test_another_wheel_of_the_same_version_is_refused_before_it_is_read(make, in
 
     with pytest.raises(FetchError, match=r"has sha256 [0-9a-f]{64}, pinned is [0-9a-f]{64}"):
         fetch(source, pin)
+
+
+def test_a_member_that_unpacks_to_more_than_is_pinned_is_not_unpacked(make, index, fetch):
+    build(index)
+    source = acme(make)
+    pin = source.pin(None)
+    smaller = tuple(file.model_copy(update={"size": 4}) for file in pin.files)
+    with pytest.raises(FetchError, match="pinned are 4"):
+        fetch(source, dataclasses.replace(pin, files=smaller))
 
 
 def test_a_wheel_for_another_kind_of_machine_is_still_brought(make, index, fetch):

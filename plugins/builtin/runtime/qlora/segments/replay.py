@@ -21,16 +21,17 @@ from khichdi.plugins.kinds import (
 from khichdi.plugins.toolkit.determinism import deterministic
 from khichdi.plugins.toolkit.model_loading import quiet
 from khichdi.schema.errors import StepError
-from khichdi.schema.training_states import IN_TRACE
+from khichdi.schema.training_states import IN_TRACE, TRAINED, State
 
 from ..acceleration.liger import modeling_put_back
-from ..batches import prepared
+from ..batches import MicroBatch, StepPlan, prepared
 from ..environment import bits_depend_on
 from ..loss_scale import LossScale
 from ..optimizer import make_optimizer
 from ..run import memory_and_disk
-from ..trainer import Training
+from ..trainer import NotFiniteError, Training
 from . import segment_states as states
+from .start_check import StateForm
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from khichdi.plugins.kinds import TrainingJob
 
     from ..params import QloraParams
+
+OPTIMIZER = "optimizer"
+"""The group of a state's tensors that the optimizer keeps."""
 
 
 def run(params: QloraParams, job: TrainingJob, segments: Sequence[TrainingSegment]) -> Replay:
@@ -72,6 +76,7 @@ class _Replayer:
         self.params, self.job = params, job
         self.training = Training(params, job)
         self.start = self.training.trainee.snapshot()
+        self.form = StateForm(self.training)
 
     def replay(self, segment: TrainingSegment, done: int, total: int) -> ReplayedSegment:
         """Execute one segment; `done` of `total` steps were executed before it."""
@@ -91,8 +96,7 @@ class _Replayer:
         with closing(prepared(training.train, groups, workers)) as batches:
             for plan, micro in zip(plans, batches, strict=True):
                 last = plan.step == segment.last
-                training.take_step(plan, micro)
-                training.evaluate_if_due(plan, last and segment.final)
+                self._take_step(plan, micro, last and segment.final)
                 if plan.step == segment.adapter_step:
                     adapter = self.job.output / f"adapter-{plan.step:08d}"
                     training.trainee.write(adapter, self.job.base_name)
@@ -112,6 +116,13 @@ class _Replayer:
             adapter=adapter,
         )
 
+    def _take_step(self, plan: StepPlan, micro: list[MicroBatch], last: bool) -> None:
+        try:
+            self.training.take_step(plan, micro)
+            self.training.evaluate_if_due(plan, last)
+        except NotFiniteError as error:  # the claimed training went on from there
+            raise ContradictionError(f"it cannot have gone on: {error.message}") from None
+
     def _put_back(self, segment: TrainingSegment) -> None:
         """Restore weights, optimizer and trace to the start of the segment."""
         training, trainee = self.training, self.training.trainee
@@ -122,28 +133,30 @@ class _Replayer:
         if segment.state is None or segment.folder is None:
             trainee.restore(self.start)
             return
-        adapter, optimizer = (_read(segment.folder, name) for name in ("adapter", "optimizer"))
-        misfit = f"the state after step {segment.state.step} does not fit this training: {{}}"
-        if _shapes(adapter) != _shapes(self.start):
-            raise ContradictionError(misfit.format("the adapter's tensors are others"))
+        state = segment.state
+        if {TRAINED, OPTIMIZER} != state.tensors.keys():
+            groups = ", ".join(sorted(state.tensors)) or "no tensors"
+            raise ContradictionError(f"{_refused(state)}: it has {groups}, not the optimizer's")
+        adapter, optimizer = (_read(segment.folder, name) for name in (TRAINED, OPTIMIZER))
+        misfit = self.form.misfit(state, adapter, optimizer)
+        if misfit is not None:
+            raise ContradictionError(f"{_refused(state)}: {misfit}")
         try:
             trainee.restore(adapter)
-            training.put_back(optimizer, dict(segment.state.numbers))
-        except (KeyError, TypeError) as error:
-            raise ContradictionError(misfit.format(error)) from error
+            training.put_back(optimizer, dict(state.numbers))
         except RuntimeError as error:  # the device's memory may be full
-            raise StepError(misfit.format(error)) from error
+            raise StepError(f"{_refused(state)}: {error}") from error
 
 
-def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, list[int]]:
-    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+def _refused(state: State) -> str:
+    return f"the state after step {state.step} is not one of this training"
 
 
 def _read(folder: Path, group: str) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load_file(folder / f"{group}.safetensors")
     except SafetensorError as error:
-        raise ContradictionError(f"the state in {folder.name} is not one: {error}") from error
+        raise ContradictionError(f"the state in {folder.name} is not one: {error}") from None
     except OSError as error:
         raise StepError(f"the state in {folder.name} cannot be read: {error}") from error
     return tensors
