@@ -256,11 +256,14 @@ def _is_chat(layout: Layout | None) -> bool:
 def _unknown(file: str, records: list[dict[str, Any]]) -> InputError:
     fields = list(dict.fromkeys(str(name) for record in records for name in record))
     shown = ", ".join(f"`{name}`" for name in fields[:20]) + (", …" if len(fields) > 20 else "")
+    table = READERS.get(PurePath(file).suffix.lower()) == "csv"
+    header = "; is its first line no header? `--from instruct` writes a recipe, whose reader takes "
+    names = "`{use: csv, names: [instruction, output]}`"
     return InputError(
         one_line(f"its columns have no usual names of training data: {shown}"),
         hint="map them: `--columns instruction=FIELD,output=FIELD`; `--columns output=FIELD` for "
         "plain text; `--columns messages=FIELD` for a list of turns, each with `role` and "
-        "`content`, or `from` and `value`",
+        "`content`, or `from` and `value`" + (f"{header}{names}" if table else ""),
         file=file,
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from khichdi.plugins.kinds import KINDS
 
 from .conftest import Workdir
@@ -50,6 +52,7 @@ def make(workdir: Workdir) -> Path:
     return recipe
 
 
+@pytest.mark.slow
 def test_a_recipe_of_own_plugins_of_every_kind(workdir: Workdir) -> None:
     recipe = str(make(workdir))
     first = workdir.json("run", recipe)

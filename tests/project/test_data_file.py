@@ -176,6 +176,13 @@ def test_multiple_choice_questions_have_their_choices(
     assert (found.counts.rows, found.counts.bad) == (3, 0)
 
 
+def test_a_table_without_a_header_is_asked_about() -> None:
+    Path("a.tsv").write_text("How much is 2 + 2?\t4\nHow much is 3 + 3?\t6\n")
+    with pytest.raises(InputError) as caught:
+        look_at("a.tsv", load_registry())
+    assert "names: [instruction, output]" in str(caught.value.hint)
+
+
 def test_earlier_turns_of_instructions_are_read() -> None:
     row = {"instruction": "i", "output": "o"}
     found = look("a.jsonl", [{**row, "history": [["q", "a"]]}, {**row, "history": []}])
