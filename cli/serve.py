@@ -12,7 +12,8 @@ from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 
 from ..project.run_lookup import open_run
-from ..project.server.serve import ServeOptions, serve, token_of
+from ..project.server.listening import token_of
+from ..project.server.serve import TOKEN, ServeOptions, serve
 from .arguments import model_arguments, run_argument
 from .output import emit
 from .waiting import waiting
@@ -54,7 +55,7 @@ def run(options: Namespace) -> int:
     chosen = ServeOptions(
         host=options.host,
         port=options.port,
-        token=token_of(options.token),
+        token=token_of(options.token, TOKEN),
         waiting=options.queue,
         timeout=options.timeout,
         new_tokens=options.max_new_tokens,

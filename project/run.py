@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..plugins.kinds.launch import Launch
 from ..runtime.execute import Executor, pending
+from ..runtime.journal import journaled
 from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import check_local
 from ..runtime.store.runs import RECORD, finished_run, make_record, new_run, write_run
@@ -109,10 +110,13 @@ def execute(
     plan, (started, clock) = session.compiled.plan, start
     to_run = len(pending(plan, session.store))
     folder = new_run(session.store, plan.recipe, started) if to_run else None
-    with observer.running(plan, folder / "log.txt" if folder else None, to_run):
+    with (
+        observer.running(plan, folder / "log.txt" if folder else None, to_run),
+        journaled(folder, plan, started, observer) as reporter,
+    ):
         folders = session.compiled.folders
         executor = Executor(
-            plan, session.store, session.registry, folders, observer, mirror, launch=launch
+            plan, session.store, session.registry, folders, reporter, mirror, launch=launch
         )
         steps = executor.run()
         record = _record(session, steps, started, time.monotonic() - clock)

@@ -50,35 +50,21 @@ parameters and input must give the same result for as long as `version` stays th
 notices a change of the source; raise `version`, and `KHICHDI_RECORD=1 python -m pytest` records it.
 """
 
-CLASSES = '''\
-"""The $kind `$name`."""
+MODULE = '''\
+"""The $kind `$name` for khichdi recipes."""
 
 from __future__ import annotations
 
-$imports
+from khichdi.plugins import hookimpl
 
+from .plugin import $Class
 
-class ${Class}Params(Params):
-    """Parameters of `$name`; every field has a description."""
-
-$params
-
-class $Class($Base[${Class}Params]):
-    """Say in one line what it does."""
-
-    name = "$name"
-$body'''
-
-MODULE = (
-    CLASSES
-    + '''
 
 @hookimpl
 def khichdi_${kind}s() -> list[type[$Class]]:
     """Return the plugins of this distribution."""
     return [$Class]
 '''
-)
 
 TEST = '''\
 """The conformance kit: what every $kind is held to."""
@@ -87,7 +73,7 @@ from pathlib import Path
 
 from khichdi.plugins.testing import ${Base}Tests
 
-from $package import $Class
+from $package.plugin import $Class
 
 
 class Test$Class(${Base}Tests):

@@ -13,7 +13,15 @@ from ...plugins.registry import Registry
 from ...schema.did_you_mean import nearest
 from ...schema.errors import InputError, StepError
 from ...schema.printable import one_line
-from .data_layout import CHAT, READERS, Layout, are_turns, layout_of, mapped_layout
+from .data_layout import (
+    CHAT,
+    NATURAL_INSTRUCTIONS,
+    READERS,
+    Layout,
+    are_turns,
+    layout_of,
+    mapped_layout,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,8 +200,8 @@ def _sampled(source: SourceFile) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     found = list(islice(records(source), SAMPLED))
     good = [record.value for record in found if not isinstance(record, RecordError)]
     lines = suffix == ".json" and _first_byte(source) == b"{"
-    if lines and (len(found) == 1 or not good):
-        _refuse_lists_inside(source)
+    if lines and (len(found) == 1 or not good) and (inside := _inside(source)):
+        return inside
     if not good:
         first = next(record for record in found if isinstance(record, RecordError))
         raise InputError(first.message, hint=first.hint, file=source.path, line=first.line)
@@ -208,35 +216,54 @@ def _first_byte(source: SourceFile) -> bytes:
         return stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
 
 
-def _refuse_lists_inside(source: SourceFile) -> None:
-    """Refuse a file that is one object with a list of records somewhere inside, by its name."""
+def _inside(source: SourceFile) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Return the records in a file that is one object, and their reader; None where it has none.
+
+    Raises:
+        InputError: there are several lists of records, and none or more than one has usual names.
+    """
     from ...plugins.builtin.reader.records.json_records import load_json
     from ...plugins.builtin.reader.records.record import read_text
 
     whole = load_json(source, read_text(source))
-    named = [
-        one_line(name)
+    named = {
+        name: value[:SAMPLED]
         for name, value in whole.items()
         if isinstance(value, list) and len(value) > 1 and not are_turns(value)
         if all(isinstance(item, dict) for item in value)
-    ]
-    if named:
-        raise InputError(
-            "the file is one object, where a list of records or JSON lines were expected; lists "
-            f"in it: {', '.join(f'`{name}`' for name in named)}",
-            hint=f"`jq -c '.[\"{named[-1]}\"][]' {source.path} > rows.jsonl` writes JSON lines",
-            file=source.path,
-        )
+    }
+    if {"Definition", "Instances"} <= whole.keys() and "Instances" in named:
+        return named["Instances"], {"use": NATURAL_INSTRUCTIONS}
+    tables = {name: {"use": "json", "field": name} for name in named}
+    known = {n: found for n in named if (found := layout_of(named[n], tables[n]))}
+    chosen = next(iter(known or named), None)
+    if chosen is None or (len(known or named) == 1 and not _is_chat(known.get(chosen))):
+        return (named[chosen], tables[chosen]) if chosen is not None else None
+    raise InputError(
+        "the file is one object, where a list of records or JSON lines were expected; lists in "
+        f"it: {', '.join(f'`{one_line(name)}`' for name in named)}",
+        hint=f"`jq -c '.[\"{one_line(list(named)[-1])}\"][]' {source.path} > rows.jsonl` writes "
+        "JSON lines",
+        file=source.path,
+    )
+
+
+def _is_chat(layout: Layout | None) -> bool:
+    """Return whether a layout's reader takes lists of records alone."""
+    return layout is not None and layout.kind == CHAT
 
 
 def _unknown(file: str, records: list[dict[str, Any]]) -> InputError:
     fields = list(dict.fromkeys(str(name) for record in records for name in record))
     shown = ", ".join(f"`{name}`" for name in fields[:20]) + (", …" if len(fields) > 20 else "")
+    table = READERS.get(PurePath(file).suffix.lower()) == "csv"
+    header = "; is its first line no header? `--from instruct` writes a recipe, whose reader takes "
+    names = "`{use: csv, names: [instruction, output]}`"
     return InputError(
         one_line(f"its columns have no usual names of training data: {shown}"),
         hint="map them: `--columns instruction=FIELD,output=FIELD`; `--columns output=FIELD` for "
         "plain text; `--columns messages=FIELD` for a list of turns, each with `role` and "
-        "`content`, or `from` and `value`",
+        "`content`, or `from` and `value`" + (f"{header}{names}" if table else ""),
         file=file,
     )
 

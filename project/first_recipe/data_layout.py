@@ -8,6 +8,7 @@ from typing import Any
 
 from ...schema.did_you_mean import nearest
 from ...schema.errors import InputError
+from .choice_layout import choice_fields, choice_reader
 
 Record = Mapping[str, Any]
 
@@ -21,16 +22,20 @@ SPOKEN = (("role", "content"), ("from", "value"), ("role", "text"))
 QUESTIONS: tuple[tuple[str, str | None], ...] = (
     ("instruction", "input"), ("instruction", "context"), ("instruction", None),
     ("prompt", None), ("question", "context"), ("question", None), ("query", None),
-    ("input", None),
+    ("problem", None), ("article", None), ("document", None), ("dialogue", None), ("input", None),
 )  # fmt: skip
 """Usual fields of a question, and of further input; the first pair that a file has counts."""
-ANSWERS = ("output", "completion", "response", "answer", "target")
+ANSWERS = (
+    "output", "completion", "response", "solution", "answer", "target", "summary", "highlights",
+)  # fmt: skip
 TEXTS = ("text", "content", "document")
 READERS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv",
     ".parquet": "parquet",
 }  # fmt: skip
 """Readers of tables by the ending of a file."""
+NATURAL_INSTRUCTIONS = "natural-instructions"
+"""The reader of task files, which are one object each."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,10 @@ class Layout:
     def fields(self) -> set[str]:
         """Return the fields of a record that the reader takes."""
         columns = self.read.get("columns")
+        if self.read["use"] == "multiple-choice":
+            return choice_fields(self.read)
+        if self.read["use"] == NATURAL_INSTRUCTIONS:
+            return {"id", "input", "output"}
         if columns:
             return {part for path in columns.values() for part in (path, path.split(".")[0])}
         if self.kind == CHAT:
@@ -64,12 +73,16 @@ def layout_of(records: Sequence[Record], table: Mapping[str, Any]) -> Layout | N
 
     `table` is the reader that takes the file's fields as columns, as a step of a recipe.
     """
+    if table["use"] == NATURAL_INSTRUCTIONS:
+        return Layout(INSTRUCT, "a Natural Instructions task", dict(table), {"use": "alpaca"})
     fields = dict.fromkeys(name for record in records for name in record)
     named = {name.lower(): name for name in reversed(fields)}
     chats = [name for name in fields if _each(records, name, are_turns)]
     usual = [named[name] for name in TURNS if named.get(name) in chats]
     if usual or len(chats) == 1:
         return _chat(records, (usual or chats)[0])
+    if choices := choice_reader(records, table):
+        return Layout(INSTRUCT, "multiple-choice questions", choices, {"use": "question-answer"})
     text = {low: name for low, name in named.items() if _each(records, name, _is_text)}
     for question, more in QUESTIONS:
         answer = next((name for name in ANSWERS if name in text and name != question), None)
@@ -80,6 +93,7 @@ def layout_of(records: Sequence[Record], table: Mapping[str, Any]) -> Layout | N
                 found["input"] = text[more]
             bare = (question, more, answer) == ("instruction", None, "output")
             alpaca = (own or bare) and found == {name: name for name in found}
+            alpaca = alpaca and "field" not in table
             if alpaca and _each(records, "history", lambda value: isinstance(value, list)):
                 table = {"use": "alpaca", "history": "history"}
             elif alpaca:

@@ -3,5 +3,6 @@
 protocol.py     requests as OpenAI's clients write them, and answers as they read them
 worker.py       the thread that has the model: a bounded queue of requests
 app.py          addresses, authentication, streams of events
-serve.py        bind, load, serve until a signal, stop
+listening.py    listen on an address, serve until a signal
+serve.py        load, serve, stop
 """

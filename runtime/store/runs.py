@@ -5,6 +5,7 @@ plan.json     the plan that ran
 recipe/       the recipe's files and its lock, as they were
 adapter/      the trained adapter in peft's format, with tokenizer and model card
 loss.png      the loss curve
+journal.jsonl how far it is, while it runs
 log.txt       output of libraries
 """
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from khichdi.plugins.registry import load_registry
+from khichdi.project.first_recipe.choice_layout import LETTER
 from khichdi.project.first_recipe.data_file import DataFile, data_set_name, look_at
 from khichdi.schema.errors import InputError
 
@@ -131,6 +132,57 @@ def test_lines_in_a_file_named_json_are_read_as_lines() -> None:
     assert look_at("a.json", load_registry()).layout.read["use"] == "jsonl"
 
 
+def test_a_list_inside_an_object_is_read_by_its_name() -> None:
+    pairs = [{"input": f"{n} + 1", "target": str(n + 1)} for n in range(3)]
+    Path("a.json").write_text(json.dumps({"canary": "c", "examples": pairs, "note": []}))
+    found = look_at("a.json", load_registry())
+    columns = {"instruction": "input", "output": "target"}
+    assert found.layout.read == {"use": "json", "field": "examples", "columns": columns}
+    assert found.counts is not None
+    assert found.counts.rows == 3
+
+
+def test_a_task_file_is_read_by_the_reader_of_its_kind() -> None:
+    rows = [{"id": f"task1-{n}", "input": "a", "output": ["b"]} for n in range(3)]
+    task = {"Definition": ["Do it."], "Positive Examples": rows, "Instances": rows}
+    Path("task1_a.json").write_text(json.dumps(task))
+    found = look_at("task1_a.json", load_registry())
+    assert found.layout.read == {"use": "natural-instructions"}
+    assert found.unread == ()
+
+
+CHOICES = [
+    ([{"question": "q", "choices": ["a", "b"], "answer": 1}], {}),
+    ([{"passage": "p", "question": "q", "options": ["(A)a", "(B)b"], "label": "B", "answer": None}],
+     {"choices": "options", "answer": "label", "strip": LETTER, "fields": {"passage": "passage"},
+      "instruction": "{passage}\n\n{question}\n{options}"}),
+    ([{"question": "q", "choice0": "a", "choice1": "b", "choice2": "c", "answer": 2}],
+     {"choices": ["choice0", "choice1", "choice2"]}),
+    ([{"question": "q", "A": "a", "B": "b", "answer": "B"}], {"choices": ["A", "B"]}),
+    ([{"input": "q", "target_scores": {"a": 0, "b": 1}}],
+     {"question": "input", "choices": "target_scores", "answer": None}),
+    ([{"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "B"}],
+     {"answer": "answerKey"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("records", "read"), CHOICES)
+def test_multiple_choice_questions_have_their_choices(
+    records: list[Any], read: dict[str, Any]
+) -> None:
+    found = look("a.jsonl", records * 3)
+    assert found.layout.read == {"use": "multiple-choice", **read}
+    assert found.counts is not None
+    assert (found.counts.rows, found.counts.bad) == (3, 0)
+
+
+def test_a_table_without_a_header_is_asked_about() -> None:
+    Path("a.tsv").write_text("How much is 2 + 2?\t4\nHow much is 3 + 3?\t6\n")
+    with pytest.raises(InputError) as caught:
+        look_at("a.tsv", load_registry())
+    assert "names: [instruction, output]" in str(caught.value.hint)
+
+
 def test_earlier_turns_of_instructions_are_read() -> None:
     row = {"instruction": "i", "output": "o"}
     found = look("a.jsonl", [{**row, "history": [["q", "a"]]}, {**row, "history": []}])
@@ -199,7 +251,10 @@ def test_unknown_columns_are_listed_with_the_way_to_map_them(
     [
         ("a.jsonl", b"", "the file holds no record"),
         ("a.jsonl", b"{\n", "broken JSON"),
-        ("a.json", b'{\n"data": [\n{"text": "t"},{"text": "u"}]}', """jq -c '.["data"][]' a"""),
+        ("a.json", b'{"a": [{"text": "t"}, {"text": "u"}], "b": [{"text": "t"}, {"text": "u"}]}',
+         "lists in it: `a`, `b`"),
+        ("a.json", b'{"data": [{"turns": [{"role": "user", "content": "a"}]}, '
+                   b'{"turns": [{"role": "user", "content": "a"}]}]}', """jq -c '.["data"][]'"""),
         ("a.json", b'[{"text": "t"}', "broken JSON"),
         ("a.csv", b'text\n"a', "broken CSV"),
         ("a.parquet", b"PAR1", "not a whole Parquet file"),

@@ -1,1 +1,0 @@
-"""An example plugin of each kind, in a module of its own."""
