@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jobs
-import pyarrow as pa
 import pytest
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
+from trainings import Once, same
 
 from khichdi.plugins import Progress, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
 from khichdi.plugins.builtin.quantizer.bitsandbytes import BitsAndBytes, BitsAndBytesParams
-from khichdi.plugins.builtin.runtime.qlora import checkpoint
-from khichdi.plugins.builtin.runtime.qlora.loss import not_finite
 from khichdi.plugins.builtin.runtime.qlora.optimizer import learning_rates, make_optimizer
 from khichdi.plugins.builtin.runtime.qlora.plugin import QloraParams
 from khichdi.schema.digest import safetensors_digest
-
-
-class Once:
-    """Trainings of the miniature, each in folders of its own."""
-
-    def __init__(self, base: Path, root: Path) -> None:
-        self.base, self.root, self.count = base, root, 0
-
-    def __call__(self, params: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-        self.count += 1
-        folder = self.root / str(self.count)
-        output = folder / "output"
-        work = changes.pop("work", folder / "work")
-        result = jobs.train(params or {}, jobs.job(self.base, work, output, **changes))
-        return jobs.outcome(result, output) | {"result": result, "output": output, "work": work}
-
-
-@pytest.fixture
-def once(tiny_base: Path, tmp_path: Path) -> Once:
-    return Once(tiny_base, tmp_path)
-
-
-def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
-    keys = ("files", "trace", "metrics", "weights")
-    return all(one[key] == two[key] for key in keys)
 
 
 def test_the_loss_on_held_out_rows_falls(once: Once) -> None:
@@ -187,24 +158,6 @@ def test_a_schedule_takes_its_arguments_by_their_names_in_transformers() -> None
         assert 0 <= last(lr_scheduler=name) <= 2
 
 
-@pytest.mark.parametrize(
-    ("params", "said"),
-    [
-        ({"lr_scheduler_kwargs": {"min_lr_rate": 0.1}}, "`cosine` has no argument `min_lr_rate`"),
-        ({"lr_scheduler": "cosine_with_min_lr"}, "needs one of `min_lr` and `min_lr_rate`"),
-        ({"lr_scheduler": "warmup_stable_decay"}, "needs `num_decay_steps`"),
-        ({"eval_steps": 5, "evals_per_epoch": 2}, "`eval_steps` and `evals_per_epoch`"),
-        ({"save_steps": 5, "saves_per_epoch": 2}, "`save_steps` and `saves_per_epoch`"),
-        ({"eval_steps": 1.5}, "eval_steps"),
-        ({"eval_steps": 30, "max_steps": 20}, "`max_steps` ends at 20"),
-    ],
-    ids=str,
-)
-def test_parameters_that_do_not_fit_together(params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
-        QloraParams(**params)
-
-
 def test_checkpoints_beyond_the_end_are_no_error() -> None:
     assert QloraParams(save_steps=500, max_steps=20).save_steps == 500
 
@@ -342,168 +295,6 @@ def test_torchaos_optimizers_step_as_torchao_does(bits: int) -> None:
         reference.step()
     torch.testing.assert_close(mine[1], exact[1])
     assert float((mine[0] - exact[0]).detach().abs().max()) < (0.01 if bits == 8 else 0.04)
-
-
-# ---- checkpoints ----------------------------------------------------------------------------
-
-
-class StopError(Exception):
-    pass
-
-
-def stop_after(step: int) -> Any:
-    def report(progress: Progress) -> None:
-        if progress.done == step:
-            raise StopError
-
-    return report
-
-
-@pytest.mark.parametrize(
-    "optimizer",
-    ["adamw_torch", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adamw_torch_4bit"],
-)
-def test_a_stopped_training_goes_on_to_the_same_bits(once: Once, optimizer: str) -> None:
-    # Tensors above 4096 elements, so that 8-bit states are really 8-bit.
-    params = {"optimizer": optimizer, "save_steps": 1, "eval_steps": 2}
-    adapter = Lora(LoraParams(r=64, dropout=0.05))
-    whole = once(params, adapter=adapter)
-    work = once.root / "shared-work"
-    with pytest.raises(StopError):
-        once(params, adapter=adapter, work=work, report=stop_after(4))
-    seen: list[Progress] = []
-    again = once(params, adapter=adapter, work=work, report=seen.append)
-    assert [p.done for p in seen] == [5, 6]
-    assert same(whole, again)
-
-
-def test_damaged_checkpoints_are_passed_over(once: Once) -> None:
-    params = {"save_steps": 1, "save_total_limit": 3}
-    whole = once(params)
-    work = once.root / "shared-work"
-    with pytest.raises(StopError):
-        once(params, work=work, report=stop_after(4))
-    flipped = work / "step-00000004" / "optimizer.safetensors"
-    data = bytearray(flipped.read_bytes())
-    data[-1] ^= 1
-    flipped.write_bytes(bytes(data))
-    (work / "step-00000003" / "manifest.json").unlink()
-    seen: list[Progress] = []
-    again = once(params, work=work, report=seen.append)
-    assert [p.done for p in seen] == [3, 4, 5, 6]
-    assert same(whole, again)
-
-
-def test_a_checkpoint_of_another_job_is_not_used(once: Once) -> None:
-    work = once.root / "shared-work"
-    with pytest.raises(StopError):
-        once({"save_steps": 1}, work=work, report=stop_after(2))
-    other = {"learning_rate": 2e-2}
-    assert same(once(other), once(other, work=work))
-
-
-def test_only_so_many_checkpoints_are_kept(once: Once) -> None:
-    run = once({"save_steps": 1, "save_total_limit": 2})
-    kept = sorted(p.name for p in run["work"].glob("step-*"))
-    assert kept == ["step-00000005", "step-00000006"]
-    assert checkpoint.newest(run["work"], "another") is None
-
-
-def test_a_finished_training_run_again_only_writes_the_adapter(once: Once) -> None:
-    run = once()
-    seen: list[Progress] = []
-    assert same(run, once(work=run["work"], report=seen.append))
-    assert seen == []
-
-
-# ---- what is refused ------------------------------------------------------------------------
-
-
-def test_a_loss_that_is_not_finite_names_step_packs_and_rows(once: Once) -> None:
-    table = jobs.packs(6)
-    ids = [[f"set/file#{pack}", f"set/file#{pack + 10}"] for pack in range(6)]
-    table = table.append_column("ids", pa.array(ids, pa.list_(pa.string())))
-    named = r"step \d+ \(train packs? (\d)[ \d,]*: rows set/file#\1, set/file#1\1.*\): the .* is "
-    with pytest.raises(StepError, match=named + "(nan|inf)"):
-        once(
-            {"learning_rate": 1e38, "num_epochs": 30, "warmup_steps": 0},
-            train=table,
-            validation=jobs.packs(0),
-        )
-
-
-def test_of_several_micro_batches_that_which_is_not_finite_is_named() -> None:
-    losses = [torch.tensor(value) for value in (1.0, float("nan"), 2.0, float("inf"))]
-    assert not_finite(losses) == [1, 3]
-    assert not_finite(losses[::2]) == [0, 1], "each is, and only their sum is not"
-
-
-def test_no_packs_are_refused(once: Once) -> None:
-    with pytest.raises(StepError, match="nothing to train on"):
-        once(train=jobs.packs(0))
-
-
-def test_a_pack_that_contradicts_itself_is_named(once: Once) -> None:
-    table = jobs.packs(2)
-    lengths = table.column("lengths").to_pylist()
-    lengths[1][0] += 1
-    broken = table.set_column(2, "lengths", pa.array(lengths, pa.list_(pa.int32())))
-    with pytest.raises(StepError, match="train pack 1: "):
-        once(train=broken)
-
-
-def test_an_unknown_module_is_named_with_the_nearest() -> None:
-    from transformers import MistralConfig, MistralForCausalLM
-
-    model = MistralForCausalLM(
-        MistralConfig(
-            vocab_size=8,
-            hidden_size=8,
-            intermediate_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-        )
-    )
-    adapter = Lora(LoraParams(target_modules=("q_proj", "q_prj")))
-    with pytest.raises(StepError, match="no linear module named `q_prj`") as caught:
-        adapter.config(model)
-    assert "did you mean `q_proj`" in (caught.value.hint or "")
-
-
-def test_an_expression_chooses_modules_by_their_whole_paths(
-    tiny_base: Path, tmp_path: Path
-) -> None:
-    targets = r"model\.layers\.1\..*\.(q_proj|down_proj)"
-    job = jobs.job(
-        tiny_base,
-        tmp_path / "work",
-        tmp_path / "out",
-        adapter=Lora(LoraParams(target_modules=targets)),
-    )
-    jobs.train({"num_epochs": 1}, job)
-    tensors = load_file(tmp_path / "out" / "adapter_model.safetensors")
-    paths = {name.split(".lora_")[0].removeprefix("base_model.model.") for name in tensors}
-    assert paths == {"model.layers.1.self_attn.q_proj", "model.layers.1.mlp.down_proj"}
-    nothing = Lora(LoraParams(target_modules=r"layers\.1\..*q_proj"))
-    job = jobs.job(tiny_base, tmp_path / "work", tmp_path / "out", adapter=nothing)
-    with pytest.raises(StepError, match="matches no linear module of the model"):
-        jobs.train({}, job)
-
-
-def test_one_word_is_not_taken_for_an_expression() -> None:
-    with pytest.raises(ValueError, match=r"write the name as `\[q_proj\]`"):
-        LoraParams(target_modules="q_proj")
-    with pytest.raises(ValueError, match="did you mean `all-linear`"):
-        LoraParams(target_modules="all_linear")
-    with pytest.raises(ValueError, match="not a regular expression"):
-        LoraParams(target_modules="(")
-
-
-@pytest.mark.parametrize("wrong", [{"double_quant": True}, {"quant_type": "fp4"}], ids=str)
-def test_settings_of_4_bits_are_refused_for_8(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="is for 4-bit weights"):
-        BitsAndBytesParams(bits=8, **wrong)
 
 
 def test_8_bit_weights_train_too(once: Once) -> None:
