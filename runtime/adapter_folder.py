@@ -181,10 +181,30 @@ def _refers(path: Path, claim: Claim, output: Output, base: TrainedBase) -> bool
         # A store may have been moved since: what the path ends with names the base's bytes.
         tail = base.folder(Path("artifacts") / base.output.manifest.removeprefix("sha256:"))
         same = Path(named).parts[-len(tail.parts) :] == tail.parts and Path(named).is_absolute()
+        same = same and _has_bytes(Path(named), claim, base)
     else:
         same = named == base.repo
     changes = {"base_model_name_or_path": named, "revision": base.revision}
     return same and path.read_bytes() == _text(own, changes).encode()
+
+
+def _has_bytes(place: Path, claim: Claim, base: TrainedBase) -> bool:
+    """Return whether a folder that a config names has the base's files, where it is here.
+
+    In the claim's own stores they are hashed at another level; a folder that is not here loads
+    nothing.
+    """
+    inside = any(place.is_relative_to(store.resolve()) for store in claim.stores)
+    if inside or not place.exists():
+        return True
+    root = place.parents[len(Path(base.inside).parts) - 1] if base.inside else place
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*")}
+    found = {
+        name: file_sha256(path) if _is_plain(path) else None
+        for name, path in files.items()
+        if path.is_symlink() or not path.is_dir()
+    }
+    return found == {name: file.sha256 for name, file in base.output.files.items()}
 
 
 def _is_plain(path: Path) -> bool:

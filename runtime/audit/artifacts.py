@@ -65,9 +65,9 @@ def audit_artifacts(
     if name in FURTHER:
         FURTHER[name](claim, level)
     for text, derived in derive_texts(claim).items() if name == "adapter" else ():
-        told = claim.record.adapter_texts.get(text)
-        if told is not None:  # a run of an earlier version has none
-            level.compare(Finding(at=f"copy adapter/{text}", claimed=told, derived=derived))
+        claimed = claim.record.adapter_texts.get(text)
+        if claimed is not None:  # a run of an earlier version has none
+            level.compare(Finding(at=f"copy adapter/{text}", claimed=claimed, derived=derived))
     if not level.checked and not level.findings and _nothing_planned(claim, name):
         detail = "the plan has no step at this level"
         return LevelReport(level=name, verdict="identical", basis="derived", detail=detail)
@@ -168,9 +168,9 @@ def _pins(claim: Claim, level: Level) -> None:
     """Compare each source's files with its pins, both ways, and the plan's pins with the lock's."""
     steps = [step for step in claim.plan.steps if step.kind == "source"] if claim.plan else []
     if level.name == "sources" and (claim.record.lock is not None or claim.lock is not None):
-        told, lock = claim.record.lock, claim.lock
+        seal, lock = claim.record.lock, claim.lock
         derived = lock.seal() if lock else None
-        level.compare(Finding(at="seal of the lock", claimed=told or derived, derived=derived))
+        level.compare(Finding(at="seal of the lock", claimed=seal or derived, derived=derived))
         known = {step.name for step in steps}
         for name, material in (lock.materials if lock else {}).items():
             if name not in known:
@@ -235,15 +235,15 @@ def _states(claim: Claim, level: Level) -> None:
             derived=states.digest(),
         )
         level.compare(whole)
-        told = {entry["step"]: entry[IN_TRACE] for entry in trace if IN_TRACE in entry}
+        claimed = {entry["step"]: entry[IN_TRACE] for entry in trace if IN_TRACE in entry}
         made = {state.step: state.digest() for state in states.bounds}
-        for at in sorted(told.keys() | made.keys() | {len(trace)}):
+        for at in sorted(claimed.keys() | made.keys() | {len(trace)}):
             level.compare(
                 Finding(
                     step=step.name,
                     output="trace",
                     at=f"training step {at}, {IN_TRACE}",
-                    claimed=told.get(at, "no state"),
+                    claimed=claimed.get(at, "no state"),
                     derived=made.get(at),
                 )
             )
@@ -278,18 +278,20 @@ def _copies(claim: Claim, level: Level) -> None:
         if place != level.name or name not in ("adapter", "model"):
             continue
         copy = step.name if name == "model" else "adapter"
-        told = {path: file.sha256 for path, file in output.files.items()}
+        claimed = {path: file.sha256 for path, file in output.files.items()}
         if name == "adapter":
-            told = expected_files(claim, output)
+            claimed = expected_files(claim, output)
         for path, derived in copied(claim.folder / copy).items():
             at = f"copy {copy}/{path}"
-            level.compare(Finding(step=step.name, at=at, claimed=told.get(path), derived=derived))
+            level.compare(
+                Finding(step=step.name, at=at, claimed=claimed.get(path), derived=derived)
+            )
         # A folder of an earlier version has the artifact's files alone.
-        due = told if claim.record.adapter_texts else output.files
+        due = claimed if claim.record.adapter_texts else output.files
         for path in sorted(due.keys() - copied(claim.folder / copy).keys()):
             if (claim.folder / copy).is_dir():
                 at = f"copy {copy}/{path}"
-                level.compare(Finding(step=step.name, at=at, claimed=told[path]))
+                level.compare(Finding(step=step.name, at=at, claimed=claimed[path]))
 
 
 def _exported(claim: Claim, level: Level) -> None:

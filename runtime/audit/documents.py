@@ -110,10 +110,10 @@ def _compiled(claim: Claim, lowered: Lowered) -> Iterator[Finding]:
         place = first_difference(claim.record.bound, lowered.bound)
         if place is not None:
             yield Finding(at=f"field {place[0]}", claimed=place[1], derived=place[2])
-    told = {step.name: step.result.key for step in claim.record.steps}
+    keys = {step.name: step.result.key for step in claim.record.steps}
     for step in lowered.plan.steps:
-        if told.get(step.name) != step.key:
-            yield Finding(step=step.name, at="key", claimed=told.get(step.name), derived=step.key)
+        if keys.get(step.name) != step.key:
+            yield Finding(step=step.name, at="key", claimed=keys.get(step.name), derived=step.key)
     yield from _origins(claim, lowered.plan)
     pairs: list[tuple[str, JsonValue, JsonValue]] = [
         ("recipe hash", claim.record.recipe_hash, lowered.plan.recipe_hash),
@@ -167,9 +167,11 @@ def audit_plan(claim: Claim) -> LevelReport:
         if name != plan.recipe:
             findings.append(Finding(at=f"name of the {what}", claimed=name, derived=plan.recipe))
     derived = recipe_hash(plan.steps, plan.locked)
-    for what, told in (("plan", plan.recipe_hash), ("record", record.recipe_hash)):
-        if told != derived:
-            findings.append(Finding(at=f"recipe hash of the {what}", claimed=told, derived=derived))
+    for what, claimed in (("plan", plan.recipe_hash), ("record", record.recipe_hash)):
+        if claimed != derived:
+            findings.append(
+                Finding(at=f"recipe hash of the {what}", claimed=claimed, derived=derived)
+            )
     findings += _as_planned(plan, record.steps)
     if plan.seed != record.seed:
         findings.append(Finding(at="seed", claimed=record.seed, derived=plan.seed))
@@ -228,9 +230,9 @@ def _as_planned(plan: Plan, steps: tuple[RecordedStep, ...]) -> Iterator[Finding
             ("seed", b.seed, a.seed),
             ("key", b.result.key, a.key),
         ]
-        for what, told, derived in pairs:
-            if told != derived:
-                yield Finding(step=name, at=what, claimed=told, derived=derived)
+        for what, claimed, derived in pairs:
+            if claimed != derived:
+                yield Finding(step=name, at=what, claimed=claimed, derived=derived)
 
 
 def audit_environment(claim: Claim, installed: Installed = nothing_installed) -> LevelReport:
@@ -239,29 +241,29 @@ def audit_environment(claim: Claim, installed: Installed = nothing_installed) ->
     Plugins are compared by version and by the digest of their files: an editable install may have
     been another by the time of the audit, and then what it did cannot be judged here.
     """
-    told, here = claim.record.environment, environment()
+    claimed, here = claim.record.environment, environment()
     findings = [
-        Finding(at=name, claimed=told_value, derived=here_value)
-        for name, told_value, here_value in _pairs(told, here)
-        if told_value != here_value
+        Finding(at=name, claimed=claimed_value, derived=here_value)
+        for name, claimed_value, here_value in _pairs(claimed, here)
+        if claimed_value != here_value
     ]
     findings += _plugins(claim.record.plugins, installed(claim))
     if not findings:
         return LevelReport(
-            level="environment", verdict="identical", basis="derived", checked=len(told)
+            level="environment", verdict="identical", basis="derived", checked=len(claimed)
         )
     return differs(claim, tuple(findings))
 
 
-def _plugins(told: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
+def _plugins(claimed: Sequence[Distribution], here: Sequence[Distribution]) -> Iterator[Finding]:
     """Yield distributions that differ, or that the record lacks.
 
     Plugin files are not installed: the run keeps them, and the recipe's level hashes them.
     """
     found = {one.name: one for one in here}
-    for missing in found.keys() - {one.name for one in told}:
+    for missing in found.keys() - {one.name for one in claimed}:
         yield Finding(at=f"plugins of {missing}", claimed=None, derived=found[missing].version)
-    for one in told if here else ():
+    for one in claimed if here else ():
         if one.local:
             continue
         now = found.get(one.name)
@@ -287,9 +289,9 @@ def differs(claim: Claim, findings: tuple[Finding, ...]) -> LevelReport:
     )
 
 
-def _pairs(told: dict[str, Any], here: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for name in dict.fromkeys([*told, *here]):
-        a, b = told.get(name), here.get(name)
+def _pairs(claimed: dict[str, Any], here: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in dict.fromkeys([*claimed, *here]):
+        a, b = claimed.get(name), here.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
             yield from _pairs(a, b)
         else:

@@ -76,8 +76,8 @@ def _check_predictions(plugin: Any, predictions: Any, rows: pa.Table | None) -> 
     if rows is None:
         return
     known = Counter(rows.column("id").to_pylist())
-    told = Counter(prediction["id"] for prediction in predictions)
-    for row in told - known:
+    predicted = Counter(prediction["id"] for prediction in predictions)
+    for row in predicted - known:
         raise OutputError(f"a prediction of row {row}, which is not among the validation rows")
     scored = plugin.scores_of(predictions, rows)
     for prediction, derived in zip(predictions, scored, strict=True):
@@ -94,7 +94,7 @@ def check_figures(
     claim: Claim, level: Level, step: RecordedStep, recompute: Recompute = nothing_recomputed
 ) -> None:
     """Compare a step's facts with those that its artifacts give; name the others as claimed."""
-    told = step.result.facts
+    facts = step.result.facts
     derived: Figures = {}
     try:
         derived = recomputed(claim, step, recompute)
@@ -106,7 +106,7 @@ def check_figures(
     except Exception as error:  # tables and values of others may lack anything
         level.contradict(unlike(step, error))
     for path, value in derived.items():
-        found = _at(told, path)
+        found = _at(facts, path)
         if found is not None or path not in OPTIONAL:
             made = found if _near(found, value) else value
             level.compare(Finding(step=step.name, at=path, claimed=found, derived=made))
@@ -115,7 +115,7 @@ def check_figures(
         at, best = "training step of the adapter", derived["metrics.best_step"]
         step_kept = float(kept[1].adapter_step)
         level.compare(Finding(step=step.name, at=at, claimed=step_kept, derived=best))
-    level.claimed += [f"{step.name} {path}" for path in _claimed(told, derived)]
+    level.claimed += [f"{step.name} {path}" for path in _claimed(facts, derived)]
 
 
 def claimed_metrics(claim: Claim, recompute: Recompute) -> tuple[str, ...]:
@@ -126,14 +126,14 @@ def claimed_metrics(claim: Claim, recompute: Recompute) -> tuple[str, ...]:
 
 def _flagged(claim: Claim, step: RecordedStep, recompute: Recompute) -> RecordedStep:
     """Return a step with 1 for each metric that follows from its output, and 0 for the others."""
-    told: Any = step.result.facts.get("metrics")
-    if step.kind not in ("runtime", "evaluator") or not isinstance(told, dict):
+    values: Any = step.result.facts.get("metrics")
+    if step.kind not in ("runtime", "evaluator") or not isinstance(values, dict):
         return step
     try:
         derived = recomputed(claim, step, recompute)
     except Exception:  # an output that cannot be read; an audit says so
         derived = {}
-    flags = {name: float(f"metrics.{name}" in derived) for name in told}
+    flags = {name: float(f"metrics.{name}" in derived) for name in values}
     result = step.result.model_copy(update={"facts": {"metrics": flags}})
     return step.model_copy(update={"result": result})
 
@@ -293,11 +293,13 @@ def _leaves(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def _near(told: Any, derived: Any) -> bool:
+def _near(claimed: Any, derived: Any) -> bool:
     """Return whether two figures agree; a mean may be summed in another order elsewhere."""
-    if isinstance(told, dict) and isinstance(derived, dict):
-        return told.keys() == derived.keys() and all(_near(told[n], derived[n]) for n in told)
-    numbers = isinstance(told, int | float) and isinstance(derived, int | float)
-    if numbers and (isinstance(told, float) or isinstance(derived, float)):
-        return math.isclose(told, derived, rel_tol=1e-12)
-    return bool(told == derived)
+    if isinstance(claimed, dict) and isinstance(derived, dict):
+        return claimed.keys() == derived.keys() and all(
+            _near(claimed[n], derived[n]) for n in claimed
+        )
+    numbers = isinstance(claimed, int | float) and isinstance(derived, int | float)
+    if numbers and (isinstance(claimed, float) or isinstance(derived, float)):
+        return math.isclose(claimed, derived, rel_tol=1e-12)
+    return bool(claimed == derived)

@@ -225,19 +225,19 @@ class Rerun:
     def _weights(self, claimed: RecordedStep, derived: RecordedStep) -> None:
         """Compare the digests of weights one by one, so that the one that differs is named."""
         here = Claim("", self.store.root, self.claim.record, None, None, (self.store.root,))
-        told, found = weights_of(self.claim, claimed), weights_of(here, derived)
-        if told is None or found is None:  # only the digest of both together is known
-            told, found = (
+        theirs, ours = weights_of(self.claim, claimed), weights_of(here, derived)
+        if theirs is None or ours is None:  # only the digest of both together is known
+            theirs, ours = (
                 {what: step.result.outputs["weights"].digest for what in ("initial", QUANTIZED)}
                 for step in (claimed, derived)
             )
-        for what in dict.fromkeys([*told, *found]):
+        for what in dict.fromkeys([*theirs, *ours]):
             finding = Finding(
                 step=claimed.name,
                 output="weights",
                 at=f"tensors of {what}",
-                claimed=told.get(what),
-                derived=found.get(what),
+                claimed=theirs.get(what),
+                derived=ours.get(what),
             )
             self._level(claimed, "weights").compare(finding)
 
@@ -261,10 +261,10 @@ class Rerun:
         # The record's numbers are those of its steps, which were judged one by one.
         if level is None or self.equivalent:
             return
-        told, found = self.claim.record.metrics, metrics(list(self.done.values()))
-        for name in dict.fromkeys([*told, *found]):
+        claimed, derived = self.claim.record.metrics, metrics(list(self.done.values()))
+        for name in dict.fromkeys([*claimed, *derived]):
             level.compare(
-                Finding(at=f"metric {name}", claimed=told.get(name), derived=found.get(name))
+                Finding(at=f"metric {name}", claimed=claimed.get(name), derived=derived.get(name))
             )
 
     # ---- reporting --------------------------------------------------------------------------

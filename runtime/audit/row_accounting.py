@@ -45,10 +45,13 @@ def row_findings(claim: Claim, step: RecordedStep) -> Iterator[Finding]:
     left = [table for table in after if table is not None]
     if not roles or len(came) < len(before) or len(left) < len(after):
         return  # not all of them are here
-    told, due = (_ids(tables) for tables in (left, came))
-    for row in (told - due) + (due - told):
+    claimed, due = (_ids(tables) for tables in (left, came))
+    for row in (claimed - due) + (due - claimed):
         yield Finding(
-            step=step.name, at=f"row {row}, times it is there", claimed=told[row], derived=due[row]
+            step=step.name,
+            at=f"row {row}, times it is there",
+            claimed=claimed[row],
+            derived=due[row],
         )
         return
     edits = step.kind == "filter" and "edited" in step.result.facts

@@ -27,10 +27,10 @@ class SegmentComparison:
     """Compares replayed segments with a claimed training."""
 
     def __init__(
-        self, claim: Claim, told: RecordedStep, trace: list[dict[str, Any]], states: States,
+        self, claim: Claim, recorded: RecordedStep, trace: list[dict[str, Any]], states: States,
         plan: SegmentReplay,
     ) -> None:  # fmt: skip
-        self.claim, self.told, self.trace, self.states = claim, told, trace, states
+        self.claim, self.recorded, self.trace, self.states = claim, recorded, trace, states
         self.plan = plan
         names = ("starting weights", "steps", "adapter")
         self.levels = {name: Level(name) for name in names}
@@ -60,10 +60,10 @@ class SegmentComparison:
             verdicts.append(one.model_copy(update=came))
             if given.adapter is not None:
                 self._adapter(given.adapter)
-        told, here = self.told.result.measured.get("device"), replay.measured.get("device")
-        if None not in (told, here) and told != here:
+        there, here = self.recorded.result.measured.get("device"), replay.measured.get("device")
+        if None not in (there, here) and there != here:
             self.elsewhere.append(
-                Finding(step=self.told.name, at="device", claimed=told, derived=here)
+                Finding(step=self.recorded.name, at="device", claimed=there, derived=here)
             )
         self.plan = self.plan.model_copy(update={"replayed": tuple(verdicts)})
         return self.plan
@@ -97,12 +97,12 @@ class SegmentComparison:
         return self.exact and any(level.findings for level in self.levels.values())
 
     def _weights(self, found: dict[str, str]) -> None:
-        told = weights_of(self.claim, self.told)
-        if told is None:
+        claimed = weights_of(self.claim, self.recorded)
+        if claimed is None:
             return
-        for what in dict.fromkeys([*told, *found]):
+        for what in dict.fromkeys([*claimed, *found]):
             at = f"tensors of {what}"
-            self._hold("starting weights", "weights", at, told.get(what), found.get(what))
+            self._hold("starting weights", "weights", at, claimed.get(what), found.get(what))
 
     def _segment(self, one: SegmentVerdict, given: ReplayedSegment) -> None:
         """Compare a segment's steps one by one, then the state that it ends in."""
@@ -126,17 +126,17 @@ class SegmentComparison:
 
     def _files(self, number: int) -> Path | None:
         """Return the folder of the state that a segment is said to end in; None if not kept."""
-        folder = self.claim.artifact(self.told.result.outputs["states"])
+        folder = self.claim.artifact(self.recorded.result.outputs["states"])
         kept = number > 0 and self.states.bounds[number - 1].kept
         return folder / self.states.bounds[number - 1].folder if folder and kept else None
 
     def _errors(self, one: SegmentVerdict, given: ReplayedSegment) -> Errors:
-        files = self.claim.artifact(self.told.result.outputs["states"])
+        files = self.claim.artifact(self.recorded.result.outputs["states"])
         return errors(self.states, files, one.segment, given) if files else UNKNOWN
 
     def _adapter(self, folder: Path) -> None:
         """Compare the adapter with what the segment that it comes out of gives."""
-        output = self.told.result.outputs["adapter"]
+        output = self.recorded.result.outputs["adapter"]
         at, claimed, derived = "content digest", output.digest, adapter_digest(folder)
         kept = self.claim.artifact(output)
         if claimed != derived and kept is not None:
@@ -147,7 +147,7 @@ class SegmentComparison:
 
     def _hold(self, level: str, output: str, at: str, claimed: Any, derived: Any) -> None:
         finding = Finding(
-            step=self.told.name, output=output, at=at, claimed=claimed, derived=derived
+            step=self.recorded.name, output=output, at=at, claimed=claimed, derived=derived
         )
         self.levels[level].compare(finding)
 
@@ -172,8 +172,8 @@ class SegmentComparison:
             if sampled:
                 update["sample"] = (len(self.plan.replayed), self.plan.segments)
             if name == "steps":
-                said = f"; {level.report().detail}" if level.held or level.absent else ""
-                update["detail"] = in_words(self.plan) + self._looseness() + said
+                judged = f"; {level.report().detail}" if level.held or level.absent else ""
+                update["detail"] = in_words(self.plan) + self._looseness() + judged
             if name == "adapter" and not (level.findings or level.held):
                 update["detail"] = f"training step {self.states.adapter_step} gives it"
             found[name] = level.report().model_copy(update=update)

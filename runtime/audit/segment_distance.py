@@ -67,11 +67,11 @@ def relative_error(start: Path | None, claimed: Path, derived: Path) -> float:
     """
     apart = moved = 0.0
     files = [claimed, derived, *([start] if start else [])]
-    for told, made, *before in _side_by_side(files):
-        if any(tensor.shape != told.shape for tensor in (made, *before)):
+    for kept, made, *before in _side_by_side(files):
+        if any(tensor.shape != kept.shape for tensor in (made, *before)):
             return LARGEST
-        apart += float((made - told).square().sum())
-        moved += float((told - before[0] if before else told).square().sum())
+        apart += float((made - kept).square().sum())
+        moved += float((kept - before[0] if before else kept).square().sum())
     return _share(apart**0.5, moved**0.5)
 
 
@@ -82,10 +82,10 @@ def worst_error(claimed: Path, derived: Path) -> float:
     not.
     """
     worst = 0.0
-    for told, made in _side_by_side([claimed, derived]):
-        if made.shape != told.shape:
+    for kept, made in _side_by_side([claimed, derived]):
+        if made.shape != kept.shape:
             return LARGEST
-        worst = max(worst, _share(float((made - told).norm()), float(told.norm())))
+        worst = max(worst, _share(float((made - kept).norm()), float(kept.norm())))
     return worst
 
 

@@ -68,16 +68,16 @@ class Segments:
 
     # ---- a training -------------------------------------------------------------------------
 
-    def _training(self, step: PlanStep, told: RecordedStep) -> None:
-        commitment = committed(self.claim, told)
+    def _training(self, step: PlanStep, recorded: RecordedStep) -> None:
+        commitment = committed(self.claim, recorded)
         if commitment is None:
-            self._unverifiable(_no_states(step, told))
+            self._unverifiable(_no_states(step, recorded))
             return
         trace, states = commitment
         plan = self._drawn(step.name, states)
         try:
             inputs = self._inputs(step)
-            asked = [self._asked(told, states, one.segment) for one in plan.replayed]
+            asked = [self._asked(recorded, states, one.segment) for one in plan.replayed]
             replay = self._execute(step, inputs, asked)
         except KhichdiError as error:
             if contradicts(error):
@@ -88,12 +88,12 @@ class Segments:
             self.replays.append(plan.model_copy(update={"why_not": why}))
             self._unverifiable(why + (f"; {error.hint}" if error.hint else ""))
             return
-        comparison = SegmentComparison(self.claim, told, trace, states, plan)
+        comparison = SegmentComparison(self.claim, recorded, trace, states, plan)
         compared, tolerance = comparison.compare(replay), self.rerun.tolerance
         if tolerance is not None and comparison.other_bits:
             compared = comparison.judge(
                 tolerance.judge_segments(
-                    self.claim, told, compared.replayed, replay.segments, self._input
+                    self.claim, recorded, compared.replayed, replay.segments, self._input
                 )
             )
         self.replays.append(compared)
@@ -136,9 +136,9 @@ class Segments:
 
     # ---- inputs -----------------------------------------------------------------------------
 
-    def _asked(self, told: RecordedStep, states: States, number: int) -> TrainingSegment:
+    def _asked(self, recorded: RecordedStep, states: States, number: int) -> TrainingSegment:
         """Return a segment, the bytes of the state that it starts from hashed again."""
-        output = told.result.outputs["states"]
+        output = recorded.result.outputs["states"]
         files = self.claim.artifact(output)
         assert files is not None
         segment = TrainingSegment.of(states, number, files)
@@ -254,8 +254,8 @@ def replay_segments(
     return found[0]
 
 
-def _no_states(step: PlanStep, told: RecordedStep) -> str:
-    if "states" not in told.result.outputs:
+def _no_states(step: PlanStep, recorded: RecordedStep) -> str:
+    if "states" not in recorded.result.outputs:
         return (
             f"the runtime `{step.plugin.name}` kept no states to start a segment from: --rerun "
             "trains from the start"

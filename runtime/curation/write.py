@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ...schema.errors import InputError
 from ...schema.printable import ACTIVE
-from ..store.atomic_io import written_whole
+from ..store.atomic_io import atomic_file
 from ..tables import BATCH
 
 
@@ -29,7 +29,7 @@ def write_rows(table: pa.Table, path: Path, about: Mapping[str, str]) -> None:
     if write is None:
         known = ", ".join(FORMATS)
         raise InputError(f"{path.name} ends with no known format", hint=f"known: {known}")
-    with written_whole(path) as place:
+    with atomic_file(path) as place:
         write(table, place, about)
 
 

@@ -56,49 +56,32 @@ def sync_tree(folder: Path) -> None:
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that it is there whole, with this mode, or as it was before.
+    """Write a text so that the file is there whole, with this mode, or as it was before.
 
-    An existing path that is not a plain file is written to, never replaced.
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with atomic_file(path, mode) as place:
+        place.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_file(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Give a temporary path to write a file at; the file then takes its name, or is removed.
+
+    An existing path that is not a plain file (a terminal, a pipe, /dev/null) is given as it is, and
+    never replaced.
 
     Raises:
         StoreError: it cannot be written.
     """
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")  # a terminal, a pipe, /dev/null
+            yield path
             return
         make_folder(path.parent)
+        # Without the suffix: whoever lists files of a kind must not find one that is being written.
         handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fchmod(file.fileno(), mode)
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync(path.parent)
-    except OSError as error:
-        raise store_error(error, f"cannot write {path}") from None
-
-
-@contextmanager
-def written_whole(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """Give a temporary path to write a file at; the file then takes its name, or is removed.
-
-    An existing path that is not a plain file is given as it is.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    if path.exists() and not path.is_file():
-        yield path
-        return
-    try:
-        make_folder(path.parent)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         try:
             yield Path(name)

@@ -180,6 +180,25 @@ def test_an_audit_sees_what_is_missing(own_run: Ran, file: str) -> None:
     assert f"copy adapter/{file}" in json.dumps(found["levels"])
 
 
+@pytest.mark.parametrize("evil", [False, True], ids=["the same base", "another base"])
+def test_a_config_may_name_the_base_in_another_store_if_it_has_the_same_bytes(
+    own_run: Ran, tmp_path: Path, evil: bool
+) -> None:
+    """The end of the path names the bytes, and whoever made the folder may have put in others."""
+    workdir, _ = own_run
+    path = opened(own_run).adapter / "adapter_config.json"
+    config = json.loads(path.read_text())
+    base = Path(config["base_model_name_or_path"])
+    copy = tmp_path / "elsewhere" / "artifacts" / base.name
+    shutil.copytree(workdir.folder / "store" / "artifacts" / base.name, copy)
+    if evil:
+        (copy / "pytorch_model.bin").write_bytes(b"x")
+    config["base_model_name_or_path"] = str(copy)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    found = workdir.json("audit", "latest", "--level", "adapter", status=int(evil))
+    assert found["verdict"] == ("diverged" if evil else "identical")
+
+
 def test_a_folder_of_an_earlier_version_holds_too(own_run: Ran) -> None:
     """It has the artifact's files alone, and its record has no texts."""
     workdir, _ = own_run

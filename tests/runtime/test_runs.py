@@ -107,6 +107,17 @@ def test_a_recorded_start_is_in_utc_with_microseconds_in_any_time_zone() -> None
         assert make_record(plan, [], Registry({}), started, 1.0).started == recorded
 
 
+def test_a_start_that_is_no_time_or_in_the_future_does_not_make_a_run_the_latest(
+    store: Store, add: Add
+) -> None:
+    add("2026-03-01-1201Z-pico", "2026-03-01T12:01:00+00:00")
+    add("2026-03-01-1200Z-pico", "9999-12-31T23:59:59.999999+00:00")
+    add("renamed", "whenever")
+    assert names(newest_runs(store)) == [
+        "2026-03-01-1201Z-pico", "2026-03-01-1200Z-pico", "renamed",
+    ]  # fmt: skip
+
+
 def test_a_run_that_did_not_finish_has_no_record(store: Store, add: Add) -> None:
     add("2026-03-01-1200Z-pico", "2026-03-01T12:00:00+00:00")
     (store.runs / "2026-03-01-1201Z-pico").mkdir()
