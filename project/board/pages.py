@@ -60,7 +60,7 @@ class Board:
         made = environment(TEMPLATES)
         made.filters["path"] = lambda name: quote(name, safe="/")
         made.filters["exact"] = _exact
-        made.filters["ticks"] = _ticks
+        made.filters["ticks"] = ticks
         made.filters["duration"] = duration
         made.filters["minute"] = lambda text: text[:16].replace("T", " ")
         made.globals.update(board=self, version=version("khichdi"))
@@ -108,7 +108,7 @@ def _exact(text: str) -> Markup:
     return Markup(escape(text))
 
 
-def _ticks(text: str) -> Markup:
+def ticks(text: str) -> Markup:
     """Return a message of ours with what stands between backticks as code."""
     parts = mask(printable(text)).split("`")
     if len(parts) % 2 == 0:

@@ -20,7 +20,7 @@ from ..difference import difference
 from ..plugin_description import describe, list_plugins
 from ..session import open_session
 from .completion import completions
-from .pages import Board, Form, NotHereError
+from .pages import Board, Form, NotHereError, ticks
 from .recipe_check import REFUSAL, check_text, estimate_text
 from .recipe_files import ChangedError, RecipeText
 
@@ -190,9 +190,9 @@ class RecipePages:
         rows = [
             [
                 one["name"],
-                one["takes"],
+                ticks(one["takes"]),
                 "required" if one["required"] else flow(one["default"]) if "default" in one else "",
-                one["description"] + (" Cannot change results." if one["operational"] else ""),
+                ticks(one["description"] + " Cannot change results." * one["operational"]),
             ]
             for one in found["parameters"]
         ]

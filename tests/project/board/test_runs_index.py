@@ -57,13 +57,13 @@ def test_10_000_runs_are_paged_and_only_the_records_of_a_page_are_read(
 
     monkeypatch.setattr(Summary, "read", counted)
     index = RunsIndex(store)
-    begin = time.perf_counter()
+    begin = time.process_time()  # a busy machine makes nothing slower by it
     listing = index.listing(Query(page=100), {})
-    took = time.perf_counter() - begin
+    took = time.process_time() - begin
     assert (listing.total, listing.pages, len(listing.entries)) == (10_000, 200, PAGE)
     assert listing.entries[0].name.startswith("2026-01-11-0049Z")
     assert len(read) == PAGE
-    assert took < 2  # 0.05 s on two idle cores
+    assert took < 1  # 0.09 s
     again = index.listing(Query(page=100), {})
     assert [one.name for one in again.entries] == [one.name for one in listing.entries]
     assert len(read) == PAGE
