@@ -48,6 +48,7 @@ COMMANDS = {
     "compare": "compare the evaluations of runs, row by row",
     "leaderboard": "rank teams or runs by mean win rates over scenarios",
     "report": "write a run, or two side by side, as one HTML page",
+    "ui": "serve a board over the store: runs, comparisons, recipes, plugins",
     "trace": "trace a row through a run",
     "show-drops": "show the rows that a run dropped, and why",
     "generate": "generate answers by the model of a run",

@@ -23,6 +23,7 @@
     generate.py          a run's model, and its answers to prompts; server/ serves it over HTTP
     export.py            a finished run's model in other formats; modelfile.py serves it
     report.py            a run, or two side by side, as one HTML page
+    board/               a local page over a store, with its runs, recipes and plugins
     audit.py             re-derive what a run claims; audit_target.py and recompile.py serve it
     difference.py        compare recipes or runs; diff_operands.py and run_comparison.py serve it
     recipe_origins.py    the file and line that each value of a recipe comes from

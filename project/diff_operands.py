@@ -67,7 +67,7 @@ class Operand:
         lock = Lock(recipe=self.recipe.name, language=self.recipe.recipe, materials=pins)
         plan = lower(self.recipe, self.registry, lock)
         compiled = replace(self.session.compiled, plan=plan)
-        return _of_session(replace(self.session, compiled=compiled))
+        return operand_of(replace(self.session, compiled=compiled))
 
     def known(self, device: str | None) -> dict[str, Any]:
         """Return the recipe's size and cost as far as known, else null.
@@ -120,14 +120,14 @@ def open_operand(
     if path.is_file() and _is_record(path):
         return _of_record(path, settings, allow_local_plugins)
     if not path.exists() and revision_of(text):
-        return _of_session(open_revision(text, store=store, settings=settings))
+        return operand_of(open_revision(text, store=store, settings=settings))
     usual = Store(store_folder(store))
     run = None if path.exists() else exact_run(usual, text)
     if run is None and not path.exists() and not is_shipped(text):
         run = run_by_part(usual, text)
     if run is not None:
         return _of_record(run / RECORD, settings, allow_local_plugins)
-    return _of_session(open_session(text, store=store, settings=settings))
+    return operand_of(open_session(text, store=store, settings=settings))
 
 
 def _is_record(path: Path) -> bool:
@@ -141,7 +141,8 @@ def _is_record(path: Path) -> bool:
         return False
 
 
-def _of_session(session: Session) -> Operand:
+def operand_of(session: Session) -> Operand:
+    """Return a recipe as one side of a comparison."""
     compiled = session.compiled
     return Operand(
         session.registry,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..compiler.checks.deprecations import deprecated
 from ..compiler.compile import Compiled, compile_recipe
+from ..compiler.load import Open
 from ..plugins.registry import Registry, load_registry
 from ..runtime.store.store import Store
 from ..schema.errors import Diagnostic, InputError, LockError
@@ -52,6 +53,8 @@ def open_session(
     settings: Sequence[str] = (),
     allow_breaches: bool = False,
     until: str | None = None,
+    opener: Open = open_recipe,
+    refusal: str | None = None,
 ) -> Session:
     """Compile a recipe with its lock and with overrides of its values.
 
@@ -61,6 +64,8 @@ def open_session(
         settings: overrides, each `path=value`, as of `--set`.
         allow_breaches: open it although it breaks one of its rules.
         until: the step or section that its plan is to end with; left out, the last one.
+        opener: opens the recipe and the files that it names.
+        refusal: how to allow plugin files, where they are not to be run.
 
     Raises:
         InputError: there is no such recipe or step, or it is wrong, or its lock cannot be read.
@@ -68,14 +73,12 @@ def open_session(
     folder = Path.cwd()
     chosen = tuple(settings)
     refuse_secrets("\n".join(chosen).encode(errors="replace"), "--set")
-    path, _ = open_recipe(recipe, folder)
-    registry = load_registry()
+    path, _ = opener(recipe, folder)
+    registry = load_registry(refusal=refusal)
     shipped = by_bare_name(recipe, folder)
     lock_file = lock_path(path, shipped)
     lock = read_lock(lock_file)
-    compiled = compile_recipe(
-        recipe, folder, open_recipe, registry, lock, chosen, allow_breaches, until
-    )
+    compiled = compile_recipe(recipe, folder, opener, registry, lock, chosen, allow_breaches, until)
     registry = compiled.registry
     warnings = tuple(deprecated(compiled.loaded, registry))
     kept = Store(store_folder(store, None if shipped else path))

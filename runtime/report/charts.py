@@ -27,6 +27,8 @@ STAND_INS = {
     "#a0000b": "var(--line)",
 }
 COLORS = ("#a00001", "#a00002", "#a00003")
+DASHES = ("-", "--", ":")
+"""Of the first three curves, of the next three, and so on: no two of nine look the same."""
 SOFT, LINE = "#a0000a", "#a0000b"
 MISSING = (
     "matplotlib is not installed, so figures are shown as tables alone: "
@@ -83,7 +85,9 @@ def curves(
     def draw(axes: Any) -> None:
         for number, curve in enumerate(found):
             points = _thinned(curve.points)
-            style = {"marker": "o", "markersize": 3.5, "linestyle": "--"} if curve.sparse else {}
+            style: dict[str, Any] = {"linestyle": DASHES[number // 3 % 3]}
+            if curve.sparse:
+                style = {"marker": "o", "markersize": 3.5, "linestyle": "--"}
             axes.plot(*zip(*points, strict=True), color=COLORS[number % 3], label=curve.label,
                       linewidth=1.5, **style)  # fmt: skip
         if mark is not None:
@@ -182,7 +186,8 @@ def inlined(svg: str, name: str, title: str, said: str) -> Any:
 
     body = svg[svg.index("<svg") : svg.rindex("</svg>")]
     body = body[body.index(">") + 1 :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
+    body = re.sub(r' style="([^"]*)"', _attributes, body)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
     body = re.sub(r' id="([^"]*)"', lambda at: at[0] if at[1] in used else "", body)
     for one in used:
@@ -197,3 +202,16 @@ def inlined(svg: str, name: str, title: str, said: str) -> Any:
         f'<desc id="{name}-said">{escape(said)}</desc>'
     )
     return Markup(f"{head}{body}</svg>")
+
+
+def _attributes(style: re.Match[str]) -> str:
+    """Return a style as attributes of its element: a page may forbid styles of elements.
+
+    The font is the page's own.
+    """
+    pairs = (one.partition(":") for one in style[1].split(";") if one.strip())
+    return "".join(
+        f' {name.strip()}="{value.strip()}"'
+        for name, _, value in pairs
+        if name.strip() not in ("font", "font-family")
+    )

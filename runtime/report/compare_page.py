@@ -47,7 +47,7 @@ def compare_page(one: Reported, other: Reported, changes: Sequence[ChangedValue]
         runs=[_facts(letter, found) for letter, found in zip("AB", pair, strict=True)],
         title=f"{one.name} and {other.name}",
         same=one.record.result_hash == other.record.result_hash,
-        changes=[[each.path, _value(each.one), _value(each.other)] for each in changes],
+        changes=[[each.path, shown_value(each.one), shown_value(each.other)] for each in changes],
         metrics=_metrics(*records),
         charts=_charts(one, other),
         flows=_flows(*records),
@@ -73,7 +73,8 @@ def _facts(letter: str, found: Reported) -> dict[str, Any]:
     }
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Return a value of a recipe as a page shows it: short, and as JSON unless it is text."""
     if value is None:
         return "(none)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

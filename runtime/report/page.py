@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
+from html import unescape
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +45,14 @@ def render(template: str, *, script: bool = True, **values: Any) -> str:
         "policy": policy,
         "version": version("khichdi"),
     }
-    return _environment().get_template(template).render(**frame, **values)
+    return environment().get_template(template).render(**frame, **values)
+
+
+def page_policy(page: str) -> str:
+    """Return the policy that a page, made by `render`, holds a browser to."""
+    found = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    assert found is not None
+    return unescape(found[1])
 
 
 def _raw(text: str) -> Any:
@@ -57,8 +66,12 @@ def _asset(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _environment() -> Environment:
-    """Return the template engine, which masks the secrets that this shell knows of."""
+def environment(*folders: Path) -> Environment:
+    """Return the template engine, which masks the secrets that this shell knows of.
+
+    Args:
+        folders: templates are looked for here first, then among those of this package.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     among = looks()
@@ -70,7 +83,7 @@ def _environment() -> Environment:
         return printable(mask(value, among)) if type(value) is str else value
 
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
+        loader=FileSystemLoader([*folders, TEMPLATES], encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

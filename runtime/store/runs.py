@@ -109,9 +109,14 @@ def run_names(store: Store) -> list[str]:
         return [entry.name for entry in entries if entry.is_dir()]
 
 
-def _minute(runs: Path, name: str) -> str:
+def minute_of(name: str) -> str:
+    """Return the minute that a run started in, as its folder's name has it; else nothing."""
     named = _NAMED.match(name)
-    return named[1] if named else f"{_started(_record(runs / name)):{MINUTE}}"
+    return named[1] if named else ""
+
+
+def _minute(runs: Path, name: str) -> str:
+    return minute_of(name) or f"{_started(_record(runs / name)):{MINUTE}}"
 
 
 def _record(folder: Path) -> Record | None:
