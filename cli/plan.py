@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from ..compiler.estimate.devices import DEVICES
+from ..plugins import ChatSupport
 from ..project.planning import Planned, plan_session
 from ..schema.errors import InputError
 from .arguments import recipe_argument, until_argument
@@ -50,6 +51,7 @@ def _document(planned: Planned) -> dict[str, Any]:
         "steps": _steps(planned),
         "estimate": planned.forecast.estimate.to_json(),
         "base": layout_json(planned.forecast.support),
+        "chat": _chat(planned.forecast.chat),
         "warnings": [d.as_json() for d in (*planned.session.warnings, *planned.missing)],
         "breaches": [breach.as_json() for breach in planned.forecast.breaches],
         "rules": {
@@ -57,6 +59,13 @@ def _document(planned: Planned) -> dict[str, Any]:
             for name, found in planned.doubts.items()
         },
     }
+
+
+def _chat(support: ChatSupport | None) -> dict[str, str] | None:
+    """Return what a chat with several answers comes to; None where that is not known."""
+    if support is None or not support.history:
+        return None
+    return {"history": support.history, "reason": support.reason}
 
 
 def _steps(planned: Planned) -> list[dict[str, Any]]:

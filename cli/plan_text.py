@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..compiler.instances import ask
-from ..plugins.kinds import BaseSupport, Breach
+from ..plugins.kinds import Breach
+from ..project.forecast import Forecast
 from ..project.planning import Planned
 from ..project.session import Session
 from ..schema.estimate import PARTS, Bound, Estimate
@@ -24,7 +25,7 @@ def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:
     estimate = planned.forecast.estimate
     lines = [*_head(planned.plan), *_data(planned)]
     if planned.plan.trains:
-        lines += _train(planned.session, estimate, planned.forecast.support)
+        lines += _train(planned.session, planned.forecast)
         lines += _other_steps(estimate)
     else:
         lines.append(f"  disk    {_disk(estimate, trains=False)}")
@@ -118,8 +119,9 @@ def _millions(count: int) -> str:
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:.1f} M"
 
 
-def _train(session: Session, found: Estimate, support: BaseSupport | None) -> list[str]:
+def _train(session: Session, seen: Forecast) -> list[str]:
     """Return the trained parameters and steps, and their memory, time and disk."""
+    found, support, chat = seen.estimate, seen.support, seen.chat
     model, train = session.compiled.recipe.training()
     adapter = model.adapter
     size = ask(session.registry, "adapter", adapter, lambda plugin: plugin.size())
@@ -139,6 +141,8 @@ def _train(session: Session, found: Estimate, support: BaseSupport | None) -> li
         lines.append(f"    {'bits'.ljust(LABEL)}{loose}")
     if support is not None:
         lines.append(f"    {'batches'.ljust(LABEL)}{layout_text(support)}")
+    if chat is not None and chat.history:
+        lines.append(f"    {'chats'.ljust(LABEL)}{chat.history}: {chat.reason}")
     for word, text in (("memory", _memory(found)), ("time", _time(found)), ("disk", _disk(found))):
         lines.append(f"    {word.ljust(LABEL)}{text}")
     return lines

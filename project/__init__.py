@@ -31,6 +31,7 @@
                          first_recipe/, which writes its text, and editor_schema.py serve it
     import_config.py     a recipe from another tool's configuration
     export_config.py     another tool's configuration from a recipe
+    base_chat.py         chat templates and special tokens of a base
     base_files.py        a base's configuration and tokenizer, without its weights
     mirrors.py           choose a mirror; mirror_copy.py makes one
     signatures.py        sign a run, its models or an audit; verify signatures

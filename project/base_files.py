@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..compiler.checks.chat_checks import chat_support, check_chat
 from ..compiler.checks.model_checks import base_support, check_base_files
 from ..compiler.estimate.architectures import known_config
 from ..compiler.instances import ask, instance
-from ..plugins import BaseSupport
+from ..plugins import BaseChat, BaseSupport
 from ..runtime.sources.mirror import Mirror
 from ..runtime.sources.pin import fetch
 from ..runtime.store.store import write_atomically
@@ -19,11 +20,14 @@ from ..schema.errors import FetchError, RecipeError
 from ..schema.lock import PinnedFile
 from ..schema.plan import PlanStep
 from ..schema.record import StepResult
+from .base_chat import SETTINGS, TEMPLATE, TOKENIZER, chat_of
 from .session import Session
 
 CONFIG = "config.json"
+FETCHED_FIRST = (CONFIG, SETTINGS, TEMPLATE)
+"""Files that say whether a base can be trained on chats, a few kilobytes each."""
 KEPT = "configs"
-"""Folder of a store with the `config.json` of bases whose weights are not fetched yet."""
+"""Folder of a store with these files of bases whose weights are not fetched yet."""
 
 
 @dataclass(frozen=True)
@@ -34,68 +38,82 @@ class KnownBase:
         config: its `config.json`; None where it is not known.
         tokens: how many ids its tokenizer has, from 0 to the highest; None where not known.
         vocabulary: its tokens; None where not known.
+        chat: what its tokenizer's files say about chats; None where they say nothing.
     """
 
     config: Mapping[str, Any] | None = None
     tokens: int | None = None
     vocabulary: frozenset[str] | None = None
+    chat: BaseChat | None = None
 
 
 def known_base(session: Session, results: Mapping[str, StepResult | None]) -> KnownBase:
     """Return what the store or this machine has of a recipe's base, else what its name tells."""
+    files = _files(session, results)
+    config = _document(files[CONFIG]) if CONFIG in files else None
+    chat = chat_of(files)
+    if config is None:
+        return KnownBase(known_config(session.compiled.recipe, session.registry), chat=chat)
+    tokenizer = _document(files[TOKENIZER]) or {} if TOKENIZER in files else {}
+    return KnownBase(config, tokens_of(tokenizer), vocabulary_of(tokenizer), chat)
+
+
+def _files(session: Session, results: Mapping[str, StepResult | None]) -> dict[str, Path]:
+    """Return where the small files of a base are on this machine, by name."""
     folder = _folder(session, results)
-    path = _nearest_config(folder) if folder is not None else _kept(session)
-    config = _document(path) if path is not None else None
-    if path is None or config is None:
-        return KnownBase(known_config(session.compiled.recipe, session.registry))
-    tokenizer = _document(path.parent / "tokenizer.json") or {}
-    return KnownBase(config, tokens_of(tokenizer), vocabulary_of(tokenizer))
+    if folder is None:
+        return {name: path for name in FETCHED_FIRST if (path := _kept(session, name))}
+    config = _nearest_config(folder)
+    return {path.name: path for path in config.parent.iterdir()} if config else {}
 
 
 def refuse_base(session: Session, mirror: Mirror | None) -> None:
-    """Refuse a base that cannot be trained, by its `config.json` alone, fetched before its weights.
+    """Refuse a base that cannot be trained, by small files that are fetched before its weights.
 
     Args:
         session: the recipe with its lock.
         mirror: asked for bytes instead of the places that sources name.
 
     Raises:
-        RecipeError: the base cannot be trained; names its place in the recipe.
+        RecipeError: the base or its chat template is refused; names the place in the recipe.
     """
     compiled = session.compiled
     if not compiled.plan.trains:
         return
-    _fetch_config(session, compiled.plan.step("base"), mirror)
-    config = _config_now(session)
-    if config is not None:
-        support = base_support(compiled.recipe, session.registry, config)
-        faults = check_base_files(compiled.recipe, compiled.loaded, config, support, None)
-        if faults:
-            raise RecipeError(faults)
+    _fetch_small(session, compiled.plan.step("base"), mirror)
+    known = _known_now(session)
+    faults = check_chat(
+        compiled.loaded, chat_support(compiled.recipe, session.registry, known.chat)
+    )
+    if known.config is not None:
+        support = base_support(compiled.recipe, session.registry, known.config)
+        faults += check_base_files(compiled.recipe, compiled.loaded, known.config, support, None)
+    if faults:
+        raise RecipeError(faults)
 
 
 def support_now(session: Session) -> BaseSupport | None:
     """Return how the runtime trains the base; None where its configuration is not known yet."""
-    config = _config_now(session) if session.compiled.plan.trains else None
+    config = _known_now(session).config if session.compiled.plan.trains else None
     if config is None:
         return None
     return base_support(session.compiled.recipe, session.registry, config)
 
 
-def _config_now(session: Session) -> Mapping[str, Any] | None:
+def _known_now(session: Session) -> KnownBase:
     step = session.compiled.plan.step("base")
-    return known_base(session, {"base": session.store.result(step.key)}).config
+    return known_base(session, {"base": session.store.result(step.key)})
 
 
-def _fetch_config(session: Session, step: PlanStep, mirror: Mirror | None) -> None:
-    """Keep the base's `config.json`, where its source can fetch it alone and can be reached."""
-    file, path = _pinned_config(step), _kept(session)
+def _fetch_small(session: Session, step: PlanStep, mirror: Mirror | None) -> None:
+    """Keep small files of the base, where its source can fetch them alone and can be reached."""
     source = instance(session.registry, "source", session.compiled.recipe.training()[0].base)
-    if file is None or path is None or path.exists() or not source.single_files:
+    wanted = [file for file in _pinned_small(step) if not _place(session, file).exists()]
+    if not wanted or not source.single_files:
         return
     assert step.material is not None
     alone = step.model_copy(
-        update={"material": step.material.model_copy(update={"files": (file,)})}
+        update={"material": step.material.model_copy(update={"files": tuple(wanted)})}
     )
     origin = session.compiled.folders[step.name]
     with session.store.staging() as folder:
@@ -103,21 +121,29 @@ def _fetch_config(session: Session, step: PlanStep, mirror: Mirror | None) -> No
             fetch(alone, origin, session.registry, folder, mirror)
         except FetchError:
             return  # the run says so, when it fetches the weights
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (folder / file.path).read_text(encoding="utf-8"))
+        for file in wanted:
+            path = _place(session, file)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, (folder / file.path).read_text(encoding="utf-8"))
 
 
-def _pinned_config(step: PlanStep) -> PinnedFile | None:
+def _pinned_small(step: PlanStep) -> list[PinnedFile]:
     files = step.material.files if step.material else ()
-    return next((file for file in files if file.path == CONFIG), None)
+    return [file for file in files if file.path in FETCHED_FIRST]
 
 
-def _kept(session: Session) -> Path | None:
-    """Return where the pinned `config.json` is kept by its digest; None where none is pinned."""
-    file = _pinned_config(session.compiled.plan.step("base"))
-    if file is None:
-        return None
-    return session.store.root / KEPT / f"{file.sha256.rpartition(':')[2]}.json"
+def _place(session: Session, file: PinnedFile) -> Path:
+    """Return where a small file is kept, by its digest."""
+    name = f"{file.sha256.rpartition(':')[2]}{Path(file.path).suffix}"
+    return session.store.root / KEPT / name
+
+
+def _kept(session: Session, name: str) -> Path | None:
+    """Return where a pinned small file is kept; None where it is not."""
+    for file in _pinned_small(session.compiled.plan.step("base")):
+        if file.path == name and (path := _place(session, file)).exists():
+            return path
+    return None
 
 
 def tokens_of(tokenizer: Mapping[str, Any]) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..compiler.checks.chat_checks import chat_support, check_chat
 from ..compiler.checks.model_checks import base_support, check_base_files
 from ..compiler.checks.recipe_checks import check_base
 from ..compiler.checks.token_checks import added_count, check_vocabulary
@@ -13,7 +14,7 @@ from ..compiler.estimate.architectures import from_config, known_architecture
 from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
-from ..plugins import BaseSupport
+from ..plugins import BaseSupport, ChatSupport
 from ..plugins.toolkit import built_architecture
 from ..schema.architecture import Architecture
 from ..schema.device import Device
@@ -29,8 +30,8 @@ from .session import Session
 class Forecast:
     """A recipe's architecture, known counts, device, and estimated cost.
 
-    `support` is how the runtime trains the base, where its configuration is known. `breaches` are
-    of the recipe's rules, as far as the estimate tells.
+    `support` is how the runtime trains the base, and `chat` how the template writes chats over it,
+    where its files are known. `breaches` are of the recipe's rules, as far as the estimate tells.
     """
 
     architecture: Architecture | None
@@ -38,6 +39,7 @@ class Forecast:
     device: Device | None
     estimate: Estimate
     support: BaseSupport | None = None
+    chat: ChatSupport | None = None
     breaches: tuple[Diagnostic, ...] = ()
 
 
@@ -68,6 +70,8 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     known = _known(plan, results, measured)
     faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
     faults += check_vocabulary(recipe, compiled.loaded, base.vocabulary)
+    chat = chat_support(recipe, session.registry, base.chat)
+    faults += check_chat(compiled.loaded, chat)
     support = None
     if base.config is not None:
         support = base_support(recipe, session.registry, base.config)
@@ -78,7 +82,7 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
         raise RecipeError(faults)
     found = estimate(recipe, session.registry, architecture, chosen, known)
     found = found.model_copy(update={"other_steps": step_times(session, results, found)})
-    return Forecast(architecture, known, chosen, found, support, breaches)
+    return Forecast(architecture, known, chosen, found, support, chat, breaches)
 
 
 def base_architecture(session: Session, base: KnownBase) -> Architecture | None:

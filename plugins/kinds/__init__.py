@@ -30,7 +30,7 @@ from .runtime import (
 from .sampler import Sampler
 from .scorer import Scorer, Scores, ScoringJob
 from .source import Pin, Source, SourceFile
-from .template import Rendering, Row, Segment, Template
+from .template import BaseChat, ChatSupport, Rendering, Row, Segment, Template
 from .workload import Account, AccountError, BaseSupport, Schedule, Work, Workload
 
 __all__ = [
@@ -38,8 +38,10 @@ __all__ = [
     "Account",
     "AccountError",
     "Adapter",
+    "BaseChat",
     "BaseSupport",
     "Breach",
+    "ChatSupport",
     "ContradictionError",
     "Drop",
     "Editor",

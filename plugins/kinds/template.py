@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..base import P, Plugin
+from .breach import Breach
 
 Row = Mapping[str, Any]
 """A row as plain Python values, with the columns of `khichdi.schema.rows`."""
@@ -67,6 +68,37 @@ class Rendering:
         return [piece for piece in pieces if piece.text]
 
 
+@dataclass(frozen=True)
+class BaseChat:
+    """What the small files of a base say about chats.
+
+    Attributes:
+        templates: its chat templates by name, `default` among them.
+        tokens: its special tokens by name, such as `eos_token`.
+        markers: the texts of all tokens that were added to its vocabulary.
+    """
+
+    templates: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    markers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ChatSupport:
+    """How a template writes chats over a base, before any row is rendered.
+
+    Attributes:
+        history: `as-written`, where a chat is one sample; `per-answer`, where each of its answers
+            makes one; empty where that is not known.
+        reason: why.
+        breaches: what rules the template out.
+    """
+
+    history: str = ""
+    reason: str = ""
+    breaches: tuple[Breach, ...] = ()
+
+
 class Template(Plugin[P], ABC):
     """Renders a row as text; the text is tokenized once, whole."""
 
@@ -98,5 +130,12 @@ class Template(Plugin[P], ABC):
 
         It is written beside the trained adapter and into exported models. None, as here, leaves
         the tokenizer's own there.
+        """
+        return None
+
+    def chat_support(self, base: BaseChat) -> ChatSupport | None:
+        """Return how chats are written over a base; None, as here, where nothing depends on it.
+
+        It is shown by `recipe plan`, and its breaches end a run before weights are fetched.
         """
         return None

@@ -118,3 +118,16 @@ def test_a_lock_lets_the_plan_know_the_base(workdir: Workdir, tmp_path: Path) ->
     assert locked["base"]["layout"] == "unpacked"
     assert workdir.json("plan", "pico.yaml")["base"]["layout"] == "unpacked"
     assert not list((workdir.folder / "store").rglob("*.safetensors"))
+
+
+def test_a_chat_template_that_reads_the_clock_is_refused_before_weights_are_fetched(
+    workdir: Workdir, tmp_path: Path
+) -> None:
+    workdir.edit("template: {use: alpaca}", "template: {use: chat}")
+    dated = "{{ strftime_now('%Y') }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    (workdir.folder / "base" / "chat_template.jinja").write_text(dated)
+    mirror = base_on_a_hub(workdir, tmp_path / "mirror")
+    status, _, err = workdir.call("lock", "pico.yaml", "--mirror", str(mirror))
+    assert status == 2
+    assert "writes the day on which it is rendered (strftime_now)" in err
+    assert not (workdir.folder / "pico.lock").exists()

@@ -103,6 +103,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "marian": {"decoder_vocab_size": VOCABULARY},
     "ministral": {"head_dim": 8},
     "nemotron": {"num_key_value_heads": 2, "head_dim": 8},
+    "qwen3": {"head_dim": 128},  # transformers takes no other from a GGUF file
     "qwen4_exp": {"text_config": INDEXER},
     "qwen4_exp_text": INDEXER,
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 DEFAULT_INCLUDE = {
-    "model": ("*.safetensors", "*.json", "tokenizer*", "*.model"),
+    "model": (
+        "*.safetensors",
+        "*.json",
+        "tokenizer*",
+        "*.model",
+        "*.jinja",
+        "additional_chat_templates/*.jinja",
+    ),
     "dataset": tuple(
         f"**/*.{ending}" for ending in ("jsonl", "ndjson", "json", "csv", "tsv", "parquet")
     ),

@@ -34,7 +34,8 @@ class HuggingFaceParams(Params):
         None,
         min_length=1,
         description="Files to fetch, as patterns. If omitted: the weights (safetensors), "
-        f"configuration and tokenizer of a model, or every data file of a data set. {GLOBS_HELP}",
+        "configuration, tokenizer and chat templates of a model, or every data file of a data set. "
+        f"{GLOBS_HELP}",
     )
     exclude: tuple[Glob, ...] = Field((), description="Files to exclude, as patterns.")
     config: str | None = Field(

@@ -7,13 +7,31 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from khichdi.plugins import Rendering, Row, Segment, Template
+from khichdi.plugins import (
+    BaseChat,
+    Breach,
+    ChatSupport,
+    Rendering,
+    Row,
+    Segment,
+    StepError,
+    Template,
+)
 from khichdi.schema.errors import RowError
 
 from .answers import Answer, History, as_written, find_answers, keeps, per_answer
-from .chat_template import ChatTemplate, Message, Spans, source_of
+from .chat_support import history_of
+from .chat_template import (
+    NAME_A_DAY,
+    READS_CLOCK,
+    ChatTemplate,
+    Message,
+    Spans,
+    reads_clock,
+    source_of,
+)
 from .turns import TemplateParams, messages_of, trained_turns, with_reasoning
 
 FIELDS = ("tool_calls", "reasoning_content", "name")
@@ -56,6 +74,12 @@ class ChatParams(TemplateParams):
         if value is not None:
             date.fromisoformat(value)
         return value
+
+    @model_validator(mode="after")
+    def _the_day_is_named(self) -> ChatParams:
+        if self.date is None and self.jinja is not None and reads_clock(self.jinja):
+            raise ValueError(f"{READS_CLOCK}; {NAME_A_DAY}")
+        return self
 
 
 class Chat(Template[ChatParams]):
@@ -100,6 +124,27 @@ class Chat(Template[ChatParams]):
         """Return the template that the recipe names, if it is not the tokenizer's default."""
         return self._source(tokenizer, tools=False) if self.params.jinja else None
 
+    def chat_support(self, base: BaseChat) -> ChatSupport | None:
+        """Return which history the template has; refuse one that reads the clock without `date`."""
+        source = self._known(base)
+        if source is None:
+            return None
+        try:
+            template = ChatTemplate(source, base.tokens, self.params.date)
+        except ModuleNotFoundError:  # rendering needs transformers
+            return None
+        except StepError as error:
+            return ChatSupport(breaches=(Breach(error.message, hint=error.hint),))
+        if self.params.history != "auto":
+            return ChatSupport(self.params.history, "by the recipe")
+        if self.params.learn == "all":
+            return ChatSupport("as-written", "the whole text is learned")
+        return history_of(template, base)
+
+    def _known(self, base: BaseChat) -> str | None:
+        own = self.params.jinja
+        return own if _is_written(own) else base.templates.get(own or "default")
+
     def _prepared(self, row: Row, tokenizer: Any) -> tuple[Any, ChatTemplate, list[Any]]:
         """Return a function that renders messages, its template, and the row's messages."""
         messages = with_reasoning(messages_of(row))
@@ -117,8 +162,7 @@ class Chat(Template[ChatParams]):
 
     def _source(self, tokenizer: Any, tools: bool) -> str:
         own = self.params.jinja
-        written = own is not None and ("{{" in own or "{%" in own)
-        return own if written and own else source_of(tokenizer, own, tools)
+        return own if own and _is_written(own) else source_of(tokenizer, own, tools)
 
     def _apart(self, text: str, answers: list[Answer], tokenizer: Any) -> bool:
         if self.params.history == "auto":
@@ -136,6 +180,11 @@ class Chat(Template[ChatParams]):
             spans.append((start, begin))
             start = end
         return Rendering(text, (*spans, (start, len(text))), complete=True)
+
+
+def _is_written(jinja: str | None) -> bool:
+    """Return whether the parameter is a template's text; else it is a name."""
+    return jinja is not None and ("{{" in jinja or "{%" in jinja)
 
 
 def _render(

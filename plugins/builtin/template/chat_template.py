@@ -35,11 +35,7 @@ class ChatTemplate:
         self.marked = _has_marks(source)
         if "strftime_now" in names:
             if date is None:
-                raise StepError(
-                    "the chat template writes the day on which it is rendered (strftime_now), so "
-                    "the same recipe would train on other tokens tomorrow",
-                    hint="name a day in the recipe: `template: {use: chat, date: 2026-11-26}`",
-                )
+                raise StepError(READS_CLOCK, hint=NAME_A_DAY)
             self._variables["strftime_now"] = datetime.fromisoformat(date).strftime
 
     def render(
@@ -82,10 +78,26 @@ class ChatTemplate:
         return "".join(blocks), tuple(marks)
 
 
+READS_CLOCK = (
+    "the chat template writes the day on which it is rendered (strftime_now), so the same recipe "
+    "would train on other tokens tomorrow"
+)
+NAME_A_DAY = "name a day in the recipe: `template: {use: chat, date: 2026-11-26}`"
 REFUSED = (
     "many templates know no system turn, or want user and assistant to alternate; "
     "`on_bad_row: drop` under `template` drops such rows and counts them"
 )
+
+
+def reads_clock(source: str) -> bool:
+    """Return whether a template asks for the day, without compiling it."""
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        tokens = [(kind, text) for _, kind, text in Environment().lex(source)]
+    except TemplateSyntaxError:  # said where it is compiled
+        return False
+    return ("name", "strftime_now") in tokens
 
 
 def source_of(tokenizer: Any, name: str | None, tools: bool) -> str:

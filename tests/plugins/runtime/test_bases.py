@@ -1,8 +1,9 @@
 """Every causal model type of the installed transformers: trained as planned, or refused before.
 
 Each type has a tiny random model. Before the first step its loss is that of the plain model, sample
-by sample; its adapter loads in peft; merged and exported it is base plus adapter. The default run
-takes a sample of the types, `make test-slow` all of them; `-s` prints what became of each.
+by sample; its adapter loads in peft; merged and exported, in GGUF too where that is written here,
+it is base plus adapter. The default run takes a sample of the types, `make test-slow` all of them;
+`-s` prints what became of each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from torch.nn.functional import cross_entropy
 
 from khichdi.plugins import BaseSupport, ExportJob, StepError
 from khichdi.plugins.builtin.adapter.lora import Lora, LoraParams
+from khichdi.plugins.builtin.exporter.gguf import Gguf, GgufParams
+from khichdi.plugins.builtin.exporter.gguf_file import ARCHITECTURES
 from khichdi.plugins.builtin.exporter.merged import Merged, MergedParams
 from khichdi.plugins.builtin.runtime.qlora import bases
 from khichdi.plugins.builtin.runtime.qlora.bases import support
@@ -32,9 +35,9 @@ from khichdi.plugins.toolkit.model_loading import attach_adapter, load_model, qu
 from khichdi.plugins.toolkit.tiny_model import tiny_tokenizer
 
 TYPES = list(tiny_types.causal_types())
-SAMPLED = ("gemma2", "gpt2", "gpt_oss", "gptj", "mixtral", "qwen3_next", "roberta")
-"""Kinds of their own: soft caps, Conv1D and dropout, sinks, no interface, experts, states, a
-transformed head."""
+SAMPLED = ("gemma2", "gpt2", "gpt_oss", "gptj", "llama", "mixtral", "qwen3_next", "roberta")
+"""Kinds of their own: soft caps, Conv1D and dropout, sinks, no interface, GGUF, experts, states,
+a transformed head."""
 MANY = 150
 """Types that train at least."""
 PROMPT = 4
@@ -63,11 +66,14 @@ TRAIN = packs(samples(20, 9, 7, seed=1), samples(25, 12, seed=2))
 HELD_OUT = [*samples(30, 12, 25, seed=3), *samples(15, seed=4)]
 
 
-def plain_loss(model: Any) -> float:
-    """Return the mean loss of held-out answers, sample by sample, by the model's own logits."""
+def plain_loss(model: Any, longest: int | None = None) -> float:
+    """Return the mean loss of held-out answers, sample by sample, by the model's own logits.
+
+    Samples end after the `longest` number of tokens.
+    """
     total, count = 0.0, 0
     with torch.no_grad():
-        for sample in HELD_OUT:
+        for sample in (sample[:longest] for sample in HELD_OUT):
             logits = model(input_ids=torch.tensor([sample]), use_cache=False).logits[0].float()
             answer = torch.tensor(sample[PROMPT:])
             total += cross_entropy(logits[PROMPT - 1 : -1], answer, reduction="sum").item()
@@ -141,8 +147,23 @@ def try_type(model_type: str, folder: Path) -> BaseSupport:
     with quiet():
         alone = AutoModelForCausalLM.from_pretrained(merged).eval()
     assert plain_loss(alone) == pytest.approx(trained, rel=5e-6)
-    assert generates(model) == generates(plain)
+    assert generates(model) == generates(plain) == generates(alone)
+    if model_type in ARCHITECTURES:
+        answers_in_gguf(alone, ExportJob(base, "tiny/base", adapter, jobs.FULL, folder / "gguf"))
     return planned
+
+
+def answers_in_gguf(merged: Any, job: ExportJob) -> None:
+    """Export base and adapter to GGUF, and hold what reads it against the merged model.
+
+    GGUF's Llama has no sliding window, so samples are as long as the window at most.
+    """
+    job.output.mkdir()
+    Gguf(GgufParams(outtype="f32")).export(job)
+    read = load_model(job.output, jobs.FULL)
+    window = getattr(merged.config, "sliding_window", None)
+    assert plain_loss(read, window) == pytest.approx(plain_loss(merged, window), rel=5e-6)
+    assert generates(read)
 
 
 @pytest.mark.parametrize("model_type", SAMPLED)

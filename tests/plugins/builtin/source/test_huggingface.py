@@ -16,6 +16,7 @@ WEIGHTS = bytes(range(256)) * 4096
 MODEL = {
     ".gitattributes": b"*.safetensors filter=lfs",
     "README.md": b"# tiny",
+    "chat_template.jinja": b"{{ messages }}",
     "config.json": b'{"model_type": "mistral"}',
     "model.safetensors": WEIGHTS,
     "pytorch_model.bin": b"pickle",
@@ -31,7 +32,10 @@ def test_a_branch_is_pinned_to_its_commit_and_files_to_their_bytes(hub, make):
     pin = make("huggingface", repo="acme/tiny").pin(None)
 
     assert pin.revision == commit
-    names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    names = [
+        "chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+    ]  # fmt: skip
     assert [file.path for file in pin.files] == names
     for file in pin.files:
         data = MODEL[file.path]
