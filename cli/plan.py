@@ -8,9 +8,10 @@ from typing import Any
 
 from ..compiler.estimate.devices import DEVICES
 from ..plugins import ChatSupport
+from ..project.launch import parse_launch
 from ..project.planning import Planned, plan_session
 from ..schema.errors import InputError
-from .arguments import recipe_argument, until_argument
+from .arguments import launch_argument, recipe_argument, until_argument
 from .base_layout import layout_json
 from .diagnostics import show
 from .output import emit
@@ -22,6 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     recipe_argument(parser)
     until_argument(parser)
+    launch_argument(parser)
     parser.add_argument(
         "--device",
         metavar="NAME",
@@ -32,7 +34,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Print the plan and the estimate, the steps one by one with -v; then breaches of rules."""
-    planned = plan_session(open_session(options, allow_breaches=True), options.device)
+    launch = None if options.launch is None else parse_launch(options.launch)
+    planned = plan_session(open_session(options, allow_breaches=True), options.device, launch)
     if planned.missing and not (options.quiet or options.json):
         show(planned.missing, sys.stderr, "warning")
     emit(options, _document(planned), plan_text(planned, options.file, verbose=options.verbose))

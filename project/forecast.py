@@ -14,7 +14,7 @@ from ..compiler.estimate.architectures import from_config, known_architecture
 from ..compiler.estimate.devices import DEVICES, device_named
 from ..compiler.estimate.estimator import Known, estimate
 from ..compiler.instances import ask
-from ..plugins import BaseSupport, ChatSupport
+from ..plugins import BaseSupport, ChatSupport, Launch
 from ..plugins.toolkit import built_architecture
 from ..schema.architecture import Architecture
 from ..schema.device import Device
@@ -43,13 +43,14 @@ class Forecast:
     breaches: tuple[Diagnostic, ...] = ()
 
 
-def forecast(session: Session, device: str | None = None) -> Forecast:
+def forecast(session: Session, device: str | None = None, launch: Launch | None = None) -> Forecast:
     """Estimate a recipe from everything its store knows, and check it against that.
 
     Args:
         session: the recipe.
         device: a device of the table; left out, the one that a rule of the recipe names, else
             the one that training of this base was measured on.
+        launch: the processes that training is divided over; left out, one.
 
     Raises:
         InputError: there is no such device.
@@ -80,7 +81,7 @@ def forecast(session: Session, device: str | None = None) -> Forecast:
     breaches = tuple(fault for fault in faults if fault.code == BREACH)
     if len(faults) > len(breaches):
         raise RecipeError(faults)
-    found = estimate(recipe, session.registry, architecture, chosen, known)
+    found = estimate(recipe, session.registry, architecture, chosen, known, launch)
     found = found.model_copy(update={"other_steps": step_times(session, results, found)})
     return Forecast(architecture, known, chosen, found, support, chat, breaches)
 

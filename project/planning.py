@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..compiler.checks.rules import rule_warnings
-from ..plugins.kinds import Breach
+from ..plugins.kinds import Breach, Launch
 from ..runtime.sources.pin import check_local
 from ..schema.errors import Diagnostic
 from ..schema.plan import Plan
@@ -42,8 +42,10 @@ class Planned:
         return self.session.compiled.plan
 
 
-def plan_session(session: Session, device: str | None = None) -> Planned:
-    """Compare a plan with the store, and forecast the run for a device.
+def plan_session(
+    session: Session, device: str | None = None, launch: Launch | None = None
+) -> Planned:
+    """Compare a plan with the store, and forecast the run for a device and processes.
 
     Raises:
         InputError: there is no such device.
@@ -52,7 +54,7 @@ def plan_session(session: Session, device: str | None = None) -> Planned:
     """
     plan, recipe = session.compiled.plan, session.compiled.recipe
     check_local(plan, session.compiled.folders, session.registry, session.lock)
-    seen = forecast(session, device)
+    seen = forecast(session, device, launch)
     results = {step.name: session.store.result(step.key) for step in plan.steps}
     doubts = rule_warnings(recipe, session.registry, seen.architecture, seen.known)
     missing = missing_files(session.compiled.loaded, recipe, plan, session.registry)

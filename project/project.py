@@ -68,20 +68,23 @@ class Project:
 
         return [step.name for step in pending(self.plan, self._session.store)]
 
-    def forecast(self, device: str | None = None) -> Forecast:
+    def forecast(self, device: str | None = None, *, launch: str | None = None) -> Forecast:
         """Estimate rows, tokens, memory, time and disk from everything known in the store.
 
         Args:
             device: such as `rtx-4090`; left out, the one that the recipe's rules name, or that
                 this base was trained on here.
+            launch: processes of the training, as `recipe plan --launch` takes them; the memory is
+                that of each.
 
         Raises:
-            InputError: there is no such device.
+            InputError: there is no such device, or `launch` cannot be read.
             RecipeError: the base cannot do what the recipe asks.
         """
         from .forecast import forecast
+        from .launch import parse_launch
 
-        return forecast(self._session, device)
+        return forecast(self._session, device, None if launch is None else parse_launch(launch))
 
     def lock(
         self,

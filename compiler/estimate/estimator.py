@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-from ...plugins import Account, AccountError, Schedule, Work, Workload
+from ...plugins import Account, AccountError, Launch, Schedule, Work, Workload
 from ...plugins.registry import Registry
 from ...schema.architecture import Architecture
 from ...schema.device import Device
@@ -33,6 +33,7 @@ def estimate(
     architecture: Architecture | None,
     device: Device | None = None,
     known: Known = NOTHING,
+    launch: Launch | None = None,
 ) -> Estimate:
     """Return the estimated cost of a bound recipe.
 
@@ -43,10 +44,11 @@ def estimate(
         device: the device to train on; without one time is known only where it was measured,
             and memory is a GPU's.
         known: counts and measurements of a store.
+        launch: the processes that training is divided over, else one; memory is that of each.
     """
     if recipe.data_only:
         return _of_data(recipe, registry, known)
-    return _Estimator(recipe, registry, architecture, device, known).estimate()
+    return _Estimator(recipe, registry, architecture, device, known, launch or Launch()).estimate()
 
 
 def _of_data(recipe: Recipe, registry: Registry, known: Known) -> Estimate:
@@ -104,8 +106,10 @@ class _Estimator:
         architecture: Architecture | None,
         device: Device | None,
         known: Known,
+        launch: Launch,
     ) -> None:
         self.recipe, self.registry, self.device, self.known = recipe, registry, device, known
+        self.launch = launch
         self.model, self.train = recipe.training()
         self.architecture = architecture
         self.gpu = device is None or device.gpu
@@ -127,6 +131,7 @@ class _Estimator:
         schedule, architecture = self.schedule, self.architecture
         steps = schedule.total_steps if schedule and amount is None else None
         trained = self._trained()
+        self.amounts.assumed += launch_assumptions(self.launch, schedule, self.device)
         return Estimate(
             rows=amount.rows if amount else None,
             tokens=amount.tokens if amount else None,
@@ -172,6 +177,7 @@ class _Estimator:
             sample=self.amounts.per_row,
             trained_share=self.amounts.trained_share,
             steps=amount.steps if amount else None,
+            launch=self.launch,
         )
 
     def _account(self, workload: Workload | None) -> Account | None:
@@ -214,7 +220,7 @@ class _Estimator:
         if amount.trained is None or amount.steps is None or schedule is None:
             return None
         if known.tokens_per_second:
-            return amount.trained / known.tokens_per_second
+            return amount.trained / known.tokens_per_second * self._share(self.device)
         if self.device is None or account is None:
             return None
         return self._seconds_on(self.device, amount, workload)
@@ -233,7 +239,12 @@ class _Estimator:
             evaluated=round(evaluations * amount.held_out * self.amounts.per_row),
         )
         found: float | None = self._ask(lambda r: r.seconds(workload, device, work))
-        return found
+        return found and found * self._share(device)
+
+    def _share(self, device: Device | None) -> float:
+        """Return the part of the time that remains where processes divide the work."""
+        divided = self.schedule is not None and (device is None or device.gpu)
+        return self.schedule.share(self.launch.size) if divided and self.schedule else 1.0
 
     def _elsewhere(
         self, amount: Amount | None, workload: Workload | None, account: Account | None
@@ -273,3 +284,16 @@ class _Estimator:
 
 def _rate(amount: Amount | None, seconds: float | None) -> float | None:
     return amount.trained / seconds if amount and amount.trained and seconds else None
+
+
+def launch_assumptions(
+    launch: Launch, schedule: Schedule | None, device: Device | None
+) -> list[str]:
+    """Return what numbers for several processes rest on, in sentences."""
+    if launch.size == 1 or schedule is None:
+        return []
+    memory = f"memory: of each of {launch.size} processes ({launch.strategy})"
+    if device is not None and not device.gpu:
+        return [memory, "time: as of one process, because processes share the CPU's cores"]
+    share = schedule.share(launch.size)
+    return [memory, f"time: {share:.2g} of one process's; what they send one another not counted"]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ...schema.architecture import Architecture
 from ...schema.estimate import Memory, Saving
 from .adapter import Adapter
+from .launch import Launch
 from .quantizer import Quantizer
 
 
@@ -51,6 +52,10 @@ class Schedule:
         """Return the optimizer steps over so many packs."""
         steps = self.total_steps or ceil(packs / self.batch) * self.epochs
         return min(steps, self.stop_after or steps)
+
+    def share(self, processes: int) -> float:
+        """Return the part of an optimizer step's micro batches that the busiest process has."""
+        return ceil(self.accumulation / processes) / self.accumulation
 
     def evaluations(self, steps: int) -> int:
         """Return how often held-out rows are evaluated in so many steps, the first time before."""
@@ -97,6 +102,7 @@ class Workload:
         sample: tokens of a sample, on average.
         trained_share: share of tokens that the loss counts.
         steps: optimizer steps in all, where they are known.
+        launch: the processes that it is divided over; the memory is that of each.
     """
 
     architecture: Architecture
@@ -109,6 +115,7 @@ class Workload:
     sample: float = 1.0
     trained_share: float = 1.0
     steps: int | None = None
+    launch: Launch = field(default_factory=Launch)
 
 
 @dataclass(frozen=True)

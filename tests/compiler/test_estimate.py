@@ -12,6 +12,7 @@ from khichdi.compiler.checks.model_checks import check_architecture
 from khichdi.compiler.estimate.architectures import TABLE, from_config, known_architecture
 from khichdi.compiler.estimate.devices import DEVICES, device_named
 from khichdi.compiler.estimate.estimator import Known, estimate
+from khichdi.plugins import Launch
 from khichdi.plugins.registry import load_registry
 from khichdi.schema.errors import InputError
 from khichdi.schema.estimate import Estimate
@@ -21,10 +22,42 @@ CARD = DEVICES["rtx-4090"]
 REGISTRY = load_registry()
 
 
-def estimated(recipe: Recipe, known: Known | None = None, device: Any = CARD) -> Estimate:
-    return estimate(
-        recipe, REGISTRY, known_architecture(recipe, REGISTRY), device, known or Known()
+def estimated(
+    recipe: Recipe, known: Known | None = None, device: Any = CARD, launch: Launch | None = None
+) -> Estimate:
+    architecture = known_architecture(recipe, REGISTRY)
+    return estimate(recipe, REGISTRY, architecture, device, known or Known(), launch)
+
+
+@pytest.mark.parametrize(("processes", "share"), [(1, 1.0), (2, 2 / 3), (3, 1 / 3), (8, 1 / 3)])
+def test_processes_share_the_micro_batches_of_a_step(
+    tmp_path: Path, processes: int, share: float
+) -> None:
+    """Three of them: with two processes, one has two. A CPU's cores are shared already."""
+    recipe = bound(tmp_path, train="gradient_accumulation_steps: 3")
+    one, several = estimated(recipe), estimated(recipe, launch=Launch(processes))
+    assert one.seconds
+    assert several.seconds == pytest.approx(one.seconds * share)
+    assert (f"memory: of each of {processes} processes (ddp)" in several.assumed) == (processes > 1)
+    on_cpu = estimated(recipe, device=DEVICES["cpu"], launch=Launch(processes))
+    assert on_cpu.seconds == estimated(recipe, device=DEVICES["cpu"]).seconds
+
+
+def test_each_process_holds_its_part_of_a_sharded_base(tmp_path: Path) -> None:
+    """And two layers more while they run; of the rest each holds all."""
+    recipe = bound(tmp_path)
+    one, ddp, sharded = (
+        estimated(recipe, launch=launch).memory
+        for launch in (None, Launch(8), Launch(8, strategy="fsdp"))
     )
+    assert one
+    assert ddp
+    assert sharded
+    assert ddp.weights == one.weights
+    assert ddp.gradients > one.gradients  # what is exchanged
+    assert one.weights / 8 < sharded.weights < one.weights * (1 / 8 + 2 / 32 + 1 / 16)
+    for name in ("embeddings", "adapter", "optimizer", "activations", "logits"):
+        assert getattr(sharded, name) == getattr(one, name)
 
 
 def test_rows_that_the_recipe_declares_are_taken_and_assumptions_said(tmp_path: Path) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from ..memory.launched import TOGETHER
 from .world import Processes
-
-TOGETHER = 2**24
-"""Elements that are exchanged at once: larger messages are faster, and take memory."""
 
 
 class Gradients:

@@ -19,6 +19,7 @@ from khichdi.schema.estimate import Memory, Saving
 from ..params import ROWS_AT_ONCE, QloraParams
 from ..training_time import flops_per_token
 from ..training_time import seconds as seconds_at
+from .launched import of_one_process
 
 MOMENTS_BLOCK = 256
 """Elements that share a scale in bitsandbytes' 8-bit moments."""
@@ -50,7 +51,7 @@ def account(params: QloraParams, workload: Workload) -> Account:
     activations = _Activations(params, workload)
     segments = min(params.replay_segments, workload.steps or params.replay_segments)
     return Account(
-        memory=memory(params, workload),
+        memory=of_one_process(memory(params, workload), workload, trained),
         stored_layers=activations.stored,
         flops_per_token=flops_per_token(workload, trained, activations.recomputed),
         # Each has the adapter, the best one so far and both moments; one more is being written.
