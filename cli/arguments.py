@@ -45,7 +45,11 @@ def rows_argument(parser: ArgumentParser) -> None:
 
 def target_argument(parser: ArgumentParser) -> None:
     """Add the run, record or bundle that a command is about."""
-    parser.add_argument("run", metavar="RUN", help=f"{RUN}; or its record.json, or a bundle")
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help=f"{RUN}; or its record.json, a bundle, or hf://OWNER/NAME[@REVISION]",
+    )
 
 
 def consent_argument(parser: ArgumentParser) -> None:

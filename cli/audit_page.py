@@ -42,7 +42,7 @@ def _facts(report: AuditReport, claim: Claim) -> Iterator[tuple[str, str, bool]]
     """Yield the facts at the head: a name, a value, and whether the run only claims it."""
     record = claim.record
     yield "run", report.subject, False
-    yield "run started", record.started, True
+    yield "run started", record.when, True
     yield "run on", machine(record), True
     yield "audited", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", False
     yield "audited on", machine_of(environment()), False

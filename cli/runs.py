@@ -103,7 +103,7 @@ def _one(past: Run) -> str:
         (name, f"{value:.4g}", "claimed" if name in claimed else "")
         for name, value in record.metrics.items()
     ]
-    head = f"{record.recipe}   {record.started}   {duration(record.seconds)}   (claimed)"
+    head = f"{record.recipe}   {record.when}   {duration(record.seconds)}   (claimed)"
     hashes = f"recipe hash  {record.recipe_hash}\nresult hash  {record.result_hash}"
     if record.evaluates is not None:
         hashes += f"\nevaluates    {record.evaluates.result_hash}   (claimed)"

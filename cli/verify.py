@@ -1,7 +1,8 @@
 """Verify the signatures on a run, and that documents, adapter and every file are unchanged.
 
-Every given key must have signed, unless --threshold requires fewer. With `--statement`, a signed
-audit result is verified, and that it audits this very run.
+Every given key must have signed, unless --threshold requires fewer. Without a key, the ids of the
+keys that the signatures name are listed, and nothing is verified (exit status 1). With
+`--statement`, a signed audit result is verified, and that it audits this very run.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..project.signatures import verify_run
+from ..project.signatures import list_signers, verify_run
+from ..schema.errors import InputError
 from .arguments import target_argument
 from .output import emit, short
 
@@ -18,7 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     target_argument(parser)
     parser.add_argument(
-        "--key", metavar="FILE", action="append", required=True,
+        "--key", metavar="FILE", action="append", default=[],
         help="a signer's public key in PEM; may be repeated",
     )  # fmt: skip
     parser.add_argument(
@@ -34,6 +36,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Verify, and print the keys that signed; exit status 1 where the audit failed."""
+    if not options.key:
+        return _signers(options)
     found = verify_run(
         options.run,
         [Path(key) for key in options.key],
@@ -65,3 +69,14 @@ def run(options: Namespace) -> int:
         lines.append(f"not signed: {', '.join(found.not_signed)}")
     emit(options, document, "\n".join(lines))
     return int(audit is not None and audit.result == "FAILED")
+
+
+def _signers(options: Namespace) -> int:
+    """List the keys that signatures name. Without a key nothing is known of them: no success."""
+    if options.statement or options.threshold is not None:
+        raise InputError("nothing can be verified without a key", hint="give --key FILE")
+    signers = list_signers(options.run, store=options.store)
+    lines = [f"names key {key}" for key in signers]
+    lines.append("nothing was verified: get a signer's public key, and give it by --key FILE")
+    emit(options, {"valid": None, "signers": signers}, "\n".join(lines))
+    return 1

@@ -37,11 +37,13 @@
     signatures.py        sign a run, its models or an audit; verify signatures
     calibration.py       calibrate audit tolerances
     bundling.py          write a bundle
+    publishing.py        upload a run to the hub; published.py opens it from there
     cards.py             data set card, ML-BOM, Croissant
     model_card.py        model card and chat template of a run's adapter folder
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
     doctor.py            machine.py  extras.py    what this machine and installation can do
+    environment.py       machine, libraries and settings, with the origin of each value
     quota.py workers.py launch.py settings.py    how a run may use this machine
     observer.py          progress and notices
     units.py             sizes in words

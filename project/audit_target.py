@@ -1,4 +1,7 @@
-"""Open the target of an audit, a signature or a verification: a run, its record, or a bundle."""
+"""Open the target of an audit, a signature or a verification.
+
+It is a run, its record, a bundle, or a repository of the hub that a run was published to.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ..plugins.registry import Registry
 from ..runtime.audit.audited_run import Claim, open_claim
 from ..runtime.audit.plugin_files import not_loaded, registry_of
 from ..runtime.bundle.read import check_contents, unpacked
+from ..runtime.hub.address import is_hub_address
 from ..runtime.store.runs import RECORD
 from ..runtime.store.store import Store
 from ..schema.errors import InputError
@@ -29,13 +33,21 @@ def open_target(
     """Yield the claim of a run or bundle.
 
     Args:
-        run: a run, as `open_run` takes it, its record.json, or a bundle.
+        run: a run, as `open_run` takes it, its record.json, a bundle, or `hf://OWNER/NAME`.
         store: the store's folder; left out, found as `store_folder` says.
         scratch: the temporary folder that a bundle is unpacked in.
 
     Raises:
         InputError: there is no such run, or one of its documents is damaged; names it.
+        FetchError: a repository of the hub cannot be fetched.
     """
+    if is_hub_address(run):
+        from .published import published
+
+        root = Store(store_folder(store)).root
+        with published(str(run), root, str(scratch) if scratch else None) as claim:
+            yield claim
+        return
     given = Path(run)
     if is_bundle(given):
         root = Store(store_folder(store)).root

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.bundle.write import bundle, states_size
+from ..runtime.hub.address import is_hub_address
 from ..schema.bundle import Contents
 from ..schema.errors import InputError
 from .audit_target import is_bundle, open_target
@@ -52,8 +53,8 @@ def bundle_run(
     Raises:
         InputError: there is no such run, or something in it must not leave this machine.
     """
-    if is_bundle(Path(run)):
-        raise InputError(f"{run} is a bundle already", hint="name a run")
+    if is_bundle(Path(run)) or is_hub_address(run):
+        raise InputError(f"{run} is a bundle already, or has one", hint="name a run")
     with open_target(run, store=store) as claim:
         file = Path(output or f"{claim.record.recipe}.bundle")
         contents, unread = bundle(

@@ -27,6 +27,7 @@ PURPOSES = {
     "flash": "faster attention on NVIDIA GPUs; without it torch's own is used",
     "torchao": "optimizers `adamw_torch_8bit` and `adamw_torch_4bit`",
     "proof": "`recipe sign` and `recipe verify`",
+    "completion": "completion of commands in a shell (`recipe completion`)",
     "model-signing": "signatures of models in OpenSSF's format",
 }
 """What each extra is for; those of the project's own development are left out."""

@@ -19,8 +19,7 @@ def user_setting(name: str, what: str) -> str | None:
     Raises:
         InputError: the settings cannot be read.
     """
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    path = Path(home) / "khichdi" / "config.toml"
+    path = settings_file()
     if not path.is_file():
         return None
     try:
@@ -30,3 +29,9 @@ def user_setting(name: str, what: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InputError(f"`{name}` is {what}, in quotes", file=str(path))
     return value
+
+
+def settings_file() -> Path:
+    """Return the path of the user's settings, whether or not the file is there."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "khichdi" / "config.toml"

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from ..runtime.audit.audit import audit
 from ..runtime.audit.audited_run import UNSIGNED, Claim
 from ..runtime.audit.documents import Lowered
-from ..runtime.signing.signing import ATTESTATION, SignatureError, sign, verify
+from ..runtime.hub.address import is_hub_address
+from ..runtime.signing.signing import (
+    ATTESTATION,
+    SignatureError,
+    claimed_signers,
+    sign,
+    verify,
+)
 from ..schema.audit import AuditReport
 from ..schema.errors import InputError
 from .audit_target import is_bundle, open_target
@@ -52,11 +59,7 @@ def sign_run(run: str, key: Path, *, store: str | Path | None = None) -> Signed:
     """
     _refuse_bundle(run)
     with open_target(run, store=store) as claim:
-        report = _audit(claim)
-        if report.verdict == "diverged":
-            raise InputError(
-                f"the run does not hold: {report.where}", hint="see `recipe audit` for the rest"
-            )
+        refuse_diverged(claim)
         key_id = sign(claim, key)
         return Signed(claim.folder / ATTESTATION, key_id, claim.record.result_hash)
 
@@ -94,6 +97,16 @@ def sign_statement(
     with open_target(run, store=store) as claim:
         signed, key_id = sign_audit(claim, statement, key, _audit(claim))
     return Signed(statement, key_id, signed.predicate.result)
+
+
+def list_signers(run: str, *, store: str | Path | None = None) -> list[str]:
+    """Return the ids of the keys that a run's signatures name; nothing is verified.
+
+    Raises:
+        InputError: there is no such run, or it is not signed.
+    """
+    with open_target(run, store=store) as claim:
+        return claimed_signers(claim.folder / ATTESTATION)
 
 
 def verify_run(
@@ -135,11 +148,26 @@ def verify_run(
         return Verified(signers, claim.record.result_hash, unsigned, found)
 
 
+def refuse_diverged(claim: Claim) -> None:
+    """Refuse a run whose documents and files do not agree.
+
+    Raises:
+        InputError: names the first place where they do not.
+    """
+    report = _audit(claim)
+    if report.verdict == "diverged":
+        raise InputError(
+            f"the run does not hold: {report.where}", hint="see `recipe audit` for the rest"
+        )
+
+
 def _audit(claim: Claim) -> AuditReport:
     """Compare documents and files; the recipe is not compiled again."""
     return audit(claim, lambda claim: Lowered(why_not="not compiled for a signature"))
 
 
 def _refuse_bundle(run: str) -> None:
+    if is_hub_address(run):
+        raise InputError("what is published is not changed", hint="sign the run, then publish it")
     if is_bundle(Path(run)):
         raise InputError("a bundle is not changed any more", hint="sign the run, then bundle it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
@@ -125,3 +126,8 @@ class Record(Sealed):
     estimate: Comparison | None = None
     adapter_texts: dict[PathBelow, Digest] = Field({}, exclude_if=lambda texts: not texts)
     evaluates: EvaluatedRun | None = Field(None, exclude_if=lambda run: run is None)
+
+    @property
+    def when(self) -> str:
+        """Return the start for people: `2026-11-21 20:44:07+00:00`."""
+        return re.sub(r"\.\d+", "", self.started).replace("T", " ")

@@ -1,22 +1,22 @@
 """A small Hugging Face hub: a real HTTP server on this machine that speaks the hub's API.
 
 It serves repositories held in memory: revisions, file listings, downloads, large files through a
-second address as the real hub does, gated repositories and error codes. It offers no xet.
+second address as the real hub does, gated repositories and error codes; and it takes new
+repositories, branches, large files and commits (`hub_writes.py`). It offers no xet.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from http_site import QuietHandler, Server
-
-TOKEN = "hf_" + "a" * 34
-"""The token that gated repositories open to."""
+from hub_writes import TOKEN, Writes
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Repo:
     gated: bool = False
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
-    large: tuple[str, ...] = (".safetensors", ".parquet")
+    large: tuple[str, ...] = (".safetensors", ".parquet", ".bundle")
+    private: bool = False
     served: dict[str, bytes] = field(default_factory=dict)
     """What is sent in the place of a file's bytes: a hub that lies."""
     expired: bool = False
@@ -59,12 +60,30 @@ class Repo:
         return entry
 
 
+@dataclass
+class Fault:
+    """A request that goes wrong, once: answered with a status, or cut.
+
+    `after` lets the hub do what was asked before it goes wrong, as if the answer had been lost.
+    """
+
+    method: str
+    part: str
+    status: int | None = None
+    after: bool = False
+    before: Callable[[], object] = lambda: None
+
+
 class Hub:
     """The server; `url` is what HF_ENDPOINT is set to. Use it in a `with`."""
 
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.log: list[str] = []
+        self.objects: dict[str, bytes] = {}
+        """Large files that were uploaded, by sha256."""
+        self.faults: list[Fault] = []
+        """What befalls the next requests, each once."""
 
         class Handler(_Handler):
             hub = self
@@ -88,8 +107,9 @@ class Hub:
             server.server_close()
 
 
-class _Handler(QuietHandler):
+class _Handler(Writes, QuietHandler):
     hub: Hub
+    _mute = False
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -100,12 +120,39 @@ class _Handler(QuietHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        fault = self._fault()
+        if fault is None:
+            return self._serve(body)
+        fault.before()
+        if fault.after:
+            self._mute = True
+            self._serve(body)
+            self._mute = False
+        if fault.status is not None:
+            return self._error(fault.status, "Fault", "it was asked to go wrong")
+        self.close_connection = True
+        self.connection.close()
+        return None
+
+    def _fault(self) -> Fault | None:
+        for fault in self.hub.faults:
+            if fault.method == self.command and fault.part in self.path:
+                self.hub.faults.remove(fault)
+                return fault
+        return None
+
+    def _serve(self, body: bytes) -> None:
         address = urlsplit(self.path)
         parts = [unquote(part) for part in address.path.strip("/").split("/")]
         self.hub.log.append(f"{self.command} {unquote(address.path)}")
+        if self._written(parts, body):
+            return None
         if parts[0] == "api":
             return self._api(parts[1], parts[2:], body)
         if parts[0] == "cdn":
@@ -149,7 +196,7 @@ class _Handler(QuietHandler):
                if "lfs" in e else {})
             for e in entries
         ]  # fmt: skip
-        known = {"_id": "1", "id": repo.name, "sha": commit, "private": False, "tags": []}
+        known = {"_id": "1", "id": repo.name, "sha": commit, "private": repo.private, "tags": []}
         return self._json(known | {"downloads": 0, "likes": 0, "siblings": siblings})
 
     def _tree(self, entries: list[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
@@ -216,6 +263,8 @@ class _Handler(QuietHandler):
         self._bytes(status, json.dumps({"error": message}).encode(), headers)
 
     def _bytes(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+        if self._mute:
+            return
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

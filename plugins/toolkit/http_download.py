@@ -51,7 +51,12 @@ class NotFoundError(FetchError):
 
 
 def download(
-    url: str, place: Path | None, size: int | None = None, *, limit: int | None = None
+    url: str,
+    place: Path | None,
+    size: int | None = None,
+    *,
+    limit: int | None = None,
+    authorization: str | None = None,
 ) -> tuple[int, str]:
     """Download a file, and return its size in bytes and its sha256 in hexadecimal.
 
@@ -64,6 +69,7 @@ def download(
         size: the bytes that are expected, no more and no fewer; the time is limited by it too,
             by `SLOWEST`, and without it by `LONGEST`.
         limit: the most bytes that may come where `size` is not known.
+        authorization: the value of that header; a redirect to another host does not carry it on.
 
     Raises:
         NotFoundError: there is no such file.
@@ -71,7 +77,7 @@ def download(
             `ATTEMPTS` times in a row without a new byte.
     """
     with nullcontext() if place is None else place.open("wb") as out, _client() as client:
-        return _Transfer(client, url, out, size, limit).run()
+        return _Transfer(client, url, out, size, limit, authorization).run()
 
 
 def content_length(url: str) -> int | None:
@@ -104,7 +110,11 @@ class _Transfer:
         out: IO[bytes] | None = None,
         size: int | None = None,
         limit: int | None = None,
+        authorization: str | None = None,
     ) -> None:
+        self.headers = dict(_HEADERS)
+        if authorization is not None:
+            self.headers["Authorization"] = authorization
         self.client, self.url, self.out, self.size = client, url, out, size
         self.most = limit if size is None else size
         self.where = scrub(url)
@@ -121,7 +131,7 @@ class _Transfer:
         return self._retried(self._ask)
 
     def _ask(self) -> int | None:
-        with self._opened(_HEADERS) as response:
+        with self._opened(self.headers) as response:
             self._check(response)
             return _length(response)
 
@@ -145,7 +155,7 @@ class _Transfer:
 
     def _receive(self) -> None:
         """Request the missing bytes, and write them until the response ends."""
-        headers = dict(_HEADERS)
+        headers = dict(self.headers)
         if self.received and self.validator:
             headers |= {"Range": f"bytes={self.received}-", "If-Range": self.validator}
         with self._opened(headers) as response:

@@ -136,7 +136,7 @@ def _tiles(record: Record) -> list[tuple[str, str, str]]:
 
 
 def _facts(record: Record) -> list[tuple[str, str, bool]]:
-    facts = [("started", record.started.replace("T", " "), True)]
+    facts = [("started", record.when, True)]
     facts.append(("machine", machine(record), True))
     facts.append(("seed", str(record.seed), False))
     if record.until:

@@ -65,7 +65,7 @@ def _facts(letter: str, found: Reported) -> dict[str, Any]:
         "letter": letter,
         "facts": [
             ("run", found.name, False),
-            ("started", record.started, True),
+            ("started", record.when, True),
             ("machine", machine(record), True),
             ("time", duration(record.seconds), True),
         ],

@@ -147,7 +147,7 @@ def _facts(found: Reported) -> list[tuple[str, str, bool]]:
     settings = [("set for this run", text, False) for text in record.settings]
     return [
         ("run", found.name, False),
-        ("started", record.started, True),
+        ("started", record.when, True),
         ("machine", machine(record), True),
         ("seed", str(record.seed), False),
         *ended,

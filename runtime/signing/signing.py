@@ -191,6 +191,15 @@ def signed_payload(
     return envelope.payload, sorted(accepted)
 
 
+def claimed_signers(path: Path) -> list[str]:
+    """Return the ids of the keys that an envelope's signatures name; anyone can write an id.
+
+    Raises:
+        InputError: there is no envelope, or it cannot be read.
+    """
+    return sorted(read_envelope(path).signatures)
+
+
 def hold(told: Any, made: Any) -> None:
     """Compare the signed statement with the one that the run's files give.
 

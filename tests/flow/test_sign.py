@@ -44,6 +44,23 @@ def test_several_sign_and_each_is_verified_in_the_run_and_in_its_bundle(
         assert len(recipe(where, "verify", what, *options)["keys"]) == 1
 
 
+def test_without_a_key_the_signers_are_listed_and_nothing_is_verified(
+    own_run: Ran, tmp_path: Path
+) -> None:
+    workdir, run = own_run[0], run_of(own_run).name
+    assert "is not signed" in recipe(workdir, "verify", run, status=2)["error"]["message"]
+    made = [
+        recipe(workdir, "sign", run, "--key", write_key(tmp_path, name)[0])["key"]
+        for name in ("one", "other")
+    ]
+    found = recipe(workdir, "verify", run, status=1)
+    assert found == {"valid": None, "signers": sorted(made)}
+    assert (
+        "without a key"
+        in recipe(workdir, "verify", run, "--threshold", "1", status=2)["error"]["message"]
+    )
+
+
 def test_the_statement_is_valid_by_the_in_toto_project_s_own_package(
     own_run: Ran, tmp_path: Path
 ) -> None:

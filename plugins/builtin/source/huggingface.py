@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from khichdi.plugins import Breach, Pin, PinnedFile, Source
-from khichdi.plugins.side_effects import loading
+from khichdi.plugins.toolkit.hub_client import hub_client, hub_errors
 from khichdi.schema.errors import FetchError
 
 from .huggingface_params import HuggingFaceParams
@@ -56,7 +54,7 @@ class HuggingFace(Source[HuggingFaceParams]):
         """
         params = self.params
         with _errors(params), TemporaryDirectory(prefix="khichdi-") as scratch:
-            api = _api()
+            api = hub_client()
             info = _info(api, params, params.revision)
             if params.config or params.split:
                 from .hub_splits import split_files
@@ -80,7 +78,7 @@ class HuggingFace(Source[HuggingFaceParams]):
             raise FetchError("the lock does not name a commit", hint="pin it again: `recipe lock`")
         # On the file system of the target, so that gigabytes are moved and not copied.
         with _errors(self.params), TemporaryDirectory(prefix=".khichdi-", dir=into) as scratch:
-            api = _api()
+            api = hub_client()
             for file in pin.files:
                 found = _download(api, self.params, str(pin.revision), file.path, Path(scratch))
                 shutil.move(found, target(into, file))
@@ -147,16 +145,6 @@ class HuggingFace(Source[HuggingFaceParams]):
         return chosen
 
 
-def _api() -> HfApi:
-    with loading():
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
-
-    if not sys.stderr.isatty():
-        disable_progress_bars()
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
-
-
 def _info(api: HfApi, params: HuggingFaceParams, revision: str) -> Any:
     info = api.repo_info(
         params.repo, repo_type=params.holds, revision=revision, files_metadata=True
@@ -192,51 +180,8 @@ def _download(api: HfApi, params: HuggingFaceParams, commit: str, path: str, scr
     )
 
 
-@contextmanager
-def _errors(params: HuggingFaceParams) -> Iterator[None]:
-    """Translate the client's exceptions; the client's own may hold a signed address."""
-    from huggingface_hub import errors as hub
-
-    from khichdi.plugins.toolkit import WITHOUT_NETWORK
-    from khichdi.plugins.toolkit.scrubbing import first_line
-
+def _errors(params: HuggingFaceParams) -> AbstractContextManager[None]:
+    """Translate the client's exceptions, with what to look at in this source's parameters."""
+    kinds = "a data set needs `repo_type: dataset`; " if params.holds == "model" else ""
     place = f"{params.repo} ({params.holds})"
-    login = "log in with `hf auth login` or set HF_TOKEN"
-    try:
-        yield
-    except FetchError:
-        raise
-    except hub.GatedRepoError:
-        raise FetchError(
-            f"{place} is gated: its owners give access to those who accept their conditions",
-            hint=f"accept them on the repository's page, then {login}",
-        ) from None
-    except hub.RevisionNotFoundError:
-        raise FetchError(
-            f"{place} has no revision `{params.revision}`",
-            hint="name a branch, a tag, or a commit in full",
-        ) from None
-    except hub.RepositoryNotFoundError:
-        kinds = "a data set needs `repo_type: dataset`; " if params.holds == "model" else ""
-        raise FetchError(
-            f"{place} is not on the hub, or is private",
-            hint=f"look at the name; {kinds}if it is private, {login}",
-        ) from None
-    except hub.RemoteEntryNotFoundError as error:
-        raise FetchError(
-            f"{place}: a pinned file is gone: {first_line(error)}",
-            hint="the history of the repository was rewritten; pin again with `recipe lock`",
-        ) from None
-    except (hub.OfflineModeIsEnabled, hub.LocalEntryNotFoundError) as error:
-        raise FetchError(
-            f"{place}: the hub cannot be reached: {first_line(error)}",
-            hint="look at the network, at HF_ENDPOINT, and whether HF_HUB_OFFLINE is set; "
-            + WITHOUT_NETWORK,
-        ) from None
-    except Exception as error:
-        # The client changes its HTTP library between versions, and with it what it raises.
-        raise FetchError(
-            f"{place}: {type(error).__name__}: {first_line(error)}",
-            hint="look at the network, at HF_ENDPOINT, and at https://status.huggingface.co; "
-            + WITHOUT_NETWORK,
-        ) from None
+    return hub_errors(place, revision=params.revision, absent=kinds)
