@@ -267,7 +267,8 @@ def test_a_run_is_followed_from_its_first_step_to_its_end(shown: Open, tmp_path:
 @pytest.mark.slow
 def test_a_real_training_is_followed_with_its_loss(shown: Open, tmp_path: Path) -> None:
     board = Board(tmp_path)
-    command = [sys.executable, "-m", "khichdi.cli", "run", "quickstart", "-q"]
+    short = ["--set", "train.num_epochs=1", "-q"]
+    command = [sys.executable, "-m", "khichdi.cli", "run", "quickstart", *short]
     environment = {**os.environ, "KHICHDI_STORE": str(tmp_path / "store")}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     try:
