@@ -40,7 +40,7 @@
     plugin_description.py  new_plugin.py  plugin_check.py    list, show, create and check plugins
     store_upkeep.py      repair a store, and collect its garbage
     doctor.py            machine.py  extras.py    what this machine and installation can do
-    quota.py workers.py launch.py settings.py    how a run may use this machine
+    quota.py workers.py launch.py slurm.py settings.py    how a run may use this machine
     observer.py          progress and notices
     units.py             sizes in words
 
