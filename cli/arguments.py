@@ -96,6 +96,7 @@ def launch_argument(parser: ArgumentParser) -> None:
         "--launch",
         metavar="N[,KEY=VALUE...]",
         help="processes of the training on this machine, one for each GPU; with strategy=fsdp each "
-        "holds a part of the base; with nodes=M,node=I,rendezvous=HOST:PORT on several machines; "
+        "holds a part of the base; with nodes=M,node=I,rendezvous=HOST:PORT or `slurm` in front on "
+        "several machines; "
         "changes no result",
     )

@@ -44,7 +44,7 @@
     store_upkeep.py      repair a store, and collect its garbage
     doctor.py            machine.py  extras.py    what this machine and installation can do
     environment.py       machine, libraries and settings, with the origin of each value
-    quota.py workers.py launch.py settings.py    how a run may use this machine
+    quota.py workers.py launch.py slurm.py settings.py    how a run may use this machine
     observer.py          progress and notices
     units.py             sizes in words
 

@@ -5,24 +5,30 @@ It changes when a result is there and never the result itself, so it is in no re
 
 from __future__ import annotations
 
+import os
 from typing import get_args
 
 from ..plugins.kinds.launch import Launch, Strategy
 from ..schema.errors import InputError
+from .slurm import slurm_options
 
 NUMBERS = {"processes": 1, "nodes": 1, "node": 0}
 """The keys that are whole numbers, with the lowest of each."""
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 KEYS = (*NUMBERS, "strategy", "rendezvous")
+SLURM = "slurm"
+"""In front of the others: the environment of a Slurm job gives machines and processes."""
 
 
 def parse_launch(text: str) -> Launch:
-    """Return the processes that `N[,KEY=VALUE...]` asks for.
+    """Return the processes that `N[,KEY=VALUE...]` or `slurm[,KEY=VALUE...]` asks for.
 
     Raises:
         InputError: it cannot be read, or contradicts itself.
     """
-    found = _words(text)
+    first, _, rest = text.partition(",")
+    slurm = slurm_options(os.environ) if first.strip() == SLURM else None
+    found = _words(text) if slurm is None else slurm | (_words(rest) if rest else {})
     for key, lowest in NUMBERS.items():
         value = found.get(key, str(lowest))
         if not value.isdecimal() or int(value) < lowest:
