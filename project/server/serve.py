@@ -37,6 +37,7 @@ class ServeOptions:
         host: the address to listen on; 127.0.0.1 is reached from this machine alone.
         port: 0 takes a free one.
         token: what clients have to show; needed where others can reach the address.
+        anybody: let all who reach the address use the model without a token.
         waiting: how many requests may wait.
         timeout: seconds that a request may take, waiting included.
         new_tokens: tokens of an answer where a request leaves it open.
@@ -47,6 +48,7 @@ class ServeOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = None
+    anybody: bool = False
     waiting: int = 64
     timeout: float = 600.0
     new_tokens: int = 1024
@@ -68,10 +70,13 @@ class ServeOptions:
             raise InputError(f"--timeout is {self.timeout}, seconds over 0 were expected")
         if self.token is not None and (not self.token.isascii() or len(self.token) < 8):
             raise InputError("the token is too short: at least 8 plain characters were expected")
-        if self.token is None and not self.local:
+        if self.token is not None and self.anybody:
+            raise InputError("a token and --no-token contradict each other: give one of them")
+        if self.token is None and not self.local and not self.anybody:
             raise InputError(
                 f"others can reach {self.host}: without a token they could use the model",
-                hint=f"set {TOKEN} to a token that clients show, or listen on 127.0.0.1",
+                hint=f"set {TOKEN} to a token that clients show, listen on 127.0.0.1, or say "
+                "--no-token where only those who may use it reach the address",
             )
 
     @property
