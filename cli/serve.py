@@ -1,6 +1,7 @@
 """Serve the model of a run over HTTP, as OpenAI's API does, until Ctrl-C or SIGTERM.
 
 `/v1/chat/completions`, `/v1/completions` and `/v1/models`; the model `base` is the base alone.
+`/process`, `/tokenize` and `/decode` answer HELM, as the LLM Efficiency Challenge asked.
 Answers are greedy unless a request has a temperature. Where others can reach the address, clients
 have to show a token, which is best given by KHICHDI_SERVE_TOKEN.
 """
@@ -36,6 +37,10 @@ def arguments(parser: ArgumentParser) -> None:
         "--token", metavar="TOKEN", help="what clients have to show (KHICHDI_SERVE_TOKEN)"
     )
     parser.add_argument(
+        "--no-token", action="store_true",
+        help="let everybody who reaches the address use the model, as HELM's client has no token",
+    )  # fmt: skip
+    parser.add_argument(
         "--queue", type=int, default=DEFAULT.waiting, metavar="N",
         help=f"requests that may wait (default: {DEFAULT.waiting})",
     )  # fmt: skip
@@ -55,7 +60,8 @@ def run(options: Namespace) -> int:
     chosen = ServeOptions(
         host=options.host,
         port=options.port,
-        token=token_of(options.token, TOKEN),
+        token=options.token if options.no_token else token_of(options.token, TOKEN),
+        anybody=options.no_token,
         waiting=options.queue,
         timeout=options.timeout,
         new_tokens=options.max_new_tokens,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..plugins.kinds import Rendering
 from ..plugins.kinds.progress import Progress, ignore_progress
 from ..plugins.registry import Registry
-from ..plugins.toolkit.answer_text import Piece, Sampling
+from ..plugins.toolkit.answer_text import Piece, Sampling, ScoredToken
 from ..schema.errors import InputError, StoreError, WorkError
 from ..schema.plan import Plan, PlanStep
 from ..schema.record import Record
@@ -103,6 +103,40 @@ class RunModel:
         self.check_room(prompt, sampling.max_new_tokens)
         with self._adapter(base):
             yield from self._generator.stream(prompt, sampling)
+
+    def scored(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        echo: bool = False,
+        going: Callable[[], bool] = lambda: True,
+    ) -> tuple[str, list[ScoredToken]]:
+        """Return an answer of the trained model with the log-probability of each token.
+
+        Args:
+            prompt: token ids.
+            sampling: how to answer.
+            echo: score the tokens of the prompt too.
+            going: asked before each token; where it says no, the answer ends there.
+
+        Raises:
+            InputError: prompt and answer are longer than the model's context.
+        """
+        self.check_room(prompt, sampling.max_new_tokens)
+        return self._generator.scored(prompt, sampling, echo=echo, going=going)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, without those that only mark its start or end.
+
+        Raises:
+            InputError: there is no such token.
+        """
+        size = len(self._tokenizer)
+        unknown = next((one for one in tokens if not 0 <= one < size), None)
+        if unknown is not None:
+            raise InputError(f"there is no token {unknown}: ids are from 0 to {size - 1:,}")
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
 
     def answers(
         self,

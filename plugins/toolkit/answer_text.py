@@ -25,6 +25,7 @@ class Sampling:
         top_p: tokens are drawn among the likeliest that together have this probability.
         seed: of the draws.
         stop: texts that end the answer, and are cut off.
+        top_k: tokens are drawn among so many of the likeliest; 0 among all.
     """
 
     max_new_tokens: int
@@ -32,6 +33,7 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    top_k: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,19 @@ class Piece:
     text: str
     tokens: int
     finish: Finish | None = None
+
+
+@dataclass(frozen=True)
+class ScoredToken:
+    """A token with its natural log-probability, and the likeliest token at its place with its own.
+
+    The first token of a prompt follows nothing: its log-probabilities are 0.
+    """
+
+    text: str
+    logprob: float
+    top_text: str
+    top_logprob: float
 
 
 class AnswerText:

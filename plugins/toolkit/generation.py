@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ...schema.errors import StepError
-from .answer_text import AnswerText, Piece, Sampling
+from .answer_text import AnswerText, Piece, Sampling, ScoredToken
 
 Choose = Callable[[torch.Tensor], torch.Tensor]
 """From the logits of each row, float32 of shape (rows, vocabulary), to a token for each."""
@@ -76,6 +76,62 @@ class Generator:
                 yield Piece(shown, number)
             else:
                 yield Piece(shown + text.rest(), number, "length")
+
+    def scored(
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        *,
+        echo: bool = False,
+        going: Callable[[], bool] = lambda: True,
+    ) -> tuple[str, list[ScoredToken]]:
+        """Return an answer with the log-probability of each token; the text is that of `stream`.
+
+        A token that only ends the answer, or stands in a stop that is cut off, is left out.
+
+        Args:
+            prompt: token ids.
+            sampling: how tokens are chosen; with 0 new tokens the answer is empty.
+            echo: score the tokens of the prompt too, before those of the answer.
+            going: asked before each token; where it says no, the answer ends there.
+        """
+        scores: list[tuple[int, float, int, float]] = []
+        choose = _chooser(sampling)
+
+        def note(logits: torch.Tensor) -> torch.Tensor:
+            chosen = choose(logits)
+            scores.extend(_scores(logits, chosen))
+            return chosen
+
+        text, shown = AnswerText(self._tokenizer, sampling.stop), ""
+        tokens = self._tokens([prompt], (), note)
+        for (token,) in islice(tokens, sampling.max_new_tokens):
+            shown += text.add(token)
+            if token in self._ends or text.stopped or not going():
+                break
+        shown += text.rest()
+        while scores and len(self._decoded(scores[:-1])) >= len(shown):
+            scores.pop()
+        before = self._prompt_scores(prompt) if echo else []
+        decode = self._tokenizer.decode
+        return shown, [
+            ScoredToken(decode([token]), score, decode([top]), best)
+            for token, score, top, best in (*before, *scores)
+        ]
+
+    def _decoded(self, scores: Sequence[tuple[int, float, int, float]]) -> str:
+        ids = [token for token, *_ in scores]
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+    def _prompt_scores(self, prompt: Sequence[int]) -> list[tuple[int, float, int, float]]:
+        """Return the scores of a prompt's tokens, each after those before it."""
+        ids = torch.tensor(list(prompt), device=self._model.device)
+        first = (prompt[0], 0.0, prompt[0], 0.0)
+        if len(prompt) == 1:
+            return [first]
+        with torch.inference_mode():
+            logits = self._model(input_ids=ids[None, :-1], use_cache=False).logits[0]
+        return [first, *_scores(logits.float(), ids[1:])]
 
     def _generate(
         self, prompts: Sequence[Sequence[int]], shared: tuple[int, ...]
@@ -169,6 +225,19 @@ def _greedy(logits: torch.Tensor) -> torch.Tensor:
     return logits.argmax(dim=-1)
 
 
+def _scores(logits: torch.Tensor, chosen: torch.Tensor) -> list[tuple[int, float, int, float]]:
+    """Return each chosen token, its log-probability, the likeliest token, and that one's.
+
+    Args:
+        logits: float32 of shape (places, vocabulary).
+        chosen: token ids of shape (places,).
+    """
+    likely = torch.log_softmax(logits, dim=-1)
+    best, top = likely.max(dim=-1)
+    own = likely.gather(-1, chosen[:, None])[:, 0]
+    return list(zip(chosen.tolist(), own.tolist(), top.tolist(), best.tolist(), strict=True))
+
+
 def _chooser(sampling: Sampling) -> Choose:
     """Return how tokens are chosen: the likeliest, or drawn by the seed among the likely ones."""
     if sampling.temperature == 0:
@@ -181,6 +250,7 @@ def _chooser(sampling: Sampling) -> Choose:
         ordered, tokens = likely.sort(dim=-1, descending=True, stable=True)
         before = ordered.cumsum(dim=-1) - ordered
         kept = torch.where(before < sampling.top_p, ordered, 0.0)  # the first one always is
+        kept[:, sampling.top_k or kept.shape[1] :] = 0.0
         chosen = tokens.gather(-1, torch.multinomial(kept, 1, generator=drawn))
         return chosen[:, 0].to(logits.device)
 

@@ -1,4 +1,4 @@
-"""The addresses of OpenAI's API that a model answers at: authentication, limits and events."""
+"""The addresses that a model answers at: authentication, limits and events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import hmac
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ...plugins.toolkit.answer_text import Piece
+from .challenge import Task, read_decode, read_process, read_tokenize
 from .protocol import (
     DONE,
     ApiError,
@@ -29,7 +30,7 @@ from .protocol import (
     read_request,
     usage_of,
 )
-from .worker import Accepted, Event, Job, Worker
+from .worker import Accepted, Done, Event, Job, Worker
 
 LARGEST = 8 << 20
 """Bytes of a request at most."""
@@ -72,6 +73,9 @@ def make_app(service: Service) -> Starlette:
             Route("/v1/models/{name}", handlers.one_model),
             Route("/v1/chat/completions", handlers.chat, methods=["POST"]),
             Route("/v1/completions", handlers.completions, methods=["POST"]),
+            Route("/process", handlers.process, methods=["POST"]),
+            Route("/tokenize", handlers.tokenize, methods=["POST"]),
+            Route("/decode", handlers.decode, methods=["POST"]),
         ],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _fault},
         # Else a page of another site could ask by a name that it points to this machine.
@@ -111,6 +115,18 @@ class Handlers:
         """Continue texts as they are."""
         return await self._answer(request, "completions")
 
+    async def process(self, request: HttpRequest) -> Response:
+        """Answer HELM with the trained model."""
+        return await self._do(request, read_process)
+
+    async def tokenize(self, request: HttpRequest) -> Response:
+        """Turn a text to tokens."""
+        return await self._do(request, read_tokenize)
+
+    async def decode(self, request: HttpRequest) -> Response:
+        """Turn tokens to a text."""
+        return await self._do(request, read_decode)
+
     def _model(self, name: str) -> dict[str, Any]:
         return {
             "id": name,
@@ -130,12 +146,20 @@ class Handlers:
                 code="invalid_api_key",
             )  # fmt: skip
 
-    async def _answer(self, http: HttpRequest, kind: str) -> Response:
+    async def _allowed(self, http: HttpRequest) -> bytes:
+        """Return the body of a request that may be answered."""
         self._authenticate(http)
         if not http.headers.get("content-type", "").startswith("application/json"):
             # Pages of other sites cannot send this type without asking first.
             raise ApiError(415, "the content type is not application/json")
-        request = read_request(kind, await _body(http), self.service.models)
+        return await _body(http)
+
+    async def _do(self, http: HttpRequest, read: Callable[[bytes], Task]) -> Response:
+        task = read(await self._allowed(http))
+        return JSONResponse(await Conversation(task, self.service, http).document())
+
+    async def _answer(self, http: HttpRequest, kind: str) -> Response:
+        request = read_request(kind, await self._allowed(http), self.service.models)
         conversation = Conversation(request, self.service, http)
         reply = Reply(
             request, int(time.time()), self.service.fingerprint,
@@ -152,12 +176,12 @@ class Handlers:
 class Conversation:
     """A request and what the worker says of it, in the server's own thread."""
 
-    def __init__(self, request: Request, service: Service, http: HttpRequest) -> None:
+    def __init__(self, request: Request | Task, service: Service, http: HttpRequest) -> None:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._until = self._loop.time() + service.timeout
         self._http = http
-        self.request = request
+        self._answers = len(request.prompts) if isinstance(request, Request) else 1
         self.job = Job(request, self._say)
         service.worker.put(self.job)
 
@@ -176,13 +200,23 @@ class Conversation:
         assert isinstance(event, Accepted)
         return event.tokens
 
+    async def document(self) -> dict[str, Any]:
+        """Return the response to a task.
+
+        Raises:
+            ApiError: it is refused or failed, or took too long.
+        """
+        event = await self._next()
+        assert isinstance(event, Done)
+        return event.document
+
     async def pieces(self) -> AsyncIterator[tuple[int, Piece]]:
         """Yield each piece of each answer.
 
         Raises:
             ApiError: the answer failed, or took too long.
         """
-        left = len(self.request.prompts)
+        left = self._answers
         try:
             while left:
                 event = await self._next()
@@ -215,7 +249,7 @@ class Conversation:
 
 
 async def _whole(conversation: Conversation, reply: Reply, prompt_tokens: int) -> Response:
-    count = len(conversation.request.prompts)
+    count = len(reply.request.prompts)
     texts, ends, tokens = [""] * count, ["stop"] * count, [0] * count
     async for index, piece in conversation.pieces():
         texts[index] += piece.text
@@ -227,7 +261,7 @@ async def _whole(conversation: Conversation, reply: Reply, prompt_tokens: int) -
 async def _events(
     conversation: Conversation, reply: Reply, prompt_tokens: int
 ) -> AsyncIterator[str]:
-    tokens = [0] * len(conversation.request.prompts)
+    tokens = [0] * len(reply.request.prompts)
     try:
         for document in reply.start():
             yield as_event(document)

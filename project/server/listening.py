@@ -31,12 +31,14 @@ class Address:
         port: 0 takes a free one.
         token: what clients have to show; needed where others can reach the address.
         variable: the environment variable that has the token, for hints.
+        anybody: whether others may use the server without a token.
     """
 
     host: str
     port: int
     token: str | None
     variable: str
+    anybody: bool = False
 
     def check(self, use: str) -> None:
         """Refuse an address that cannot be, or that others could use without a token.
@@ -57,7 +59,7 @@ class Address:
             raise InputError(
                 f"the token is too short: at least {SHORTEST_TOKEN} plain characters were expected"
             )
-        if self.token is None and not self.local:
+        if self.token is None and not self.local and not self.anybody:
             raise InputError(
                 f"others can reach {self.host}: without a token they could {use}",
                 hint=f"set {self.variable} to a token that clients show, or listen on 127.0.0.1",

@@ -111,14 +111,7 @@ def read_request(kind: str, raw: bytes, models: Sequence[str]) -> Request:
     Raises:
         ApiError: it is not JSON, lacks something, or asks for what is not offered; says which.
     """
-    try:
-        body = parse_json(raw)
-    except (InputError, ValueError, RecursionError) as error:
-        words = error.message if isinstance(error, InputError) else str(error)[:200]
-        raise ApiError(400, f"the body is not JSON: {words}") from None
-    if not isinstance(body, dict):
-        raise ApiError(400, "the body is not a JSON object")
-    fields = {name: value for name, value in body.items() if value is not None}
+    fields = parse_body(raw)
     _check_fields(kind, fields)
     model = _model(fields, models)
     options = fields.get("stream_options", {})
@@ -130,9 +123,25 @@ def read_request(kind: str, raw: bytes, models: Sequence[str]) -> Request:
         prompts=_prompts(kind, fields),
         sampling=_sampling(fields),
         base=model == BASE,
-        stream=_flag(fields, "stream"),
-        usage=_flag(options, "include_usage"),
+        stream=flag(fields, "stream"),
+        usage=flag(options, "include_usage"),
     )
+
+
+def parse_body(raw: bytes) -> dict[str, Any]:
+    """Return the fields of a request's body; null is as if the field were not there.
+
+    Raises:
+        ApiError: it is not a JSON object.
+    """
+    try:
+        body = parse_json(raw)
+    except (InputError, ValueError, RecursionError) as error:
+        words = error.message if isinstance(error, InputError) else str(error)[:200]
+        raise ApiError(400, f"the body is not JSON: {words}") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "the body is not a JSON object")
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _check_fields(kind: str, fields: Mapping[str, Any]) -> None:
@@ -194,18 +203,23 @@ def _sampling(fields: Mapping[str, Any]) -> Sampling:
             400, f"`stop` is not a text or a list of at most {MOST_STOPS} texts", param="stop"
         )
     return Sampling(
-        max_new_tokens=int(_number(fields, limit, 0, 1, 2**31, whole=True)),
-        temperature=_number(fields, "temperature", 0.0, 0, 2),
-        top_p=_number(fields, "top_p", 1.0, 0, 1) or 1e-9,
-        seed=int(_number(fields, "seed", secrets.randbelow(2**31), 0, 2**63 - 1, whole=True)),
+        max_new_tokens=int(number(fields, limit, 0, 1, 2**31, whole=True)),
+        temperature=number(fields, "temperature", 0.0, 0, 2),
+        top_p=number(fields, "top_p", 1.0, 0, 1) or 1e-9,
+        seed=int(number(fields, "seed", secrets.randbelow(2**31), 0, 2**63 - 1, whole=True)),
         stop=tuple(stops),
     )
 
 
-def _number(
+def number(
     fields: Mapping[str, Any], name: str, default: float, low: float, high: float, *,
     whole: bool = False,
 ) -> float:  # fmt: skip
+    """Return a number of a request, from `low` to `high`, or the default.
+
+    Raises:
+        ApiError: it is something else.
+    """
     if name not in fields:
         return default
     value: Any = fields[name]
@@ -216,8 +230,13 @@ def _number(
     return float(value) if not whole else value
 
 
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name, False)
+def flag(fields: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
+    """Return whether a request says true, or the default.
+
+    Raises:
+        ApiError: it says neither true nor false.
+    """
+    value = fields.get(name, default)
     if not isinstance(value, bool):
         raise ApiError(400, f"`{name}` is not true or false", param=name)
     return value

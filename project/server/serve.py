@@ -29,6 +29,7 @@ class ServeOptions:
         host: the address to listen on; 127.0.0.1 is reached from this machine alone.
         port: 0 takes a free one.
         token: what clients have to show; needed where others can reach the address.
+        anybody: let all who reach the address use the model without a token.
         waiting: how many requests may wait.
         timeout: seconds that a request may take, waiting included.
         new_tokens: tokens of an answer where a request leaves it open.
@@ -39,6 +40,7 @@ class ServeOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     token: str | None = None
+    anybody: bool = False
     waiting: int = 64
     timeout: float = 600.0
     new_tokens: int = 1024
@@ -51,6 +53,8 @@ class ServeOptions:
         Raises:
             InputError: they do.
         """
+        if self.token is not None and self.anybody:
+            raise InputError("a token and --no-token contradict each other: give one of them")
         self.address.check("use the model")
         for name, value in (("queue", self.waiting), ("max-new-tokens", self.new_tokens)):
             if value < 1:
@@ -61,7 +65,7 @@ class ServeOptions:
     @property
     def address(self) -> Address:
         """Where it listens."""
-        return Address(self.host, self.port, self.token, TOKEN)
+        return Address(self.host, self.port, self.token, TOKEN, self.anybody)
 
 
 def serve(run: Run, options: ServeOptions, ready: Callable[[str, tuple[str, ...]], None]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from ...plugins.toolkit.answer_text import Piece
 from ...runtime.inference import RunModel
 from ...schema.errors import KhichdiError
+from .challenge import Task
 from .protocol import ApiError, Request
 
 log = logging.getLogger("khichdi")
@@ -30,8 +31,16 @@ class Accepted:
     tokens: int
 
 
-Event = Accepted | tuple[int, Piece] | ApiError
-"""What the thread says of a request: accepted, a piece of an answer by its index, or an error."""
+@dataclass(frozen=True)
+class Done:
+    """The only event of a task: its response."""
+
+    document: dict[str, Any]
+
+
+Event = Accepted | tuple[int, Piece] | Done | ApiError
+"""What the thread says of a request: accepted, a piece of an answer by its index, the response to
+a task, or an error."""
 
 
 @dataclass
@@ -44,7 +53,7 @@ class Job:
         gone: set when nobody waits for the answer any more.
     """
 
-    request: Request
+    request: Request | Task
     say: Callable[[Event], None]
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -138,16 +147,24 @@ class Worker:
     def _answer(self, model: RunModel, job: Job) -> None:
         """Answer one request; whatever is wrong with it ends it alone."""
         try:
-            self._pieces(model, job)
+            if isinstance(job.request, Request):
+                self._pieces(model, job, job.request)
+            else:
+                self._task(model, job, job.request)
         except KhichdiError as error:
             job.say(ApiError.of(error))
         except Exception as error:
             job.say(ApiError(500, f"the model failed: {type(error).__name__}"))
 
-    def _pieces(self, model: RunModel, job: Job) -> None:
+    def _task(self, model: RunModel, job: Job, task: Task) -> None:
         if job.gone.is_set():
             return
-        request = job.request
+        found = task.answer(model, lambda: not (job.gone.is_set() or self._stop.is_set()))
+        job.say(ApiError(503, STOPS) if self._stop.is_set() else Done(found))
+
+    def _pieces(self, model: RunModel, job: Job, request: Request) -> None:
+        if job.gone.is_set():
+            return
         wanted = request.sampling.max_new_tokens
         prompts: list[tuple[list[int], Any]] = []
         for prompt in request.prompts:

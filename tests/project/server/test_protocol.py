@@ -100,6 +100,7 @@ def test_events_make_up_the_whole_answer(kind: str) -> None:
 def test_others_are_not_let_in_without_a_token() -> None:
     ServeOptions(host="::1").check()
     ServeOptions(host="0.0.0.0", token="long-enough").check()
+    ServeOptions(host="0.0.0.0", anybody=True).check()
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
         with pytest.raises(InputError, match="others can reach") as caught:
             ServeOptions(host=host).check()
@@ -107,6 +108,7 @@ def test_others_are_not_let_in_without_a_token() -> None:
     for wrong in (
         ServeOptions(port=70000), ServeOptions(token="short"), ServeOptions(waiting=0),
         ServeOptions(timeout=0), ServeOptions(new_tokens=0),
+        ServeOptions(token="long-enough", anybody=True),
     ):  # fmt: skip
         with pytest.raises(InputError):
             wrong.check()
