@@ -56,6 +56,7 @@ CODES = {
     "set": "a value set for one command, whose path leads nowhere",
     "set-twice": "a value that is set twice for one command",
     "tag": "a YAML tag",
+    "template-refused": "a template that cannot write the base's chats",
     "text": "a text that cannot be written as UTF-8, or has NUL",
     "too-deep": "more levels than a recipe has",
     "too-long-for-base": "more tokens in a pack than the base was made for",

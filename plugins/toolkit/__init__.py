@@ -20,6 +20,7 @@
     experts_in_4_bits, experts_in_8_bits  what quantizes the experts of a mixture
     exact_match, rouge_l  scores of an answer against references
     Generator             greedy answers, with the shared beginning of prompts computed once
+    hub_client, hub_errors  the Hugging Face hub's client, and its exceptions in words
     install               frozen linear layers that are unpacked once where memory allows
     keeping_freed_memory  memory of a CPU kept by the process from step to step
     first_line, scrub     texts of errors without logins, query strings and tokens
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .frozen_linear import BaseWeight, install
     from .generation import Generator, same_length
     from .http_download import content_length, download
+    from .hub import hub_client, hub_errors
     from .language_identification import language_identifier
     from .malloc import keeping_freed_memory
     from .meta_model import built_architecture
@@ -96,6 +98,8 @@ __all__ = [
     "experts_in_4_bits",
     "experts_in_8_bits",
     "first_line",
+    "hub_client",
+    "hub_errors",
     "install",
     "keeping_freed_memory",
     "language_identifier",
@@ -139,6 +143,8 @@ _MODULES = {
     "experts_in_8_bits": "expert_weights",
     "exact_match": "text_metrics",
     "first_line": "scrubbing",
+    "hub_client": "hub",
+    "hub_errors": "hub",
     "install": "frozen_linear",
     "keeping_freed_memory": "malloc",
     "language_identifier": "language_identification",

@@ -34,7 +34,9 @@ def make_app(board: Board, hosts: tuple[str, ...], token: str | None) -> Starlet
     return Starlette(
         routes=[*_sign_in(board, keys), *_runs(RunPages(board)), *_recipes(RecipePages(board))],
         exception_handlers={
-            KhichdiError: faults.known, HTTPException: faults.http, Exception: faults.unknown,
+            KhichdiError: faults.known,
+            HTTPException: faults.of_starlette,
+            Exception: faults.unknown,
         },
         middleware=[
             # Else a page of another site could ask by a name that it points to this machine.
@@ -112,7 +114,7 @@ class Faults:
         """Show an error of ours."""
         return self.board.faults(error)
 
-    def http(self, request: Request, error: Any) -> Response:
+    def of_starlette(self, request: Request, error: Any) -> Response:
         """Show that there is nothing at an address, or that it takes another method."""
         if error.status_code == 404:
             return self.board.faults(NotHereError("There is no such page on this board."))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...plugins.toolkit.http_download import download
-from ...plugins.toolkit.hub_client import hub_client, hub_errors
+from ...plugins.toolkit.hub import hub_client, hub_errors
 from ...schema.errors import FetchError
 from ...schema.file_names import inside
 from ...schema.units import gibibytes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...plugins.toolkit.hub_client import LOGIN, hub_client, hub_errors
+from ...plugins.toolkit.hub import LOGIN, hub_client, hub_errors
 from ...schema.digest import file_sha256
 from ...schema.errors import InputError, WorkError
 from .address import BRANCH, HubAddress

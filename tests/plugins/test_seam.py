@@ -57,6 +57,8 @@ ALLOWED = {
     "compiler/importers/": "translates the words of other tools into those of shipped plugins",
     "compiler/config_exporters/": "translates shipped plugins into the words of other tools",
     "compiler/foreign_terms/": "answers the words of other tools",
+    "project/board/guard.py:http": "a kind of request",
+    "project/board/recipe_pages.py:jsonl": "the text of a new recipe",
     "project/first_recipe/": "writes recipes of shipped plugins",
     "project/extras.py": "names of extras and of what they bring",
     "runtime/calibration/lowrank.py": "reads peft's adapter_config.json",

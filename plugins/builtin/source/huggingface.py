@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from khichdi.plugins import Breach, Pin, PinnedFile, Source
-from khichdi.plugins.toolkit.hub_client import hub_client, hub_errors
+from khichdi.plugins.toolkit.hub import hub_client, hub_errors
 from khichdi.schema.errors import FetchError
 
 from .huggingface_params import HuggingFaceParams
