@@ -66,7 +66,9 @@ def test_loss_and_gradients_are_those_of_transformers(
     assert float(theirs.aux_loss) > 0
     theirs.loss.backward()
     for name, grad in gradients(trainee).items():
-        torch.testing.assert_close(ours[name], grad, rtol=1e-4, atol=1e-6)
+        # Processors add float32 in orders of their own: what rounding leaves is that of the sums.
+        rounding = 1e-4 * float(grad.abs().max())
+        torch.testing.assert_close(ours[name], grad, rtol=1e-4, atol=rounding)
 
 
 def test_training_with_it_gives_another_adapter_and_the_same_twice(tmp_path: Path) -> None:
