@@ -80,6 +80,43 @@ def mirror_argument(parser: ArgumentParser) -> None:
     )
 
 
+def address_arguments(parser: ArgumentParser, host: str, port: int, variable: str) -> None:
+    """Add where a server listens, and the token that clients have to show.
+
+    Args:
+        parser: what the arguments are added to.
+        host: the address to listen on by default.
+        port: the port by default.
+        variable: the environment variable that has the token where the argument is left out.
+    """
+    parser.add_argument(
+        "--host", default=host, metavar="HOST",
+        help=f"address to listen on (default: {host}, this machine alone)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=int, default=port, metavar="N",
+        help=f"port (default: {port}; 0 takes a free one)",
+    )  # fmt: skip
+    parser.add_argument("--token", metavar="TOKEN", help=f"what clients have to show ({variable})")
+
+
+def contents_arguments(parser: ArgumentParser) -> None:
+    """Add what a bundle of a run holds, and what its search for secrets lets pass."""
+    parser.add_argument("--with-data", action="store_true", help="include sources, rows and packs")
+    parser.add_argument(
+        "--with-weights", action="store_true", help="include the base model's files"
+    )
+    parser.add_argument(
+        "--without-states", action="store_true",
+        help="omit the states that training segments are replayed from",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow", metavar="WORD", action="append", default=[],
+        help="allow a text that looks personal but is not, or all that a step or data set holds, "
+        "such as data/lima",
+    )  # fmt: skip
+
+
 def workers_argument(parser: ArgumentParser) -> None:
     """Add the number of processes that share out the rows of a filter."""
     parser.add_argument(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ..project.bundling import bundle_run
-from .arguments import target_argument
+from .arguments import contents_arguments, target_argument
 from .output import emit, size
 
 SHOWN = 3
@@ -21,19 +21,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="output file (default: <recipe>.bundle)"
     )
-    parser.add_argument("--with-data", action="store_true", help="include sources, rows and packs")
-    parser.add_argument(
-        "--with-weights", action="store_true", help="include the base model's files"
-    )
-    parser.add_argument(
-        "--without-states", action="store_true",
-        help="omit the states that training segments are replayed from",
-    )  # fmt: skip
-    parser.add_argument(
-        "--allow", metavar="WORD", action="append", default=[],
-        help="allow a text that looks personal but is not, or all that a step or data set holds, "
-        "such as data/lima",
-    )  # fmt: skip
+    contents_arguments(parser)
 
 
 def run(options: Namespace) -> int:

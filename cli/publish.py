@@ -13,7 +13,7 @@ from typing import Any
 
 from ..project.publishing import Publication, PublishOptions, publish_run
 from ..schema.printable import printable
-from .arguments import run_argument
+from .arguments import contents_arguments, run_argument
 from .output import columns, emit, size
 
 SHOWN = 5
@@ -39,18 +39,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would be uploaded, and upload nothing"
     )
-    parser.add_argument("--with-data", action="store_true", help="include sources, rows and packs")
-    parser.add_argument(
-        "--with-weights", action="store_true", help="include the base model's files"
-    )
-    parser.add_argument(
-        "--without-states", action="store_true",
-        help="omit the states that training segments are replayed from",
-    )  # fmt: skip
-    parser.add_argument(
-        "--allow", metavar="WORD", action="append", default=[],
-        help="allow a text that looks personal but is not, as `recipe bundle` does",
-    )  # fmt: skip
+    contents_arguments(parser)
 
 
 def run(options: Namespace) -> int:

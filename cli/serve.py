@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from ..project.run_lookup import open_run
 from ..project.server.listening import token_of
 from ..project.server.serve import TOKEN, ServeOptions, serve
-from .arguments import model_arguments, run_argument
+from .arguments import address_arguments, model_arguments, run_argument
 from .output import emit
 from .waiting import waiting
 
@@ -25,17 +25,7 @@ DEFAULT = ServeOptions()
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
     run_argument(parser)
-    parser.add_argument(
-        "--host", default=DEFAULT.host, metavar="HOST",
-        help=f"address to listen on (default: {DEFAULT.host}, this machine alone)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--port", type=int, default=DEFAULT.port, metavar="N",
-        help=f"port (default: {DEFAULT.port}; 0 takes a free one)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--token", metavar="TOKEN", help="what clients have to show (KHICHDI_SERVE_TOKEN)"
-    )
+    address_arguments(parser, DEFAULT.host, DEFAULT.port, TOKEN)
     parser.add_argument(
         "--no-token", action="store_true",
         help="let everybody who reaches the address use the model, as HELM's client has no token",

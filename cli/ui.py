@@ -14,6 +14,7 @@ from pathlib import Path
 from ..project.board.serve_board import TOKEN, BoardOptions, serve_board
 from ..project.server.listening import token_of
 from ..project.session import store_folder
+from .arguments import address_arguments
 from .output import emit
 
 DEFAULT = BoardOptions()
@@ -21,19 +22,11 @@ DEFAULT = BoardOptions()
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
-        "--host", default=DEFAULT.host, metavar="HOST",
-        help=f"address to listen on (default: {DEFAULT.host}, this machine alone)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--port", type=int, default=DEFAULT.port, metavar="N",
-        help=f"port (default: {DEFAULT.port}; 0 takes a free one)",
-    )  # fmt: skip
+    address_arguments(parser, DEFAULT.host, DEFAULT.port, TOKEN)
     parser.add_argument(
         "--write", action="store_true",
         help="allow it to tag runs and save recipes, and to run the plugin files of recipes",
     )  # fmt: skip
-    parser.add_argument("--token", metavar="TOKEN", help=f"what browsers have to show ({TOKEN})")
 
 
 def run(options: Namespace) -> int:

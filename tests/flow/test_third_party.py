@@ -34,7 +34,7 @@ train:
 """
 RECIPE_COLUMN = RECIPE.splitlines()[10].index("share") + 1
 EDITS = {
-    "Say in one line what it does.": "Drop rows that shout.",
+    "Drop rows whose input is mostly in upper case.": "Drop rows that shout.",
     "Return `shouting` where": "Return `too-loud` where",
     "Field(0.5, gt=0, le=1": "Field(0.6, gt=0, le=1",
     '"input"': '"output"',
