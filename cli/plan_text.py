@@ -9,7 +9,7 @@ from ..plugins.kinds import Breach
 from ..project.forecast import Forecast
 from ..project.planning import Planned
 from ..project.session import Session
-from ..schema.estimate import PARTS, Bound, Estimate
+from ..schema.estimate import PARTS, Bound, Estimate, StepTime
 from ..schema.plan import Plan
 from .base_layout import layout_text
 from .output import columns, duration, short, size
@@ -17,6 +17,8 @@ from .step_summary import described
 
 GIB = 2**30
 LABEL = 10
+MANY = 100_000
+"""Rows that the time of a step is told for where their number is not known."""
 """Width of the words that lines below `train` begin with."""
 
 
@@ -187,12 +189,23 @@ def _other_steps(found: Estimate) -> list[str]:
     rows = []
     for one in found.other_steps:
         count = "" if one.rows is None else f"{one.rows:,} rows"
-        time = "time not known: no run here has done it"
-        if one.run is not None:
-            seconds = "? s" if one.seconds is None else duration(one.seconds)
-            time = f"{seconds}   (measured here, {one.run})"
-        rows.append((one.step, count, time) if count else (one.step, time))
+        rows.append((one.step, count, _other_time(one)) if count else (one.step, _other_time(one)))
     return ["  also    steps that run the model, or take long", columns(rows, indent="    ")]
+
+
+def _other_time(one: StepTime) -> str:
+    """Return the time of a step, and where its rate comes from."""
+    if one.run is not None:
+        seconds = "? s" if one.seconds is None else duration(one.seconds)
+        return f"{seconds}   (measured here, {one.run})"
+    if one.seconds_per_row is None:
+        return "time not known: no run here has done it"
+    time = (
+        f"{duration(one.seconds_per_row * MANY)} for each {MANY:,} rows"
+        if one.seconds is None
+        else duration(one.seconds)
+    )
+    return f"at most {time}   ({one.device}: table, not measured here)"
 
 
 def _elsewhere(found: Estimate) -> str:

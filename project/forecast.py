@@ -22,7 +22,7 @@ from ..schema.errors import BREACH, Diagnostic, RecipeError
 from ..schema.estimate import Comparison, Estimate
 from ..schema.plan import Plan, PlanStep
 from .base_files import KnownBase, known_base
-from .past_runs import Results, device_of, measured_elsewhere, measured_here, step_times
+from .past_runs import Results, device_of, measured_elsewhere, measured_here, waiting_steps
 from .session import Session
 
 
@@ -60,7 +60,7 @@ def forecast(session: Session, device: str | None = None, launch: Launch | None 
     recipe, plan = compiled.recipe, compiled.plan
     results = {step.name: session.store.result(step.key) for step in plan.steps}
     if not plan.trains:
-        counted = _known(plan, results, None)
+        counted = _known(session, results, None, None)
         found = estimate(recipe.curation(), session.registry, None, None, counted)
         return Forecast(None, counted, None, found, breaches=compiled.breaches)
     named = device_named(device) if device else _ruled(session)
@@ -68,7 +68,7 @@ def forecast(session: Session, device: str | None = None, launch: Launch | None 
     chosen = named or (device_of(measured["device"]) if measured else None)
     base = known_base(session, results)
     architecture = base_architecture(session, base)
-    known = _known(plan, results, measured)
+    known = _known(session, results, measured, chosen)
     faults = check_base(recipe, compiled.loaded, session.registry, architecture, known)
     faults += check_vocabulary(recipe, compiled.loaded, base.vocabulary)
     chat = chat_support(recipe, session.registry, base.chat)
@@ -82,7 +82,6 @@ def forecast(session: Session, device: str | None = None, launch: Launch | None 
     if len(faults) > len(breaches):
         raise RecipeError(faults)
     found = estimate(recipe, session.registry, architecture, chosen, known, launch)
-    found = found.model_copy(update={"other_steps": step_times(session, results, found)})
     return Forecast(architecture, known, chosen, found, support, chat, breaches)
 
 
@@ -114,7 +113,13 @@ def _ruled(session: Session) -> Device | None:
     return None
 
 
-def _known(plan: Plan, results: Results, measured: Mapping[str, Any] | None) -> Known:
+def _known(
+    session: Session,
+    results: Results,
+    measured: Mapping[str, Any] | None,
+    device: Device | None,
+) -> Known:
+    plan = session.compiled.plan
     rows, before, filtered = _rows(plan, results)
     split, pack = results.get("split"), results.get("pack")
     sources = [step for step in plan.steps if step.kind == "source"]
@@ -134,6 +139,7 @@ def _known(plan: Plan, results: Results, measured: Mapping[str, Any] | None) -> 
         seconds=found.get("seconds"),
         sources={step.name: _size(step) for step in sources},
         fetched=frozenset(step.name for step in sources if results[step.name]),
+        waiting=waiting_steps(session, results, device),
     )
 
 
@@ -184,7 +190,7 @@ def compared(session: Session) -> Comparison | None:
     own: Any = train.measured
     device = device_of(str(own["device"]))
     architecture = base_architecture(session, known_base(session, results))
-    known = _known(plan, results, measured_elsewhere(session, device))
+    known = _known(session, results, measured_elsewhere(session, device), device)
     found = estimate(recipe, session.registry, architecture, device, known)
     memory = found.memory
     whole = (

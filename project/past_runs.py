@@ -8,23 +8,19 @@ from itertools import islice
 from typing import Any
 
 from ..compiler.estimate.devices import DEVICES
+from ..compiler.estimate.model_steps import MODEL, Rate, WaitingStep
 from ..plugins.registry import Registry
 from ..runtime.store.runs import PLAN, newest_runs
 from ..schema.device import Device
 from ..schema.errors import InputError
-from ..schema.estimate import Estimate, StepTime
 from ..schema.plan import Plan, PlanStep
-from ..schema.record import Record, RecordedStep, StepResult
+from ..schema.record import Record, StepResult
 from .session import Session
 
 Results = Mapping[str, StepResult | None]
 
 NEWEST = 20
 """How many past runs are searched for measurements, newest first."""
-LONG = 1.0
-"""Seconds of a step, measured, above which a plan lists it."""
-MODEL = ("scorer", "evaluator", "exporter")
-"""Kinds whose steps run the model: a plan lists them though nothing was measured."""
 
 
 def measured_here(
@@ -116,41 +112,44 @@ def device_of(measured: str) -> Device | None:
 # ---- steps other than training ----------------------------------------------------------------
 
 
-def step_times(session: Session, results: Results, found: Estimate) -> tuple[StepTime, ...]:
-    """Return the time of each step to run but training, at the rate of a past run of its kind."""
+def waiting_steps(
+    session: Session, results: Results, device: Device | None
+) -> tuple[WaitingStep, ...]:
+    """Return the steps to run but training, with the rates of past runs on this device."""
     waiting = [
         step
         for step in session.compiled.plan.steps
         if results[step.name] is None and step.kind not in ("source", "runtime")
     ]
-    rates = _rates(session, waiting)
-    times = []
-    for step in waiting:
-        rows = _rows_in(step, results, found, session)
-        run, done = rates.get(step.name, (None, None))
-        if done is None:
-            if step.kind in MODEL:
-                times.append(StepTime(step=step.name, rows=rows))
-            continue
-        seconds = _scaled(done, rows)
-        if step.kind in MODEL or (seconds or 0) > LONG:
-            times.append(StepTime(step=step.name, rows=rows, seconds=seconds, run=run))
-    return tuple(times)
+    rates = _rates(session, waiting, device)
+    return tuple(
+        WaitingStep(step, _rows_in(step, results, session), rates.get(step.name))
+        for step in waiting
+    )
 
 
-def _rates(session: Session, waiting: list[PlanStep]) -> dict[str, tuple[str, RecordedStep]]:
-    """Return, by step, the newest run that did such a step, and what it recorded."""
-    plan, found = session.compiled.plan, dict[str, tuple[str, RecordedStep]]()
+def _rates(session: Session, waiting: list[PlanStep], device: Device | None) -> dict[str, Rate]:
+    """Return, by step, the rate of the newest run that did such a step."""
+    plan, found = session.compiled.plan, dict[str, Rate]()
     for name, record, other in past_runs(session) if waiting else ():
         theirs = {step.name: step for step in other.steps}
         ran = [step for step in record.steps if step.status == "ran" and step.name in theirs]
+        elsewhere = device is not None and _device_of(record) != device
         for step in waiting:
+            if step.name in found or (elsewhere and step.kind in MODEL):
+                continue
             wanted = _what(plan, step)
-            same = (one for one in ran if _what(other, theirs[one.name]) == wanted)
-            one = next(same, None) if step.name not in found else None
+            one = next((one for one in ran if _what(other, theirs[one.name]) == wanted), None)
             if one is not None:
-                found[step.name] = (name, one)
+                rows = one.result.facts.get("rows_in")
+                found[step.name] = Rate(name, one.seconds, rows if isinstance(rows, int) else None)
     return found
+
+
+def _device_of(record: Record) -> Device | None:
+    """Return the device of the table that a run's model was on, where its training says so."""
+    trained = (step.result.measured.get("device") for step in record.steps)
+    return next((device_of(str(name)) for name in trained if name), None)
 
 
 def _what(plan: Plan, step: PlanStep) -> tuple[Any, ...]:
@@ -160,8 +159,8 @@ def _what(plan: Plan, step: PlanStep) -> tuple[Any, ...]:
     return step.kind, step.plugin, step.parts, model, "adapter" in roles
 
 
-def _rows_in(step: PlanStep, results: Results, found: Estimate, session: Session) -> int | None:
-    """Return the rows that a step will read, as far as they are known."""
+def _rows_in(step: PlanStep, results: Results, session: Session) -> int | None:
+    """Return the rows that a step will read, as far as they are counted or asked for."""
     for _, name, output in step.sources():
         result = results[name]
         if result is not None and output in ("rows", "train", "validation"):
@@ -170,12 +169,4 @@ def _rows_in(step: PlanStep, results: Results, found: Estimate, session: Session
     if step.kind == "evaluator":
         wanted = session.compiled.recipe.mixture.validation
         return wanted.count if wanted else None
-    return found.rows if step.kind in ("mixture", "split", "pack") else None
-
-
-def _scaled(done: RecordedStep, rows: int | None) -> float | None:
-    """Return the seconds of so many rows; of a step that reads none, those that it took."""
-    counted = done.result.facts.get("rows_in")
-    if not isinstance(counted, int) or counted == 0:
-        return done.seconds
-    return None if rows is None else done.seconds * rows / counted
+    return None

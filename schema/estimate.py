@@ -74,12 +74,20 @@ class Saving(Document):
 
 
 class StepTime(Document):
-    """Time of a step other than training."""
+    """Time of a step other than training: measured in a run here, or by the device table."""
 
     step: str = Field(description="Name of the step.")
     rows: int | None = Field(None, description="Rows that it reads; null if unknown.")
-    seconds: float | None = Field(None, description="Time; null if its rate or rows are unknown.")
+    seconds: float | None = Field(
+        None,
+        description="Time, at the most where it is by the table; null if its rate or rows are "
+        "unknown.",
+    )
     run: str | None = Field(None, description="The run here whose rate is used.")
+    seconds_per_row: float | None = Field(
+        None, description="Time of a row at the most, by the device table."
+    )
+    device: str | None = Field(None, description="The device of the table, if no run is used.")
 
 
 class Disk(Document):

@@ -16,6 +16,7 @@ from ...plugins.registry import Registry
 from ...schema.estimate import Basis, Bound, DataEstimate
 from ...schema.recipe import Recipe
 from ..instances import ask
+from .model_steps import WaitingStep
 
 TOKENS_PER_ROW = 200
 """Tokens of a row where none were counted: about the mean of instruction data such as Birbal's."""
@@ -39,6 +40,7 @@ class Known:
         seconds: what this very training took.
         sources: by source, bytes of its pinned files; None where it is not pinned.
         fetched: sources that are in the store.
+        waiting: steps that have to run, but for sources and training.
     """
 
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Known:
     seconds: float | None = None
     sources: Mapping[str, int | None] = field(default_factory=dict)
     fetched: frozenset[str] = frozenset()
+    waiting: tuple[WaitingStep, ...] = ()
 
 
 NOTHING = Known()

@@ -18,6 +18,7 @@ from ...schema.recipe import Recipe
 from ..instances import ask, instance
 from .amounts import NOTHING, Amount, Amounts, Known
 from .devices import DEVICES
+from .model_steps import Model, step_times
 
 __all__ = ["NOTHING", "Known", "estimate"]
 
@@ -64,6 +65,9 @@ def _of_data(recipe: Recipe, registry: Registry, known: Known) -> Estimate:
         gpu_memory_bytes=None,
         seconds=None,
         data=amounts.data,
+        other_steps=step_times(
+            known.waiting, registry, None, rows=rows, tokens_per_row=amounts.per_row
+        ),
         disk=_sources(known, amounts.unknown).model_copy(update={"rows": size}),
         assumed=tuple(amounts.assumed),
         unknown=tuple(amounts.unknown),
@@ -154,6 +158,13 @@ class _Estimator:
             rate=self._rate_source() if took or shortest else None,
             counted=self.known.packs is not None,
             data=self.amounts.data,
+            other_steps=step_times(
+                self.known.waiting,
+                self.registry,
+                self._base_model(),
+                rows=amount.rows if amount else None,
+                tokens_per_row=self.amounts.per_row,
+            ),
             disk=self._disk(amount, account, trained),
             savings=account.savings if account else (),
             assumed=tuple(self.amounts.assumed),
@@ -198,6 +209,13 @@ class _Estimator:
             return found
         self.unknown.append(f"memory and time: {found}")
         return None
+
+    def _base_model(self) -> Model | None:
+        """Return the model that scorers and evaluators run, where its device is known."""
+        if self.architecture is None or self.device is None:
+            return None
+        quantizer = instance(self.registry, "quantizer", self.model.quantization)
+        return Model(self.architecture, quantizer, self.device)
 
     def _trained(self) -> int | None:
         """Return the number of trained parameters, where the adapter reports it."""

@@ -31,7 +31,7 @@ from .sampler import Sampler
 from .scorer import Scorer, Scores, ScoringJob
 from .source import Pin, Source, SourceFile
 from .template import BaseChat, ChatSupport, Rendering, Row, Segment, Template
-from .workload import Account, AccountError, BaseSupport, Schedule, Work, Workload
+from .workload import Account, AccountError, BaseSupport, Generation, Schedule, Work, Workload
 
 __all__ = [
     "KINDS",
@@ -53,6 +53,7 @@ __all__ = [
     "Facts",
     "Filter",
     "FilterInputs",
+    "Generation",
     "Launch",
     "Pin",
     "Progress",

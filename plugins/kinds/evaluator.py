@@ -12,6 +12,7 @@ from ..base import P, Plugin
 from .progress import Progress, ignore_progress
 from .quantizer import Quantizer
 from .template import Template
+from .workload import Generation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,6 +81,17 @@ class Evaluator(Plugin[P], ABC):
         An audit recomputes them without generating; the others are reported as claimed.
         """
         return {}
+
+    def generation(self, rows: int | None, tokens_per_row: float) -> Generation | None:
+        """Return what it will ask of the model, so that a plan can tell the time.
+
+        None, as here, where it generates nothing or cannot say.
+
+        Args:
+            rows: validation rows; None where they are not known yet.
+            tokens_per_row: tokens of a rendered row on average.
+        """
+        return None
 
     def threads(self) -> int | None:
         """Return the CPU threads that it generates with, on which rounding depends.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..base import P, Plugin
 from .progress import Progress
 from .quantizer import Quantizer
+from .workload import Generation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,3 +64,14 @@ class Scorer(Plugin[P], ABC):
     @abstractmethod
     def score(self, job: ScoringJob) -> Scores:
         """Return a number, or None, for each row, in row order. Raises `StepError`."""
+
+    def generation(self, rows: int | None, tokens_per_row: float) -> Generation | None:
+        """Return what it will ask of the model, so that a plan can tell the time.
+
+        None, as here, where it runs no model or cannot say.
+
+        Args:
+            rows: that it will score; None where they are not known yet.
+            tokens_per_row: tokens of a rendered row on average.
+        """
+        return None

@@ -134,6 +134,23 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """What a step asks of a model: prompts to read, and tokens to generate.
+
+    Attributes:
+        prompts: how many; None where the rows are not known.
+        prompt_tokens: tokens of a prompt that are read for it alone, on average.
+        new_tokens: tokens generated for one; at the most, unless the plugin knows better.
+        batch: prompts that are answered together.
+    """
+
+    prompts: int | None
+    prompt_tokens: float
+    new_tokens: float
+    batch: int = 1
+
+
+@dataclass(frozen=True)
 class Account:
     """A runtime's estimate of a training's cost.
 

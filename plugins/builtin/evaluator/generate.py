@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from khichdi.plugins import EvaluationJob, EvaluationResult, Evaluator
+from khichdi.plugins import EvaluationJob, EvaluationResult, Evaluator, Generation
 from khichdi.plugins.toolkit.torch_environment import before_torch
 
 from .params import GenerateParams
@@ -27,6 +27,17 @@ class Generate(Evaluator[GenerateParams]):
         from .generation import evaluate
 
         return evaluate(self.params, job)
+
+    def generation(self, rows: int | None, tokens_per_row: float) -> Generation:
+        """Return a prompt for each validation row, `max_rows` at the most."""
+        params = self.params
+        limited = params.max_rows if rows is None else min(rows, params.max_rows or rows)
+        return Generation(
+            prompts=limited,
+            prompt_tokens=tokens_per_row,
+            new_tokens=params.max_new_tokens,
+            batch=params.batch_size,
+        )
 
     def threads(self) -> int:
         """Return `cpu_threads`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from khichdi.plugins import Scorer, Scores, ScoringJob
+from khichdi.plugins import Generation, Scorer, Scores, ScoringJob
 from khichdi.plugins.toolkit.torch_environment import before_torch
 
 from .few_shot_params import FewShotParams
@@ -25,6 +25,19 @@ class FewShot(Scorer[FewShotParams]):
             "max_new_tokens": min(8, self.params.max_new_tokens),
             "rows_per_task": min(4, self.params.rows_per_task or 4),
         }
+
+    def generation(self, rows: int | None, tokens_per_row: float) -> Generation:
+        """Return a prompt for each row; its examples are read once for all rows of a task.
+
+        Rows of `rows_per_task` are of tasks whose number is not known: all are counted.
+        """
+        params = self.params
+        return Generation(
+            prompts=rows,
+            prompt_tokens=min(tokens_per_row, params.max_prompt_tokens),
+            new_tokens=params.max_new_tokens,
+            batch=params.batch_size,
+        )
 
     def score(self, job: ScoringJob) -> Scores:
         """Return each row's score and answer, and their mean in `metrics`.
