@@ -84,6 +84,8 @@ def test_basedpyright_sees_a_wheel(tmp_path: Path, from_wheel: Path) -> None:
     assert reported(from_wheel, tmp_path) == REVEALED
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.parametrize("installed", ["editable", "wheel"])
 def test_mypy_sees_the_package(
     installed: str, tmp_path: Path, request: pytest.FixtureRequest

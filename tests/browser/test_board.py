@@ -140,6 +140,7 @@ def test_every_page_fits_and_can_be_read_by_all(
         check(shown(board.url + address, width=width, scheme=scheme))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_every_page_fits_every_width_in_light_and_dark(shown: Open, board: Board) -> None:
     for address in addresses(board):
@@ -264,6 +265,7 @@ def test_a_run_is_followed_from_its_first_step_to_its_end(shown: Open, tmp_path:
     board.stop()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_real_training_is_followed_with_its_loss(shown: Open, tmp_path: Path) -> None:
     board = Board(tmp_path)

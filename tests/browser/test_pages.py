@@ -166,6 +166,7 @@ def test_a_page_fits_and_can_be_read_by_all(
     check(opened(run_pages[name], width=width, scheme=scheme))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["report", "two", "audit", "trained"])
 def test_a_page_fits_every_width_in_light_and_dark(

@@ -15,6 +15,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KHICHDI_STORE", raising=False)
     (tmp_path / "script.py").write_text("import khichdi\n\n".join(EXAMPLES), "utf-8")

@@ -74,6 +74,7 @@ def base_of(run: Run) -> tuple[TrainedBase, Path]:
     return base, run.store.folder(base.output)
 
 
+@pytest.mark.slow
 def test_it_loads_by_name_alone_and_has_its_tokenizer(shared_run: Ran) -> None:
     run = opened(shared_run)
     ids, logits, base = loaded(run.adapter)

@@ -84,6 +84,7 @@ def test_a_changed_recipe_runs_only_what_it_changes_and_says_why(own_run: Ran) -
     assert run.result_hash != before.result_hash
 
 
+@pytest.mark.slow
 def test_an_audit_by_the_api_is_that_of_the_command(own_run: Ran) -> None:
     workdir, _ = own_run
     run = khichdi.open_run(store=workdir.folder / "store")

@@ -355,6 +355,7 @@ def test_a_damaged_document_is_an_error_that_names_it(own_run: Ran) -> None:
     assert "plan.json: this plan is not as it was written" in out + err
 
 
+@pytest.mark.slow
 def test_on_another_device_the_first_training_step_that_differs_is_named(own_run: Ran) -> None:
     torch = pytest.importorskip("torch")
     if torch.backends.cpu.get_cpu_capability() != "AVX512":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Workdir
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_line_17_stops_the_run_or_is_dropped_and_nothing_else_is_lost(workdir: Workdir) -> None:
     file = workdir.folder / "capitals.jsonl"
     lines = file.read_text().splitlines()

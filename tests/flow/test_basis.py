@@ -228,6 +228,8 @@ def test_each_line_of_the_table_is_tried() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.parametrize("line", TRIED, ids=" ".join)
 def test_what_the_table_leaves_a_forger_is_what_is_left(
     own_run: Ran, line: tuple[str, str]
@@ -252,6 +254,8 @@ def test_what_the_table_leaves_a_forger_is_what_is_left(
     assert report["where"].startswith(f"{expected}: ")
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_the_verdict_says_what_the_draw_finds_and_what_was_not_derived(
     own_run: Ran, tmp_path: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_an_answer_with_a_secret_is_named_by_its_row(own_run: Ran, tmp_path: Pat
     assert f"{step}#predictions, row 2, field prediction: a token" in said
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_million_rows_are_searched_in_a_minute(tmp_path: Path) -> None:
     text = "The key to the secret garden is at https://example.org, said the machine. " * 4

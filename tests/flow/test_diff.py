@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from khichdi.schema.record import Record
 from khichdi.schema.seal import SEAL
 
@@ -86,6 +88,7 @@ def test_another_plugin_version_is_named_as_the_cause(
     assert found["causes"]["data/colours/read"] == f"plugin version {version} -> {version - 1}"
 
 
+@pytest.mark.slow
 def test_two_runs_differ_in_recipe_and_outcome(own_run: tuple[Workdir, Any]) -> None:
     workdir, first = own_run
     setting = "train.learning_rate=5.0e-3"
@@ -133,6 +136,7 @@ def test_the_same_recipe_with_another_outcome_is_a_difference(
     assert found["outcome"]["environment"]["torch"][1] == "0.1"
 
 
+@pytest.mark.slow
 def test_the_lock_keeps_what_the_file_asks_for(own_run: tuple[Workdir, Any]) -> None:
     workdir, _ = own_run
     lock = workdir.folder / "pico.lock"
@@ -149,6 +153,7 @@ def test_the_lock_keeps_what_the_file_asks_for(own_run: tuple[Workdir, Any]) -> 
     assert len(own["materials"]["data/colours/source"]["files"]) == 2
 
 
+@pytest.mark.slow
 def test_a_first_run_with_a_value_set_pins_the_rest_for_good(own_run: tuple[Workdir, Any]) -> None:
     workdir, _ = own_run
     lock = workdir.folder / "pico.lock"

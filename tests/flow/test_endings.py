@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from .conftest import Workdir
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_run_that_the_clock_ended_says_so_and_says_how_to_get_it_again(workdir: Workdir) -> None:
     status, _, err = workdir.call("run", "pico.yaml", "--set", "train.max_hours=1e-9")
     assert status == 0

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from .conftest import Workdir
 
 
+@pytest.mark.slow
 def test_an_export_is_a_step_and_reruns_nothing_else(own_run: tuple[Workdir, Any]) -> None:
     workdir, before = own_run
     workdir.edit("evaluate:\n", "export: [{use: merged, onto: dequantized}]\nevaluate:\n")
@@ -32,6 +33,7 @@ def test_an_export_is_a_step_and_reruns_nothing_else(own_run: tuple[Workdir, Any
     assert again["result_hash"] == document["result_hash"]
 
 
+@pytest.mark.slow
 def test_a_gguf_is_a_step_with_a_digest(own_run: tuple[Workdir, Any]) -> None:
     workdir, _ = own_run
     workdir.edit("evaluate:\n", "export: [{use: gguf, outtype: q8_0}]\nevaluate:\n")

@@ -82,6 +82,7 @@ sys.exit(status)
 """
 
 
+@pytest.mark.slow
 def test_an_auditor_s_memory_filled_by_a_small_table(own_run: Ran, tmp_path: Path) -> None:
     """A gibibyte of zeros is 40 KB of zstd; an audit of the run and of its bundle refuses it."""
     import pyarrow as pa

@@ -24,6 +24,8 @@ def measured(document: Any) -> Any:
     return next(step for step in steps if step["kind"] == "runtime")["result"]["measured"]
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_two_processes_give_the_result_of_one(
     workdir: Workdir, shared_run: tuple[Workdir, Any]
 ) -> None:
@@ -77,6 +79,7 @@ def has_checkpoint(workdir: Workdir) -> bool:
         return False
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_a_killed_run_leaves_no_process_and_goes_on(
@@ -101,6 +104,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on(
     assert document["result_hash"] == alone["result_hash"]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_two_machines_give_the_result_of_one(
     tmp_path: Path, tiny_base: Path, shared_run: tuple[Workdir, Any]

@@ -60,6 +60,8 @@ def error(workdir: Workdir, *words: str, status: int = 3) -> Any:
     return workdir.json(*words, status=status)["error"]
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_run_without_a_network_takes_all_from_the_mirror(
     cut_off: Workdir, tmp_path: Path
 ) -> None:
@@ -89,6 +91,8 @@ def test_the_lock_holds_for_a_mirror_too(cut_off: Workdir, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_mirror_is_made_carried_and_served(
     cut_off: Workdir, tmp_path: Path, served: tuple[str, Path]
 ) -> None:

@@ -25,6 +25,8 @@ def instruction(number: int) -> dict[str, Any]:
     return {"instruction": "Give the plural.", "input": f"mouse {number}", "output": "mice"}
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "template"), [(messages, "chat"), (instruction, "alpaca")])
 def test_a_recipe_for_a_file_runs(workdir: Workdir, make: Any, template: str) -> None:
     (workdir.folder / "base" / "chat_template.jinja").write_text(TEMPLATE)

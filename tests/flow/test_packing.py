@@ -21,6 +21,7 @@ def packs(workdir: Workdir) -> list[dict[str, Any]]:
     return largest
 
 
+@pytest.mark.slow
 def test_wrapped_packs_are_full_and_one_sample_each(workdir: Workdir) -> None:
     workdir.edit("  sequence_len: 96\n", "  sequence_len: 96\n  packing_strategy: wrapped\n")
     workdir.edit("num_epochs: 3", "max_steps: 3")
@@ -32,6 +33,7 @@ def test_wrapped_packs_are_full_and_one_sample_each(workdir: Workdir) -> None:
     assert len(rows) > len(set(rows)), "some row goes on in the next pack"
 
 
+@pytest.mark.slow
 def test_like_lengths_together_without_packing(workdir: Workdir) -> None:
     workdir.edit("num_epochs: 3", "max_steps: 3\n  sample_packing: false\n  group_by_length: true")
     workdir.json("run", "pico.yaml")

@@ -44,6 +44,7 @@ def test_fine_tuning_visibly_works(quickstart: Any) -> None:
     assert metrics["eval_loss"] < metrics["eval_loss_before"] / 10
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("variation", VARIATIONS)
 def test_elsewhere_it_gives_the_same_bits(quickstart: Any, tmp_path: Path, variation: str) -> None:
     workers = 0 if variation == "one thread" else 3
@@ -58,6 +59,7 @@ def test_elsewhere_it_gives_the_same_bits(quickstart: Any, tmp_path: Path, varia
     assert ours == theirs
 
 
+@pytest.mark.nightly
 def test_killed_in_training_it_ends_with_the_same_hash(quickstart: Any, tmp_path: Path) -> None:
     workdir = workdir_with_quickstart(tmp_path / "killed")
     process = workdir.start("run", "pico.yaml")

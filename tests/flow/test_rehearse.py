@@ -19,6 +19,8 @@ def notes(document: Any) -> dict[str, str]:
     return {step["name"]: step["note"] for step in document["steps"] if step["note"]}
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_every_step_is_rehearsed_on_real_rows_where_they_are(workdir: Workdir) -> None:
     document = workdir.json("rehearse", "pico.yaml", "--rows", "24")
     plan = workdir.json("plan", "pico.yaml")
@@ -33,6 +35,7 @@ def test_every_step_is_rehearsed_on_real_rows_where_they_are(workdir: Workdir) -
     assert not (workdir.folder / "pico.lock").exists()
 
 
+@pytest.mark.slow
 def test_what_a_run_would_fail_at_in_the_end_fails_here(workdir: Workdir) -> None:
     workdir.edit("target_modules: all-linear", "target_modules: [query_proj]")
     status, _, err = workdir.call("rehearse", "pico.yaml")
@@ -40,6 +43,8 @@ def test_what_a_run_would_fail_at_in_the_end_fails_here(workdir: Workdir) -> Non
     assert "query_proj" in err
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_rows_of_a_source_that_is_not_here_are_generated_and_it_is_said(
     workdir: Workdir, tmp_path: Path
 ) -> None:
@@ -54,6 +59,7 @@ def test_rows_of_a_source_that_is_not_here_are_generated_and_it_is_said(
     assert notes(document).keys() == {"base"}
 
 
+@pytest.mark.slow
 def test_a_source_that_two_data_sets_share_is_missing_for_both(workdir: Workdir) -> None:
     for name in ("capitals", "colours"):
         workdir.edit(f"{{use: files, include: [{name}.jsonl]}}", HUB)
@@ -62,6 +68,7 @@ def test_a_source_that_two_data_sets_share_is_missing_for_both(workdir: Workdir)
     assert found["data/capitals/read"] == found["data/colours/read"] == "64 generated rows"
 
 
+@pytest.mark.slow
 def test_scores_and_buckets_are_rehearsed_in_a_few_tokens(workdir: Workdir) -> None:
     score = "score: {use: few-shot, metric: exact-match, shots: 2, max_prompt_tokens: 256}"
     quota = "[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]"

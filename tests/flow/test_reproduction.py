@@ -18,6 +18,7 @@ VARIATIONS: list[dict[str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variation", VARIATIONS, ids=["one-thread", "two-threads"])
 def test_elsewhere_and_otherwise_the_bits_are_the_same(
     shared_run: tuple[Workdir, Any], tmp_path: Path, tiny_base: Path, variation: dict[str, str]
@@ -47,6 +48,7 @@ def finished_checkpoints(work: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_checkpoints", [1, 2])
 def test_killed_in_training_it_goes_on_to_the_same_result(
     shared_run: tuple[Workdir, Any], workdir: Workdir, after_checkpoints: int

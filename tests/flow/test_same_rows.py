@@ -139,6 +139,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return folder, found
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 7])
 def test_workers_change_no_digest(
@@ -161,6 +162,7 @@ def test_workers_change_no_digest(
     assert max(started) == number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [61, 100_000])
 def test_batches_of_another_size_change_no_digest(
     expected: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, size: int

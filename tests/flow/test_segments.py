@@ -41,6 +41,7 @@ def test_every_segment_of_an_honest_run_gives_the_same_again(
     assert replay["nonce"] in page.read_text()
 
 
+@pytest.mark.slow
 def test_on_another_device_it_is_said_how_far_apart_a_segment_is(shared_run: Ran) -> None:
     torch = pytest.importorskip("torch")
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
@@ -64,6 +65,7 @@ def test_on_another_device_it_is_said_how_far_apart_a_segment_is(shared_run: Ran
     assert any(one["error"] for one in apart)
 
 
+@pytest.mark.slow
 def test_of_a_fast_training_it_is_said_that_bits_need_not_come_again(workdir: Workdir) -> None:
     workdir.edit("cpu_threads: 1\nevaluate", "cpu_threads: 1\n  determinism: fast\nevaluate")
     ran = workdir.json("run", "pico.yaml")
@@ -181,6 +183,8 @@ BARE = """replace(found, states=None, trace=[
         ])"""
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("returned", "told"),
     [

@@ -53,6 +53,7 @@ def again(own_run: Ran, what: str = "latest", limits: str = "limits.json", statu
     return workdir.json("audit", what, "--rerun", "--calibration", limits, status=status)
 
 
+@pytest.mark.slow
 @has_another
 def test_other_bits_within_the_limits_that_a_bundle_brings_are_equivalent(own_run: Ran) -> None:
     workdir, limits = own_run[0], calibrated(own_run)
@@ -72,6 +73,7 @@ def test_other_bits_within_the_limits_that_a_bundle_brings_are_equivalent(own_ru
     assert any(one["value"] > 0 for one in criteria.values())
 
 
+@pytest.mark.slow
 @has_another
 def test_other_bits_beyond_the_limits_are_named_with_value_and_limit(own_run: Ran) -> None:
     calibrated(own_run, scale=0.01)
@@ -85,6 +87,8 @@ def test_other_bits_beyond_the_limits_are_named_with_value_and_limit(own_run: Ra
     assert verdicts(found)["metrics"] == "not run"
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @has_another
 def test_a_forger_who_trained_at_another_rate_and_made_every_document_fit_is_rejected(
     own_run: Ran, tmp_path: Path
@@ -155,6 +159,7 @@ def beyond(found: Any) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @has_another
 def test_segments_with_other_bits_within_the_limits_are_equivalent(own_run: Ran) -> None:
     limits = calibrated(own_run)
@@ -175,6 +180,7 @@ def test_segments_with_other_bits_within_the_limits_are_equivalent(own_run: Ran)
     assert "figures within their limits" in steps["detail"]
 
 
+@pytest.mark.slow
 @has_another
 def test_segments_beyond_the_limits_diverge_by_figures(own_run: Ran) -> None:
     calibrated(own_run, scale=0.01)
@@ -184,6 +190,7 @@ def test_segments_beyond_the_limits_diverge_by_figures(own_run: Ran) -> None:
     assert "diverged" in {one["verdict"] for one in found["replays"][0]["replayed"]}
 
 
+@pytest.mark.slow
 @has_another
 @pytest.mark.parametrize(
     ("group", "figure"), [("adapter", "t2.segment"), ("optimizer", "t2.state")]
@@ -215,6 +222,7 @@ def test_a_state_that_was_made_up_is_beyond_the_limits(
     assert figure in beyond(found)
 
 
+@pytest.mark.slow
 @has_another
 def test_segments_are_not_equivalent_by_a_calibration_that_knows_none(own_run: Ran) -> None:
     from khichdi.runtime.calibration.thresholds import derive

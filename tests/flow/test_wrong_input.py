@@ -90,6 +90,7 @@ def test_bytes_that_differ_from_the_lock_are_refused(
     assert workdir.json("run", "pico.yaml")["result_hash"] == before["result_hash"]
 
 
+@pytest.mark.slow
 def test_new_bytes_are_taken_when_the_lock_is_updated(own_run: tuple[Workdir, Any]) -> None:
     workdir, before = own_run
     path = workdir.folder / "colours.jsonl"
@@ -111,6 +112,7 @@ def test_an_edited_lock_is_refused_with_a_sentence(own_run: tuple[Workdir, Any])
     assert "pico.lock" in err
 
 
+@pytest.mark.slow
 def test_a_damaged_artifact_is_named_and_made_again(own_run: tuple[Workdir, Any]) -> None:
     workdir, before = own_run
     workdir.edit("learning_rate: 1.0e-3", "learning_rate: 2.0e-3")

@@ -173,6 +173,7 @@ def test_a_type_trains_as_planned_and_means_the_same_everywhere(
     assert try_type(model_type, tmp_path).layout != "refused"
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_all_types_train_as_planned_or_are_refused_before(tmp_path: Path) -> None:
     found: Counter[str] = Counter()
@@ -230,6 +231,7 @@ def test_unpacked_types_and_experts_train_to_the_same_bits_again(
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_all_types_train_over_4_bits_but_those_refused(tmp_path: Path) -> None:
     faults = []

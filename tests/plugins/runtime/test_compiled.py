@@ -52,6 +52,8 @@ def test_another_process_gives_the_same_bits(tiny_base: Path, tmp_path: Path) ->
     assert fresh == first
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @needs_compiler
 def test_what_is_learnt_is_what_is_learnt_without(tiny_base: Path, tmp_path: Path) -> None:
     found = []

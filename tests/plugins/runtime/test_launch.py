@@ -47,6 +47,7 @@ def trained(tiny_base: Path, tmp_path: Path) -> Trainings:
     return Trainings(tiny_base, tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(trained: Trainings, alone: Any) -> None:
     """Dropout, noise and an odd number of micro batches included; and the record tells."""
     two = trained(Launch(2))
@@ -54,6 +55,8 @@ def test_two_processes_learn_what_one_learns(trained: Trainings, alone: Any) -> 
     assert (two["measured"]["processes"], two["measured"]["strategy"]) == (2.0, "ddp")
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_sharded_base_learns_what_a_whole_one_learns(trained: Trainings, alone: Any) -> None:
     sharded = trained(Launch(2, "fsdp"))
     assert sharded["outcome"] == alone
@@ -79,6 +82,7 @@ def test_no_number_of_processes_moves_a_bit(
     assert several["outcome"] == one["outcome"]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_sharded_process_holds_less_of_the_base(trained: Trainings, tmp_path: Path) -> None:
     """Of a base that is mostly layers, each of two processes holds about half of these."""
@@ -92,6 +96,7 @@ def test_a_sharded_process_holds_less_of_the_base(trained: Trainings, tmp_path: 
     assert held[0] - held[1] == pytest.approx(layers / 2, rel=0.05)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -124,6 +129,7 @@ def test_a_stopped_training_goes_on_with_another_number(
     assert resumed["outcome"] == alone
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_and_is_named(
     trained: Trainings, alone: Any, tmp_path: Path
 ) -> None:
@@ -141,6 +147,7 @@ def test_a_killed_process_ends_all_and_is_named(
     assert trained(work=work)["outcome"] == alone
 
 
+@pytest.mark.slow
 def test_a_process_that_raises_ends_all_and_is_named(trained: Trainings) -> None:
     adapter = FailsOnRank1(LoraParams(r=8))
     with pytest.raises(

@@ -49,6 +49,8 @@ ENVIRONMENTS = {
 }
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_another_environment_gives_the_same_bits(tiny_base: Path, tmp_path: Path) -> None:
     params = {"cpu_threads": 2}
     first = run(tiny_base, tmp_path / "first", {"PYTHONHASHSEED": "0"}, params=params)
@@ -58,6 +60,8 @@ def test_another_environment_gives_the_same_bits(tiny_base: Path, tmp_path: Path
         assert again == first, name
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bits(tiny_base: Path, tmp_path: Path) -> None:
     params = {"save_steps": 2, "optimizer": "adamw_8bit"}
     whole = run(tiny_base, tmp_path / "whole", {}, params=params)
@@ -101,6 +105,7 @@ assert not any(name.startswith("khichdi") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "tolerance"), [("float32", 1e-4), ("nf4", 0.1)])
 def test_plain_peft_loads_the_adapter_and_computes_the_same(
     tiny_base: Path, tmp_path: Path, kind: str, tolerance: float

@@ -121,6 +121,7 @@ def test_a_training_that_was_killed_keeps_the_same_states(tiny_base: Path, tmp_p
             assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_state_that_was_damaged_meanwhile_is_made_again(tiny_base: Path, tmp_path: Path) -> None:
     whole = train(tiny_base, tmp_path / "whole")
     killed(tiny_base, tmp_path / "killed", at=5)

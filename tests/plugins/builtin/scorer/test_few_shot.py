@@ -137,6 +137,7 @@ def with_answers(table: pa.Table, found: Any) -> pa.Table:
     return table.set_column(table.schema.get_field_index("references"), "references", column)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantizer", [jobs.FULL, jobs.NF4], ids=["full", "nf4"])
 def test_workers_order_and_other_tasks_change_no_number(
     tiny_base: Path, tmp_path: Path, quantizer: Any
@@ -167,6 +168,8 @@ def test_some_rows_per_task_are_scored_and_the_others_have_no_number(
     }
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_run_goes_on_from_its_parts_to_the_same_numbers(
     tiny_base: Path, tmp_path: Path, workers: int
@@ -199,6 +202,7 @@ def test_a_damaged_part_is_done_again(tiny_base: Path, tmp_path: Path) -> None:
     assert again.measured["rows_kept_from_earlier"] < TABLE.num_rows
 
 
+@pytest.mark.slow
 def test_a_prompt_that_the_base_cannot_see_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     with pytest.raises(StepError, match="more than the 2,048 tokens that the base"):
         score(tiny_base, tmp_path, TABLE, max_new_tokens=2040, workers=2)  # out of a worker too

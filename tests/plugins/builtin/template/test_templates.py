@@ -294,6 +294,7 @@ def test_a_chat_template_without_an_end_stops_at_a_count(make_tokenizer, templat
     assert time.process_time() - start < 20
 
 
+@pytest.mark.slow
 @pytest.mark.heavy  # transformers renders it
 def test_a_chat_template_of_many_turns_is_within_the_limits():
     from khichdi.plugins.builtin.template.chat_template import ChatTemplate
