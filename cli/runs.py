@@ -52,7 +52,9 @@ def _row(found: ListedRun) -> tuple[str, ...]:
     """Return a run's name, time, the starts of its hashes, its metrics, and what was set for it."""
     record = found.record
     if record is None:
-        return found.folder.name, "unfinished", "", "", "", ""
+        step = found.watched.current if found.watched else None
+        where = f"in {step.name}" if step else ""
+        return found.folder.name, found.status, where, "", "", ""
     settings = [f"--set {text}" for text in record.settings]
     settings += [f"--until {record.until}"] if record.until else []
     return (
@@ -83,7 +85,7 @@ def _document(found: ListedRun) -> dict[str, Any]:
     record = found.record
     return {
         "run": str(found.folder),
-        "status": "finished" if record else "unfinished",
+        "status": found.status,
         "started": record.started if record else None,
         "recipe_hash": record.recipe_hash if record else None,
         "result_hash": record.result_hash if record else None,

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.journal import Watched, watch
 from ..runtime.store.runs import PLAN, RECORD, newest_runs, run_names, trained
 from ..runtime.store.store import Store
 from ..schema.errors import InputError, RegistryError, StoreError
@@ -303,12 +304,22 @@ def list_runs(
         if start is None:
             raise InputError(f"there is no run {before} in {usual.root}")
     found = islice(newest_runs(usual, before=start), limit)
-    return [ListedRun(folder, record) for folder, record in found]
+    return [
+        ListedRun(folder, record, None if record else watch(folder)) for folder, record in found
+    ]
 
 
 @dataclass(frozen=True)
 class ListedRun:
-    """A run in a list of runs; its record is None where it did not finish."""
+    """A run in a list: its record where it finished, else its journal, if it has one."""
 
     folder: Path
     record: Record | None
+    watched: Watched | None = None
+
+    @property
+    def status(self) -> str:
+        """`finished`; else `running`, `failed` or `interrupted`, as far as its journal tells."""
+        if self.record is not None:
+            return "finished"
+        return self.watched.status if self.watched else "unfinished"

@@ -131,6 +131,28 @@ def test_runs_are_listed_by_the_page_newest_first(
     assert following[-1] == "older ones: recipe runs --before 2026-03-01-0930Z-pico"
 
 
+def test_a_run_that_did_not_finish_is_listed_with_how_and_where_it_ended(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = store.runs / "2026-05-01-0000Z-stopped"
+    stopped.mkdir()
+    events = [
+        {"event": "start", "at": 1, "recipe": "stopped", "recipe_hash": "x", "started": "now",
+         "steps": [{"name": "train", "kind": "runtime", "plugin": "qlora"}]},
+        {"event": "started", "at": 2, "step": "train"},
+        {"event": "stop", "at": 3, "status": "failed", "message": "no", "hint": None},
+    ]  # fmt: skip
+    journal = stopped / "journal.jsonl"
+    journal.write_text("".join(json.dumps(one) + "\n" for one in events))
+    assert recipe(capsys, "runs", "--limit", "1").split()[:4] == [
+        "2026-05-01-0000Z-stopped", "failed", "in", "train",
+    ]  # fmt: skip
+    (found,) = json.loads(recipe(capsys, "runs", "--limit", "1", "--json"))
+    assert (found["status"], found["result_hash"]) == ("failed", None)
+    journal.write_text("".join(json.dumps(one) + "\n" for one in events[:2]))
+    assert recipe(capsys, "runs", "--limit", "1").split()[1] == "interrupted"
+
+
 def test_pages_have_every_run_once(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     everything = json.loads(recipe(capsys, "runs", "--all", "--json"))
     assert len(everything) == MANY + 3
