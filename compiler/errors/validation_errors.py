@@ -207,7 +207,11 @@ class _Explanation:
         value = self._value(path)
         if faults[0]["type"] == "value_error":
             text = faults[0]["msg"].removeprefix("Value error, ")
-            return self._at(path, "contradiction", text, key=isinstance(value, dict))
+            key = isinstance(value, dict)
+            named = re.findall(r"`(\w+)`", text) if key else []
+            # A fault of several values stands at the first that the message names.
+            first = next((name for name in named if name in value), None)
+            return self._at((*path, first) if first else path, "contradiction", text, key=key)
         name = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "the recipe"
         if path and isinstance(path[-1], int):
             words = [part for part in path if isinstance(part, str)]

@@ -52,7 +52,7 @@ CASES = {
         "{count: 120}\ntrain",
         (17, 3, "120 validation rows asked of a mixture of at most 120"),
     ),
-    "a longer own_run-up than training": (
+    "a longer warm-up than training": (
         "warmup_steps: 2",
         "warmup_steps: 11",
         (23, 17, "`warmup_steps` is 11, and training has at most 10 steps"),
@@ -62,10 +62,10 @@ CASES = {
         "eval_steps: 50",
         (23, 15, "`eval_steps` is 50, and training has at most 10 steps"),
     ),
-    "own_run-up beyond max_steps": (
+    "warm-up beyond max_steps": (
         "warmup_steps: 2",
         "warmup_steps: 9\n  max_steps: 3",
-        (18, 1, "`warmup_steps` is 9, and `max_steps` ends at 3"),
+        (23, 3, "`warmup_steps` is 9, and `max_steps` ends at 3"),
     ),
     "the best weights by no rows": (
         VALIDATION,
@@ -108,7 +108,7 @@ CASES = {
     "short without count": (
         "{use: random, count: 100}",
         "{use: random, fraction: 0.5, short: take-all}",
-        (11, 5, "`short` is about `count`"),
+        (11, 42, "`short` is about `count`"),
     ),
     "codes of 4 bits in 8": (
         "  adapter:",
@@ -128,17 +128,17 @@ CASES = {
     "text of a column that is not read": (
         "    read: {use: jsonl}\n    filters",
         "    read: {use: jsonl, columns: {output: x}, as_text: [input]}\n    filters",
-        (8, 5, "`as_text` names `input`, which `columns` does not fill"),
+        (8, 46, "`as_text` names `input`, which `columns` does not fill"),
     ),
     "one character for two ends": (
         "    read: {use: jsonl}\n    filters",
         '    read: {use: csv, delimiter: "\'", quote: "\'"}\n    filters',
-        (8, 5, "`delimiter` and `quote` are the same"),
+        (8, 22, "`delimiter` and `quote` are the same"),
     ),
     "files that are left out again": (
         "{use: files, include: [a.jsonl]}",
         "{use: huggingface, repo: a/b, repo_type: dataset, include: [x], exclude: [x]}",
-        (7, 5, "`exclude` leaves nothing"),
+        (7, 77, "`exclude` leaves nothing"),
     ),
 }
 
