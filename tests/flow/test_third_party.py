@@ -73,7 +73,7 @@ class Desk:
         ]
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         self.project = folder / "khichdi-no-shouting"
-        self.module = self.project / "khichdi_no_shouting" / "__init__.py"
+        self.module = self.project / "khichdi_no_shouting" / "plugin.py"
 
     def make_plugin(self) -> None:
         self.fresh.recipe("plugins", "new", "no-shouting", "--kind", "filter", cwd=self.folder)
