@@ -17,9 +17,9 @@ from .step_summary import described
 
 GIB = 2**30
 LABEL = 10
+"""Width of the words that lines below `train` begin with."""
 MANY = 100_000
 """Rows that the time of a step is told for where their number is not known."""
-"""Width of the words that lines below `train` begin with."""
 
 
 def plan_text(planned: Planned, name: str, *, verbose: bool) -> str:

@@ -26,16 +26,20 @@ def ask(registry: Registry, kind: str, step: Step, question: Callable[[Any], Ans
     Raises:
         PluginError: it failed; names the plugin and its distribution.
     """
-    plugin = instance(registry, kind, step)
+    return asked(registry, instance(registry, kind, step), question)
+
+
+def asked(registry: Registry, plugin: Any, question: Callable[[Any], Answer]) -> Answer:
+    """Return the answer of a plugin that was made; raises as `ask` does."""
     try:
         return question(plugin)
     except PluginError as error:
-        raise failure(registry, kind, step.use, error.message) from error
+        raise failure(registry, plugin.kind, plugin.name, error.message) from error
     except KhichdiError:
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        raise failure(registry, kind, step.use, message) from error
+        raise failure(registry, plugin.kind, plugin.name, message) from error
 
 
 def failure(registry: Registry, kind: str, name: str, message: str) -> PluginError:

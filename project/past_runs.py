@@ -134,7 +134,7 @@ def _rates(session: Session, waiting: list[PlanStep], device: Device | None) -> 
     for name, record, other in past_runs(session) if waiting else ():
         theirs = {step.name: step for step in other.steps}
         ran = [step for step in record.steps if step.status == "ran" and step.name in theirs]
-        elsewhere = device is not None and _device_of(record) != device
+        elsewhere = device is not None and _device_of(record) not in (None, device)
         for step in waiting:
             if step.name in found or (elsewhere and step.kind in MODEL):
                 continue

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNPACKED = 2.78
+"""Bytes read and written to unpack a 4-bit weight: 0.52 read, 2 written, and its scales twice."""
+BANDWIDTH = 0.9
+"""Share of a device's memory bandwidth that copies come to."""
+
 
 @dataclass(frozen=True)
 class Device:
@@ -28,3 +33,11 @@ class Device:
     realised: float
     launch: float
     gpu: bool = True
+
+    def rate(self, width: int) -> float:
+        """Return the operations per second that it reaches in a type of so many bytes."""
+        return self.flops * self.realised * (2 / width)
+
+    def copying(self, count: float) -> float:
+        """Return the seconds that reading and writing so many bytes takes."""
+        return count / (self.bandwidth * BANDWIDTH)

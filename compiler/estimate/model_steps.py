@@ -12,13 +12,11 @@ from typing import Any
 
 from ...plugins import Generation, Quantizer
 from ...plugins.registry import Registry
-from ...plugins.side_effects import PluginError
 from ...schema.architecture import BYTES, Architecture
-from ...schema.device import Device
-from ...schema.errors import KhichdiError
+from ...schema.device import UNPACKED, Device
 from ...schema.estimate import StepTime
 from ...schema.plan import PlanStep
-from ..instances import failure
+from ..instances import asked, failure
 
 MODEL = ("scorer", "evaluator", "exporter")
 """Kinds whose steps run the model: a plan lists them though nothing was measured."""
@@ -26,10 +24,6 @@ MIXED = ("mixture", "split", "pack")
 """Kinds whose steps read all rows of the mixture."""
 LONG = 1.0
 """Seconds of a step, measured, above which a plan lists it."""
-UNPACKED = 2.78
-"""Bytes read and written to unpack a 4-bit weight: 0.52 read, 2 written, and its scales twice."""
-BANDWIDTH = 0.9
-"""Share of a device's memory bandwidth that copies come to."""
 FORWARD = 1 / 3
 """Share of a training layer's least time that its forward pass takes."""
 
@@ -112,15 +106,14 @@ def _by_table(
     one: WaitingStep, registry: Registry, model: Model | None, tokens_per_row: float
 ) -> StepTime:
     """Return the time by the device table, for the rows that are known and for each row."""
-    asked = _generation(one, registry, tokens_per_row) if model is not None else None
-    if asked is None or model is None:
+    wanted = _generation(one, registry, tokens_per_row) if model is not None else None
+    if wanted is None or model is None:
         return _named(one)
-    each = seconds_per_prompt(asked, model)
-    known = asked.prompts is not None
+    each = seconds_per_prompt(wanted, model)
     return StepTime(
         step=one.step.name,
-        rows=asked.prompts if known else one.rows,
-        seconds=each * (asked.prompts or 0) if known else None,
+        rows=wanted.prompts,
+        seconds=None if wanted.prompts is None else each * wanted.prompts,
         seconds_per_row=each,
         device=model.device.name,
     )
@@ -131,19 +124,15 @@ def _generation(one: WaitingStep, registry: Registry, tokens: float) -> Generati
     kind, used = one.step.kind, one.step.plugin
     if kind == "exporter":
         return None
-    try:
-        plugin: Any = registry.create(kind, used.name, dict(used.params))
-        found: Generation | None = plugin.generation(one.rows, tokens)
-    except KhichdiError:
-        raise
-    except Exception as error:
-        raise failure(registry, kind, used.name, f"{type(error).__name__}: {error}") from error
+    plugin = registry.create(kind, used.name, used.params)
+    found = asked(registry, plugin, lambda it: it.generation(one.rows, tokens))
     if found is not None and not isinstance(found, Generation):
-        raise PluginError(f"{kind} `{used.name}`: `generation` returned {type(found).__name__}")
+        message = f"`generation` returned {type(found).__name__}, a Generation was expected"
+        raise failure(registry, kind, used.name, message)
     return found
 
 
-def seconds_per_prompt(asked: Generation, model: Model) -> float:
+def seconds_per_prompt(wanted: Generation, model: Model) -> float:
     """Return the seconds that a prompt and its answer take, batch by batch.
 
     Reading a batch of prompts is bound by arithmetic; each token of its answers by reading the
@@ -151,25 +140,17 @@ def seconds_per_prompt(asked: Generation, model: Model) -> float:
     """
     architecture, device = model.architecture, model.device
     width = BYTES[model.quantizer.dtype()]
-    rate = device.flops * device.realised * (2 / width)
     weights = architecture.linear_weights + architecture.experts
     head = architecture.vocab * architecture.hidden
-    copied = weights * (width + _unpacked(model)) + head * width
-    pass_ = max(
-        copied / (device.bandwidth * BANDWIDTH), architecture.layers * device.launch * FORWARD
-    )
-    prompts = 2.0 * weights * asked.batch * asked.prompt_tokens / rate
-    token = 2.0 * (weights + head) * asked.batch / rate
-    return (prompts + pass_ + asked.new_tokens * max(token, pass_)) / asked.batch
+    copied = weights * (width + _unpacking(model, width)) + head * width
+    step = max(device.copying(copied), architecture.layers * device.launch * FORWARD)
+    prompts = 2.0 * weights * wanted.batch * wanted.prompt_tokens / device.rate(width)
+    token = 2.0 * (weights + head) * wanted.batch / device.rate(width)
+    return (prompts + step + wanted.new_tokens * max(token, step)) / wanted.batch
 
 
-def _unpacked(model: Model) -> float:
-    """Return the bytes that it takes to unpack a weight for each pass; 0 where none is packed."""
-    stored = [model.quantizer.stored_bytes(linear) for linear in model.architecture.linears]
-    whole = [
-        BYTES[model.quantizer.dtype()] * linear.weights for linear in model.architecture.linears
-    ]
-    packed = all(
-        size is not None and size < full / 2 for size, full in zip(stored, whole, strict=True)
-    )
-    return UNPACKED if packed and stored else 0.0
+def _unpacking(model: Model, width: int) -> float:
+    """Return the bytes moved to unpack a weight at each step; 0 where they are not in 4 bits."""
+    linear = model.architecture.linears[0]
+    stored = model.quantizer.stored_bytes(linear)
+    return UNPACKED if stored is not None and stored < width / 2 * linear.weights else 0.0

@@ -17,6 +17,7 @@ from khichdi.compiler.estimate.model_steps import (
 )
 from khichdi.plugins import Generation
 from khichdi.plugins.registry import load_registry
+from khichdi.plugins.side_effects import PluginError
 from khichdi.schema.plan import PlanStep, PluginRef
 
 REGISTRY = load_registry()
@@ -94,3 +95,14 @@ def test_weights_that_are_not_packed_need_no_unpacking() -> None:
     packed, whole = model(NF4), model({"use": "none", "dtype": "bfloat16"})
     asked = Generation(1, 0, 100, 1)
     assert seconds_per_prompt(asked, whole) < seconds_per_prompt(asked, packed)
+
+
+def test_a_plugin_that_fails_when_it_is_asked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_shot: Any = REGISTRY.get("scorer", "few-shot").plugin
+    for fault, message in (
+        (lambda *_: 1 / 0, "scorer `few-shot` of khichdi .*: ZeroDivisionError"),
+        (lambda *_: 7, "`generation` returned int, a Generation was expected"),
+    ):
+        monkeypatch.setattr(few_shot, "generation", fault)
+        with pytest.raises(PluginError, match=message):
+            step_times([waiting(5)], REGISTRY, model(NF4), rows=None, tokens_per_row=50)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from journals import write_journal
 
 from khichdi.cli.main import main
 from khichdi.project.run_lookup import list_runs, open_run
@@ -135,21 +136,13 @@ def test_a_run_that_did_not_finish_is_listed_with_how_and_where_it_ended(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped = store.runs / "2026-05-01-0000Z-stopped"
-    stopped.mkdir()
-    events = [
-        {"event": "start", "at": 1, "recipe": "stopped", "recipe_hash": "x", "started": "now",
-         "steps": [{"name": "train", "kind": "runtime", "plugin": "qlora"}]},
-        {"event": "started", "at": 2, "step": "train"},
-        {"event": "stop", "at": 3, "status": "failed", "message": "no", "hint": None},
-    ]  # fmt: skip
-    journal = stopped / "journal.jsonl"
-    journal.write_text("".join(json.dumps(one) + "\n" for one in events))
+    write_journal(stopped, "train", failed=True)
     assert recipe(capsys, "runs", "--limit", "1").split()[:4] == [
         "2026-05-01-0000Z-stopped", "failed", "in", "train",
     ]  # fmt: skip
     (found,) = json.loads(recipe(capsys, "runs", "--limit", "1", "--json"))
     assert (found["status"], found["result_hash"]) == ("failed", None)
-    journal.write_text("".join(json.dumps(one) + "\n" for one in events[:2]))
+    write_journal(stopped, "train", failed=False)
     assert recipe(capsys, "runs", "--limit", "1").split()[1] == "interrupted"
 
 

@@ -29,7 +29,7 @@ class FewShot(Scorer[FewShotParams]):
     def generation(self, rows: int | None, tokens_per_row: float) -> Generation:
         """Return a prompt for each row; its examples are read once for all rows of a task.
 
-        Rows of `rows_per_task` are of tasks whose number is not known: all are counted.
+        With `rows_per_task` that is an upper bound: how many tasks there are is not known.
         """
         params = self.params
         return Generation(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journals import write_journal
 
 from khichdi.project.board import runs_index
 from khichdi.project.board.runs_index import PAGE, Query, RunsIndex, Summary
@@ -124,15 +125,7 @@ def test_records_that_are_still_being_read_are_said_to_be(
 def test_runs_that_did_not_finish_are_listed_and_chosen_by_status(store: Store) -> None:
     add_run(store, "2026-07-01-1200Z-done")
     (store.runs / "2026-07-01-1201Z-gone").mkdir()
-    stopped = store.runs / "2026-07-01-1202Z-stopped"
-    stopped.mkdir()
-    events = [
-        {"event": "start", "at": 1, "recipe": "stopped", "recipe_hash": "x", "started": "now",
-         "steps": [{"name": "read", "kind": "reader", "plugin": "jsonl"}]},
-        {"event": "started", "at": 2, "step": "read"},
-        {"event": "stop", "at": 3, "status": "failed", "message": "no", "hint": None},
-    ]  # fmt: skip
-    (stopped / "journal.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
+    write_journal(store.runs / "2026-07-01-1202Z-stopped", "read", failed=True)
     assert len(names(store)) == 3
     assert names(store, status="finished") == ["2026-07-01-1200Z-done"]
     assert names(store, status="unfinished") == ["2026-07-01-1201Z-gone"]

@@ -6,15 +6,10 @@ from typing import TYPE_CHECKING
 
 from khichdi.plugins import Work, Workload
 from khichdi.schema.architecture import BYTES, Architecture
-from khichdi.schema.device import Device
+from khichdi.schema.device import UNPACKED, Device
 
 if TYPE_CHECKING:
     from .params import QloraParams
-
-UNPACKED = 2.78
-"""Bytes read and written to unpack a 4-bit weight: 0.52 read, 2 written, and its scales twice."""
-BANDWIDTH = 0.9
-"""Share of a device's memory bandwidth that copies come to."""
 
 
 def flops_per_token(workload: Workload, trained: int, recomputed: float) -> float:
@@ -48,11 +43,11 @@ def seconds(
     """Return how long training takes on a device, with so many operations a token."""
     architecture = workload.architecture
     width = BYTES[workload.quantizer.dtype()]
-    rate = device.flops * device.realised * (2 / width)
+    rate = device.rate(width)
     passes = 2 + recomputed
     kept = float(params.weight_cache_gib) * 2**30 / width
     unpacked = max(0.0, architecture.linear_weights - kept) if packed else 0.0
-    unpack = passes * unpacked * UNPACKED / (device.bandwidth * BANDWIDTH)
+    unpack = device.copying(passes * unpacked * UNPACKED)
     launch = architecture.layers * device.launch * (passes + 1) / 3
     a_batch = work.tokens / max(1, work.micro_batches)
     training = work.micro_batches * max(a_batch * operations / rate + unpack, launch)
